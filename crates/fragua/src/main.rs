@@ -1,0 +1,2 @@
+//! Fragua.
+fn main() {}
