@@ -6,7 +6,9 @@ use rand::Rng;
 /// cryptographically secure generator.
 pub fn random_hex(bytes: usize) -> String {
     let mut generator = rand::rng();
-    (0..bytes).map(|_| format!("{:02x}", generator.random::<u8>())).collect()
+    (0..bytes)
+        .map(|_| format!("{:02x}", generator.random::<u8>()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -17,7 +19,10 @@ mod tests {
     fn has_two_characters_a_byte_and_differs() {
         let (one, other) = (random_hex(16), random_hex(16));
         assert_eq!(one.len(), 32);
-        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase()));
+        assert!(
+            one.bytes()
+                .all(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase())
+        );
         assert_ne!(one, other);
     }
 }

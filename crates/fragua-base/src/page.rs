@@ -12,6 +12,9 @@ pub struct Page<T> {
 impl<T> Page<T> {
     /// Returns the page with each item converted.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Page<U> {
-        Page { items: self.items.into_iter().map(convert).collect(), next: self.next }
+        Page {
+            items: self.items.into_iter().map(convert).collect(),
+            next: self.next,
+        }
     }
 }

@@ -44,12 +44,17 @@ impl Timestamp {
     pub fn parse_rfc3339(text: &str) -> Result<Self, InvalidTimestamp> {
         text.parse::<jiff::Timestamp>()
             .map(|instant| Self(instant.as_millisecond()))
-            .map_err(|_| InvalidTimestamp { text: text.to_owned() })
+            .map_err(|_| InvalidTimestamp {
+                text: text.to_owned(),
+            })
     }
 
     /// Returns this instant moved forward, saturating at the end of time.
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Returns the time from `earlier` to this instant, zero when it lies in the future.
@@ -120,8 +125,16 @@ mod tests {
     fn rfc3339_both_ways() {
         for (text, millis, back) in [
             ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z"),
-            ("2025-04-02T02:00:00+02:00", 1_743_552_000_000, "2025-04-02T00:00:00Z"),
-            ("2025-04-02T00:00:00.1239Z", 1_743_552_000_123, "2025-04-02T00:00:00.123Z"),
+            (
+                "2025-04-02T02:00:00+02:00",
+                1_743_552_000_000,
+                "2025-04-02T00:00:00Z",
+            ),
+            (
+                "2025-04-02T00:00:00.1239Z",
+                1_743_552_000_123,
+                "2025-04-02T00:00:00.123Z",
+            ),
             ("1969-12-31T23:59:59.999Z", -1, "1969-12-31T23:59:59.999Z"),
         ] {
             let instant = Timestamp::parse_rfc3339(text).unwrap();
@@ -141,7 +154,10 @@ mod tests {
     fn arithmetic_saturates() {
         let end = Timestamp::from_millis(i64::MAX);
         assert_eq!(end.plus(Duration::from_secs(1)), end);
-        assert_eq!(Timestamp::from_millis(5).since(Timestamp::from_millis(9)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_millis(5).since(Timestamp::from_millis(9)),
+            Duration::ZERO
+        );
         assert_eq!(end.to_rfc3339(), format!("{} ms", i64::MAX));
     }
 
