@@ -1,1 +1,35 @@
 #![doc = include_str!("../README.md")]
+
+mod access_keys;
+mod bind;
+mod error;
+mod guard;
+mod store;
+mod tokens;
+
+use fragua_base::SharedClock;
+use fragua_database::Database;
+
+pub use access_keys::AccessKey;
+pub use bind::{BindRefused, check_bind};
+pub use error::Error;
+pub use guard::{Guard, guard};
+pub use tokens::TaskToken;
+
+/// Users' keys and tokens. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    database: Database,
+    clock: SharedClock,
+}
+
+impl Auth {
+    /// Opens the tables, making them where they are missing.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or migrated.
+    pub async fn open(database: Database, clock: SharedClock) -> Result<Self, Error> {
+        database.migrate("auth", store::migrations()).await?;
+        Ok(Self { database, clock })
+    }
+}

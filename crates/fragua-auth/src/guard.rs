@@ -1,0 +1,132 @@
+//! A layer in front of every port.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use url::Url;
+
+/// The host names a port answers to.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allowed_hosts: Arc<[String]>,
+}
+
+impl Guard {
+    /// Allows the names given beside loopback addresses and `localhost`, which are always allowed.
+    pub fn new(allowed_hosts: impl IntoIterator<Item = String>) -> Self {
+        Self { allowed_hosts: allowed_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        let name = host_name(host).to_ascii_lowercase();
+        let loopback = name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        // Browsers resolve every name below `localhost` to loopback; S3 clients address buckets so.
+        loopback
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || self.allowed_hosts.iter().any(|allowed| *allowed == name)
+    }
+
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+        let host = headers.get(HOST).map_or(Ok(""), |value| value.to_str()).unwrap_or("");
+        if !self.allows(host) {
+            let message = "this Host name is not served here; add it to server.allowed_hosts to allow it\n";
+            return Err((StatusCode::FORBIDDEN, message));
+        }
+        if method.is_safe() || *method == Method::OPTIONS || !self.is_cross_origin(host, headers) {
+            return Ok(());
+        }
+        Err((StatusCode::FORBIDDEN, "a write from a page of another site is refused\n"))
+    }
+
+    /// Browsers send `Sec-Fetch-Site`, and `Origin` with every write; programs send neither.
+    ///
+    /// The ports of one host are one site to a browser, and our own pages link across ports, so only the
+    /// host is compared.
+    fn is_cross_origin(&self, host: &str, headers: &HeaderMap) -> bool {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        if text("sec-fetch-site") == Some("cross-site") {
+            return true;
+        }
+        let Some(origin) = text(ORIGIN.as_str()) else { return false };
+        let Ok(origin) = Url::parse(origin) else { return true };
+        origin.host_str().is_none_or(|name| !name.eq_ignore_ascii_case(host_name(host)))
+    }
+}
+
+/// Refuses requests for foreign host names and writes that a browser sends from another site.
+///
+/// Use with `axum::middleware::from_fn_with_state`.
+pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    // HTTP/2 carries the host in the URI.
+    let mut headers = request.headers().clone();
+    if let (None, Some(authority)) = (headers.get(HOST), request.uri().authority())
+        && let Ok(value) = authority.as_str().parse()
+    {
+        headers.insert(HOST, value);
+    }
+    match guard.check(request.method(), &headers) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+/// The host without its port; IPv6 addresses without brackets.
+fn host_name(host: &str) -> &str {
+    if let Some(rest) = host.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
+    }
+    host.rsplit_once(':').map_or(host, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(method: &str, headers: &[(&'static str, &str)]) -> bool {
+        let guard = Guard::new(["forge.example".to_owned()]);
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        guard.check(&method.parse().unwrap(), &headers).is_ok()
+    }
+
+    #[test]
+    fn foreign_host_names_are_refused() {
+        for (host, allowed) in [
+            ("127.0.0.1:8084", true),
+            ("localhost:8084", true),
+            ("LOCALHOST", true),
+            ("[::1]:8084", true),
+            ("mlflows3.localhost:9000", true),
+            ("forge.example:80", true),
+            ("evil.example:8084", false),
+            ("127.0.0.1.evil.example", false),
+            ("localhost.evil.example", false),
+            ("192.168.1.1", false),
+            ("", false),
+        ] {
+            assert_eq!(check("GET", &[("host", host)]), allowed, "{host}");
+        }
+    }
+
+    #[test]
+    fn writes_from_another_site_are_refused() {
+        let host = ("host", "127.0.0.1:8084");
+        for (method, headers, allowed) in [
+            ("POST", vec![host], true),
+            ("POST", vec![host, ("origin", "http://127.0.0.1:8084")], true),
+            ("POST", vec![host, ("origin", "http://127.0.0.1:8080")], true),
+            ("POST", vec![host, ("origin", "http://evil.example")], false),
+            ("POST", vec![host, ("origin", "null")], false),
+            ("DELETE", vec![host, ("sec-fetch-site", "cross-site")], false),
+            ("POST", vec![host, ("sec-fetch-site", "same-origin")], true),
+            ("GET", vec![host, ("origin", "http://evil.example")], true),
+        ] {
+            assert_eq!(check(method, &headers), allowed, "{method} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! SQL of this crate.
+
+pub(crate) mod access_keys;
+mod migrations;
+pub(crate) mod tokens;
+
+pub(crate) use migrations::migrations;
+
+#[cfg(test)]
+mod tests;
