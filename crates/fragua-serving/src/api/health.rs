@@ -1,0 +1,104 @@
+//! Is it up, is it ready, what is it, how is it doing.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{ProblemKind, Serving};
+
+/// The MLflow release whose scoring protocol is spoken here.
+const MLFLOW_VERSION: &str = "3.17.2";
+
+/// MLflow's liveness: 200 with one newline, 404 while there is no model.
+pub(super) async fn ping(State(serving): State<Serving>) -> Response {
+    let status = match serving.current() {
+        Some(_) => StatusCode::OK,
+        None => StatusCode::NOT_FOUND,
+    };
+    (status, [(header::CONTENT_TYPE, "application/json")], "\n").into_response()
+}
+
+pub(super) async fn version() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], MLFLOW_VERSION).into_response()
+}
+
+pub(super) async fn metrics(State(serving): State<Serving>) -> Response {
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], serving.metrics_page()).into_response()
+}
+
+/// 200 for as long as the role is up; the body says what it serves.
+pub(super) async fn health(State(serving): State<Serving>) -> Json<Health> {
+    Json(Health::of(&serving))
+}
+
+/// 200 only while a version answers.
+pub(super) async fn ready(State(serving): State<Serving>) -> (StatusCode, Json<Health>) {
+    let health = Health::of(&serving);
+    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health))
+}
+
+/// What `/health` and `/health/ready` tell.
+#[derive(Serialize)]
+pub(super) struct Health {
+    status: &'static str,
+    ready: bool,
+    model_uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<ServedVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<ProblemBody>,
+}
+
+#[derive(Serialize)]
+struct ServedVersion {
+    name: String,
+    version: Value,
+    alias: String,
+    run_id: Option<String>,
+    created_at: String,
+    loaded_at: String,
+}
+
+#[derive(Serialize)]
+struct ProblemBody {
+    kind: &'static str,
+    version: Option<String>,
+    message: String,
+    since: String,
+}
+
+impl Health {
+    fn of(serving: &Serving) -> Self {
+        let state = serving.state();
+        let model = state.model.as_ref().map(|model| ServedVersion {
+            name: model.name.clone(),
+            version: model.version_value(),
+            alias: model.alias.clone(),
+            run_id: model.run_id.clone(),
+            created_at: model.created_at.to_rfc3339(),
+            loaded_at: model.loaded_at.to_rfc3339(),
+        });
+        let problem = state.problem.as_ref().map(|problem| ProblemBody {
+            kind: match problem.kind {
+                ProblemKind::NotRegistered => "not_registered",
+                ProblemKind::Unservable => "cannot_be_served",
+                ProblemKind::Unreachable => "unreachable",
+            },
+            version: problem.version.clone(),
+            message: problem.message.clone(),
+            since: problem.since.to_rfc3339(),
+        });
+        Self {
+            status: "ok",
+            ready: model.is_some(),
+            model_uri: serving.settings().model_uri(),
+            model,
+            problem,
+        }
+    }
+}

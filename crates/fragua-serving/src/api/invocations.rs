@@ -1,0 +1,113 @@
+//! `POST /invocations`: MLflow's scoring protocol.
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::admission::{Admitted, Answer, answer};
+use crate::frame::{FrameError, rows_of_csv, rows_of_json};
+use crate::metrics::Route;
+use crate::model::Predictions;
+use crate::{Error, Serving};
+
+pub(super) async fn invocations(State(serving): State<Serving>, request: Request) -> Response {
+    let limit = serving.settings().max_body_bytes;
+    answer(serving, Route::Invocations, request, limit, predict_frame).await
+}
+
+/// The forms of a body that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Csv,
+}
+
+fn predict_frame(admitted: Admitted) -> Answer {
+    let content_type = admitted.parts.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = match form_of(content_type) {
+        Ok(form) => form,
+        Err(refusal) => {
+            return Answer::refusal((StatusCode::UNSUPPORTED_MEDIA_TYPE, refusal).into_response());
+        }
+    };
+    let model = &admitted.model;
+    let max_rows = admitted.serving.settings().max_rows;
+    let rows = match form {
+        Form::Json => rows_of_json(&model.features, &admitted.body, max_rows),
+        Form::Csv => rows_of_csv(&model.features, &admitted.body, max_rows),
+    };
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => return Answer::refusal(refusal(error, max_rows)),
+    };
+    match model.predict(&rows) {
+        Ok(predictions) => Answer {
+            response: frame_body(&predictions),
+            rows: rows.len(),
+        },
+        Err(error) => Answer::refusal(error.into_response()),
+    }
+}
+
+/// Decides by the content type; `Err` holds the text of the 415 answer.
+fn form_of(content_type: &str) -> Result<Form, String> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    for parameter in parts.filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if !name.trim().eq_ignore_ascii_case("charset") {
+            return Err(format!("unrecognized content type parameter: {}", name.trim()));
+        }
+        if !value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8") {
+            return Err("only UTF-8 is supported as charset".to_owned());
+        }
+    }
+    match essence.as_str() {
+        "application/json" => Ok(Form::Json),
+        "text/csv" => Ok(Form::Csv),
+        other => Err(format!(
+            "content type {other:?} is not supported; send application/json or text/csv"
+        )),
+    }
+}
+
+fn refusal(error: FrameError, max_rows: usize) -> Response {
+    let (code, message) = match error {
+        FrameError::BadRequest(message) => ("BAD_REQUEST", message),
+        FrameError::MissingColumns(message) => ("INVALID_PARAMETER_VALUE", message),
+        FrameError::TooManyRows(rows) => {
+            let error = Error::TooManyRows { rows, limit: max_rows };
+            return error.into_response();
+        }
+    };
+    let body = json!({ "error_code": code, "message": message });
+    (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
+}
+
+/// Renders the frame that `mlflow.pyfunc` makes of our ONNX models, as records: `label`, then `proba_<class>`.
+fn frame_body(predictions: &Predictions) -> Response {
+    let names: Vec<String> = predictions
+        .model
+        .labels
+        .iter()
+        .map(|label| serde_json::Value::from(format!("proba_{label}")).to_string())
+        .collect();
+    let labels: Vec<String> = predictions.labels.iter().map(|label| json!(label).to_string()).collect();
+    let mut body = String::with_capacity(32 + labels.len() * (16 + names.len() * 24));
+    body.push_str("{\"predictions\": [");
+    for (row, label) in labels.iter().enumerate() {
+        body.push_str(if row == 0 { "{\"label\": " } else { ", {\"label\": " });
+        body.push_str(label);
+        for (name, probability) in names.iter().zip(predictions.probabilities(row)) {
+            body.push_str(", ");
+            body.push_str(name);
+            body.push_str(": ");
+            body.push_str(&json!(probability).to_string());
+        }
+        body.push('}');
+    }
+    body.push_str("]}");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

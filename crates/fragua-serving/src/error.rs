@@ -1,0 +1,62 @@
+//! What can go wrong, as far as a caller can act on it.
+
+use fragua_base::ErrorKind;
+
+/// A failure of serving.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error("{key}: {reason}")]
+    InvalidSetting {
+        /// The key as it is written in the settings file.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// No model version is in memory.
+    #[error("{reason}")]
+    NoModel {
+        /// Why, in words for people.
+        reason: String,
+    },
+    /// A request asks for more rows than one request may.
+    #[error("{rows} rows are more than the {limit} that one request may hold; send them in parts")]
+    TooManyRows {
+        /// Rows asked for.
+        rows: usize,
+        /// The limit `serving.max_rows`.
+        limit: usize,
+    },
+    /// A row was made for another version of the model.
+    #[error("row {row} has {found} values where the model takes {expected}")]
+    RowShape {
+        /// Number of the row, from 0.
+        row: usize,
+        /// Values in the row.
+        found: usize,
+        /// Features of the model.
+        expected: usize,
+    },
+    /// As many requests are in work as may be.
+    #[error("{limit} prediction requests are in work already; try again in a moment")]
+    Overloaded {
+        /// The limit `serving.max_in_flight`.
+        limit: usize,
+    },
+    /// A fault of ours; the text is for the log only.
+    #[error("the prediction failed: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Returns the kind of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidSetting { .. } | Self::RowShape { .. } => ErrorKind::InvalidInput,
+            Self::NoModel { .. } => ErrorKind::Unavailable,
+            Self::TooManyRows { .. } => ErrorKind::TooLarge,
+            Self::Overloaded { .. } => ErrorKind::Overloaded,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A model version in memory, and what it answers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fragua_base::Timestamp;
+use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Pipeline, Table};
+use serde_json::{Map, Value};
+
+use crate::metrics::VersionCounters;
+use crate::row::{Cell, FieldError, Row, check_record};
+use crate::signature::Feature;
+use crate::{Error, row};
+
+/// A model version that is in memory and answers.
+#[derive(Debug)]
+pub struct ServedModel {
+    /// Name of the registered model.
+    pub name: String,
+    /// Version, as the registry numbers it.
+    pub version: String,
+    /// Alias by which the version was found.
+    pub alias: String,
+    /// Run that trained it, where the registry knows.
+    pub run_id: Option<String>,
+    /// Columns it takes, in the order of its signature.
+    pub features: Vec<Feature>,
+    /// Classes it answers, in the order of the probabilities.
+    pub labels: Vec<Label>,
+    /// When the version was registered.
+    pub created_at: Timestamp,
+    /// When it was read into memory.
+    pub loaded_at: Timestamp,
+    /// Figures of the run that trained it, by name.
+    pub metrics: BTreeMap<String, f64>,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) counters: Arc<VersionCounters>,
+    /// Where the registry says the version lives; tells a version from one that was made anew.
+    pub(crate) identity: String,
+}
+
+/// Answers for some rows.
+#[derive(Debug, Clone)]
+pub struct Predictions {
+    /// The version that answered.
+    pub model: Arc<ServedModel>,
+    /// One class a row.
+    pub labels: Vec<Label>,
+    /// Row after row, one probability a class in the order of [`ServedModel::labels`].
+    probabilities: Vec<f64>,
+}
+
+impl Predictions {
+    /// Returns the probabilities of a row, in the order of [`ServedModel::labels`].
+    pub fn probabilities(&self, row: usize) -> &[f64] {
+        let classes = self.model.labels.len();
+        self.probabilities.get(row * classes..(row + 1) * classes).unwrap_or_default()
+    }
+}
+
+impl ServedModel {
+    /// Returns the version as a number where it is one, as the old stack's API answered it.
+    pub fn version_value(&self) -> Value {
+        match self.version.parse::<u64>() {
+            Ok(number) => Value::from(number),
+            Err(_) => Value::from(self.version.as_str()),
+        }
+    }
+
+    /// Returns the stored example row as a record.
+    pub fn example(&self) -> Map<String, Value> {
+        self.features
+            .iter()
+            .map(|feature| (feature.name.clone(), feature.example.clone()))
+            .collect()
+    }
+
+    /// Checks a record by the rules of `POST /predict` and returns its row. Numbers may come as text.
+    ///
+    /// # Errors
+    /// Everything that is wrong, in the order of the features.
+    pub fn check_record(&self, record: &Map<String, Value>) -> Result<Row, Vec<FieldError>> {
+        check_record(&self.features, record)
+    }
+
+    /// Reads a record straight from its JSON text, `None` when anything is wrong with it.
+    pub(crate) fn read_record(&self, json: &[u8]) -> Option<Row> {
+        row::read_record(&self.features, json)
+    }
+
+    /// Predicts on the calling thread.
+    ///
+    /// # Errors
+    /// `RowShape` when a row was made for another version.
+    pub(crate) fn predict(self: &Arc<Self>, rows: &[Row]) -> Result<Predictions, Error> {
+        let wrong = rows.iter().position(|row| row.0.len() != self.features.len());
+        if let Some(row) = wrong {
+            return Err(Error::RowShape {
+                row,
+                found: rows[row].0.len(),
+                expected: self.features.len(),
+            });
+        }
+        if rows.is_empty() {
+            return Ok(Predictions {
+                model: Arc::clone(self),
+                labels: Vec::new(),
+                probabilities: Vec::new(),
+            });
+        }
+        let table = self.table(rows).map_err(|error| Error::Internal(error.to_string()))?;
+        let predictions = self
+            .pipeline
+            .predict(&table)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Predictions {
+            model: Arc::clone(self),
+            labels: predictions.labels,
+            probabilities: predictions.probabilities,
+        })
+    }
+
+    fn table(&self, rows: &[Row]) -> Result<Table, fragua_learn::Error> {
+        let mut columns = Vec::with_capacity(self.features.len());
+        for (index, feature) in self.features.iter().enumerate() {
+            let cells = rows.iter().map(|row| &row.0[index]);
+            let column = if feature.is_text() {
+                texts(cells)?
+            } else {
+                Column::Numeric(cells.map(Cell::number).collect())
+            };
+            columns.push((feature.name.clone(), column));
+        }
+        Table::new(columns)
+    }
+}
+
+fn texts<'a>(cells: impl Iterator<Item = &'a Cell>) -> Result<Column, fragua_learn::Error> {
+    let mut dictionary = Vec::new();
+    let mut codes_by_text: HashMap<&str, u32> = HashMap::new();
+    let mut codes = Vec::new();
+    for cell in cells {
+        let Cell::Text(text) = cell else {
+            codes.push(MISSING_CODE);
+            continue;
+        };
+        let code = *codes_by_text.entry(text).or_insert_with(|| {
+            dictionary.push(text.clone());
+            // Rows are limited far below 2^32, so a code always fits.
+            (dictionary.len() - 1) as u32
+        });
+        codes.push(code);
+    }
+    Categorical::new(dictionary, codes).map(Column::Categorical)
+}
