@@ -320,3 +320,6 @@ fn whole_number_in(text: &str) -> Option<Cell> {
     }
     integer_in(text).map(Cell::Number)
 }
+
+#[cfg(test)]
+mod tests;

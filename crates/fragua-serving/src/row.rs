@@ -376,3 +376,6 @@ impl Visitor<'_> for CellSeed<'_> {
 fn refusal<E: serde::de::Error>(kind: FieldErrorKind) -> E {
     E::custom(kind.code())
 }
+
+#[cfg(test)]
+mod tests;
