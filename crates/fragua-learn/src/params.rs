@@ -1,0 +1,138 @@
+use crate::config::{
+    Candidate, ClassWeight, GradientBoostingSpace, LogisticRegressionSpace, MaxFeatures, RandomForestSpace,
+};
+use crate::random::Random;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A model with one value for each parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "model", rename_all = "snake_case")]
+pub enum ModelParams {
+    /// See [`RandomForestSpace`].
+    RandomForest(RandomForestParams),
+    /// See [`GradientBoostingSpace`].
+    GradientBoosting(GradientBoostingParams),
+    /// See [`LogisticRegressionSpace`].
+    LogisticRegression(LogisticRegressionParams),
+}
+
+/// See [`RandomForestSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+pub struct RandomForestParams {
+    pub n_estimators: usize,
+    pub max_depth: Option<usize>,
+    pub max_features: MaxFeatures,
+    pub min_samples_split: usize,
+    pub min_samples_leaf: usize,
+    pub bootstrap: bool,
+    pub class_weight: ClassWeight,
+}
+
+/// See [`GradientBoostingSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+pub struct GradientBoostingParams {
+    pub n_estimators: usize,
+    pub learning_rate: f64,
+    pub max_leaf_nodes: usize,
+    pub max_depth: Option<usize>,
+    pub min_samples_leaf: usize,
+    pub l2_regularization: f64,
+    pub class_weight: ClassWeight,
+}
+
+/// See [`LogisticRegressionSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+pub struct LogisticRegressionParams {
+    #[serde(rename = "C")]
+    pub c: f64,
+    pub max_iter: usize,
+    pub tol: f64,
+    pub class_weight: ClassWeight,
+}
+
+impl ModelParams {
+    /// Returns model and parameters as texts, the way they are logged; no limit is `None` as in scikit-learn.
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        let value = serde_json::to_value(self).expect("plain numbers, texts and maps");
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => "None".to_owned(),
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let object = value.as_object().expect("a struct");
+        object.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+    }
+
+    /// Returns the name of the model as in configuration.
+    pub fn model_name(&self) -> &'static str {
+        match self {
+            ModelParams::RandomForest(_) => "random_forest",
+            ModelParams::GradientBoosting(_) => "gradient_boosting",
+            ModelParams::LogisticRegression(_) => "logistic_regression",
+        }
+    }
+
+    pub(crate) fn class_weight(&self) -> &ClassWeight {
+        match self {
+            ModelParams::RandomForest(params) => &params.class_weight,
+            ModelParams::GradientBoosting(params) => &params.class_weight,
+            ModelParams::LogisticRegression(params) => &params.class_weight,
+        }
+    }
+}
+
+impl Candidate {
+    pub(crate) fn sample(&self, random: &mut Random) -> ModelParams {
+        match self {
+            Candidate::RandomForest(space) => ModelParams::RandomForest(space.sample(random)),
+            Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(random)),
+            Candidate::LogisticRegression(space) => ModelParams::LogisticRegression(space.sample(random)),
+        }
+    }
+}
+
+impl RandomForestSpace {
+    fn sample(&self, random: &mut Random) -> RandomForestParams {
+        RandomForestParams {
+            n_estimators: self.n_estimators.sample(random),
+            max_depth: self.max_depth.sample(random),
+            max_features: self.max_features.sample(random),
+            min_samples_split: self.min_samples_split.sample(random),
+            min_samples_leaf: self.min_samples_leaf.sample(random),
+            bootstrap: self.bootstrap.sample(random),
+            class_weight: self.class_weight.sample(random),
+        }
+    }
+}
+
+impl GradientBoostingSpace {
+    fn sample(&self, random: &mut Random) -> GradientBoostingParams {
+        GradientBoostingParams {
+            n_estimators: self.n_estimators.sample(random),
+            learning_rate: self.learning_rate.sample(random),
+            max_leaf_nodes: self.max_leaf_nodes.sample(random),
+            max_depth: self.max_depth.sample(random),
+            min_samples_leaf: self.min_samples_leaf.sample(random),
+            l2_regularization: self.l2_regularization.sample(random),
+            class_weight: self.class_weight.sample(random),
+        }
+    }
+}
+
+impl LogisticRegressionSpace {
+    fn sample(&self, random: &mut Random) -> LogisticRegressionParams {
+        LogisticRegressionParams {
+            c: self.c.sample(random),
+            max_iter: self.max_iter.sample(random),
+            tol: self.tol.sample(random),
+            class_weight: self.class_weight.sample(random),
+        }
+    }
+}

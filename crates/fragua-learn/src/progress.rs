@@ -1,0 +1,54 @@
+use crate::Error;
+use crate::report::CandidateResult;
+
+/// What happens during a training, in the order it happens.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The search begins.
+    SearchStarted {
+        /// Parameter sets to compare.
+        candidates: usize,
+        /// Folds of each.
+        folds: usize,
+    },
+    /// One fold of one candidate has been scored; folds end in any order.
+    FoldFinished {
+        /// Index of the candidate.
+        candidate: usize,
+        /// Index of the fold.
+        fold: usize,
+        /// Its score.
+        score: f64,
+    },
+    /// All folds of a candidate have been scored; candidates end in any order.
+    CandidateFinished(&'a CandidateResult),
+    /// The best candidate is fitted on all training rows.
+    FitStarted {
+        /// Index of the candidate.
+        candidate: usize,
+    },
+}
+
+/// Watches a training and can stop it. Called from several threads at once.
+pub trait Progress: Sync {
+    /// Takes note of an event.
+    fn event(&self, event: Event<'_>) {
+        let _ = event;
+    }
+
+    /// Tells whether the training should stop; asked at least once a tree or iteration.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Watches nothing and never stops.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {}
+
+pub(crate) fn check_cancelled(progress: &dyn Progress) -> Result<(), Error> {
+    if progress.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+}

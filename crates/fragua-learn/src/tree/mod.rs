@@ -1,0 +1,6 @@
+//! Trees on binned columns: forest and boosting.
+
+pub(crate) mod bins;
+pub(crate) mod boosting;
+pub(crate) mod ensemble;
+pub(crate) mod forest;
