@@ -1,0 +1,530 @@
+//! Files of bytes: written once, synced, read, removed. Their names say nothing of what they hold.
+//!
+//! `incoming/INSTANCE/BLOB` is where a file is written and `blobs/xx/BLOB` where readers look for it. The first
+//! name stays until the row is committed: it is how the next start finds what a crash left without one. An
+//! instance holds a lock on its folder, so that one process does not tidy up behind another that is alive.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fragua_base::random_hex;
+use futures::{StreamExt, TryStreamExt};
+
+use crate::Error;
+use crate::checksum::{BodyDigest, BodyHasher, Checksum, ChecksumAlgorithm, Expected, Hasher};
+use crate::stream::{BodyStream, ObjectStream};
+
+/// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
+const WRITE_BATCH_BYTES: usize = 1 << 20;
+
+/// Bytes that one read brings.
+const READ_CHUNK_BYTES: usize = 256 << 10;
+
+/// Reads that are under way at once for one reader.
+const READ_AHEAD: usize = 2;
+
+/// An instance locks its file under the first of these names and then gives it the second, so that nobody sees
+/// a lock that is not held yet.
+const NEW_LOCK_FILE: &str = "lock.new";
+const LOCK_FILE: &str = "lock";
+
+/// The folder of blobs, held by this process.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    folders: Arc<Folders>,
+    // Held, not used: the lock lives as long as the file is open.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Folders {
+    incoming: PathBuf,
+    blobs: PathBuf,
+}
+
+/// A file that is in place and has no row yet.
+#[derive(Debug)]
+pub(crate) struct StoredBlob {
+    pub(crate) id: String,
+    pub(crate) digest: BodyDigest,
+}
+
+impl Blobs {
+    /// Makes the folders and takes the lock.
+    pub(crate) async fn open(root: &Path) -> Result<Self, Error> {
+        let root = root.to_owned();
+        blocking(move || {
+            let (all_incoming, blobs) = (root.join("incoming"), root.join("blobs"));
+            let incoming = all_incoming.join(random_hex(16));
+            let named = |path: &Path| Error::disk(format!("cannot make the folder {}", path.display()));
+            std::fs::create_dir_all(&blobs).map_err(named(&blobs))?;
+            std::fs::create_dir_all(&incoming).map_err(named(&incoming))?;
+            let new_lock = incoming.join(NEW_LOCK_FILE);
+            let lock = File::create(&new_lock).map_err(named(&incoming))?;
+            lock.lock()
+                .map_err(Error::disk("cannot lock the folder of incoming objects"))?;
+            std::fs::rename(new_lock, incoming.join(LOCK_FILE)).map_err(named(&incoming))?;
+            Ok(Self {
+                folders: Arc::new(Folders { incoming, blobs }),
+                _lock: lock,
+            })
+        })
+        .await
+    }
+
+    /// Writes a body to a new file, compares it with what was announced and puts it in place.
+    pub(crate) async fn store(
+        &self,
+        mut body: BodyStream<'_>,
+        expected: Expected,
+        max_bytes: u64,
+    ) -> Result<StoredBlob, Error> {
+        let mut sink = None;
+        let mut batch = Batch::default();
+        let mut received = 0;
+        let algorithm = expected.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let too_large = || Error::TooLarge {
+            limit_bytes: max_bytes,
+        };
+        if expected.size.is_some_and(|size| size > max_bytes) {
+            return Err(too_large());
+        }
+        while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
+            received += chunk.len() as u64;
+            if received > max_bytes {
+                return Err(too_large());
+            }
+            batch.push(chunk);
+            if batch.bytes >= WRITE_BATCH_BYTES {
+                let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
+                sink = Some(blocking(move || Sink::write(sink, &folders, algorithm, full)).await?);
+            }
+        }
+        let folders = Arc::clone(&self.folders);
+        blocking(move || Sink::write(sink, &folders, algorithm, batch)?.finish(&folders, expected)).await
+    }
+
+    /// Makes a second blob of the same bytes.
+    pub(crate) async fn duplicate(&self, blob: &str) -> io::Result<String> {
+        let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
+        let copied = tokio::task::spawn_blocking(move || {
+            let copy = random_hex(16);
+            let incoming = Incoming::new(&folders, &copy);
+            let source = folders.blob(&blob);
+            // Files never change, so that another name for one is a copy of it.
+            if let Err(error) = std::fs::hard_link(&source, &incoming.path) {
+                if error.kind() == io::ErrorKind::NotFound {
+                    return Err(error);
+                }
+                std::fs::copy(&source, &incoming.path)?;
+                File::open(&incoming.path)?.sync_all()?;
+            }
+            folders.publish(&incoming, &copy)?;
+            incoming.keep();
+            Ok(copy)
+        });
+        copied.await.map_err(io::Error::other)?
+    }
+
+    /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for.
+    pub(crate) async fn concatenate(
+        &self,
+        blobs: Vec<String>,
+        algorithm: Option<ChecksumAlgorithm>,
+    ) -> io::Result<(String, Option<Checksum>)> {
+        let folders = Arc::clone(&self.folders);
+        let joined = tokio::task::spawn_blocking(move || {
+            let id = random_hex(16);
+            let incoming = Incoming::new(&folders, &id);
+            let mut target = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&incoming.path)?;
+            let mut hasher = algorithm.map(ChecksumAlgorithm::hasher);
+            for blob in blobs {
+                let mut source = File::open(folders.blob(&blob))?;
+                match &mut hasher {
+                    // The kernel moves the bytes where nobody has to look at them.
+                    None => drop(io::copy(&mut source, &mut target)?),
+                    Some(hasher) => copy_hashing(&mut source, &mut target, hasher)?,
+                }
+            }
+            target.sync_all()?;
+            folders.publish(&incoming, &id)?;
+            incoming.keep();
+            let checksum = algorithm.zip(hasher);
+            Ok((
+                id,
+                checksum.map(|(algorithm, hasher)| Checksum {
+                    algorithm,
+                    value: hasher.finish(),
+                }),
+            ))
+        });
+        joined.await.map_err(io::Error::other)?
+    }
+
+    /// Opens a part of a blob. The file stays readable after its name is gone.
+    pub(crate) async fn read(&self, blob: &str, range: Range<u64>) -> io::Result<ObjectStream> {
+        let path = self.folders.blob(blob);
+        let wanted = range.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            if length < wanted.end {
+                let message = format!(
+                    "a blob has {length} bytes where its row says at least {}",
+                    wanted.end
+                );
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            // A small object goes out with its headers: one read, one packet.
+            let whole = wanted.end - wanted.start <= READ_CHUNK_BYTES as u64;
+            let bytes = if whole {
+                Some(read_at(&file, &wanted)?)
+            } else {
+                None
+            };
+            Ok((file, bytes))
+        });
+        let (file, bytes) = opened.await.map_err(io::Error::other)??;
+        if let Some(bytes) = bytes {
+            let chunks = (!bytes.is_empty()).then_some(Ok(bytes));
+            return Ok(ObjectStream::new(range, futures::stream::iter(chunks)));
+        }
+        let file = Arc::new(file);
+        let end = range.end;
+        let chunks = futures::stream::iter(range.clone().step_by(READ_CHUNK_BYTES)).map(move |start| {
+            let file = Arc::clone(&file);
+            let chunk = start..end.min(start + READ_CHUNK_BYTES as u64);
+            async move {
+                let read = tokio::task::spawn_blocking(move || read_at(&file, &chunk));
+                read.await.map_err(io::Error::other)?
+            }
+        });
+        Ok(ObjectStream::new(range, chunks.buffered(READ_AHEAD)))
+    }
+
+    /// Forgets the first name of blobs whose rows are committed.
+    pub(crate) async fn settle(&self, blobs: Vec<String>) {
+        let folders = Arc::clone(&self.folders);
+        let settled = tokio::task::spawn_blocking(move || {
+            for blob in blobs {
+                remove_file(&folders.incoming.join(blob));
+            }
+        });
+        drop(settled.await);
+    }
+
+    /// Removes blobs with both names and returns those that are gone for certain.
+    pub(crate) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
+        let folders = Arc::clone(&self.folders);
+        let removed = tokio::task::spawn_blocking(move || {
+            let gone =
+                |blob: &String| remove_file(&folders.incoming.join(blob)) & remove_file(&folders.blob(blob));
+            blobs.into_iter().filter(gone).collect()
+        });
+        removed.await.unwrap_or_default()
+    }
+
+    /// Finds the folders of instances that are no longer alive, with the blobs in them.
+    pub(crate) async fn abandoned(&self) -> Result<Vec<Abandoned>, Error> {
+        let folders = Arc::clone(&self.folders);
+        blocking(move || {
+            let all = folders
+                .incoming
+                .parent()
+                .expect("the folder is made inside of another");
+            let problem = || Error::disk(format!("cannot read the folder {}", all.display()));
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir(all).map_err(problem())? {
+                let path = entry.map_err(problem())?.path();
+                if path == folders.incoming {
+                    continue;
+                }
+                if let Some(abandoned) = Abandoned::open(path).map_err(problem())? {
+                    found.push(abandoned);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Writes, syncs, reads and removes a file.
+    pub(crate) async fn check_writable(&self) -> Result<(), Error> {
+        let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
+        let stored = self.store(body, Expected::default(), 64).await?;
+        let read = self.read(&stored.id, 0..stored.digest.size_bytes).await;
+        let bytes = match read {
+            Ok(stream) => stream.into_bytes(64).await,
+            Err(error) => Err(Error::disk("cannot read a file that was just written")(error)),
+        };
+        self.remove(vec![stored.id]).await;
+        bytes.map(drop)
+    }
+
+    /// Succeeds when the folder is there.
+    pub(crate) async fn check_ready(&self) -> Result<(), Error> {
+        let blobs = self.folders.blobs.clone();
+        blocking(move || {
+            let action = format!("cannot read the folder {}", blobs.display());
+            std::fs::read_dir(&blobs).map(drop).map_err(Error::disk(action))
+        })
+        .await
+    }
+}
+
+impl Drop for Blobs {
+    fn drop(&mut self) {
+        // What is still inside tells the next start what to look at; an empty folder tells nothing.
+        let incoming = &self.folders.incoming;
+        let empty = std::fs::read_dir(incoming).is_ok_and(|entries| entries.count() == 1);
+        if empty && std::fs::remove_file(incoming.join(LOCK_FILE)).is_ok() {
+            drop(std::fs::remove_dir(incoming));
+        }
+    }
+}
+
+impl Folders {
+    /// Returns where readers look for a blob. Ids are our own hexadecimal digits.
+    fn blob(&self, id: &str) -> PathBuf {
+        self.blobs.join(&id[..2]).join(id)
+    }
+
+    /// Gives an incoming file its second name, durably.
+    fn publish(&self, incoming: &Incoming, id: &str) -> io::Result<()> {
+        let path = self.blob(id);
+        let folder = path.parent().expect("a blob lies in a folder");
+        if let Err(error) = link(&incoming.path, &path) {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::fs::create_dir_all(folder)?;
+            File::open(&self.blobs)?.sync_all()?;
+            link(&incoming.path, &path)?;
+        }
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// Some file systems have no second names. A move is as atomic; a crash before the commit then leaves a file
+/// that nobody finds.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            std::fs::rename(from, to)
+        }
+        other => other,
+    }
+}
+
+/// Removes a file; returns whether it is gone.
+fn remove_file(path: &Path) -> bool {
+    match std::fs::remove_file(path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a blob; the next start tries again");
+            false
+        }
+    }
+}
+
+fn read_at(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
+    let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
+    let mut buffer = vec![0; length];
+    file.read_exact_at(&mut buffer, range.start)?;
+    Ok(buffer.into())
+}
+
+fn copy_hashing(source: &mut File, target: &mut File, hasher: &mut Hasher) -> io::Result<()> {
+    let mut buffer = vec![0; READ_CHUNK_BYTES];
+    loop {
+        let length = source.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        hasher.update(&buffer[..length]);
+        target.write_all(&buffer[..length])?;
+    }
+}
+
+/// Runs file work where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::disk("file work ended early")(io::Error::other(error))),
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    chunks: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn push(&mut self, chunk: Bytes) {
+        self.bytes += chunk.len();
+        self.chunks.push(chunk);
+    }
+}
+
+/// A file under its first name; removed when dropped unless kept.
+struct Incoming {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Incoming {
+    fn new(folders: &Folders, id: &str) -> Self {
+        Self {
+            path: folders.incoming.join(id),
+            kept: false,
+        }
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.kept {
+            remove_file(&self.path);
+        }
+    }
+}
+
+/// A body on its way to a file.
+struct Sink {
+    id: String,
+    incoming: Incoming,
+    file: File,
+    hasher: BodyHasher,
+}
+
+impl Sink {
+    fn create(folders: &Folders, algorithm: Option<ChecksumAlgorithm>) -> io::Result<Self> {
+        let id = random_hex(16);
+        let incoming = Incoming::new(folders, &id);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&incoming.path)?;
+        Ok(Self {
+            id,
+            incoming,
+            file,
+            hasher: BodyHasher::new(algorithm),
+        })
+    }
+
+    /// Hashes and writes a batch, to a new file when there is none yet.
+    fn write(
+        sink: Option<Self>,
+        folders: &Folders,
+        algorithm: Option<ChecksumAlgorithm>,
+        batch: Batch,
+    ) -> Result<Self, Error> {
+        let action = "cannot write an object's bytes";
+        let mut sink = match sink {
+            Some(sink) => sink,
+            None => Self::create(folders, algorithm).map_err(Error::disk(action))?,
+        };
+        for chunk in &batch.chunks {
+            sink.hasher.update(chunk);
+            sink.file.write_all(chunk).map_err(Error::disk(action))?;
+        }
+        Ok(sink)
+    }
+
+    fn finish(self, folders: &Folders, expected: Expected) -> Result<StoredBlob, Error> {
+        let digest = self.hasher.finish(expected)?;
+        self.file
+            .sync_all()
+            .map_err(Error::disk("cannot sync an object's bytes"))?;
+        let published = folders.publish(&self.incoming, &self.id);
+        published.map_err(Error::disk("cannot put an object's bytes in place"))?;
+        self.incoming.keep();
+        Ok(StoredBlob { id: self.id, digest })
+    }
+}
+
+/// The folder of an instance that is gone, locked while it is tidied up.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    folder: PathBuf,
+    /// Blobs that may or may not have a row.
+    pub(crate) blobs: Vec<String>,
+    _lock: File,
+}
+
+impl Abandoned {
+    /// Returns `None` when the instance is alive, or just beginning or ending.
+    fn open(folder: PathBuf) -> io::Result<Option<Self>> {
+        let lock = match OpenOptions::new().write(true).open(folder.join(LOCK_FILE)) {
+            Ok(lock) => lock,
+            // Between making its folder and its lock, an instance has written nothing.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => {}
+        }
+        let mut blobs = Vec::new();
+        for entry in std::fs::read_dir(&folder)? {
+            let name = entry?.file_name();
+            let is_id = |name: &&str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            blobs.extend(name.to_str().filter(is_id).map(str::to_owned));
+        }
+        Ok(Some(Self {
+            folder,
+            blobs,
+            _lock: lock,
+        }))
+    }
+
+    /// Removes blobs that have no row with both names, the first name of the others, and the folder.
+    pub(crate) async fn tidy(self, blobs: &Blobs, needed: &[String]) -> usize {
+        let folders = Arc::clone(&blobs.folders);
+        let needed = needed.to_vec();
+        let tidied = tokio::task::spawn_blocking(move || {
+            let mut removed = 0;
+            for blob in &self.blobs {
+                if !needed.contains(blob) {
+                    remove_file(&folders.blob(blob));
+                    removed += 1;
+                }
+                remove_file(&self.folder.join(blob));
+            }
+            remove_file(&self.folder.join(LOCK_FILE));
+            drop(std::fs::remove_dir(&self.folder));
+            removed
+        });
+        tidied.await.unwrap_or(0)
+    }
+}

@@ -1,0 +1,480 @@
+//! Objects of our own: rows in a database, bytes in files.
+
+mod blobs;
+mod list;
+mod multipart;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use fragua_base::{SharedClock, Timestamp};
+use fragua_database::Database;
+
+use self::blobs::Blobs;
+use super::{Backend, Place};
+use crate::checksum::Expected;
+use crate::listing::{ListQuery, Listing};
+use crate::multipart::{
+    CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
+};
+use crate::object::{
+    CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta, PutOptions,
+    WriteCondition,
+};
+use crate::store::objects::Attributes;
+use crate::store::{buckets, garbage, objects, uploads};
+use crate::stream::{BodyStream, ObjectStream};
+use crate::{Bucket, BucketName, Error, Settings};
+
+/// Rows of the garbage table whose files are gone are deleted this many at a time.
+const FORGET_AT: usize = 64;
+
+/// How many blobs one start removes at most; the next one goes on.
+const SWEEP_LIMIT: usize = 20_000;
+
+/// How often a read looks again for an object that is replaced between its row and its file.
+const READ_ATTEMPTS: usize = 5;
+
+/// The longest content type kept.
+const MAX_CONTENT_TYPE_BYTES: usize = 255;
+
+/// The backend. Cheap to clone: writes go on in a task of their own when the client leaves.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    database: Database,
+    blobs: Blobs,
+    clock: SharedClock,
+    settings: Settings,
+    /// Blobs whose files are gone and whose rows of garbage are still there.
+    removed: Mutex<Vec<String>>,
+}
+
+/// A row to be, once its blob is in place.
+struct NewObject {
+    content_type: String,
+    attributes: Attributes,
+    condition: Option<WriteCondition>,
+    finished_upload: Option<UploadId>,
+}
+
+impl Local {
+    pub(crate) async fn open(
+        database: Database,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        database.migrate("storage", crate::store::migrations()).await?;
+        let blobs = Blobs::open(&settings.root).await?;
+        let inner = Inner {
+            database,
+            blobs,
+            clock,
+            settings,
+            removed: Mutex::default(),
+        };
+        let local = Self {
+            inner: Arc::new(inner),
+        };
+        local.recover().await?;
+        Ok(local)
+    }
+
+    /// Removes what a crash left: blobs without a row, and blobs whose row was replaced or deleted.
+    async fn recover(&self) -> Result<(), Error> {
+        let Inner {
+            database,
+            blobs,
+            clock,
+            settings,
+            ..
+        } = &*self.inner;
+        let mut removed = 0;
+        for abandoned in blobs.abandoned().await? {
+            let needed = garbage::needed(database, &abandoned.blobs).await?;
+            removed += abandoned.tidy(blobs, &needed).await;
+        }
+        while removed < SWEEP_LIMIT {
+            let useless = garbage::some(database).await?;
+            if useless.is_empty() {
+                break;
+            }
+            let gone = blobs.remove(useless).await;
+            if gone.is_empty() {
+                break;
+            }
+            removed += gone.len();
+            garbage::remove(database, &gone).await?;
+        }
+        let lifetime = i64::try_from(settings.upload_lifetime.as_millis()).unwrap_or(i64::MAX);
+        let limit = Timestamp::from_millis(clock.now().as_millis().saturating_sub(lifetime));
+        for upload in uploads::begun_before(database, limit).await? {
+            self.drop_upload(&upload).await?;
+        }
+        if removed > 0 {
+            tracing::info!(blobs = removed, "removed blobs that an earlier end left behind");
+        }
+        Ok(())
+    }
+
+    fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    /// Removes the files of blobs that are noted as garbage. A failure is left to the next start.
+    async fn discard(&self, useless: Vec<String>) {
+        if useless.is_empty() {
+            return;
+        }
+        let gone = self.inner.blobs.remove(useless).await;
+        let forget = {
+            let mut removed = self
+                .inner
+                .removed
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            removed.extend(gone);
+            if removed.len() < FORGET_AT {
+                Vec::new()
+            } else {
+                std::mem::take(&mut *removed)
+            }
+        };
+        if let Err(error) = garbage::remove(self.database(), &forget).await {
+            tracing::warn!(%error, "cannot forget removed blobs; the next start does");
+        }
+    }
+
+    /// Runs `write` to its end even when the caller is dropped, as it is when a client leaves.
+    async fn to_the_end<T: Send + 'static>(
+        write: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        match tokio::spawn(write).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::disk("a write ended early")(io::Error::other(error))),
+        }
+    }
+
+    /// Puts the row of a stored blob in place, or removes the blob.
+    async fn commit(
+        self,
+        (bucket, key): (BucketName, ObjectKey),
+        (blob_id, size_bytes, etag): (String, u64, String),
+        new: NewObject,
+    ) -> Result<ObjectMeta, Error> {
+        let row = objects::Model {
+            bucket: bucket.as_str().to_owned(),
+            object_key: key.as_str().as_bytes().to_vec(),
+            blob_id: blob_id.clone(),
+            size_bytes: i64::try_from(size_bytes).unwrap_or(i64::MAX),
+            etag,
+            content_type: new.content_type,
+            attributes: new.attributes.to_json(),
+            modified_at: self.inner.clock.now().as_millis(),
+        };
+        let place = Place {
+            bucket: &bucket,
+            key: &key,
+        };
+        let upload = new.finished_upload.as_ref().map(UploadId::as_str);
+        match objects::put(
+            self.database(),
+            place,
+            row.clone(),
+            new.condition.as_ref(),
+            upload,
+        )
+        .await
+        {
+            Ok(useless) => {
+                self.inner.blobs.settle(vec![blob_id]).await;
+                self.discard(useless).await;
+                row.into_meta()
+            }
+            Err(error) => Err(self.undo(blob_id, error).await),
+        }
+    }
+
+    /// Removes a blob that got no row. When the database broke off, the row may be there all the same: then
+    /// the blob stays for the next start to judge.
+    async fn undo(&self, blob_id: String, error: Error) -> Error {
+        if !matches!(error, Error::Database(_)) {
+            self.inner.blobs.remove(vec![blob_id]).await;
+        }
+        error
+    }
+
+    async fn find(&self, place: Place<'_>) -> Result<objects::Model, Error> {
+        objects::find(self.database(), place).await
+    }
+
+    /// Hands the row of an object to `read` and, when its blob vanished meanwhile, the row that came after.
+    async fn with_row<T, F>(
+        &self,
+        place: Place<'_>,
+        mut read: impl FnMut(objects::Model) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<io::Result<T>, Error>>,
+    {
+        let mut row = self.find(place).await?;
+        for _ in 1..READ_ATTEMPTS {
+            let blob = row.blob_id.clone();
+            match read(row).await? {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                other => return other.map_err(Error::disk(missing(place))),
+            }
+            row = self.find(place).await?;
+            if row.blob_id == blob {
+                break;
+            }
+        }
+        read(row).await?.map_err(Error::disk(missing(place)))
+    }
+}
+
+fn missing(place: Place<'_>) -> String {
+    format!(
+        "cannot read the bytes of {}",
+        crate::object::describe(place.bucket, place.key)
+    )
+}
+
+/// A content type that is too long is refused; none is S3's default.
+fn content_type(given: Option<String>) -> Result<String, Error> {
+    let content_type = given
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned());
+    if content_type.len() > MAX_CONTENT_TYPE_BYTES {
+        let reason = format!("must not be longer than {MAX_CONTENT_TYPE_BYTES} bytes");
+        return Err(Error::InvalidInput {
+            field: "Content-Type",
+            reason,
+        });
+    }
+    Ok(content_type)
+}
+
+fn attributes(
+    headers: ObjectHeaders,
+    user_metadata: std::collections::BTreeMap<String, String>,
+) -> Attributes {
+    Attributes {
+        headers,
+        user_metadata,
+        checksum: None,
+    }
+}
+
+#[async_trait]
+impl Backend for Local {
+    async fn create_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        buckets::insert(self.database(), bucket, self.inner.clock.now()).await
+    }
+
+    async fn head_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        buckets::check(self.database().reader(), bucket).await
+    }
+
+    async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        let useless = buckets::delete(self.database(), bucket).await?;
+        self.discard(useless).await;
+        Ok(())
+    }
+
+    async fn bucket_names(&self) -> Result<Vec<(BucketName, Timestamp)>, Error> {
+        buckets::names(self.database()).await
+    }
+
+    async fn list_buckets(&self) -> Result<Vec<Bucket>, Error> {
+        buckets::usage(self.database()).await
+    }
+
+    async fn put(
+        &self,
+        place: Place<'_>,
+        options: PutOptions,
+        body: BodyStream<'_>,
+    ) -> Result<ObjectMeta, Error> {
+        let content_type = content_type(options.content_type)?;
+        objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
+        let expected = Expected {
+            size: options.expected_size,
+            md5: options.expected_md5,
+            checksum: options.checksum,
+        };
+        let stored = self
+            .inner
+            .blobs
+            .store(body, expected, self.inner.settings.max_object_bytes)
+            .await?;
+        let digest = stored.digest;
+        let mut attributes = attributes(options.headers, options.user_metadata);
+        attributes.checksum = digest.checksum;
+        let new = NewObject {
+            content_type,
+            attributes,
+            condition: options.condition,
+            finished_upload: None,
+        };
+        let blob = (stored.id, digest.size_bytes, hex::encode(digest.md5));
+        let place = (place.bucket.clone(), place.key.clone());
+        Self::to_the_end(self.clone().commit(place, blob, new)).await
+    }
+
+    async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
+        let options = &options;
+        self.with_row(place, |row| async move {
+            let blob = row.blob_id.clone();
+            let meta = row.into_meta()?;
+            options.conditions.check(&meta)?;
+            let range = match options.range {
+                None => 0..meta.size_bytes,
+                Some(range) => range.resolve(meta.size_bytes)?,
+            };
+            Ok(self
+                .inner
+                .blobs
+                .read(&blob, range)
+                .await
+                .map(|stream| (meta, stream)))
+        })
+        .await
+    }
+
+    async fn head(&self, place: Place<'_>) -> Result<ObjectMeta, Error> {
+        self.find(place).await?.into_meta()
+    }
+
+    async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error> {
+        let useless = objects::delete_many(self.database(), bucket, keys).await?;
+        self.discard(useless).await;
+        Ok(())
+    }
+
+    async fn copy(
+        &self,
+        source: Place<'_>,
+        target: Place<'_>,
+        options: CopyOptions,
+    ) -> Result<ObjectMeta, Error> {
+        objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
+        let conditions = &options.source_conditions;
+        let (meta, blob) = self
+            .with_row(source, |row| async move {
+                let blob = row.blob_id.clone();
+                let meta = row.into_meta()?;
+                // A copy has no body to leave out: what is "not modified" to a reader fails here.
+                conditions.check(&meta).map_err(|error| match error {
+                    Error::NotModified { .. } => Error::PreconditionFailed {
+                        condition: "x-amz-copy-source-if-none-match",
+                    },
+                    other => other,
+                })?;
+                Ok(self.inner.blobs.duplicate(&blob).await.map(|copy| (meta, copy)))
+            })
+            .await?;
+        let (given_type, headers, user_metadata) = match options.replace {
+            None => (Some(meta.content_type), meta.headers, meta.user_metadata),
+            Some(replace) => (replace.content_type, replace.headers, replace.user_metadata),
+        };
+        let mut attributes = attributes(headers, user_metadata);
+        attributes.checksum = meta.checksum;
+        let content_type = match content_type(given_type) {
+            Ok(content_type) => content_type,
+            Err(error) => return Err(self.undo(blob, error).await),
+        };
+        let new = NewObject {
+            content_type,
+            attributes,
+            condition: options.condition,
+            finished_upload: None,
+        };
+        let place = (target.bucket.clone(), target.key.clone());
+        Self::to_the_end(
+            self.clone()
+                .commit(place, (blob, meta.size_bytes, meta.etag), new),
+        )
+        .await
+    }
+
+    async fn list(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
+        list::list(self.database(), bucket, query).await
+    }
+
+    async fn create_upload(&self, place: Place<'_>, options: CreateUpload) -> Result<UploadId, Error> {
+        self.begin_upload(place, options).await
+    }
+
+    async fn upload_part(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        number: u32,
+        options: PartOptions,
+        body: BodyStream<'_>,
+    ) -> Result<Part, Error> {
+        self.write_part(place, upload, number, options, body).await
+    }
+
+    async fn complete_upload(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        condition: Option<WriteCondition>,
+    ) -> Result<ObjectMeta, Error> {
+        let (bucket, key) = (place.bucket.clone(), place.key.clone());
+        let (local, upload, parts) = (self.clone(), upload.clone(), parts.to_vec());
+        Self::to_the_end(async move {
+            local
+                .assemble(
+                    Place {
+                        bucket: &bucket,
+                        key: &key,
+                    },
+                    &upload,
+                    &parts,
+                    condition,
+                )
+                .await
+        })
+        .await
+    }
+
+    async fn abort_upload(&self, place: Place<'_>, upload: &UploadId) -> Result<(), Error> {
+        uploads::find(self.database(), place, upload).await?;
+        self.drop_upload(upload.as_str()).await
+    }
+
+    async fn list_parts(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        after: u32,
+        limit: usize,
+    ) -> Result<PartList, Error> {
+        self.parts_of(place, upload, after, limit).await
+    }
+
+    async fn list_uploads(&self, bucket: &BucketName, query: &UploadQuery) -> Result<UploadList, Error> {
+        self.uploads_of(bucket, query).await
+    }
+
+    async fn check_ready(&self) -> Result<(), Error> {
+        self.inner.blobs.check_ready().await?;
+        buckets::exists(self.database().reader(), &BucketName::parse("readiness-probe")?)
+            .await
+            .map(drop)
+    }
+
+    async fn check_writable(&self) -> Result<(), Error> {
+        self.inner.blobs.check_writable().await?;
+        Ok(self.database().ping_write().await?)
+    }
+}

@@ -1,0 +1,315 @@
+//! Uploads in parts: each part is a blob; the object is made of them at the end.
+
+use fragua_base::random_hex;
+use md5::{Digest, Md5};
+
+use super::{Local, NewObject, attributes, content_type};
+use crate::backend::Place;
+use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
+use crate::listing::MAX_PAGE;
+use crate::multipart::{
+    CompletedPart, CreateUpload, MAX_PART_NUMBER, MIN_PART_BYTES, Part, PartList, PartOptions, UploadId,
+    UploadList, UploadQuery,
+};
+use crate::object::{ObjectMeta, WriteCondition};
+use crate::store::uploads::UploadAttributes;
+use crate::store::{buckets, objects, parts, uploads};
+use crate::stream::BodyStream;
+use crate::{BucketName, Error};
+
+impl Local {
+    pub(super) async fn begin_upload(
+        &self,
+        place: Place<'_>,
+        options: CreateUpload,
+    ) -> Result<UploadId, Error> {
+        let attributes = UploadAttributes {
+            object: attributes(options.headers, options.user_metadata),
+            checksum_algorithm: options.checksum_algorithm,
+            full_object_checksum: options.full_object_checksum,
+        };
+        let upload_id = random_hex(16);
+        let row = uploads::Model {
+            upload_id: upload_id.clone(),
+            bucket: place.bucket.as_str().to_owned(),
+            object_key: place.key.as_str().as_bytes().to_vec(),
+            content_type: content_type(options.content_type)?,
+            attributes: serde_json::to_string(&attributes).expect("text maps always serialise"),
+            created_at: self.inner.clock.now().as_millis(),
+        };
+        uploads::insert(self.database(), row).await?;
+        Ok(UploadId::new(upload_id))
+    }
+
+    pub(super) async fn write_part(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        number: u32,
+        options: PartOptions,
+        body: BodyStream<'_>,
+    ) -> Result<Part, Error> {
+        let attributes = uploads::find(self.database(), place, upload)
+            .await?
+            .attributes()?;
+        let asked = attributes.checksum_algorithm.map(ExpectedChecksum::compute);
+        let expected = Expected {
+            size: options.expected_size,
+            md5: options.expected_md5,
+            checksum: options.checksum.or(asked),
+        };
+        let stored = self
+            .inner
+            .blobs
+            .store(body, expected, self.inner.settings.max_object_bytes)
+            .await?;
+        let digest = stored.digest;
+        let row = parts::Model {
+            upload_id: upload.as_str().to_owned(),
+            part_number: i32::try_from(number).unwrap_or(i32::MAX),
+            blob_id: stored.id.clone(),
+            size_bytes: i64::try_from(digest.size_bytes).unwrap_or(i64::MAX),
+            etag: hex::encode(digest.md5),
+            checksum: digest.checksum.as_ref().map(parts::checksum_text),
+            modified_at: self.inner.clock.now().as_millis(),
+        };
+        let local = self.clone();
+        Self::to_the_end(async move {
+            match parts::put(local.database(), row.clone()).await {
+                Ok(replaced) => {
+                    local.inner.blobs.settle(vec![stored.id]).await;
+                    local.discard(Vec::from_iter(replaced)).await;
+                    Ok(row.into_part())
+                }
+                Err(error) => Err(local.undo(stored.id, error).await),
+            }
+        })
+        .await
+    }
+
+    /// Makes the object. Its etag is the MD5 of the parts' MD5s with their number.
+    pub(super) async fn assemble(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        wanted: &[CompletedPart],
+        condition: Option<WriteCondition>,
+    ) -> Result<ObjectMeta, Error> {
+        objects::check_condition(self.database(), place, condition.as_ref()).await?;
+        let row = uploads::find(self.database(), place, upload).await?;
+        let upload_attributes = row.attributes()?;
+        let written = parts::list(self.database(), upload.as_str(), 0, MAX_PART_NUMBER as usize).await?;
+        let chosen = choose(written, wanted)?;
+        let size_bytes = chosen.iter().map(|(_, part)| part.size_bytes).sum();
+        let limit_bytes = self.inner.settings.max_object_bytes;
+        if size_bytes > limit_bytes {
+            return Err(Error::TooLarge { limit_bytes });
+        }
+        let etag = multipart_etag(&chosen);
+        let whole = upload_attributes
+            .checksum_algorithm
+            .filter(|_| upload_attributes.full_object_checksum);
+        let (blob, whole) = self.join(&chosen, whole).await?;
+        let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
+        let mut attributes = upload_attributes.object;
+        attributes.checksum = whole.or_else(composite);
+        let new = NewObject {
+            content_type: row.content_type,
+            attributes,
+            condition,
+            finished_upload: Some(upload.clone()),
+        };
+        let place = (place.bucket.clone(), place.key.clone());
+        self.clone().commit(place, (blob, size_bytes, etag), new).await
+    }
+
+    async fn join(
+        &self,
+        chosen: &[(String, Part)],
+        whole: Option<ChecksumAlgorithm>,
+    ) -> Result<(String, Option<Checksum>), Error> {
+        let blobs = &self.inner.blobs;
+        let joined = match chosen {
+            [(only, part)] => {
+                let is_whole = |checksum: &Checksum| whole == Some(checksum.algorithm);
+                let checksum = part.checksum.clone().filter(is_whole);
+                blobs.duplicate(only).await.map(|blob| (blob, checksum))
+            }
+            several => {
+                let ids = several.iter().map(|(blob, _)| blob.clone()).collect();
+                blobs.concatenate(ids, whole).await
+            }
+        };
+        joined.map_err(Error::disk("cannot put the parts of an upload together"))
+    }
+
+    pub(super) async fn drop_upload(&self, upload: &str) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        let useless = uploads::delete(&transaction, upload).await?;
+        transaction.commit().await?;
+        self.discard(useless).await;
+        Ok(())
+    }
+
+    pub(super) async fn parts_of(
+        &self,
+        place: Place<'_>,
+        upload: &UploadId,
+        after: u32,
+        limit: usize,
+    ) -> Result<PartList, Error> {
+        let upload = uploads::find(self.database(), place, upload)
+            .await?
+            .into_upload()?;
+        let rows = parts::list(self.database(), upload.id.as_str(), after, limit + 1).await?;
+        let is_truncated = rows.len() > limit;
+        let parts: Vec<Part> = rows
+            .into_iter()
+            .take(limit)
+            .map(parts::Model::into_part)
+            .collect();
+        let next = parts.last().map(|part| part.number).filter(|_| is_truncated);
+        Ok(PartList { upload, parts, next })
+    }
+
+    pub(super) async fn uploads_of(
+        &self,
+        bucket: &BucketName,
+        query: &UploadQuery,
+    ) -> Result<UploadList, Error> {
+        buckets::check(self.database().reader(), bucket).await?;
+        let limit = query.limit.map_or(MAX_PAGE, |limit| limit.min(MAX_PAGE));
+        let rows = uploads::list(self.database(), bucket, query, limit).await?;
+        let is_truncated = rows.len() > limit;
+        let uploads = rows
+            .into_iter()
+            .take(limit)
+            .map(uploads::Model::into_upload)
+            .collect::<Result<_, _>>()?;
+        Ok(UploadList {
+            uploads,
+            is_truncated,
+        })
+    }
+}
+
+/// Finds the parts that the client names among those written, with their blobs.
+fn choose(written: Vec<parts::Model>, wanted: &[CompletedPart]) -> Result<Vec<(String, Part)>, Error> {
+    let mut written = written
+        .into_iter()
+        .map(|row| (row.blob_id.clone(), row.into_part()));
+    let mut chosen = Vec::with_capacity(wanted.len());
+    // Both are in order of their numbers.
+    for (index, named) in wanted.iter().enumerate() {
+        let invalid = || Error::InvalidPart {
+            part_number: named.number,
+        };
+        let (blob, part) = written
+            .find(|(_, part)| part.number == named.number)
+            .ok_or_else(invalid)?;
+        let sum = part.checksum.as_ref().map(|checksum| checksum.value.as_str());
+        let sum_differs =
+            matches!((sum, named.checksum.as_deref()), (Some(one), Some(other)) if one != other);
+        if part.etag != named.etag || sum_differs {
+            return Err(invalid());
+        }
+        if index + 1 < wanted.len() && part.size_bytes < MIN_PART_BYTES {
+            return Err(Error::PartTooSmall {
+                part_number: part.number,
+                size_bytes: part.size_bytes,
+            });
+        }
+        chosen.push((blob, part));
+    }
+    Ok(chosen)
+}
+
+fn multipart_etag(chosen: &[(String, Part)]) -> String {
+    let mut md5 = Md5::new();
+    for (_, part) in chosen {
+        md5.update(hex::decode(&part.etag).unwrap_or_default());
+    }
+    format!("{}-{}", hex::encode(md5.finalize()), chosen.len())
+}
+
+fn composite(algorithm: ChecksumAlgorithm, chosen: &[(String, Part)]) -> Option<Checksum> {
+    let of_algorithm = |checksum: &&Checksum| checksum.algorithm == algorithm;
+    let sums: Option<Vec<&str>> = chosen
+        .iter()
+        .map(|(_, part)| {
+            part.checksum
+                .as_ref()
+                .filter(of_algorithm)
+                .map(|checksum| checksum.value.as_str())
+        })
+        .collect();
+    algorithm.composite(sums?.into_iter())
+}
+
+#[cfg(test)]
+mod tests {
+    use fragua_base::Timestamp;
+
+    use super::*;
+
+    fn part(number: i32, size_bytes: i64) -> parts::Model {
+        parts::Model {
+            upload_id: "u".to_owned(),
+            part_number: number,
+            blob_id: format!("blob{number}"),
+            size_bytes,
+            etag: hex::encode(Md5::digest(number.to_string())),
+            checksum: None,
+            modified_at: Timestamp::default().as_millis(),
+        }
+    }
+
+    fn named(number: u32) -> CompletedPart {
+        CompletedPart {
+            number,
+            etag: hex::encode(Md5::digest(number.to_string())),
+            checksum: None,
+        }
+    }
+
+    #[test]
+    fn named_parts_must_be_there_and_large_enough() {
+        let large = i64::try_from(MIN_PART_BYTES).unwrap();
+        let written = || vec![part(1, large), part(3, large), part(7, 1)];
+        let check = |numbers: &[u32]| {
+            let wanted: Vec<CompletedPart> = numbers.iter().copied().map(named).collect();
+            choose(written(), &wanted)
+                .map(|parts| parts.into_iter().map(|(blob, _)| blob).collect::<Vec<_>>())
+        };
+        assert_eq!(check(&[1, 3, 7]).unwrap(), ["blob1", "blob3", "blob7"]);
+        assert_eq!(check(&[3, 7]).unwrap(), ["blob3", "blob7"]);
+        assert_eq!(check(&[7]).unwrap(), ["blob7"]);
+        assert!(matches!(
+            check(&[1, 2]),
+            Err(Error::InvalidPart { part_number: 2 })
+        ));
+        let small_first = choose(vec![part(1, 5), part(2, 5)], &[named(1), named(2)]);
+        assert!(matches!(
+            small_first,
+            Err(Error::PartTooSmall {
+                part_number: 1,
+                size_bytes: 5
+            })
+        ));
+        let other_etag = CompletedPart {
+            etag: "0".repeat(32),
+            ..named(1)
+        };
+        assert!(matches!(
+            choose(written(), &[other_etag]),
+            Err(Error::InvalidPart { part_number: 1 })
+        ));
+    }
+
+    #[test]
+    fn the_etag_counts_the_parts() {
+        let chosen = choose(vec![part(1, 9)], &[named(1)]).unwrap();
+        let expected = hex::encode(Md5::digest(Md5::digest("1")));
+        assert_eq!(multipart_etag(&chosen), format!("{expected}-1"));
+    }
+}

@@ -1,0 +1,126 @@
+//! Our failures in the words of S3.
+
+use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use fragua_base::ErrorKind;
+use s3s::{S3Error, S3ErrorCode};
+
+use crate::Error;
+
+/// What clients are told of a fault of ours; the log says more.
+const INTERNAL: &str = "We encountered an internal error. Please try again.";
+
+pub(super) fn unavailable() -> S3Error {
+    S3Error::with_message(
+        S3ErrorCode::ServiceUnavailable,
+        "Please reduce your request rate or try again later.",
+    )
+}
+
+pub(super) fn invalid_argument(message: impl Into<String>) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidArgument, message.into())
+}
+
+pub(super) fn not_implemented(what: &'static str) -> S3Error {
+    S3Error::with_message(S3ErrorCode::NotImplemented, what)
+}
+
+impl From<Error> for S3Error {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::InvalidBucketName { .. } => S3ErrorCode::InvalidBucketName,
+            Error::InvalidKey { .. } | Error::InvalidInput { .. } => S3ErrorCode::InvalidArgument,
+            Error::KeyTooLong => S3ErrorCode::KeyTooLongError,
+            Error::BucketNotFound { .. } => S3ErrorCode::NoSuchBucket,
+            Error::BucketExists { .. } => S3ErrorCode::BucketAlreadyOwnedByYou,
+            Error::BucketNotEmpty { .. } => S3ErrorCode::BucketNotEmpty,
+            Error::ObjectNotFound { .. } => S3ErrorCode::NoSuchKey,
+            Error::UploadNotFound { .. } => S3ErrorCode::NoSuchUpload,
+            Error::InvalidPart { .. } => S3ErrorCode::InvalidPart,
+            Error::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
+            Error::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
+            Error::PreconditionFailed { .. } => S3ErrorCode::PreconditionFailed,
+            Error::NotModified { etag } => return not_modified(etag),
+            Error::RangeNotSatisfiable { size_bytes } => return invalid_range(*size_bytes, &error),
+            Error::TooLarge { .. } => S3ErrorCode::EntityTooLarge,
+            Error::MetadataTooLarge { .. } => S3ErrorCode::MetadataTooLarge,
+            Error::IncompleteBody { .. } => S3ErrorCode::IncompleteBody,
+            Error::ChecksumMismatch { .. } => S3ErrorCode::BadDigest,
+            Error::Body(cause) => return body_error(cause),
+            Error::StorageFull => return storage_full(&error),
+            Error::NotSupported(_) => S3ErrorCode::NotImplemented,
+            Error::Database(_)
+            | Error::Disk { .. }
+            | Error::Remote { .. }
+            | Error::RemoteForbidden { .. } => {
+                tracing::error!(%error, "an S3 request failed");
+                return match error.kind() {
+                    ErrorKind::Unavailable | ErrorKind::Overloaded => unavailable(),
+                    _ => Self::with_message(S3ErrorCode::InternalError, INTERNAL),
+                };
+            }
+        };
+        Self::with_message(code, sentence(&error))
+    }
+}
+
+/// Our messages are lower-case and without a stop; S3's are sentences.
+fn sentence(error: &Error) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    let first = characters
+        .next()
+        .map(|character| character.to_uppercase().to_string())
+        .unwrap_or_default();
+    format!("{first}{}.", characters.as_str())
+}
+
+fn not_modified(etag: &str) -> S3Error {
+    let mut error = S3Error::new(S3ErrorCode::NotModified);
+    let mut headers = HeaderMap::new();
+    if let Ok(etag) = HeaderValue::from_str(&format!("\"{etag}\"")) {
+        headers.insert(ETAG, etag);
+    }
+    error.set_headers(headers);
+    error
+}
+
+fn invalid_range(size_bytes: u64, cause: &Error) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::InvalidRange, sentence(cause));
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/xml"))]);
+    if let Ok(range) = HeaderValue::from_str(&format!("bytes */{size_bytes}")) {
+        headers.insert(CONTENT_RANGE, range);
+    }
+    error.set_headers(headers);
+    error
+}
+
+fn storage_full(cause: &Error) -> S3Error {
+    tracing::error!("the object store has no space left");
+    let mut error = S3Error::with_message(S3ErrorCode::Custom("StorageFull".into()), sentence(cause));
+    error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+    error
+}
+
+/// `s3s` checks signatures and hashes while a body is read, with errors that it does not export: their names are
+/// in their texts.
+fn body_error(cause: &std::io::Error) -> S3Error {
+    let text = cause.to_string();
+    if text.contains("Sha256Mismatch") {
+        let message = "The provided 'x-amz-content-sha256' header does not match what was computed.";
+        let mut error =
+            S3Error::with_message(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()), message);
+        error.set_status_code(StatusCode::BAD_REQUEST);
+        return error;
+    }
+    if text.contains("SignatureMismatch") {
+        return S3Error::with_message(
+            S3ErrorCode::SignatureDoesNotMatch,
+            "The signature of a chunk does not match the one computed.",
+        );
+    }
+    S3Error::with_message(
+        S3ErrorCode::IncompleteBody,
+        "The request body ended before it was complete or was not well formed.",
+    )
+}

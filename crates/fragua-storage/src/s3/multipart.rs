@@ -1,0 +1,322 @@
+//! Uploads in parts.
+
+use s3s::dto::*;
+use s3s::{S3Request, S3Response, S3Result};
+
+use super::buckets::owner;
+use super::convert::{
+    TextEncoding, algorithm, body, body_checksum, body_size, byte_range, content_md5, count, etag_condition,
+    from_dto_time, object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time,
+    write_condition,
+};
+use super::error::{invalid_argument, not_implemented};
+use super::objects::{checksum_type, copy_source, user_metadata};
+use crate::listing::MAX_PAGE;
+use crate::{
+    BucketName, CreateUpload, GetOptions, PartOptions, ReadConditions, Storage, UploadId, UploadQuery,
+};
+
+/// CRC-64 exists over whole objects only; the others are over the parts unless asked otherwise.
+fn is_full_object(
+    algorithm: Option<crate::ChecksumAlgorithm>,
+    asked: Option<&ChecksumType>,
+) -> S3Result<bool> {
+    match asked.map(ChecksumType::as_str) {
+        None => Ok(algorithm == Some(crate::ChecksumAlgorithm::Crc64Nvme)),
+        Some(ChecksumType::COMPOSITE) => Ok(false),
+        Some(ChecksumType::FULL_OBJECT) => Ok(true),
+        Some(_) => Err(invalid_argument(
+            "The checksum type must be COMPOSITE or FULL_OBJECT.",
+        )),
+    }
+}
+
+fn type_of(upload_algorithm: Option<crate::ChecksumAlgorithm>, is_full: bool) -> Option<ChecksumType> {
+    upload_algorithm?;
+    let text = if is_full {
+        ChecksumType::FULL_OBJECT
+    } else {
+        ChecksumType::COMPOSITE
+    };
+    Some(ChecksumType::from_static(text))
+}
+
+fn dto_algorithm(algorithm: Option<crate::ChecksumAlgorithm>) -> Option<ChecksumAlgorithm> {
+    algorithm.map(|algorithm| ChecksumAlgorithm::from_static(algorithm.as_str()))
+}
+
+pub(super) async fn create_multipart_upload(
+    storage: &Storage,
+    request: S3Request<CreateMultipartUploadInput>,
+) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+    refuse_unsupported(&request.headers)?;
+    let input = request.input;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    let asked = input
+        .checksum_algorithm
+        .as_ref()
+        .map(|name| algorithm(name.as_str()))
+        .transpose()?;
+    let full_object_checksum = is_full_object(asked, input.checksum_type.as_ref())?;
+    let options = CreateUpload {
+        content_type: input.content_type,
+        headers: object_headers(
+            input.cache_control,
+            input.content_disposition,
+            input.content_encoding,
+            input.content_language,
+            input.expires.as_ref(),
+        ),
+        user_metadata: user_metadata(input.metadata),
+        checksum_algorithm: asked,
+        full_object_checksum,
+    };
+    let upload = storage.create_upload(&bucket, &key, options).await?;
+    Ok(S3Response::new(CreateMultipartUploadOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(upload.as_str().to_owned()),
+        checksum_algorithm: dto_algorithm(asked),
+        checksum_type: type_of(asked, full_object_checksum),
+        ..CreateMultipartUploadOutput::default()
+    }))
+}
+
+fn part_number(number: i32) -> S3Result<u32> {
+    u32::try_from(number).map_err(|_| invalid_argument("Part number must be an integer between 1 and 10000"))
+}
+
+pub(super) async fn upload_part(
+    storage: &Storage,
+    request: S3Request<UploadPartInput>,
+) -> S3Result<S3Response<UploadPartOutput>> {
+    refuse_unsupported(&request.headers)?;
+    let options = PartOptions {
+        expected_size: body_size(&request.headers, request.input.content_length),
+        expected_md5: content_md5(request.input.content_md5.as_deref())?,
+        checksum: body_checksum(&request.headers, request.trailing_headers.clone())?,
+    };
+    let input = request.input;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    let (upload, number) = (UploadId::new(input.upload_id), part_number(input.part_number)?);
+    let part = storage
+        .upload_part((&bucket, &key), &upload, number, options, body(input.body))
+        .await?;
+    let mut output = UploadPartOutput {
+        e_tag: Some(strong(&part.etag)),
+        ..UploadPartOutput::default()
+    };
+    set_checksum!(output, &part.checksum);
+    Ok(S3Response::new(output))
+}
+
+pub(super) async fn upload_part_copy(
+    storage: &Storage,
+    request: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let input = request.input;
+    let (source_bucket, source_key) = copy_source(&input.copy_source)?;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    let (upload, number) = (UploadId::new(input.upload_id), part_number(input.part_number)?);
+    let invalid_range =
+        |_| invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last");
+    let range = input
+        .copy_source_range
+        .as_deref()
+        .map(Range::parse)
+        .transpose()
+        .map_err(invalid_range)?;
+    let options = GetOptions {
+        range: range.map(byte_range),
+        conditions: ReadConditions {
+            if_match: input.copy_source_if_match.map(etag_condition),
+            if_unmodified_since: input
+                .copy_source_if_unmodified_since
+                .as_ref()
+                .and_then(from_dto_time),
+            if_none_match: input.copy_source_if_none_match.map(etag_condition),
+            if_modified_since: input
+                .copy_source_if_modified_since
+                .as_ref()
+                .and_then(from_dto_time),
+        },
+    };
+    let opened = storage.get_with(&source_bucket, &source_key, options).await;
+    let (_, stream) = opened.map_err(|error| match error {
+        // A copy has no body to leave out.
+        crate::Error::NotModified { .. } => crate::Error::PreconditionFailed {
+            condition: "x-amz-copy-source-if-none-match",
+        },
+        other => other,
+    })?;
+    let expected_size = Some(stream.size_bytes());
+    let options = PartOptions {
+        expected_size,
+        ..PartOptions::default()
+    };
+    let part = storage
+        .upload_part((&bucket, &key), &upload, number, options, stream)
+        .await?;
+    let mut result = CopyPartResult {
+        e_tag: Some(strong(&part.etag)),
+        last_modified: Some(to_dto_time(part.modified_at)),
+        ..CopyPartResult::default()
+    };
+    set_checksum!(result, &part.checksum);
+    let output = UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..UploadPartCopyOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+fn completed_part(part: CompletedPart) -> S3Result<crate::CompletedPart> {
+    let (Some(number), Some(etag)) = (part.part_number, part.e_tag) else {
+        return Err(invalid_argument("Each part needs its PartNumber and ETag."));
+    };
+    let checksum = part
+        .checksum_crc32
+        .or(part.checksum_crc32c)
+        .or(part.checksum_crc64nvme);
+    Ok(crate::CompletedPart {
+        number: part_number(number)?,
+        etag: etag.into_value(),
+        checksum: checksum.or(part.checksum_sha1).or(part.checksum_sha256),
+    })
+}
+
+pub(super) async fn complete_multipart_upload(
+    storage: &Storage,
+    request: S3Request<CompleteMultipartUploadInput>,
+) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    let input = request.input;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    let condition = write_condition(input.if_match, input.if_none_match)?;
+    let named = input
+        .multipart_upload
+        .and_then(|upload| upload.parts)
+        .unwrap_or_default();
+    let parts: Vec<_> = named.into_iter().map(completed_part).collect::<S3Result<_>>()?;
+    let upload = UploadId::new(input.upload_id);
+    let meta = storage
+        .complete_upload((&bucket, &key), &upload, &parts, condition)
+        .await?;
+    let mut output = CompleteMultipartUploadOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        location: Some(format!("/{bucket}/{key}")),
+        e_tag: Some(strong(&meta.etag)),
+        checksum_type: checksum_type(&meta),
+        ..CompleteMultipartUploadOutput::default()
+    };
+    set_checksum!(output, &meta.checksum);
+    Ok(S3Response::new(output))
+}
+
+pub(super) async fn abort_multipart_upload(
+    storage: &Storage,
+    request: S3Request<AbortMultipartUploadInput>,
+) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+    let input = request.input;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    storage
+        .abort_upload(&bucket, &key, &UploadId::new(input.upload_id))
+        .await?;
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+}
+
+pub(super) async fn list_parts(
+    storage: &Storage,
+    request: S3Request<ListPartsInput>,
+) -> S3Result<S3Response<ListPartsOutput>> {
+    let input = request.input;
+    let (bucket, key) = place(&input.bucket, &input.key)?;
+    let limit = count(input.max_parts, "max-parts", MAX_PAGE)?.min(MAX_PAGE);
+    let marker = input.part_number_marker.unwrap_or(0);
+    let after =
+        u32::try_from(marker).map_err(|_| invalid_argument("part-number-marker must not be negative"))?;
+    let upload = UploadId::new(input.upload_id.clone());
+    let list = storage.list_parts((&bucket, &key), &upload, after, limit).await?;
+    let convert = |part: crate::Part| {
+        let mut converted = Part {
+            part_number: i32::try_from(part.number).ok(),
+            size: i64::try_from(part.size_bytes).ok(),
+            e_tag: Some(strong(&part.etag)),
+            last_modified: Some(to_dto_time(part.modified_at)),
+            ..Part::default()
+        };
+        set_checksum!(converted, &part.checksum);
+        converted
+    };
+    Ok(S3Response::new(ListPartsOutput {
+        bucket: Some(input.bucket),
+        key: Some(input.key),
+        upload_id: Some(input.upload_id),
+        max_parts: i32::try_from(limit).ok(),
+        part_number_marker: Some(marker),
+        is_truncated: Some(list.next.is_some()),
+        next_part_number_marker: list.next.and_then(|number| i32::try_from(number).ok()),
+        checksum_algorithm: dto_algorithm(list.upload.checksum_algorithm),
+        checksum_type: type_of(list.upload.checksum_algorithm, list.upload.full_object_checksum),
+        parts: Some(list.parts.into_iter().map(convert).collect()),
+        owner: Some(owner()),
+        storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+        ..ListPartsOutput::default()
+    }))
+}
+
+pub(super) async fn list_multipart_uploads(
+    storage: &Storage,
+    request: S3Request<ListMultipartUploadsInput>,
+) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+    let input = request.input;
+    if input
+        .delimiter
+        .as_deref()
+        .is_some_and(|delimiter| !delimiter.is_empty())
+    {
+        return Err(not_implemented(
+            "Lists of uploads with a delimiter are not offered.",
+        ));
+    }
+    let encoding = TextEncoding::parse(input.encoding_type.as_ref())?;
+    let limit = count(input.max_uploads, "max-uploads", MAX_PAGE)?.min(MAX_PAGE);
+    let key_marker = input.key_marker.clone().filter(|marker| !marker.is_empty());
+    let upload_marker = input.upload_id_marker.clone().filter(|marker| !marker.is_empty());
+    let query = UploadQuery {
+        prefix: input.prefix.clone().unwrap_or_default(),
+        start_after: key_marker.map(|key| (key, upload_marker.map(UploadId::new))),
+        limit: Some(limit),
+    };
+    let list = storage
+        .list_uploads(&BucketName::parse(&input.bucket)?, query)
+        .await?;
+    let last = list.uploads.last().filter(|_| list.is_truncated);
+    let (next_key, next_upload) = (
+        last.map(|upload| encoding.encode(upload.key.as_str())),
+        last.map(|upload| upload.id.to_string()),
+    );
+    let convert = |upload: crate::Upload| MultipartUpload {
+        key: Some(encoding.encode(upload.key.as_str())),
+        upload_id: Some(upload.id.to_string()),
+        initiated: Some(to_dto_time(upload.created_at)),
+        checksum_algorithm: dto_algorithm(upload.checksum_algorithm),
+        checksum_type: type_of(upload.checksum_algorithm, upload.full_object_checksum),
+        owner: Some(owner()),
+        storage_class: Some(StorageClass::from_static(StorageClass::STANDARD)),
+        ..MultipartUpload::default()
+    };
+    Ok(S3Response::new(ListMultipartUploadsOutput {
+        bucket: Some(input.bucket),
+        prefix: Some(encoding.encode(input.prefix.unwrap_or_default())),
+        key_marker: Some(encoding.encode(input.key_marker.unwrap_or_default())),
+        upload_id_marker: input.upload_id_marker,
+        encoding_type: input.encoding_type,
+        max_uploads: i32::try_from(limit).ok(),
+        is_truncated: Some(list.is_truncated),
+        next_key_marker: next_key,
+        next_upload_id_marker: next_upload,
+        uploads: Some(list.uploads.into_iter().map(convert).collect()),
+        ..ListMultipartUploadsOutput::default()
+    }))
+}

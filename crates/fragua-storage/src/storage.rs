@@ -1,0 +1,366 @@
+//! The façade.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fragua_base::{SharedClock, Timestamp};
+use fragua_database::Database;
+use futures::{Stream, StreamExt};
+
+use crate::backend::local::Local;
+use crate::backend::remote::Remote;
+use crate::backend::{Backend, Place};
+use crate::listing::{ListQuery, Listing};
+use crate::multipart::{
+    CompletedPart, CreateUpload, MAX_PART_NUMBER, Part, PartList, PartOptions, UploadId, UploadList,
+    UploadQuery,
+};
+use crate::object::{
+    ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, WriteCondition,
+    check_user_metadata,
+};
+use crate::stream::ObjectStream;
+use crate::{Bucket, BucketName, Error, RemoteSettings, Settings};
+
+/// Buckets and objects. Cheap to clone.
+///
+/// Functions that take a bucket fail with [`Error::BucketNotFound`] when there is none of that name, those that
+/// read an object with [`Error::ObjectNotFound`].
+#[derive(Clone)]
+pub struct Storage {
+    backend: Arc<dyn Backend>,
+}
+
+impl Storage {
+    /// Opens the store that keeps metadata in `database` and bytes below `settings.root`, and removes what a
+    /// crash left over.
+    ///
+    /// Several processes may open one store at the same time.
+    ///
+    /// # Errors
+    /// When the folder or the database cannot be used.
+    pub async fn open(database: Database, settings: Settings, clock: SharedClock) -> Result<Self, Error> {
+        let local = Local::open(database, settings, clock).await?;
+        Ok(Self {
+            backend: Arc::new(local),
+        })
+    }
+
+    /// Speaks to another S3. Nothing is sent before the first use.
+    ///
+    /// Keys with an empty segment (`a//b`, `/a`, `a/`) or with the segments `.` and `..` cannot be addressed
+    /// there, and lists of parts and of uploads are not offered.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when the endpoint is not an address.
+    pub fn remote(settings: RemoteSettings, clock: SharedClock) -> Result<Self, Error> {
+        let remote = Remote::new(settings, clock)?;
+        Ok(Self {
+            backend: Arc::new(remote),
+        })
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Errors
+    /// [`Error::BucketExists`].
+    pub async fn create_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        self.backend.create_bucket(bucket).await
+    }
+
+    /// Makes a bucket unless it is there.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ensure_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        match self.create_bucket(bucket).await {
+            Err(Error::BucketExists { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Succeeds when the bucket exists.
+    ///
+    /// # Errors
+    /// [`Error::BucketNotFound`].
+    pub async fn head_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        self.backend.head_bucket(bucket).await
+    }
+
+    /// Deletes an empty bucket; uploads in progress are aborted.
+    ///
+    /// # Errors
+    /// [`Error::BucketNotEmpty`].
+    pub async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
+        self.backend.delete_bucket(bucket).await
+    }
+
+    /// Returns every bucket by name with what it holds. It counts objects: use [`Storage::bucket_names`] where
+    /// the names are enough.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn list_buckets(&self) -> Result<Vec<Bucket>, Error> {
+        self.backend.list_buckets().await
+    }
+
+    /// Returns every bucket's name and when it was made, by name.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn bucket_names(&self) -> Result<Vec<(BucketName, Timestamp)>, Error> {
+        self.backend.bucket_names().await
+    }
+
+    /// Writes an object from a stream, replacing the one of that key. Memory stays bounded.
+    ///
+    /// The object is durable once this returns; when it fails the old object is untouched.
+    ///
+    /// # Errors
+    /// [`Error::Body`] when the stream fails, [`Error::IncompleteBody`] and [`Error::ChecksumMismatch`] when it
+    /// is not what `options` announce, [`Error::PreconditionFailed`], [`Error::TooLarge`],
+    /// [`Error::StorageFull`].
+    pub async fn put(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: PutOptions,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<ObjectMeta, Error> {
+        check_user_metadata(&options.user_metadata)?;
+        self.backend
+            .put(Place { bucket, key }, options, body.boxed())
+            .await
+    }
+
+    /// Writes an object from memory, as [`Storage::put`] does.
+    ///
+    /// # Errors
+    /// Those of [`Storage::put`].
+    pub async fn put_bytes(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: PutOptions,
+        bytes: impl Into<Bytes> + Send,
+    ) -> Result<ObjectMeta, Error> {
+        let bytes = bytes.into();
+        self.put(bucket, key, options, futures::stream::iter([Ok(bytes)]))
+            .await
+    }
+
+    /// Opens an object, or a part of it, for reading. What is read is one version of the object, even while
+    /// others replace or delete it.
+    ///
+    /// # Errors
+    /// [`Error::RangeNotSatisfiable`].
+    pub async fn get(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        range: Option<ByteRange>,
+    ) -> Result<(ObjectMeta, ObjectStream), Error> {
+        self.get_with(bucket, key, range.into()).await
+    }
+
+    /// Opens an object as [`Storage::get`] does, under conditions.
+    ///
+    /// # Errors
+    /// Those of [`Storage::get`], [`Error::PreconditionFailed`], [`Error::NotModified`].
+    pub async fn get_with(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: GetOptions,
+    ) -> Result<(ObjectMeta, ObjectStream), Error> {
+        self.backend.get(Place { bucket, key }, options).await
+    }
+
+    /// Returns what is known of an object.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotFound`].
+    pub async fn head(&self, bucket: &BucketName, key: &ObjectKey) -> Result<ObjectMeta, Error> {
+        self.backend.head(Place { bucket, key }).await
+    }
+
+    /// Deletes an object; succeeds when there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete(&self, bucket: &BucketName, key: &ObjectKey) -> Result<(), Error> {
+        self.delete_many(bucket, std::slice::from_ref(key)).await
+    }
+
+    /// Deletes objects, all or none; those that are not there are passed over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error> {
+        self.backend.delete_many(bucket, keys).await
+    }
+
+    /// Copies an object within the store, without moving its bytes where the file system allows.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotFound`] for the source, [`Error::PreconditionFailed`].
+    pub async fn copy(
+        &self,
+        source: (&BucketName, &ObjectKey),
+        target: (&BucketName, &ObjectKey),
+        options: CopyOptions,
+    ) -> Result<ObjectMeta, Error> {
+        if let Some(replace) = &options.replace {
+            check_user_metadata(&replace.user_metadata)?;
+        }
+        let source = Place {
+            bucket: source.0,
+            key: source.1,
+        };
+        let target = Place {
+            bucket: target.0,
+            key: target.1,
+        };
+        self.backend.copy(source, target, options).await
+    }
+
+    /// Lists a page of objects and common prefixes in the order of their keys' bytes.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn list(&self, bucket: &BucketName, query: ListQuery) -> Result<Listing, Error> {
+        self.backend.list(bucket, &query).await
+    }
+
+    /// Begins an upload in parts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn create_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        options: CreateUpload,
+    ) -> Result<UploadId, Error> {
+        check_user_metadata(&options.user_metadata)?;
+        self.backend.create_upload(Place { bucket, key }, options).await
+    }
+
+    /// Writes a part, replacing the one of that number.
+    ///
+    /// # Errors
+    /// [`Error::UploadNotFound`] and those of [`Storage::put`].
+    pub async fn upload_part(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        upload: &UploadId,
+        number: u32,
+        options: PartOptions,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<Part, Error> {
+        if !(1..=MAX_PART_NUMBER).contains(&number) {
+            let reason = format!("must be 1 to {MAX_PART_NUMBER}");
+            return Err(Error::InvalidInput {
+                field: "partNumber",
+                reason,
+            });
+        }
+        self.backend
+            .upload_part(Place { bucket, key }, upload, number, options, body.boxed())
+            .await
+    }
+
+    /// Puts the object together from the parts named; others are dropped.
+    ///
+    /// # Errors
+    /// [`Error::UploadNotFound`], [`Error::InvalidPart`], [`Error::InvalidPartOrder`], [`Error::PartTooSmall`],
+    /// [`Error::PreconditionFailed`].
+    pub async fn complete_upload(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        upload: &UploadId,
+        parts: &[CompletedPart],
+        condition: Option<WriteCondition>,
+    ) -> Result<ObjectMeta, Error> {
+        if parts.is_empty() {
+            let reason = "must name at least one part".to_owned();
+            return Err(Error::InvalidInput {
+                field: "CompleteMultipartUpload",
+                reason,
+            });
+        }
+        if !parts.is_sorted_by(|one, next| one.number < next.number) {
+            return Err(Error::InvalidPartOrder);
+        }
+        self.backend
+            .complete_upload(Place { bucket, key }, upload, parts, condition)
+            .await
+    }
+
+    /// Gives an upload up and drops its parts.
+    ///
+    /// # Errors
+    /// [`Error::UploadNotFound`].
+    pub async fn abort_upload(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<(), Error> {
+        self.backend.abort_upload(Place { bucket, key }, upload).await
+    }
+
+    /// Lists the parts written so far whose number is over `after`, at most `limit` (and 1000) of them.
+    ///
+    /// # Errors
+    /// [`Error::UploadNotFound`]; [`Error::NotSupported`] over another S3.
+    pub async fn list_parts(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        upload: &UploadId,
+        after: u32,
+        limit: usize,
+    ) -> Result<PartList, Error> {
+        self.backend
+            .list_parts(
+                Place { bucket, key },
+                upload,
+                after,
+                limit.min(crate::listing::MAX_PAGE),
+            )
+            .await
+    }
+
+    /// Lists the uploads in progress of a bucket.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn list_uploads(&self, bucket: &BucketName, query: UploadQuery) -> Result<UploadList, Error> {
+        self.backend.list_uploads(bucket, &query).await
+    }
+
+    /// Succeeds when the store can answer.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn check_ready(&self) -> Result<(), Error> {
+        self.backend.check_ready().await
+    }
+
+    /// Succeeds when objects can be written: it writes, reads and removes a file of its own and tries the
+    /// database. Over another S3 it only asks whether the store answers.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        self.backend.check_writable().await
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Storage").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,141 @@
+//! Buckets in the database.
+
+use fragua_base::Timestamp;
+use fragua_database::{Database, Engine};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, entity::prelude::*,
+};
+
+use super::{objects, uploads};
+use crate::{Bucket, BucketName, Error};
+
+#[derive(Clone, Debug, DeriveEntityModel)]
+#[sea_orm(table_name = "fragua_buckets")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) name: String,
+    pub(crate) created_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {
+    #[sea_orm(has_many = "objects::Entity")]
+    Objects,
+}
+
+impl Related<objects::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Objects.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+pub(crate) fn not_found(name: &str) -> Error {
+    Error::BucketNotFound {
+        bucket: name.to_owned(),
+    }
+}
+
+pub(crate) async fn insert(database: &Database, name: &BucketName, now: Timestamp) -> Result<(), Error> {
+    let row = ActiveModel {
+        name: Set(name.as_str().to_owned()),
+        created_at: Set(now.as_millis()),
+    };
+    let inserted = Entity::insert(row)
+        .exec_without_returning(database.writer())
+        .await;
+    match inserted.map_err(fragua_database::Error::from) {
+        Ok(_) => Ok(()),
+        Err(fragua_database::Error::Unique { .. }) => Err(Error::BucketExists {
+            bucket: name.as_str().to_owned(),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn exists(connection: &impl ConnectionTrait, name: &BucketName) -> Result<bool, Error> {
+    Ok(Entity::find_by_id(name.as_str()).one(connection).await?.is_some())
+}
+
+pub(crate) async fn check(connection: &impl ConnectionTrait, name: &BucketName) -> Result<(), Error> {
+    if exists(connection, name).await? {
+        Ok(())
+    } else {
+        Err(not_found(name.as_str()))
+    }
+}
+
+/// Deletes the row and gives up the uploads in progress; returns the blobs of their parts. The foreign key of
+/// objects makes the database refuse while one is there, also one that is being written now.
+pub(crate) async fn delete(database: &Database, name: &BucketName) -> Result<Vec<String>, Error> {
+    let transaction = database.begin().await?;
+    let blobs = uploads::delete_of_bucket(&transaction, name.as_str()).await?;
+    let deleted = Entity::delete_by_id(name.as_str()).exec(&transaction).await;
+    match deleted.map_err(fragua_database::Error::from) {
+        Ok(result) if result.rows_affected == 0 => Err(not_found(name.as_str())),
+        Ok(_) => {
+            transaction.commit().await?;
+            Ok(blobs)
+        }
+        Err(fragua_database::Error::ForeignKey) => Err(Error::BucketNotEmpty {
+            bucket: name.as_str().to_owned(),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) async fn names(database: &Database) -> Result<Vec<(BucketName, Timestamp)>, Error> {
+    let rows = Entity::find()
+        .order_by_asc(Column::Name)
+        .all(database.reader())
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok((
+                BucketName::parse(&row.name)?,
+                Timestamp::from_millis(row.created_at),
+            ))
+        })
+        .collect()
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Usage {
+    name: String,
+    created_at: i64,
+    object_count: i64,
+    size_bytes: i64,
+}
+
+/// Counts what each bucket holds, in one query.
+pub(crate) async fn usage(database: &Database) -> Result<Vec<Bucket>, Error> {
+    // A sum of 64-bit integers is a decimal on the servers; each calls the integer by another name.
+    let integer = match database.engine() {
+        Engine::Sqlite => "INTEGER",
+        Engine::Postgres => "BIGINT",
+        Engine::MySql => "SIGNED",
+    };
+    let size = Func::coalesce([objects::Column::SizeBytes.sum(), Expr::val(0)]);
+    let rows: Vec<Usage> = Entity::find()
+        .left_join(objects::Entity)
+        .column_as(objects::Column::ObjectKey.count(), "object_count")
+        .column_as(Expr::expr(size).cast_as(Alias::new(integer)), "size_bytes")
+        .group_by(Column::Name)
+        .group_by(Column::CreatedAt)
+        .order_by_asc(Column::Name)
+        .into_model()
+        .all(database.reader())
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Bucket {
+                name: BucketName::parse(&row.name)?,
+                created_at: Timestamp::from_millis(row.created_at),
+                object_count: u64::try_from(row.object_count).unwrap_or(0),
+                size_bytes: u64::try_from(row.size_bytes).unwrap_or(0),
+            })
+        })
+        .collect()
+}
