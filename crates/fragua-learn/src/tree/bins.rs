@@ -1,6 +1,6 @@
 //! Columns cut into at most 255 bins, so that trees are grown on bytes.
 
-use crate::prepare::categorical::{MISSING, UNKNOWN};
+use crate::prepare::categorical::MISSING;
 use crate::prepare::{Matrix, Preparation, PreparedColumn};
 use rayon::prelude::*;
 
@@ -20,6 +20,8 @@ pub(crate) struct BinnedColumn {
     pub(crate) may_be_missing: bool,
     /// Bins in use, not counting the missing one (and the unknown one of categories).
     pub(crate) bin_count: usize,
+    /// The categories that can be split off; the unknown ones cannot, they have nothing in common.
+    pub(crate) codes: Vec<u8>,
 }
 
 /// The training rows as bins.
@@ -41,6 +43,7 @@ impl Binned {
                 categorical: true,
                 may_be_missing: false,
                 bin_count: column.categories.len(),
+                codes: column.one_hot_codes(false),
             },
         };
         let columns = (0..matrix.width).into_par_iter().map(column).collect();
@@ -56,7 +59,7 @@ impl BinnedColumn {
             false => edges.partition_point(|&edge| edge < value) as u8,
         };
         let bins = values.iter().map(bin).collect();
-        Self { bins, bin_count: edges.len() + 1, edges, categorical: false, may_be_missing }
+        Self { bins, bin_count: edges.len() + 1, edges, categorical: false, may_be_missing, codes: Vec::new() }
     }
 
     /// Tells whether a split on this column sends the bin to the left.
@@ -74,11 +77,6 @@ impl BinnedColumn {
         }
         // A cut above the last edge parts all numbers from the missing ones.
         self.edges.get(usize::from(cut)).copied().unwrap_or(f32::MAX)
-    }
-
-    /// Tells whether a category's bin can be split off; the unknown ones cannot, they have nothing in common.
-    pub(crate) fn can_split_off(bin: usize) -> bool {
-        bin != usize::from(UNKNOWN)
     }
 }
 

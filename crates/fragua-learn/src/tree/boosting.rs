@@ -339,9 +339,10 @@ impl Cuts {
     fn scan(&mut self, column: &BinnedColumn, histogram: &[Sums]) {
         let none = (0.0, 0.0, 0);
         if column.categorical {
-            for (bin, sums) in histogram.iter().enumerate() {
-                if sums.rows > 0 && BinnedColumn::can_split_off(bin) {
-                    self.consider(add(none, sums), bin, false);
+            for &code in &column.codes {
+                let sums = &histogram[usize::from(code)];
+                if sums.rows > 0 {
+                    self.consider(add(none, sums), usize::from(code), false);
                 }
             }
             return;

@@ -38,7 +38,7 @@ pub(crate) struct LeafValue {
     pub(crate) value: f32,
 }
 
-/// One tree; node 0 is the root and children come after their parents.
+/// One tree; node 0 is the root, children come after their parents, the right one next to the left one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
     pub(crate) nodes: Vec<Node>,
@@ -73,13 +73,18 @@ impl Ensemble {
         };
         for tree in trees {
             let first_node = ensemble.nodes.len() as u32;
-            let first_value = ensemble.values.len() as u32;
             ensemble.roots.push(first_node);
-            ensemble.nodes.extend(tree.nodes.into_iter().map(|node| {
-                let offset = if node.kind == NodeKind::Leaf { first_value } else { first_node };
-                Node { left: node.left + offset, right: node.right + offset, ..node }
-            }));
-            ensemble.values.extend(tree.values);
+            for node in tree.nodes {
+                let node = match node.kind {
+                    NodeKind::Leaf => {
+                        let begin = ensemble.values.len() as u32;
+                        ensemble.values.extend(&tree.values[node.left as usize..node.right as usize]);
+                        Node { left: begin, right: ensemble.values.len() as u32, ..node }
+                    }
+                    _ => Node { left: node.left + first_node, right: node.right + first_node, ..node },
+                };
+                ensemble.nodes.push(node);
+            }
         }
         ensemble.make_sums_exact();
         ensemble
@@ -88,10 +93,9 @@ impl Ensemble {
     /// Rounds leaf values and base scores to multiples of one power of two, see the module's text.
     fn make_sums_exact(&mut self) {
         let mut bound: Vec<f64> = self.base.iter().map(|&base| f64::from(base).abs()).collect();
-        for (tree, &root) in self.roots.iter().enumerate() {
-            let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&next| next as usize);
+        for tree in 0..self.roots.len() {
             let mut largest = vec![0.0f64; self.class_count];
-            for leaf in self.nodes[root as usize..end].iter().filter(|node| node.kind == NodeKind::Leaf) {
+            for leaf in self.tree_nodes(tree).iter().filter(|node| node.kind == NodeKind::Leaf) {
                 for value in &self.values[leaf.left as usize..leaf.right as usize] {
                     let slot = &mut largest[usize::from(value.class)];
                     *slot = slot.max(f64::from(value.value).abs());
@@ -106,6 +110,12 @@ impl Ensemble {
         let round = |value: &mut f32| *value = ((f64::from(*value) / unit).round() * unit) as f32;
         self.base.iter_mut().for_each(round);
         self.values.iter_mut().for_each(|value| round(&mut value.value));
+    }
+
+    /// Returns the nodes of one tree, the root first; their children are counted from the first tree's root.
+    pub(crate) fn tree_nodes(&self, tree: usize) -> &[Node] {
+        let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&next| next as usize);
+        &self.nodes[self.roots[tree] as usize..end]
     }
 
     /// Returns the scores of all rows, one row after the other.

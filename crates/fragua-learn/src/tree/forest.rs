@@ -1,4 +1,7 @@
 //! Random forest: deep trees on bootstrap samples, each split tried on a few random columns.
+//!
+//! A text column takes part as its categories do: each category is one column to try, as it would be after
+//! one-hot encoding, without being encoded.
 
 use super::bins::{Binned, BinnedColumn, MISSING_BIN};
 use super::ensemble::{Ensemble, LeafValue, Node, NodeKind, Tree};
@@ -42,6 +45,48 @@ pub(crate) fn fit(
         trees.push(tree);
     }
     Ok((Ensemble::new(trees, vec![0.0; sample.weights.len()], false), importance))
+}
+
+/// One thing a split can be made on.
+#[derive(Clone, Copy)]
+enum SplitOption {
+    Numbers { column: usize },
+    Category { column: usize, code: u8 },
+}
+
+fn split_options(binned: &Binned) -> Vec<SplitOption> {
+    let mut options = Vec::new();
+    for (column, binned) in binned.columns.iter().enumerate() {
+        if binned.categorical {
+            options.extend(binned.codes.iter().map(|&code| SplitOption::Category { column, code }));
+        } else {
+            options.push(SplitOption::Numbers { column });
+        }
+    }
+    options
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, Default)]
+struct CodeSet([u64; 4]);
+
+impl CodeSet {
+    fn of(bins: &[u8], rows: &[u32]) -> Self {
+        let mut set = Self::default();
+        for &row in rows {
+            let bin = bins[row as usize];
+            set.0[usize::from(bin >> 6)] |= 1 << (bin & 63);
+        }
+        set
+    }
+
+    fn contains(&self, code: u8) -> bool {
+        self.0[usize::from(code >> 6)] >> (code & 63) & 1 == 1
+    }
+
+    fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
 }
 
 struct Split {
@@ -107,8 +152,11 @@ struct Grower<'a> {
     rows: Vec<u32>,
     /// How often each row of the table was drawn.
     draws: Vec<u32>,
-    columns: Vec<usize>,
-    tried_columns: usize,
+    /// What can be tried at a split, in an order that each split shuffles on.
+    options: Vec<SplitOption>,
+    tried_options: usize,
+    /// The categories present in the node, for each column where that was asked.
+    present: Vec<Option<CodeSet>>,
     histogram: Vec<u32>,
     /// Rows of a small node as bin, class and draws, packed so that sorting is by bin.
     keys: Vec<u64>,
@@ -126,12 +174,14 @@ impl<'a> Grower<'a> {
             (0..row_count).for_each(|_| draws[random.below(row_count)] += 1);
         }
         let column_count = sample.binned.columns.len();
+        let options = split_options(sample.binned);
         let class_count = sample.weights.len();
         Self {
             rows: (0..row_count as u32).filter(|&row| draws[row as usize] > 0).collect(),
             draws,
-            columns: (0..column_count).collect(),
-            tried_columns: params.max_features.count(column_count),
+            tried_options: params.max_features.count(options.len()),
+            options,
+            present: vec![None; column_count],
             histogram: vec![0; 256 * class_count],
             keys: Vec::with_capacity(SORT_BELOW),
             sides: Sides {
@@ -213,28 +263,56 @@ impl<'a> Grower<'a> {
         }
         let purity = content.squares / content.weight * (1.0 + 1e-12);
         let mut best = Split { purity, column: usize::MAX, cut: 0, missing_left: false };
+        self.present.fill(None);
         let mut tried = 0;
-        for position in 0..self.columns.len() {
-            if tried == self.tried_columns {
+        for position in 0..self.options.len() {
+            if tried == self.tried_options {
                 break;
             }
-            let drawn = position + self.random.below(self.columns.len() - position);
-            self.columns.swap(position, drawn);
-            // A column that is constant here offers nothing and does not count as tried.
-            tried += usize::from(self.try_column(self.columns[position], pending, content, &mut best));
+            let drawn = position + self.random.below(self.options.len() - position);
+            self.options.swap(position, drawn);
+            // What is constant here offers nothing and does not count as tried.
+            let is_useful = match self.options[position] {
+                SplitOption::Numbers { column } => self.try_numbers(column, pending, content, &mut best),
+                SplitOption::Category { column, code } => self.try_category(column, code, pending, content, &mut best),
+            };
+            tried += usize::from(is_useful);
         }
         (best.column != usize::MAX).then_some(best)
     }
 
-    /// Looks for a better split on one column; false when the node has one bin only.
-    fn try_column(&mut self, column: usize, pending: &Pending, content: &Content, best: &mut Split) -> bool {
+    /// Looks for a better split that parts one category from the rest; false when all or no rows are of it.
+    fn try_category(&mut self, column: usize, code: u8, pending: &Pending, content: &Content, best: &mut Split) -> bool {
+        let rows = &self.rows[pending.begin..pending.end];
+        let bins = &self.sample.binned.columns[column].bins;
+        let present = self.present[column].get_or_insert_with(|| CodeSet::of(bins, rows));
+        if !present.contains(code) || present.len() == 1 {
+            return false;
+        }
+        let counts = &mut self.histogram[..self.sample.weights.len()];
+        counts.fill(0);
+        for &row in rows.iter().filter(|&&row| bins[row as usize] == code) {
+            counts[usize::from(self.sample.classes[row as usize])] += self.draws[row as usize];
+        }
+        let fewest = self.params.min_samples_leaf;
+        let mut cuts = Cuts { sides: &mut self.sides, node: content, best, column, fewest };
+        cuts.sides.reset(content);
+        for (class, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            cuts.sides.move_left(content, class, f64::from(count) * self.sample.weights[class], count);
+        }
+        cuts.consider(code, false);
+        true
+    }
+
+    /// Looks for a better split of one numeric column; false when the node has one bin only.
+    fn try_numbers(&mut self, column: usize, pending: &Pending, content: &Content, best: &mut Split) -> bool {
         let rows = &self.rows[pending.begin..pending.end];
         let binned = &self.sample.binned.columns[column];
         let fewest = self.params.min_samples_leaf;
         let mut cuts = Cuts { sides: &mut self.sides, node: content, best, column, fewest };
         if rows.len() >= SORT_BELOW {
             let class_count = self.sample.weights.len();
-            let used = if binned.may_be_missing || binned.categorical { 256 } else { binned.bin_count };
+            let used = if binned.may_be_missing { 256 } else { binned.bin_count };
             let histogram = &mut self.histogram[..used * class_count];
             histogram.fill(0);
             for &row in rows {
@@ -282,7 +360,7 @@ impl<'a> Grower<'a> {
 trait ByBin {
     /// Calls `visit` with each occupied bin.
     fn each_bin(&self, visit: impl FnMut(usize));
-    /// Calls `visit` with class, weight and rows of what lies in the bin last visited at or after `bin`.
+    /// Calls `visit` with class, weight and rows of what lies in the bin.
     fn each_class(&self, bin: usize, visit: impl FnMut(usize, f64, u32));
 }
 
@@ -356,14 +434,6 @@ impl Cuts<'_> {
         let occupied = &occupied[..count];
         if count < 2 {
             return false;
-        }
-        if column.categorical {
-            for &bin in occupied.iter().filter(|&&bin| BinnedColumn::can_split_off(usize::from(bin))) {
-                self.sides.reset(self.node);
-                self.move_bin(content, bin);
-                self.consider(bin, false);
-            }
-            return true;
         }
         let (numbers, missing) = match occupied.split_last() {
             Some((&MISSING_BIN, numbers)) => (numbers, true),

@@ -1,0 +1,186 @@
+//! A pipeline as a folder that MLflow loads.
+
+use crate::feature::FeatureKind;
+use crate::onnx::{self, Outputs};
+use crate::{Error, Label, Pipeline, pipeline_file};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// Name of the pipeline's own file in the folder.
+pub const PIPELINE_FILE: &str = "pipeline.fragua";
+/// Name of the ONNX file in the folder.
+pub const ONNX_FILE: &str = "model.onnx";
+
+const PYTHON: &str = "3.11.7";
+const REQUIREMENTS: [&str; 5] =
+    ["mlflow==3.17.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0", "pandas==3.1.1"];
+
+/// What MLflow wants to know about a model besides the model itself.
+#[derive(Clone, Debug, Default)]
+pub struct ModelInfo {
+    /// The run that made it.
+    pub run_id: Option<String>,
+    /// The logged model it is, such as `m-0123…`.
+    pub model_id: Option<String>,
+    /// Its folder among the run's artifacts.
+    pub artifact_path: Option<String>,
+    /// When it was made, as `2026-01-31 12:00:00.000000` in UTC.
+    pub created_at: String,
+}
+
+/// One file of the folder.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    /// Name in the folder.
+    pub name: &'static str,
+    /// Content.
+    pub bytes: Vec<u8>,
+}
+
+/// Returns the files of the folder: `MLmodel` with its signature, the ONNX file, the pipeline's own file, an
+/// example of the input and the Python environment.
+///
+/// The flavors are `python_function` and `onnx` for Python, and `fragua` for this program.
+pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
+    let onnx = onnx::export(pipeline);
+    let own = pipeline.to_bytes();
+    let example = example_row(pipeline);
+    let size = onnx.len() + own.len();
+    let digest = hex::encode(Sha256::digest(&own));
+    let mut files = vec![
+        file("MLmodel", mlmodel(pipeline, info, example.is_some(), size, &digest[..32])),
+        ModelFile { name: ONNX_FILE, bytes: onnx },
+        ModelFile { name: PIPELINE_FILE, bytes: own },
+        file("requirements.txt", REQUIREMENTS.join("\n") + "\n"),
+        file("python_env.yaml", python_env()),
+        file("conda.yaml", conda()),
+    ];
+    if let Some(row) = example {
+        let names: Vec<&str> = pipeline.features.iter().map(|feature| feature.name.as_str()).collect();
+        let split = json!({ "columns": names, "data": [row] });
+        files.push(file("input_example.json", split.to_string()));
+        files.push(file("serving_input_example.json", json!({ "dataframe_split": split }).to_string()));
+    }
+    files
+}
+
+/// Writes the files into a folder, which is made when it is absent.
+///
+/// # Errors
+/// [`Error::Io`] with the file that could not be written.
+pub fn write(folder: &Path, pipeline: &Pipeline, info: &ModelInfo) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    for file in files(pipeline, info) {
+        let path = folder.join(file.name);
+        std::fs::write(&path, file.bytes).map_err(failed(&path))?;
+    }
+    Ok(())
+}
+
+/// Returns the signature: the columns that go in and come out, each list as MLflow's JSON.
+pub fn signature(pipeline: &Pipeline) -> (Value, Value) {
+    let input = |feature: &crate::Feature| {
+        let kind = match feature.kind {
+            FeatureKind::Integer => "long",
+            FeatureKind::Number => "double",
+            FeatureKind::Category => "string",
+        };
+        json!({ "type": kind, "name": feature.name, "required": true })
+    };
+    let label_kind = match pipeline.labels[0] {
+        Label::Integer(_) => "long",
+        Label::Text(_) => "string",
+    };
+    let outputs = Outputs::of(pipeline);
+    let mut columns = vec![json!({ "type": label_kind, "name": outputs.label, "required": true })];
+    columns.extend(
+        outputs.probabilities.into_iter().map(|name| json!({ "type": "float", "name": name, "required": true })),
+    );
+    (pipeline.features.iter().map(input).collect(), Value::Array(columns))
+}
+
+/// The example value of each column; `None` when training saw no row without gaps.
+fn example_row(pipeline: &Pipeline) -> Option<Vec<&Value>> {
+    let examples = pipeline.features.iter().map(|feature| &feature.example);
+    examples.map(|example| Some(example).filter(|example| !example.is_null())).collect()
+}
+
+fn file(name: &'static str, text: String) -> ModelFile {
+    ModelFile { name, bytes: text.into_bytes() }
+}
+
+/// JSON is YAML, so the file is written as one JSON value a line of its top level.
+fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize, uuid: &str) -> String {
+    let (inputs, outputs) = signature(pipeline);
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    if let Some(path) = &info.artifact_path {
+        put("artifact_path", json!(path));
+    }
+    put(
+        "flavors",
+        json!({
+            "fragua": {
+                "data": PIPELINE_FILE,
+                "format_version": pipeline_file::VERSION,
+                "model": pipeline.model_name,
+                "target": pipeline.target,
+                "version": env!("CARGO_PKG_VERSION"),
+            },
+            "onnx": {
+                "code": null,
+                "data": ONNX_FILE,
+                "onnx_version": "1.23.2",
+                "providers": ["CPUExecutionProvider"],
+            },
+            "python_function": {
+                "data": ONNX_FILE,
+                "env": { "conda": "conda.yaml", "virtualenv": "python_env.yaml" },
+                "loader_module": "mlflow.onnx",
+                "python_version": PYTHON,
+            },
+        }),
+    );
+    put("is_signature_from_type_hint", json!(false));
+    put("mlflow_version", json!("3.17.2"));
+    put("model_id", json!(info.model_id));
+    put("model_size_bytes", json!(size));
+    put("model_uuid", json!(uuid));
+    put("prompts", Value::Null);
+    if let Some(run_id) = &info.run_id {
+        put("run_id", json!(run_id));
+    }
+    if has_example {
+        put(
+            "saved_input_example_info",
+            json!({
+                "artifact_path": "input_example.json",
+                "pandas_orient": "split",
+                "serving_input_path": "serving_input_example.json",
+                "type": "dataframe",
+            }),
+        );
+    }
+    put("signature", json!({ "inputs": inputs.to_string(), "outputs": outputs.to_string(), "params": null }));
+    put("type_hint_from_example", json!(false));
+    put("utc_time_created", json!(info.created_at));
+    fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+fn python_env() -> String {
+    format!(
+        "python: {PYTHON}\nbuild_dependencies:\n- pip\n- setuptools\n- wheel\ndependencies:\n- -r requirements.txt\n"
+    )
+}
+
+fn conda() -> String {
+    let pip: String = REQUIREMENTS.iter().map(|requirement| format!("  - {requirement}\n")).collect();
+    format!("channels:\n- conda-forge\ndependencies:\n- python={PYTHON}\n- pip\n- pip:\n{pip}name: mlflow-env\n")
+}

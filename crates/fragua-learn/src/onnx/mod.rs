@@ -1,0 +1,8 @@
+//! Writing a pipeline as an ONNX file that onnxruntime runs with the same labels.
+
+mod encoder;
+mod graph;
+mod neighbors;
+mod trees;
+
+pub(crate) use graph::{Outputs, export};

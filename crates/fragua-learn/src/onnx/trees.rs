@@ -1,0 +1,120 @@
+//! The attributes of `TreeEnsembleClassifier`.
+
+use super::encoder::{Message, attribute};
+use super::graph::integers;
+use crate::Label;
+use crate::tree::ensemble::{Ensemble, NodeKind};
+use std::collections::HashMap;
+
+/// Where a column's values lie among the features of the ONNX graph.
+pub(crate) enum Position {
+    Number(usize),
+    /// The feature of each code's one-hot column.
+    OneHot(HashMap<u8, usize>),
+}
+
+/// Nodes and leaf values as the parallel lists that the operator takes.
+#[derive(Default)]
+struct Lists {
+    tree: Vec<i64>,
+    node: Vec<i64>,
+    feature: Vec<i64>,
+    threshold: Vec<f32>,
+    when_true: Vec<i64>,
+    when_false: Vec<i64>,
+    mode: Vec<&'static str>,
+    missing_true: Vec<i64>,
+    leaf_tree: Vec<i64>,
+    leaf_node: Vec<i64>,
+    leaf_class: Vec<i64>,
+    leaf_value: Vec<f32>,
+}
+
+pub(crate) fn attributes(ensemble: &Ensemble, columns: &[Position], labels: &[Label]) -> Vec<Message> {
+    let mut lists = Lists::default();
+    for tree in 0..ensemble.roots.len() {
+        lists.add_tree(ensemble, tree, columns);
+    }
+    let mut attributes = vec![
+        attribute::ints("nodes_treeids", &lists.tree),
+        attribute::ints("nodes_nodeids", &lists.node),
+        attribute::ints("nodes_featureids", &lists.feature),
+        attribute::floats("nodes_values", &lists.threshold),
+        attribute::ints("nodes_truenodeids", &lists.when_true),
+        attribute::ints("nodes_falsenodeids", &lists.when_false),
+        attribute::texts("nodes_modes", &lists.mode),
+        attribute::ints("class_treeids", &lists.leaf_tree),
+        attribute::ints("class_nodeids", &lists.leaf_node),
+        attribute::ints("class_ids", &lists.leaf_class),
+        attribute::floats("class_weights", &lists.leaf_value),
+        attribute::text("post_transform", if ensemble.softmax { "SOFTMAX" } else { "NONE" }),
+    ];
+    if lists.missing_true.contains(&1) {
+        attributes.push(attribute::ints("nodes_missing_value_tracks_true", &lists.missing_true));
+    }
+    if ensemble.softmax {
+        attributes.push(attribute::floats("base_values", &ensemble.base));
+    }
+    attributes.push(match integers(labels) {
+        Some(numbers) => attribute::ints("classlabels_int64s", &numbers),
+        None => attribute::texts("classlabels_strings", &labels.iter().map(ToString::to_string).collect::<Vec<_>>()),
+    });
+    attributes
+}
+
+impl Lists {
+    fn add_tree(&mut self, ensemble: &Ensemble, tree: usize, columns: &[Position]) {
+        let root = ensemble.roots[tree];
+        for (position, node) in ensemble.tree_nodes(tree).iter().enumerate() {
+            self.tree.push(tree as i64);
+            self.node.push(position as i64);
+            let (left, right) = (i64::from(node.left) - i64::from(root), i64::from(node.right) - i64::from(root));
+            match (node.kind, columns.get(usize::from(node.feature))) {
+                (NodeKind::Numeric, Some(Position::Number(feature))) => {
+                    self.branch(*feature, node.threshold, left, right, node.missing_left);
+                }
+                (NodeKind::Category, Some(Position::OneHot(features))) => {
+                    // At most a half in the one-hot column means another category: the right side. A code
+                    // without a column is one that was never met, so the comparison holds for any column.
+                    match features.get(&(node.threshold as u8)) {
+                        Some(&feature) => self.branch(feature, 0.5, right, left, false),
+                        None => self.branch(0, f32::MAX, right, right, false),
+                    }
+                }
+                _ => self.leaf(ensemble, tree, position, node.left as usize..node.right as usize),
+            }
+        }
+    }
+
+    fn branch(&mut self, feature: usize, threshold: f32, when_true: i64, when_false: i64, missing_true: bool) {
+        self.feature.push(feature as i64);
+        self.threshold.push(threshold);
+        self.when_true.push(when_true);
+        self.when_false.push(when_false);
+        self.mode.push("BRANCH_LEQ");
+        self.missing_true.push(i64::from(missing_true));
+    }
+
+    fn leaf(&mut self, ensemble: &Ensemble, tree: usize, position: usize, values: std::ops::Range<usize>) {
+        self.feature.push(0);
+        self.threshold.push(0.0);
+        self.when_true.push(0);
+        self.when_false.push(0);
+        self.mode.push("LEAF");
+        self.missing_true.push(0);
+        let mut add = |class: i64, value: f32| {
+            self.leaf_tree.push(tree as i64);
+            self.leaf_node.push(position as i64);
+            self.leaf_class.push(class);
+            self.leaf_value.push(value);
+        };
+        let values = &ensemble.values[values];
+        values.iter().for_each(|value| add(i64::from(value.class), value.value));
+        // Runtimes read two classes of which only one is ever named as a single score; name both.
+        if ensemble.class_count == 2 {
+            for class in (0..2).filter(|&class| values.iter().all(|value| value.class != class)) {
+                add(i64::from(class), 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The file a pipeline is kept in.
+//!
+//! Magic, version, length and SHA-256 of the packed content, then the content packed by zlib. The checksum finds
+//! accidents; nothing that follows it trusts the content: every length, position and kind is checked again.
+
+use crate::codec::{Reader, Writer, damaged};
+use crate::config::NeighborWeights;
+use crate::feature::{Feature, FeatureKind};
+use crate::linear::{Design, Logistic};
+use crate::model::Model;
+use crate::prepare::categorical::{CategoricalColumn, MAX_CATEGORIES, MISSING};
+use crate::prepare::knn::KnnImputer;
+use crate::prepare::numeric::NumericColumn;
+use crate::prepare::{Preparation, PreparedColumn};
+use crate::table::ColumnKind;
+use crate::tree::ensemble::{Ensemble, LeafValue, Node, NodeKind};
+use crate::{Error, Label, Pipeline};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+
+/// Version of the file's layout.
+pub(crate) const VERSION: u32 = 1;
+const MAGIC: &[u8; 8] = b"FRAGUAPL";
+const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
+/// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
+const MAX_CONTENT_BYTES: u64 = 4 << 30;
+
+impl Pipeline {
+    /// Returns the pipeline as the bytes of a file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut content = Writer::default();
+        write_pipeline(&mut content, self);
+        let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(&content.0).expect("memory can be written");
+        let packed = packer.finish().expect("memory can be written");
+        let mut file = Vec::with_capacity(HEADER_BYTES + packed.len());
+        file.extend_from_slice(MAGIC);
+        file.extend_from_slice(&VERSION.to_le_bytes());
+        file.extend_from_slice(&(content.0.len() as u64).to_le_bytes());
+        file.extend_from_slice(&Sha256::digest(&packed));
+        file.extend_from_slice(&packed);
+        file
+    }
+
+    /// Reads a pipeline back from the bytes of a file. Any bytes are safe to give.
+    ///
+    /// # Errors
+    /// [`Error::PipelineFile`] when it is not a pipeline file, is damaged, or comes from a newer version.
+    pub fn load(bytes: &[u8]) -> Result<Self, Error> {
+        let content = unpack(bytes)?;
+        let mut reader = Reader(&content);
+        let pipeline = read_pipeline(&mut reader)?;
+        if !reader.0.is_empty() {
+            return Err(damaged("there is more after its end"));
+        }
+        Ok(pipeline)
+    }
+}
+
+fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    if !bytes.starts_with(MAGIC) {
+        return Err(Error::PipelineFile("this is not a pipeline file".to_owned()));
+    }
+    let Some((header, packed)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return Err(damaged("it ends too early"));
+    };
+    let number = |range: std::ops::Range<usize>| {
+        header[range].iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte))
+    };
+    let (version, length) = (number(8..12), number(12..20));
+    if version != u64::from(VERSION) {
+        let message = format!("version {version} of the layout, this program reads version {VERSION}");
+        return Err(Error::PipelineFile(message));
+    }
+    if Sha256::digest(packed)[..] != header[20..] {
+        return Err(damaged("the checksum does not match"));
+    }
+    if length > MAX_CONTENT_BYTES {
+        return Err(damaged("it claims to be too large"));
+    }
+    let mut content = Vec::new();
+    let unpacker = flate2::read::ZlibDecoder::new(packed);
+    unpacker.take(length + 1).read_to_end(&mut content).map_err(|_| damaged("it cannot be unpacked"))?;
+    if content.len() as u64 != length {
+        return Err(damaged("its length does not match"));
+    }
+    Ok(content)
+}
+
+fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
+    writer.text(&pipeline.target);
+    writer.text(&pipeline.model_name);
+    writer.count(pipeline.features.len());
+    pipeline.features.iter().for_each(|feature| write_feature(writer, feature));
+    writer.count(pipeline.labels.len());
+    for label in &pipeline.labels {
+        match label {
+            Label::Integer(number) => {
+                writer.byte(0);
+                writer.0.extend_from_slice(&number.to_le_bytes());
+            }
+            Label::Text(text) => {
+                writer.byte(1);
+                writer.text(text);
+            }
+        }
+    }
+    pipeline.importance.iter().for_each(|&value| writer.double(value));
+    write_preparation(writer, &pipeline.preparation);
+    match &pipeline.model {
+        Model::Trees(ensemble) => {
+            writer.byte(0);
+            write_ensemble(writer, ensemble);
+        }
+        Model::Linear { logistic, .. } => {
+            writer.byte(1);
+            writer.doubles(&logistic.coefficients);
+        }
+    }
+}
+
+fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
+    let target = reader.text()?;
+    let model_name = reader.text()?;
+    let feature_count = reader.count(8)?;
+    let features = (0..feature_count).map(|_| read_feature(reader)).collect::<Result<Vec<_>, _>>()?;
+    if features.is_empty() || features.len() > usize::from(u16::MAX) {
+        return Err(damaged("the number of columns is out of range"));
+    }
+    let label_count = reader.count(2)?;
+    if !(2..=usize::from(u16::MAX)).contains(&label_count) {
+        return Err(damaged("the number of classes is out of range"));
+    }
+    let labels = (0..label_count).map(|_| read_label(reader)).collect::<Result<Vec<_>, _>>()?;
+    let importance = features.iter().map(|_| reader.finite_double()).collect::<Result<_, _>>()?;
+    let preparation = read_preparation(reader, &features)?;
+    let model = match reader.byte()? {
+        0 => Model::Trees(read_ensemble(reader, &preparation, labels.len())?),
+        1 => {
+            let design = Design::new(&preparation);
+            let coefficients = reader.finite_doubles()?;
+            if coefficients.len() != (design.width + 1) * labels.len() {
+                return Err(damaged("the number of coefficients is wrong"));
+            }
+            Model::Linear { logistic: Logistic { class_count: labels.len(), coefficients }, design }
+        }
+        _ => return Err(damaged("an unknown kind of model")),
+    };
+    Ok(Pipeline { target, model_name, features, labels, importance, preparation, model })
+}
+
+fn read_label(reader: &mut Reader<'_>) -> Result<Label, Error> {
+    match reader.byte()? {
+        0 => {
+            let bytes = [(); 8].map(|()| reader.byte());
+            let mut number = [0u8; 8];
+            for (slot, byte) in number.iter_mut().zip(bytes) {
+                *slot = byte?;
+            }
+            Ok(Label::Integer(i64::from_le_bytes(number)))
+        }
+        1 => Ok(Label::Text(reader.text()?)),
+        _ => Err(damaged("an unknown kind of class")),
+    }
+}
+
+fn write_feature(writer: &mut Writer, feature: &Feature) {
+    writer.text(&feature.name);
+    writer.byte(match feature.kind {
+        FeatureKind::Integer => 0,
+        FeatureKind::Number => 1,
+        FeatureKind::Category => 2,
+    });
+    writer.flag(feature.has_missing);
+    for value in [feature.minimum, feature.maximum, feature.median] {
+        writer.flag(value.is_some());
+        value.into_iter().for_each(|value| writer.double(value));
+    }
+    writer.count(feature.categories.len());
+    feature.categories.iter().for_each(|category| writer.text(category));
+    match &feature.example {
+        Value::String(text) => {
+            writer.byte(1);
+            writer.text(text);
+        }
+        Value::Number(number) => {
+            writer.byte(2);
+            writer.double(number.as_f64().unwrap_or(f64::NAN));
+        }
+        _ => writer.byte(0),
+    }
+}
+
+fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
+    let name = reader.text()?;
+    let kind = match reader.byte()? {
+        0 => FeatureKind::Integer,
+        1 => FeatureKind::Number,
+        2 => FeatureKind::Category,
+        _ => return Err(damaged("an unknown kind of column")),
+    };
+    let has_missing = reader.flag()?;
+    let mut optional = || Ok(if reader.flag()? { Some(reader.finite_double()?) } else { None });
+    let (minimum, maximum, median) = (optional()?, optional()?, optional()?);
+    let category_count = reader.count(1)?;
+    let categories = (0..category_count).map(|_| reader.text()).collect::<Result<_, _>>()?;
+    let example = match (reader.byte()?, kind) {
+        (0, _) => Value::Null,
+        (1, _) => Value::String(reader.text()?),
+        (2, FeatureKind::Integer) => Value::from(reader.finite_double()? as i64),
+        (2, _) => Value::from(reader.finite_double()?),
+        _ => return Err(damaged("an unknown kind of value")),
+    };
+    Ok(Feature { name, kind, has_missing, minimum, maximum, median, categories, example })
+}
+
+fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
+    for column in &preparation.columns {
+        match column {
+            PreparedColumn::Numeric(column) => {
+                writer.flag(column.may_be_missing);
+                writer.flag(column.fill.is_some());
+                column.fill.into_iter().for_each(|fill| writer.single(fill));
+                writer.double(column.mean);
+                writer.double(column.scale);
+            }
+            PreparedColumn::Categorical(column) => {
+                writer.count(column.categories.len());
+                column.categories.iter().for_each(|category| writer.text(category));
+                writer.byte(column.fill);
+                writer.flag(column.missing_is_category);
+                writer.flag(column.drop_first);
+            }
+        }
+    }
+    writer.flag(preparation.knn.is_some());
+    if let Some(imputer) = &preparation.knn {
+        writer.count(imputer.neighbors);
+        writer.flag(imputer.weights == NeighborWeights::Distance);
+        writer.singles(&imputer.donors);
+        writer.singles(&imputer.means);
+    }
+}
+
+fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Preparation, Error> {
+    let mut columns = Vec::with_capacity(features.len());
+    for feature in features {
+        columns.push(match feature.column_kind() {
+            ColumnKind::Numeric => {
+                let may_be_missing = reader.flag()?;
+                let fill = if reader.flag()? { Some(reader.finite_single()?) } else { None };
+                let (mean, scale) = (reader.finite_double()?, reader.finite_double()?);
+                PreparedColumn::Numeric(NumericColumn { fill, may_be_missing, mean, scale })
+            }
+            ColumnKind::Categorical => PreparedColumn::Categorical(read_categories(reader)?),
+        });
+    }
+    let numeric = (0..features.len()).filter(|&column| features[column].column_kind() == ColumnKind::Numeric);
+    let knn = if reader.flag()? { Some(read_neighbors(reader, numeric.collect())?) } else { None };
+    Ok(Preparation { columns, knn })
+}
+
+fn read_categories(reader: &mut Reader<'_>) -> Result<CategoricalColumn, Error> {
+    let count = reader.count(1)?;
+    let categories = (0..count).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
+    if count > MAX_CATEGORIES || !categories.is_sorted_by(|a, b| a < b) {
+        return Err(damaged("the categories are not in order"));
+    }
+    let fill = reader.byte()?;
+    if fill != MISSING && usize::from(fill) >= count {
+        return Err(damaged("a category is out of range"));
+    }
+    let (missing_is_category, drop_first) = (reader.flag()?, reader.flag()?);
+    Ok(CategoricalColumn { categories, fill, missing_is_category, drop_first })
+}
+
+fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImputer, Error> {
+    let neighbors = reader.below(1 << 16)?;
+    let weights = if reader.flag()? { NeighborWeights::Distance } else { NeighborWeights::Uniform };
+    let (donors, means) = (reader.singles()?, reader.singles()?);
+    let fits = means.len() == columns.len() && donors.len().is_multiple_of(columns.len().max(1));
+    if !fits || neighbors == 0 || (columns.is_empty() && !donors.is_empty()) || means.iter().any(|mean| !mean.is_finite()) {
+        return Err(damaged("the neighbours do not fit the columns"));
+    }
+    if donors.iter().any(|value| value.is_infinite()) {
+        return Err(damaged("a number is not finite"));
+    }
+    Ok(KnnImputer { columns, neighbors, weights, donors, means })
+}
+
+const LEAF: u8 = 0;
+const NUMERIC: u8 = 1;
+const CATEGORY: u8 = 2;
+const MISSING_LEFT: u8 = 4;
+
+fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
+    writer.flag(ensemble.softmax);
+    ensemble.base.iter().for_each(|&base| writer.single(base));
+    writer.count(ensemble.roots.len());
+    for (tree, &root) in ensemble.roots.iter().enumerate() {
+        let nodes = ensemble.tree_nodes(tree);
+        writer.count(nodes.len());
+        for (position, node) in nodes.iter().enumerate() {
+            match node.kind {
+                NodeKind::Leaf => {
+                    writer.byte(LEAF);
+                    let values = &ensemble.values[node.left as usize..node.right as usize];
+                    writer.count(values.len());
+                    for value in values {
+                        writer.count(usize::from(value.class));
+                        writer.single(value.value);
+                    }
+                    continue;
+                }
+                NodeKind::Numeric => {
+                    writer.byte(if node.missing_left { NUMERIC | MISSING_LEFT } else { NUMERIC });
+                    writer.single(node.threshold);
+                }
+                NodeKind::Category => {
+                    writer.byte(CATEGORY);
+                    writer.byte(node.threshold as u8);
+                }
+            }
+            writer.count(usize::from(node.feature));
+            // The right child follows the left one; both come after their parent.
+            writer.count((node.left - root) as usize - position - 1);
+        }
+    }
+}
+
+fn read_ensemble(reader: &mut Reader<'_>, preparation: &Preparation, class_count: usize) -> Result<Ensemble, Error> {
+    let softmax = reader.flag()?;
+    let base = (0..class_count).map(|_| reader.finite_single()).collect::<Result<_, _>>()?;
+    let mut ensemble =
+        Ensemble { class_count, roots: Vec::new(), nodes: Vec::new(), values: Vec::new(), base, softmax };
+    let tree_count = reader.count(2)?;
+    for _ in 0..tree_count {
+        let root = ensemble.nodes.len();
+        let size = reader.count(2)?;
+        if size == 0 || root + size > u32::MAX as usize {
+            return Err(damaged("the size of a tree is out of range"));
+        }
+        ensemble.roots.push(root as u32);
+        for position in 0..size {
+            let node = read_node(reader, preparation, &mut ensemble, root + position, root + size)?;
+            ensemble.nodes.push(node);
+        }
+    }
+    Ok(ensemble)
+}
+
+/// Reads the node at `index` of a tree that ends at `end`.
+fn read_node(
+    reader: &mut Reader<'_>,
+    preparation: &Preparation,
+    ensemble: &mut Ensemble,
+    index: usize,
+    end: usize,
+) -> Result<Node, Error> {
+    let tag = reader.byte()?;
+    let (kind, threshold) = match tag & !MISSING_LEFT {
+        LEAF => {
+            let begin = ensemble.values.len();
+            for _ in 0..reader.count(5)? {
+                let class = reader.below(ensemble.class_count)? as u16;
+                ensemble.values.push(LeafValue { class, value: reader.finite_single()? });
+            }
+            let [left, right] = [begin, ensemble.values.len()].map(u32::try_from);
+            let too_many = |_| damaged("there are too many leaves");
+            return Ok(Node { left: left.map_err(too_many)?, right: right.map_err(too_many)?, ..Node::default() });
+        }
+        NUMERIC => (NodeKind::Numeric, reader.finite_single()?),
+        CATEGORY => (NodeKind::Category, f32::from(reader.byte()?)),
+        _ => return Err(damaged("an unknown kind of node")),
+    };
+    let feature = reader.below(preparation.columns.len())?;
+    let expected = match preparation.columns[feature].kind() {
+        ColumnKind::Numeric => NodeKind::Numeric,
+        ColumnKind::Categorical => NodeKind::Category,
+    };
+    if kind != expected {
+        return Err(damaged("a node does not fit its column"));
+    }
+    let left = reader.below(end)? + index + 1;
+    if left + 1 >= end {
+        return Err(damaged("a node's child is outside the tree"));
+    }
+    Ok(Node {
+        threshold,
+        left: left as u32,
+        right: left as u32 + 1,
+        feature: feature as u16,
+        kind,
+        missing_left: tag & MISSING_LEFT != 0,
+    })
+}
