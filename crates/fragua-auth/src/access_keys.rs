@@ -28,13 +28,22 @@ impl AccessKey {
         }
         if !(8..=128).contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
             let reason = "must be 8 to 128 printable ASCII characters without spaces";
-            return Err(Error::InvalidAccessKey { part: "secret", reason });
+            return Err(Error::InvalidAccessKey {
+                part: "secret",
+                reason,
+            });
         }
-        Ok(Self { id, secret: Secret::new(secret) })
+        Ok(Self {
+            id,
+            secret: Secret::new(secret),
+        })
     }
 
     fn random() -> Self {
-        Self { id: format!("FRG{}", random_hex(8).to_uppercase()), secret: Secret::new(random_hex(20)) }
+        Self {
+            id: format!("FRG{}", random_hex(8).to_uppercase()),
+            secret: Secret::new(random_hex(20)),
+        }
     }
 }
 

@@ -14,7 +14,11 @@ pub struct BindRefused {
 /// # Errors
 /// When the address is not a loopback address.
 pub fn check_bind(address: SocketAddr) -> Result<(), BindRefused> {
-    if address.ip().to_canonical().is_loopback() { Ok(()) } else { Err(BindRefused { address }) }
+    if address.ip().to_canonical().is_loopback() {
+        Ok(())
+    } else {
+        Err(BindRefused { address })
+    }
 }
 
 #[cfg(test)]

@@ -19,12 +19,19 @@ pub struct Guard {
 impl Guard {
     /// Allows the names given beside loopback addresses and `localhost`, which are always allowed.
     pub fn new(allowed_hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { allowed_hosts: allowed_hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() }
+        Self {
+            allowed_hosts: allowed_hosts
+                .into_iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
+        }
     }
 
     fn allows(&self, host: &str) -> bool {
         let name = host_name(host).to_ascii_lowercase();
-        let loopback = name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+        let loopback = name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback());
         // Browsers resolve every name below `localhost` to loopback; S3 clients address buckets so.
         loopback
             || name == "localhost"
@@ -33,7 +40,10 @@ impl Guard {
     }
 
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
-        let host = headers.get(HOST).map_or(Ok(""), |value| value.to_str()).unwrap_or("");
+        let host = headers
+            .get(HOST)
+            .map_or(Ok(""), |value| value.to_str())
+            .unwrap_or("");
         if !self.allows(host) {
             let message = "this Host name is not served here; add it to server.allowed_hosts to allow it\n";
             return Err((StatusCode::FORBIDDEN, message));
@@ -41,7 +51,10 @@ impl Guard {
         if method.is_safe() || *method == Method::OPTIONS || !self.is_cross_origin(host, headers) {
             return Ok(());
         }
-        Err((StatusCode::FORBIDDEN, "a write from a page of another site is refused\n"))
+        Err((
+            StatusCode::FORBIDDEN,
+            "a write from a page of another site is refused\n",
+        ))
     }
 
     /// Browsers send `Sec-Fetch-Site`, and `Origin` with every write; programs send neither.
@@ -53,9 +66,15 @@ impl Guard {
         if text("sec-fetch-site") == Some("cross-site") {
             return true;
         }
-        let Some(origin) = text(ORIGIN.as_str()) else { return false };
-        let Ok(origin) = Url::parse(origin) else { return true };
-        origin.host_str().is_none_or(|name| !name.eq_ignore_ascii_case(host_name(host)))
+        let Some(origin) = text(ORIGIN.as_str()) else {
+            return false;
+        };
+        let Ok(origin) = Url::parse(origin) else {
+            return true;
+        };
+        origin
+            .host_str()
+            .is_none_or(|name| !name.eq_ignore_ascii_case(host_name(host)))
     }
 }
 
@@ -90,7 +109,10 @@ mod tests {
 
     fn check(method: &str, headers: &[(&'static str, &str)]) -> bool {
         let guard = Guard::new(["forge.example".to_owned()]);
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
         guard.check(&method.parse().unwrap(), &headers).is_ok()
     }
 

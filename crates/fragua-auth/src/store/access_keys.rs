@@ -36,8 +36,13 @@ fn root(key: &AccessKey, now: Timestamp) -> ActiveModel {
 
 pub(crate) async fn replace_root(database: &Database, key: &AccessKey, now: Timestamp) -> Result<(), Error> {
     let transaction = database.begin().await?;
-    Entity::delete_many().filter(Column::Role.eq(ROOT)).exec(&transaction).await?;
-    Entity::insert(root(key, now)).exec_without_returning(&transaction).await?;
+    Entity::delete_many()
+        .filter(Column::Role.eq(ROOT))
+        .exec(&transaction)
+        .await?;
+    Entity::insert(root(key, now))
+        .exec_without_returning(&transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -48,14 +53,30 @@ pub(crate) async fn insert_root_if_missing(
     key: &AccessKey,
     now: Timestamp,
 ) -> Result<AccessKey, Error> {
-    let keep_first = OnConflict::column(Column::Role).do_nothing_on([Column::Role]).to_owned();
-    Entity::insert(root(key, now)).on_conflict(keep_first).exec_without_returning(database.writer()).await?;
-    let kept = Entity::find().filter(Column::Role.eq(ROOT)).one(database.writer()).await?;
-    Ok(kept.map_or_else(|| key.clone(), |row| AccessKey { id: row.access_key_id, secret: Secret::new(row.secret) }))
+    let keep_first = OnConflict::column(Column::Role)
+        .do_nothing_on([Column::Role])
+        .to_owned();
+    Entity::insert(root(key, now))
+        .on_conflict(keep_first)
+        .exec_without_returning(database.writer())
+        .await?;
+    let kept = Entity::find()
+        .filter(Column::Role.eq(ROOT))
+        .one(database.writer())
+        .await?;
+    Ok(kept.map_or_else(
+        || key.clone(),
+        |row| AccessKey {
+            id: row.access_key_id,
+            secret: Secret::new(row.secret),
+        },
+    ))
 }
 
 pub(crate) async fn find_secret(database: &Database, access_key_id: &str) -> Result<Option<Secret>, Error> {
     let row = Entity::find_by_id(access_key_id).one(database.reader()).await?;
     // MySQL compares without case unless told otherwise; a key id has one spelling.
-    Ok(row.filter(|row| row.access_key_id == access_key_id).map(|row| Secret::new(row.secret)))
+    Ok(row
+        .filter(|row| row.access_key_id == access_key_id)
+        .map(|row| Secret::new(row.secret)))
 }

@@ -36,7 +36,10 @@ pub(crate) async fn insert(
         expires_at: Set(expires_at.as_millis()),
     };
     let transaction = database.begin().await?;
-    Entity::delete_many().filter(Column::ExpiresAt.lte(now.as_millis())).exec(&transaction).await?;
+    Entity::delete_many()
+        .filter(Column::ExpiresAt.lte(now.as_millis()))
+        .exec(&transaction)
+        .await?;
     Entity::insert(row).exec_without_returning(&transaction).await?;
     transaction.commit().await?;
     Ok(())
@@ -48,5 +51,7 @@ pub(crate) async fn find_subject(
     now: Timestamp,
 ) -> Result<Option<String>, Error> {
     let row = Entity::find_by_id(token_hash).one(database.reader()).await?;
-    Ok(row.filter(|row| row.expires_at > now.as_millis()).map(|row| row.subject))
+    Ok(row
+        .filter(|row| row.expires_at > now.as_millis())
+        .map(|row| row.subject))
 }

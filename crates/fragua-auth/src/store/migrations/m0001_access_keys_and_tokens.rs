@@ -33,7 +33,10 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(access_keys).await?;
         manager.create_table(tokens).await?;
-        if !manager.has_index("fragua_task_tokens", "fragua_task_tokens_by_expiry").await? {
+        if !manager
+            .has_index("fragua_task_tokens", "fragua_task_tokens_by_expiry")
+            .await?
+        {
             manager.create_index(by_expiry).await?;
         }
         Ok(())
