@@ -265,13 +265,13 @@ async fn open_sqlite(path: &Path, place: &Place) -> Result<Opened, Error> {
     })
 }
 
-/// Takes the write lock once, which a read-only file refuses. Two processes that turn a fresh file to WAL at the
+/// Writes and takes it back, which a read-only file refuses (it grants the lock alone). Two processes that turn a fresh file to WAL at the
 /// same time can be told "locked" without the busy time-out being honoured, so that answer is asked again.
 async fn first_write(writer: &sqlx::SqlitePool) -> Result<(), Error> {
     let deadline = tokio::time::Instant::now() + BUSY_TIMEOUT;
     loop {
         let result = writer
-            .execute("BEGIN IMMEDIATE; ROLLBACK")
+            .execute("BEGIN IMMEDIATE; PRAGMA user_version = 0; ROLLBACK")
             .await
             .map_err(Error::from);
         match result {
@@ -327,6 +327,8 @@ async fn open_postgres(options: &PgConnectOptions, place: &Place) -> Result<Open
 async fn open_mysql(options: &MySqlConnectOptions, place: &Place) -> Result<Opened, Error> {
     let options = logged(options.clone());
     let mut connection = first_connection(options.connect()).await?;
+    // The pool would hide a failure of this behind a wait, too.
+    connection.execute(MYSQL_SESSION).await?;
     let version: String = connection.fetch_one("SELECT VERSION()").await?.try_get(0)?;
     connection.close().await?;
     let is_mariadb = version.contains("MariaDB");
@@ -351,16 +353,17 @@ async fn open_mysql(options: &MySqlConnectOptions, place: &Place) -> Result<Open
     })
 }
 
+/// The isolation level of PostgreSQL: at MySQL's own, two writers block each other's gaps between rows. A value that
+/// does not fit its column is an error, never cut.
+const MYSQL_SESSION: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
+                             SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')";
+
 fn mysql_pool(connections: u32) -> MySqlPoolOptions {
     MySqlPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(SERVER_ACQUIRE_TIMEOUT)
         .after_connect(|connection, _| {
-            // The level of PostgreSQL: without it two writers block each other's gaps between rows. A value that
-            // does not fit a column is an error, never cut.
-            const SESSION: &str = "SET SESSION transaction_isolation = 'READ-COMMITTED', \
-                                   sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')";
-            Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            Box::pin(async move { connection.execute(MYSQL_SESSION).await.map(drop) })
         })
 }
 
