@@ -33,10 +33,7 @@ impl Guard {
             .parse::<IpAddr>()
             .is_ok_and(|address| address.to_canonical().is_loopback());
         // Browsers resolve every name below `localhost` to loopback; S3 clients address buckets so.
-        loopback
-            || name == "localhost"
-            || name.ends_with(".localhost")
-            || self.allowed_hosts.iter().any(|allowed| *allowed == name)
+        loopback || name == "localhost" || name.ends_with(".localhost") || self.allowed_hosts.contains(&name)
     }
 
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
