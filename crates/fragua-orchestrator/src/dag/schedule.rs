@@ -1,0 +1,240 @@
+//! When a DAG runs: the schedule's grammar, and the instants that follow from it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use fragua_base::Timestamp;
+use jiff::Zoned;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+
+use super::duration::parse_duration;
+use crate::NextRun;
+
+/// When a DAG runs by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Schedule {
+    /// Never; only when triggered.
+    None,
+    /// One time, at the start date.
+    Once,
+    /// At the ticks of a cron expression, in the DAG's time zone.
+    Cron(Box<CronSchedule>),
+    /// At equal distances, counted from the start date.
+    Every(Duration),
+}
+
+/// A cron expression with the text it came from.
+#[derive(Debug, Clone)]
+pub struct CronSchedule {
+    text: String,
+    cron: Cron,
+}
+
+impl PartialEq for CronSchedule {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+/// A text that is no schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a schedule{reason}")]
+pub struct InvalidSchedule {
+    text: String,
+    reason: String,
+}
+
+impl InvalidSchedule {
+    fn new(text: &str, reason: impl fmt::Display) -> Self {
+        Self { text: text.to_owned(), reason: format!(": {reason}") }
+    }
+}
+
+const PRESETS: [(&str, &str); 7] = [
+    ("@hourly", "0 * * * *"),
+    ("@daily", "0 0 * * *"),
+    ("@weekly", "0 0 * * 0"),
+    ("@monthly", "0 0 1 * *"),
+    ("@quarterly", "0 0 1 */3 *"),
+    ("@yearly", "0 0 1 1 *"),
+    ("@annually", "0 0 1 1 *"),
+];
+
+impl FromStr for Schedule {
+    type Err = InvalidSchedule;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSchedule> {
+        let text = text.trim();
+        match text {
+            "none" | "null" | "" => return Ok(Self::None),
+            "@once" => return Ok(Self::Once),
+            _ => {}
+        }
+        if let Some(interval) = text.strip_prefix("every ") {
+            let interval = parse_duration(interval).map_err(|error| InvalidSchedule::new(text, error))?;
+            if interval < Duration::from_secs(1) {
+                return Err(InvalidSchedule::new(text, "the interval must be at least one second"));
+            }
+            return Ok(Self::Every(interval));
+        }
+        let preset = PRESETS.iter().find(|(name, _)| *name == text);
+        if preset.is_none() && text.starts_with('@') {
+            let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+            return Err(InvalidSchedule::new(text, format!("the presets are @once, {}", known.join(", "))));
+        }
+        let expression = preset.map_or(text, |(_, expression)| expression);
+        if expression.split_whitespace().count() != 5 {
+            return Err(InvalidSchedule::new(
+                text,
+                "write a preset such as @daily, five cron fields such as `30 6 * * 1-5`, an interval such as `every 5m`, or none",
+            ));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = parser.parse(expression).map_err(|error| InvalidSchedule::new(text, error))?;
+        Ok(Self::Cron(Box::new(CronSchedule { text: text.to_owned(), cron })))
+    }
+}
+
+impl TryFrom<String> for Schedule {
+    type Error = InvalidSchedule;
+
+    fn try_from(text: String) -> Result<Self, InvalidSchedule> {
+        text.parse()
+    }
+}
+
+impl From<Schedule> for String {
+    fn from(schedule: Schedule) -> Self {
+        schedule.to_string()
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => formatter.write_str("none"),
+            Self::Once => formatter.write_str("@once"),
+            Self::Cron(cron) => formatter.write_str(&cron.text),
+            Self::Every(interval) => write!(formatter, "every {}", super::duration::Written(*interval)),
+        }
+    }
+}
+
+/// A schedule with the dates and the zone it holds in. The meaning of a tick is the one of data intervals: a run
+/// covers the stretch between two ticks, is named after its start, and is due at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timetable {
+    /// When.
+    pub schedule: Schedule,
+    /// The IANA name of the zone cron expressions are read in.
+    pub timezone: String,
+    /// No interval starts before it.
+    pub start_date: Option<Timestamp>,
+    /// No interval starts after it.
+    pub end_date: Option<Timestamp>,
+}
+
+impl Timetable {
+    /// Returns the next interval to run after those up to `last_end`, due or not. Without `catchup` the intervals
+    /// that ended before the newest complete one are passed over.
+    pub fn next(&self, last_end: Option<Timestamp>, catchup: bool, now: Timestamp) -> Option<NextRun> {
+        let earliest = self.start_date.max(last_end);
+        let (start, end) = match self.schedule {
+            Schedule::None => return None,
+            Schedule::Once => {
+                let at = self.start_date.unwrap_or(now);
+                if last_end.is_some() {
+                    return None;
+                }
+                (at, at)
+            }
+            _ => {
+                let from = if catchup { earliest } else { None };
+                let from = match from {
+                    Some(from) => from,
+                    None => self.newest_complete_start(now)?.max(earliest.unwrap_or(Timestamp::from_millis(i64::MIN))),
+                };
+                let start = self.tick_at_or_after(from)?;
+                (start, self.tick_after(start)?)
+            }
+        };
+        if self.end_date.is_some_and(|end_date| start > end_date) {
+            return None;
+        }
+        Some(NextRun { data_interval_start: start, data_interval_end: end, run_after: end })
+    }
+
+    /// Returns the interval of a run asked for by hand at `instant`: the newest complete one of the schedule, or the
+    /// instant itself where the schedule has no intervals.
+    pub fn manual_interval(&self, instant: Timestamp) -> (Timestamp, Timestamp) {
+        let complete = match self.schedule {
+            Schedule::Cron(_) | Schedule::Every(_) => self.newest_complete_start(instant),
+            Schedule::None | Schedule::Once => None,
+        };
+        let interval = complete.and_then(|start| Some((start, self.tick_after(start)?)));
+        interval.unwrap_or((instant, instant))
+    }
+
+    /// Returns the zone, UTC where its name is not known to this machine any more.
+    fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.timezone).unwrap_or(TimeZone::UTC)
+    }
+
+    fn newest_complete_start(&self, now: Timestamp) -> Option<Timestamp> {
+        let end = self.tick_at_or_before(now)?;
+        self.tick_at_or_before(Timestamp::from_millis(end.as_millis() - 1))
+    }
+
+    fn tick_at_or_after(&self, instant: Timestamp) -> Option<Timestamp> {
+        match &self.schedule {
+            Schedule::None | Schedule::Once => None,
+            Schedule::Every(interval) => Some(self.step(instant, *interval, true)),
+            Schedule::Cron(cron) => {
+                // Cron ticks stand on whole seconds: a fraction belongs to the second after it.
+                let seconds = instant.as_millis().div_euclid(1000) + i64::from(instant.as_millis() % 1000 != 0);
+                instant_of(cron.cron.find_next_occurrence(&self.zoned_second(seconds)?, true).ok()?)
+            }
+        }
+    }
+
+    fn tick_after(&self, instant: Timestamp) -> Option<Timestamp> {
+        self.tick_at_or_after(Timestamp::from_millis(instant.as_millis() + 1))
+    }
+
+    fn tick_at_or_before(&self, instant: Timestamp) -> Option<Timestamp> {
+        match &self.schedule {
+            Schedule::None | Schedule::Once => None,
+            Schedule::Every(interval) => Some(self.step(instant, *interval, false)),
+            Schedule::Cron(cron) => {
+                let seconds = instant.as_millis().div_euclid(1000);
+                instant_of(cron.cron.find_previous_occurrence(&self.zoned_second(seconds)?, true).ok()?)
+            }
+        }
+    }
+
+    fn zoned_second(&self, seconds: i64) -> Option<Zoned> {
+        Some(jiff::Timestamp::from_second(seconds).ok()?.to_zoned(self.zone()))
+    }
+
+    /// Returns the tick at or before `instant`, or at or after it, of steps counted from the start date.
+    fn step(&self, instant: Timestamp, interval: Duration, round_up: bool) -> Timestamp {
+        let anchor = self.start_date.unwrap_or_default().as_millis();
+        let step = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
+        let distance = instant.as_millis().saturating_sub(anchor);
+        let whole = distance.div_euclid(step);
+        let count = if round_up && distance.rem_euclid(step) != 0 { whole + 1 } else { whole };
+        Timestamp::from_millis(anchor.saturating_add(count.saturating_mul(step)))
+    }
+}
+
+fn instant_of(zoned: Zoned) -> Option<Timestamp> {
+    Some(Timestamp::from_millis(zoned.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! What a task does: the trait, what an operator is given, and the catalogue of those a DAG file may name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fragua_base::{Secret, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+mod bash;
+mod connection;
+mod http_to_table;
+mod process;
+mod python;
+mod sql;
+#[cfg(test)]
+pub(crate) mod testing;
+mod text;
+mod wait;
+mod warehouse;
+
+pub use connection::Connection;
+pub(crate) use process::{any_running, exit_words};
+pub use text::Text;
+pub(crate) use wait::{WAIT, Wait};
+
+/// One kind of work. In a DAG file a task names it by its key and gives it arguments.
+#[async_trait]
+pub trait Operator: Send + Sync {
+    /// Returns the key in a DAG file.
+    fn name(&self) -> &'static str;
+
+    /// Returns the JSON Schema of the arguments.
+    fn schema(&self) -> schemars::Schema;
+
+    /// Checks arguments when the file is read. Templates are not rendered yet, so a text with `{{` may stand where
+    /// something else belongs: see [`check_arguments`].
+    ///
+    /// # Errors
+    /// The place and what is wrong with it.
+    fn check(&self, arguments: &Value) -> Result<(), ArgumentError>;
+
+    /// Does the work, in a process of its own. What it prints goes to the attempt's log as it is printed.
+    ///
+    /// # Errors
+    /// Says whether the task failed, failed so that trying again is no use, or is to be skipped.
+    async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError>;
+}
+
+/// What a task that succeeded hands on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    /// The value that tasks after this one see as `xcom.TASK_ID`.
+    pub xcom: Option<Value>,
+}
+
+impl Outcome {
+    /// Returns an outcome that hands on a value.
+    pub fn with_xcom(value: Value) -> Self {
+        Self { xcom: Some(value) }
+    }
+}
+
+/// Why a task did not succeed. The text is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// Failed; retries may help.
+    #[error("{0}")]
+    Failed(String),
+    /// Failed, and trying again is no use.
+    #[error("{0}")]
+    FailedForGood(String),
+    /// There is nothing to do.
+    #[error("{0}")]
+    Skipped(String),
+}
+
+impl TaskError {
+    /// Returns a failure that retries may help.
+    pub fn failed(reason: impl fmt::Display) -> Self {
+        Self::Failed(reason.to_string())
+    }
+
+    /// Returns a failure that stays one.
+    pub fn failed_for_good(reason: impl fmt::Display) -> Self {
+        Self::FailedForGood(reason.to_string())
+    }
+}
+
+/// An argument that an operator cannot use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ArgumentError {
+    /// Where, as a JSON pointer below the arguments, such as `/columns/3`; empty for the arguments as a whole.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl ArgumentError {
+    /// Makes an error about one argument.
+    pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+impl From<ArgumentError> for TaskError {
+    fn from(error: ArgumentError) -> Self {
+        if error.pointer.is_empty() {
+            Self::FailedForGood(error.message)
+        } else {
+            let argument = error.pointer.trim_start_matches('/').replace('/', ".");
+            Self::FailedForGood(format!("argument {argument}: {}", error.message))
+        }
+    }
+}
+
+/// Reads arguments into their type; the error names the place.
+///
+/// # Errors
+/// When a field is missing, unknown or of another type.
+pub fn parse_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<T, ArgumentError> {
+    serde_path_to_error::deserialize(arguments).map_err(|error| {
+        let mut pointer = String::new();
+        for segment in error.path() {
+            use serde_path_to_error::Segment;
+            match segment {
+                Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+                Segment::Map { key } => pointer.push_str(&format!("/{}", escape_pointer(key))),
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+        ArgumentError { pointer, message: error.into_inner().to_string() }
+    })
+}
+
+/// Reads arguments whose templates are not rendered yet. `Ok(None)` means that a template stands where another type
+/// belongs, so that more can only be said when the task runs.
+///
+/// # Errors
+/// As [`parse_arguments`].
+pub fn check_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<Option<T>, ArgumentError> {
+    match parse_arguments(arguments) {
+        Ok(parsed) => Ok(Some(parsed)),
+        Err(error) => {
+            let place = arguments.pointer(&error.pointer);
+            let template = place.and_then(Value::as_str).is_some_and(|text| text.contains("{{"));
+            if template { Ok(None) } else { Err(error) }
+        }
+    }
+}
+
+/// Gives arguments written as one text their long form, a mapping with that text under a key.
+pub(crate) fn long_form(arguments: &Value, key: &str) -> Value {
+    match arguments {
+        Value::Object(_) => arguments.clone(),
+        short => serde_json::json!({ key: short }),
+    }
+}
+
+fn escape_pointer(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// What an operator knows about the attempt it runs in.
+#[derive(Debug, Clone)]
+pub struct TaskContext {
+    /// The DAG.
+    pub dag_id: String,
+    /// The DAG run.
+    pub dag_run_id: String,
+    /// The task.
+    pub task_id: String,
+    /// The number of the attempt, from one.
+    pub try_number: u32,
+    /// The random text that names this attempt and no other.
+    pub attempt_token: String,
+    /// The DAG run's logical date.
+    pub logical_date: Timestamp,
+    /// The first instant the DAG run covers.
+    pub data_interval_start: Timestamp,
+    /// The first instant after what it covers.
+    pub data_interval_end: Timestamp,
+    /// The DAG run's parameters.
+    pub params: Map<String, Value>,
+    /// What can be connected to, by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// Variables, by name.
+    pub variables: BTreeMap<String, Value>,
+    /// The folder tasks start in.
+    pub project_folder: PathBuf,
+    /// A folder for this attempt alone; removed when the attempt is over.
+    pub work_folder: PathBuf,
+    /// What the tasks upstream handed on, by task id.
+    pub xcom: BTreeMap<String, Value>,
+    /// The interpreter of `python` tasks that name none.
+    pub python: String,
+}
+
+impl TaskContext {
+    /// Returns the connection of this name.
+    ///
+    /// # Errors
+    /// When there is none; the text names those that exist.
+    pub fn connection(&self, name: &str) -> Result<&Connection, TaskError> {
+        self.connections.get(name).ok_or_else(|| {
+            let known: Vec<&str> = self.connections.keys().map(String::as_str).collect();
+            TaskError::FailedForGood(format!(
+                "there is no connection {name:?}; those known are: {}. Add it to the settings as connections.{name}.url",
+                if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+            ))
+        })
+    }
+
+    /// Returns the URL of the connection of this name.
+    ///
+    /// # Errors
+    /// As [`TaskContext::connection`].
+    pub fn connection_url(&self, name: &str) -> Result<&Secret, TaskError> {
+        Ok(&self.connection(name)?.url)
+    }
+}
+
+/// The operators that DAG files may name. Cheap to clone.
+#[derive(Clone)]
+pub struct OperatorCatalog {
+    operators: BTreeMap<&'static str, Arc<dyn Operator>>,
+}
+
+impl OperatorCatalog {
+    /// Returns a catalogue with nothing in it.
+    pub fn empty() -> Self {
+        Self { operators: BTreeMap::new() }
+    }
+
+    /// Returns the catalogue of the operators of this crate: `bash`, `http_to_table`, `python`, `sql` and `wait`.
+    pub fn builtin() -> Self {
+        Self::empty()
+            .with(Arc::new(bash::Bash))
+            .with(Arc::new(http_to_table::HttpToTable))
+            .with(Arc::new(python::Python))
+            .with(Arc::new(sql::Sql))
+            .with(Arc::new(wait::WaitOperator))
+    }
+
+    /// Returns the catalogue with one more operator, which takes the place of an earlier one of the same name.
+    #[must_use]
+    pub fn with(mut self, operator: Arc<dyn Operator>) -> Self {
+        self.operators.insert(operator.name(), operator);
+        self
+    }
+
+    /// Returns the operator of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Operator>> {
+        self.operators.get(name)
+    }
+
+    /// Returns each operator, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Operator>> {
+        self.operators.values()
+    }
+
+    /// Returns the names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.operators.keys().copied()
+    }
+}
+
+impl fmt::Debug for OperatorCatalog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.names()).finish()
+    }
+}

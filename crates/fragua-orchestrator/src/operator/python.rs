@@ -1,0 +1,159 @@
+//! `python`: a script, or a function of a module.
+
+use std::collections::BTreeMap;
+use std::env;
+
+use async_trait::async_trait;
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::bash::short_or_long;
+use super::{ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, process};
+
+/// Runs Python in the project's folder, which modules are found in first. What a function returns is handed on.
+#[derive(Debug)]
+pub(super) struct Python;
+
+/// Calls `sys.argv[1]` with the arguments in the file `sys.argv[2]`.
+const CALL_FUNCTION: &str = include_str!("call_function.py");
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// A script, relative to the project's folder.
+    file: Option<Text>,
+    /// A function, as `module:function`.
+    function: Option<Text>,
+    /// For a script its arguments, as a list; for a function a list, or a mapping of named arguments.
+    args: Option<Value>,
+    /// The interpreter, when not the one of the settings.
+    interpreter: Option<Text>,
+    /// More environment variables.
+    #[serde(default)]
+    env: BTreeMap<String, Text>,
+}
+
+impl Arguments {
+    fn check(&self) -> Result<(), ArgumentError> {
+        match (&self.file, &self.function) {
+            (Some(_), Some(_)) => return Err(ArgumentError::at("/function", "give file or function, not both")),
+            (None, None) => return Err(ArgumentError::at("", "give file, or function as `module:function`")),
+            (Some(_), None) => {
+                let list = self.args.as_ref().is_none_or(Value::is_array);
+                return if list { Ok(()) } else { Err(ArgumentError::at("/args", "the arguments of a script are a list")) };
+            }
+            (None, Some(function)) => {
+                let mut parts = function.as_str().split(':');
+                let complete = |part: Option<&str>| part.is_some_and(|part| !part.is_empty());
+                if !function.as_str().contains("{{")
+                    && !(complete(parts.next()) && complete(parts.next()) && parts.next().is_none())
+                {
+                    return Err(ArgumentError::at("/function", format!("{:?} is not module:function", function.as_str())));
+                }
+            }
+        }
+        let fits = self.args.as_ref().is_none_or(|args| args.is_array() || args.is_object());
+        if fits { Ok(()) } else { Err(ArgumentError::at("/args", "arguments are a list or a mapping")) }
+    }
+}
+
+/// A text alone is a function where it has a colon, and a script otherwise.
+fn long_form(arguments: &Value) -> Value {
+    match arguments.as_str() {
+        Some(text) if text.contains(':') && !text.contains("{{") => json!({ "function": text }),
+        Some(text) => json!({ "file": text }),
+        None => arguments.clone(),
+    }
+}
+
+#[async_trait]
+impl Operator for Python {
+    fn name(&self) -> &'static str {
+        "python"
+    }
+
+    fn schema(&self) -> Schema {
+        short_or_long(schemars::schema_for!(Arguments), "A script, `module:function`, or the mapping.")
+    }
+
+    fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        match check_arguments::<Arguments>(&long_form(arguments))? {
+            Some(arguments) => arguments.check(),
+            None => Ok(()),
+        }
+    }
+
+    async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError> {
+        let arguments: Arguments = parse_arguments(&long_form(&arguments))?;
+        arguments.check()?;
+        let interpreter = arguments.interpreter.as_ref().map_or(context.python.as_str(), Text::as_str);
+        let mut command = Command::new(interpreter);
+        let mut path = context.project_folder.clone().into_os_string();
+        if let Some(inherited) = env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
+            path.push(":");
+            path.push(inherited);
+        }
+        command.env("PYTHONUNBUFFERED", "1").env("PYTHONPATH", path);
+        command.envs(arguments.env.iter().map(|(name, value)| (name, value.as_str())));
+        if let Some(file) = &arguments.file {
+            command.arg(file.as_str());
+            for argument in arguments.args.as_ref().and_then(Value::as_array).into_iter().flatten() {
+                command.arg(argument.as_str().map_or_else(|| argument.to_string(), str::to_owned));
+            }
+        } else if let Some(function) = &arguments.function {
+            let args = arguments.args.clone().unwrap_or_else(|| json!([]));
+            let file = context.work_folder.join("arguments.json");
+            std::fs::write(&file, args.to_string())
+                .map_err(|error| TaskError::Failed(format!("{}: {error}", file.display())))?;
+            command.arg("-c").arg(CALL_FUNCTION).arg(function.as_str()).arg(file);
+        }
+        process::run(command, "python", context).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::testing::attempt;
+
+    #[test]
+    fn arguments_are_checked() {
+        let check = |arguments: Value, expected: Result<(), &str>| {
+            let result = Python.check(&arguments);
+            assert_eq!(result.as_ref().map_err(|error| error.pointer.as_str()).copied(), expected, "{arguments}");
+        };
+        check(json!("scripts/load.py"), Ok(()));
+        check(json!("tasks:load"), Ok(()));
+        check(json!({"function": "tasks:load", "args": {"rows": 5}}), Ok(()));
+        check(json!({"file": "a.py", "args": ["{{ ds }}"]}), Ok(()));
+        check(json!({"file": "a.py", "function": "a:b"}), Err("/function"));
+        check(json!({"file": "a.py", "args": {"a": 1}}), Err("/args"));
+        check(json!({"function": "tasks"}), Err("/function"));
+        check(json!({}), Err(""));
+        check(json!({"file": "a.py", "argv": []}), Err("/argv"));
+    }
+
+    #[tokio::test]
+    async fn a_function_is_called_and_its_result_handed_on() {
+        let attempt = attempt();
+        let module = "def load(rows, name='x'):\n    return {'rows': rows, 'name': name}\n\ndef fail():\n    raise ValueError('no rows')\n";
+        std::fs::write(attempt.context.project_folder.join("steps.py"), module).unwrap();
+        let run = async |arguments: Value| Python.run(&attempt.context, arguments).await;
+        let outcome = run(json!({ "function": "steps:load", "args": { "rows": 5 } })).await.unwrap();
+        assert_eq!(outcome.xcom, Some(json!({ "rows": 5, "name": "x" })));
+        let outcome = run(json!({ "function": "steps:load", "args": [1, "y"] })).await.unwrap();
+        assert_eq!(outcome.xcom, Some(json!({ "rows": 1, "name": "y" })));
+        assert_eq!(run(json!("steps:fail")).await, Err(TaskError::Failed("python ended with status 1".to_owned())));
+    }
+
+    #[tokio::test]
+    async fn a_script_gets_its_arguments() {
+        let attempt = attempt();
+        let script = "import os, sys\nopen(os.environ['FRAGUA_XCOM_FILE'], 'w').write(','.join(sys.argv[1:]))\n";
+        std::fs::write(attempt.context.project_folder.join("script.py"), script).unwrap();
+        let outcome = Python.run(&attempt.context, json!({ "file": "script.py", "args": ["a b", 3] })).await.unwrap();
+        assert_eq!(outcome.xcom, Some(json!("a b,3")));
+    }
+}
