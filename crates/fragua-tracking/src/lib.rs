@@ -1,1 +1,40 @@
 #![doc = include_str!("../README.md")]
+
+mod changes;
+mod error;
+mod settings;
+mod tracking;
+mod validation;
+
+mod artifacts;
+mod experiments;
+mod logged_models;
+mod metrics;
+mod model_uri;
+mod models;
+mod names;
+mod runs;
+mod versions;
+
+mod search;
+mod store;
+mod wire;
+
+pub mod client;
+pub mod mlflow;
+
+pub use artifacts::{ArtifactEntry, ArtifactPath};
+pub use changes::Change;
+pub use error::Error;
+pub use experiments::{Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
+pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};
+pub use metrics::{Metric, MetricSeries};
+pub use model_uri::{ModelUri, ResolvedModel};
+pub use models::{ModelAlias, RegisteredModel};
+pub use runs::{
+    Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
+};
+pub use search::Query;
+pub use settings::Settings;
+pub use tracking::Tracking;
+pub use versions::{ModelVersion, NewVersion, Stage};

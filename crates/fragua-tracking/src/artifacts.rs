@@ -1,0 +1,430 @@
+//! Artifacts: the files of runs and models, kept as objects of one bucket.
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use fragua_storage::{BucketName, ByteRange, ListQuery, ObjectKey, ObjectMeta, ObjectStream, PutOptions};
+use futures::Stream;
+use percent_encoding::percent_decode_str;
+
+use crate::{Error, Tracking, validation};
+
+const SCHEME: &str = "mlflow-artifacts:";
+/// A key of the object store has at most 1024 bytes; this leaves room for a prefix of our own.
+const MAX_PATH_BYTES: usize = 1000;
+
+/// The place of an artifact or folder in the bucket: names between single slashes, none of them `.` or `..`.
+/// The empty path is the root.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ArtifactPath(String);
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactEntry {
+    /// The last part of its path.
+    pub name: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// Its size in bytes; 0 for folders.
+    pub size_bytes: u64,
+}
+
+impl ArtifactPath {
+    /// Checks a relative path.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a path that is absolute, leaves its folder also when decoded further, or has
+    /// an empty name, a backslash, a `#` or a control character.
+    pub fn parse(path: &str) -> Result<Self, Error> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        if path.is_empty() {
+            return Ok(Self(String::new()));
+        }
+        if path.len() > MAX_PATH_BYTES {
+            return Err(Error::invalid(format!(
+                "Invalid path: it is longer than {MAX_PATH_BYTES} bytes"
+            )));
+        }
+        // What another program decodes once more must not leave the folder either.
+        let mut decoded = path.to_owned();
+        loop {
+            check(&decoded)?;
+            match percent_decode_str(&decoded).decode_utf8() {
+                Ok(further) if further != decoded => decoded = further.into_owned(),
+                _ => break,
+            }
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Returns the place that an artifact URI of this server names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for any other URI: what lies in a foreign store is not read from here.
+    pub(crate) fn of_uri(uri: &str, bucket: &BucketName) -> Result<Self, Error> {
+        if let Some(path) = uri.strip_prefix(SCHEME) {
+            if path.starts_with("//") {
+                return Err(Error::invalid(
+                    "Invalid artifact location: it must not name a host",
+                ));
+            }
+            return Self::parse(path.trim_start_matches('/'));
+        }
+        if let Some(path) = uri
+            .strip_prefix("s3://")
+            .and_then(|rest| rest.strip_prefix(bucket.as_str()))
+        {
+            if path.is_empty() {
+                return Ok(Self(String::new()));
+            }
+            if let Some(path) = path.strip_prefix('/') {
+                return Self::parse(path);
+            }
+        }
+        Err(Error::invalid(format!(
+            "The artifacts at {} are not on this server; read them from there.",
+            validation::shorten(uri)
+        )))
+    }
+
+    /// Returns this place with a relative path appended.
+    ///
+    /// # Errors
+    /// As [`ArtifactPath::parse`].
+    pub fn join(&self, path: &str) -> Result<Self, Error> {
+        let path = Self::parse(path)?;
+        Ok(match (self.0.is_empty(), path.0.is_empty()) {
+            (true, _) => path,
+            (_, true) => self.clone(),
+            _ => Self(format!("{}/{}", self.0, path.0)),
+        })
+    }
+
+    /// Returns the text without slashes at its ends.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the last name, empty for the root.
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or("")
+    }
+
+    pub(crate) fn is_within(&self, root: &Self) -> bool {
+        match self.0.strip_prefix(root.as_str()) {
+            Some(rest) => root.0.is_empty() || rest.is_empty() || rest.starts_with('/'),
+            None => false,
+        }
+    }
+
+    fn folder_prefix(&self) -> String {
+        if self.0.is_empty() {
+            String::new()
+        } else {
+            format!("{}/", self.0)
+        }
+    }
+
+    fn key(&self) -> Result<ObjectKey, Error> {
+        if self.0.is_empty() {
+            return Err(Error::invalid("Invalid path: it names no file"));
+        }
+        Ok(ObjectKey::parse(self.0.as_str())?)
+    }
+}
+
+impl fmt::Display for ArtifactPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn check(path: &str) -> Result<(), Error> {
+    let drive = path.as_bytes().get(1) == Some(&b':') && path.as_bytes()[0].is_ascii_alphabetic();
+    let bad_name = |name: &str| matches!(name, "" | "." | "..");
+    if drive
+        || path.split('/').any(bad_name)
+        || path
+            .chars()
+            .any(|character| matches!(character, '\\' | '#') || character.is_control())
+    {
+        return Err(Error::invalid("Invalid path"));
+    }
+    Ok(())
+}
+
+/// Where an experiment keeps its artifacts: this server, or a bucket that clients reach themselves.
+pub(crate) struct ArtifactLocation(String);
+
+impl ArtifactLocation {
+    /// Checks a location a client asks for. Run and model locations grow from it and have to fit their columns.
+    pub(crate) fn parse(location: &str) -> Result<Self, Error> {
+        const MAX_BYTES: usize = 150;
+        let location = location.trim_end_matches('/');
+        if location.len() > MAX_BYTES {
+            return Err(Error::invalid(format!(
+                "artifact_location is longer than {MAX_BYTES} bytes"
+            )));
+        }
+        if let Some(path) = location.strip_prefix(SCHEME) {
+            let path = path.strip_prefix('/').unwrap_or(path);
+            ArtifactPath::parse(path)?;
+            return Ok(Self(format!("{SCHEME}/{path}")));
+        }
+        if location.starts_with("s3://") {
+            validation::object_store_uri("artifact_location", location)?;
+            return Ok(Self(location.to_owned()));
+        }
+        Err(Error::invalid(format!(
+            "Invalid artifact location: '{}'. Use mlflow-artifacts:/PATH or s3://BUCKET/PATH; local paths and other \
+             schemes are refused.",
+            validation::shorten(location)
+        )))
+    }
+}
+
+impl fmt::Display for ArtifactLocation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Tracking {
+    /// Returns the place of an artifact of a run; `""` is the run's root.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without the run; [`Error::InvalidParameter`] for a bad path or foreign artifacts.
+    pub async fn run_artifact(&self, run_id: &str, path: &str) -> Result<ArtifactPath, Error> {
+        let info = self.run_info(run_id).await?;
+        self.artifact_at(&info.artifact_uri)?.join(path)
+    }
+
+    /// Returns the place that an artifact URI of this server names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for any other URI.
+    pub fn artifact_at(&self, uri: &str) -> Result<ArtifactPath, Error> {
+        ArtifactPath::of_uri(uri, self.artifact_bucket())
+    }
+
+    /// Returns the entries of a folder by name; none for a file or a place where nothing is.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub async fn list_artifacts(&self, folder: &ArtifactPath) -> Result<Vec<ArtifactEntry>, Error> {
+        let prefix = folder.folder_prefix();
+        let mut entries = Vec::new();
+        let mut start_after = None;
+        loop {
+            let query = ListQuery {
+                prefix: prefix.clone(),
+                delimiter: Some("/".to_owned()),
+                start_after: start_after.take(),
+                limit: None,
+            };
+            let listing = self.storage().list(self.artifact_bucket(), query).await?;
+            let name = |key: &str| {
+                key.strip_prefix(&prefix)
+                    .unwrap_or(key)
+                    .trim_end_matches('/')
+                    .to_owned()
+            };
+            entries.extend(listing.prefixes.iter().map(|folder| ArtifactEntry {
+                name: name(folder),
+                is_dir: true,
+                size_bytes: 0,
+            }));
+            entries.extend(listing.objects.iter().map(|object| ArtifactEntry {
+                name: name(object.key.as_str()),
+                is_dir: false,
+                size_bytes: object.size_bytes,
+            }));
+            match listing.next {
+                Some(next) => start_after = Some(next),
+                None => break,
+            }
+        }
+        entries.retain(|entry| !entry.name.is_empty());
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    /// Opens an artifact, or a part of it, for reading.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; a range outside of the file.
+    pub async fn open_artifact(
+        &self,
+        path: &ArtifactPath,
+        range: Option<ByteRange>,
+    ) -> Result<(ObjectMeta, ObjectStream), Error> {
+        match self
+            .storage()
+            .get(self.artifact_bucket(), &path.key()?, range)
+            .await
+        {
+            Err(fragua_storage::Error::ObjectNotFound { .. }) => Err(Error::not_found(format!(
+                "No such artifact: '{}'",
+                validation::shorten(path.as_str())
+            ))),
+            other => Ok(other?),
+        }
+    }
+
+    /// Reads an artifact into memory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Storage`] when it is larger than `limit_bytes`.
+    pub async fn read_artifact(&self, path: &ArtifactPath, limit_bytes: u64) -> Result<Bytes, Error> {
+        let (_, stream) = self.open_artifact(path, None).await?;
+        Ok(stream.into_bytes(limit_bytes).await?)
+    }
+
+    /// Writes an artifact from a stream. The content type is guessed from the name when it is not given.
+    ///
+    /// # Errors
+    /// Those of the object store; the old file stays when the stream fails.
+    pub async fn put_artifact(
+        &self,
+        path: &ArtifactPath,
+        content_type: Option<String>,
+        expected_size: Option<u64>,
+        body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
+    ) -> Result<ObjectMeta, Error> {
+        let guessed = || {
+            mime_guess::from_path(path.as_str())
+                .first()
+                .map(|kind| kind.to_string())
+        };
+        let options = PutOptions {
+            content_type: content_type.or_else(guessed),
+            expected_size,
+            ..PutOptions::default()
+        };
+        Ok(self
+            .storage()
+            .put(self.artifact_bucket(), &path.key()?, options, body)
+            .await?)
+    }
+
+    /// Deletes a file, or a folder with all that is in it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for the root; those of the object store.
+    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(), Error> {
+        self.storage()
+            .delete(self.artifact_bucket(), &path.key()?)
+            .await?;
+        loop {
+            let query = ListQuery {
+                prefix: path.folder_prefix(),
+                ..ListQuery::default()
+            };
+            let listing = self.storage().list(self.artifact_bucket(), query).await?;
+            if listing.objects.is_empty() {
+                return Ok(());
+            }
+            let keys: Vec<_> = listing.objects.into_iter().map(|object| object.key).collect();
+            self.storage().delete_many(self.artifact_bucket(), &keys).await?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_in_their_folder() {
+        for (path, expected) in [
+            ("", Some("")),
+            ("/", Some("")),
+            ("a", Some("a")),
+            ("a/b c/d.txt", Some("a/b c/d.txt")),
+            ("a/", Some("a")),
+            ("ñ/100%.txt", Some("ñ/100%.txt")),
+            ("a..b/..c", Some("a..b/..c")),
+            ("..", None),
+            ("a/../b", None),
+            ("./a", None),
+            ("/a", None),
+            ("//proc/self/root", None),
+            ("a//b", None),
+            ("a\\b", None),
+            ("C:/x", None),
+            ("a#b", None),
+            ("a\0b", None),
+            ("a\nb", None),
+            ("%2e%2e/x", None),
+            ("%252e%252e/x", None),
+            ("a/%2e%2e%2fb", None),
+            ("%2Fetc/passwd", None),
+            ("a%5cb", None),
+        ] {
+            let parsed = ArtifactPath::parse(path).ok();
+            assert_eq!(parsed.as_ref().map(ArtifactPath::as_str), expected, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn uris_name_places_of_this_server_only() {
+        let bucket = BucketName::parse("mlflows3").unwrap();
+        for (uri, expected) in [
+            ("mlflow-artifacts:/1/run/artifacts", Some("1/run/artifacts")),
+            ("mlflow-artifacts:1/run", Some("1/run")),
+            ("s3://mlflows3/1/x", Some("1/x")),
+            ("s3://mlflows3", Some("")),
+            ("s3://mlflows3-other/1", None),
+            ("s3://other/1", None),
+            ("mlflow-artifacts://host/1", None),
+            ("mlflow-artifacts:/../x", None),
+            ("file:///etc", None),
+            ("/etc", None),
+            ("http://localhost/x", None),
+        ] {
+            let path = ArtifactPath::of_uri(uri, &bucket).ok();
+            assert_eq!(path.as_ref().map(ArtifactPath::as_str), expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn locations_are_checked_at_creation() {
+        let too_long = format!("s3://bucket/{}", "x".repeat(150));
+        for (location, expected) in [
+            ("mlflow-artifacts:/shared/", Some("mlflow-artifacts:/shared")),
+            ("mlflow-artifacts:shared", Some("mlflow-artifacts:/shared")),
+            ("s3://bucket/prefix", Some("s3://bucket/prefix")),
+            ("mlflow-artifacts://host/x", None),
+            ("mlflow-artifacts:/a/../b", None),
+            ("s3://b/../../etc", None),
+            ("s3://b/%2e%2e/etc", None),
+            ("s3://b/x?versionId=1", None),
+            ("s3://b/x#fragment", None),
+            ("file:///etc", None),
+            ("/tmp/x", None),
+            ("relative", None),
+            ("http://169.254.169.254/", None),
+            (too_long.as_str(), None),
+        ] {
+            let parsed = ArtifactLocation::parse(location)
+                .ok()
+                .map(|location| location.to_string());
+            assert_eq!(parsed.as_deref(), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn within_means_by_whole_names() {
+        let path = |text| ArtifactPath::parse(text).unwrap();
+        for (inner, root, expected) in [
+            ("a/b", "a", true),
+            ("a", "a", true),
+            ("ab", "a", false),
+            ("a", "", true),
+            ("b/a", "a", false),
+        ] {
+            assert_eq!(path(inner).is_within(&path(root)), expected, "{inner} in {root}");
+        }
+    }
+}

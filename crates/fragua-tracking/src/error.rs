@@ -1,0 +1,71 @@
+//! What can go wrong.
+
+use fragua_base::ErrorKind;
+use sea_orm::DbErr;
+
+/// A failure of tracking. The texts are meant for the one who asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is wrong: a bad name, key, filter, or a state that forbids it.
+    #[error("{0}")]
+    InvalidParameter(String),
+    /// The name is taken.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// The thing named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// The request is understood and not offered.
+    #[error("{0}")]
+    NotImplemented(String),
+    /// The body is over a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The database belongs to an MLflow whose schema lacks what this version needs.
+    #[error(
+        "the database has MLflow's schema revision {revision}, which has no {missing}: \
+         run `mlflow db upgrade` with MLflow 3.10 or later first"
+    )]
+    OldSchema {
+        /// The revision found in `alembic_version`.
+        revision: String,
+        /// The table or column that is not there.
+        missing: &'static str,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] fragua_database::Error),
+    /// The object store failed.
+    #[error(transparent)]
+    Storage(#[from] fragua_storage::Error),
+}
+
+impl Error {
+    /// Returns the kind of this failure.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidParameter(_) => ErrorKind::InvalidInput,
+            Self::AlreadyExists(_) => ErrorKind::Conflict,
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotImplemented(_) => ErrorKind::NotImplemented,
+            Self::TooLarge(_) => ErrorKind::TooLarge,
+            Self::OldSchema { .. } => ErrorKind::Internal,
+            Self::Database(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::InvalidParameter(message.into())
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::NotFound(message.into())
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Database(error.into())
+    }
+}

@@ -1,0 +1,1 @@
+//! The protocol: routes, checks of requests, error bodies.

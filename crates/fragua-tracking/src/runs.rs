@@ -1,0 +1,545 @@
+//! Runs: what one training did, with what, and how well.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use fragua_base::{Page, Timestamp, random_hex};
+
+use crate::experiments::{ExperimentId, LifecycleStage, active};
+use crate::metrics::Metric;
+use crate::validation::{self, limits};
+use crate::{Change, Error, Query, Tracking, names, search, store};
+
+pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
+pub(crate) const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
+
+/// The state of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunStatus {
+    /// At work.
+    Running,
+    /// Waiting to start.
+    Scheduled,
+    /// Ended well.
+    Finished,
+    /// Ended badly.
+    Failed,
+    /// Stopped from outside.
+    Killed,
+}
+
+impl RunStatus {
+    /// Returns the name in the protocol, such as `RUNNING`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Scheduled => "SCHEDULED",
+            Self::Finished => "FINISHED",
+            Self::Failed => "FAILED",
+            Self::Killed => "KILLED",
+        }
+    }
+
+    /// Returns the status with this name, or `None`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Running,
+            Self::Scheduled,
+            Self::Finished,
+            Self::Failed,
+            Self::Killed,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == name)
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A key with a text that can be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}
+
+impl Tag {
+    /// Makes a tag.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// A key with a text that never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Param {
+    /// The key.
+    pub key: String,
+    /// The value.
+    pub value: String,
+}
+
+impl Param {
+    /// Makes a parameter.
+    pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+}
+
+/// What is known of a run besides its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunInfo {
+    /// 32 hexadecimal digits.
+    pub run_id: String,
+    /// Its name; not unique.
+    pub run_name: String,
+    /// The experiment it belongs to.
+    pub experiment_id: ExperimentId,
+    /// Who made it, as the client said.
+    pub user_id: String,
+    /// Its state.
+    pub status: RunStatus,
+    /// When it started.
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Whether it is deleted.
+    pub lifecycle_stage: LifecycleStage,
+    /// Where its artifacts are, for example `mlflow-artifacts:/3/RUN/artifacts`.
+    pub artifact_uri: String,
+}
+
+/// Rows that a run read: identified by experiment, name and digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dataset {
+    /// Its name.
+    pub name: String,
+    /// A digest of its content.
+    pub digest: String,
+    /// The kind of source, such as `http` or `code`.
+    pub source_type: String,
+    /// Where it came from; for most types a JSON text.
+    pub source: String,
+    /// Its columns as JSON.
+    pub schema: Option<String>,
+    /// Its figures as JSON, such as the number of rows.
+    pub profile: Option<String>,
+}
+
+/// A data set as an input of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetInput {
+    /// The data set.
+    pub dataset: Dataset,
+    /// Its role: `mlflow.data.context` is `training`, `testing`, ….
+    pub tags: Vec<Tag>,
+}
+
+/// A model that a run made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelOutput {
+    /// The logged model.
+    pub model_id: String,
+    /// The step of training.
+    pub step: i64,
+}
+
+/// A run with its data: the latest value of each metric, parameters, tags, inputs and outputs, each by key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// What it is.
+    pub info: RunInfo,
+    /// The latest value of each metric.
+    pub metrics: Vec<Metric>,
+    /// Parameters.
+    pub params: Vec<Param>,
+    /// Tags.
+    pub tags: Vec<Tag>,
+    /// The data sets it read.
+    pub dataset_inputs: Vec<DatasetInput>,
+    /// The logged models it read.
+    pub model_inputs: Vec<String>,
+    /// The models it made.
+    pub model_outputs: Vec<ModelOutput>,
+}
+
+impl Run {
+    /// Returns the value of a tag.
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags
+            .iter()
+            .find(|tag| tag.key == key)
+            .map(|tag| tag.value.as_str())
+    }
+
+    /// Returns the value of a parameter.
+    pub fn param(&self, key: &str) -> Option<&str> {
+        self.params
+            .iter()
+            .find(|param| param.key == key)
+            .map(|param| param.value.as_str())
+    }
+
+    /// Returns the latest value of a metric.
+    pub fn metric(&self, key: &str) -> Option<f64> {
+        self.metrics
+            .iter()
+            .find(|metric| metric.key == key)
+            .map(|metric| metric.value)
+    }
+
+    /// Returns the id of the run this one is a part of.
+    pub fn parent_run_id(&self) -> Option<&str> {
+        self.tag(PARENT_RUN_TAG)
+    }
+}
+
+/// A run to make.
+#[derive(Debug, Clone, Default)]
+pub struct NewRun {
+    /// The experiment; `None` for the default one.
+    pub experiment_id: Option<ExperimentId>,
+    /// Its name; one is invented when there is none.
+    pub run_name: Option<String>,
+    /// Who makes it.
+    pub user_id: Option<String>,
+    /// When it started; `None` for now.
+    pub start_time: Option<Timestamp>,
+    /// Its first tags.
+    pub tags: Vec<Tag>,
+}
+
+/// What to change of a run; `None` leaves a thing as it is.
+#[derive(Debug, Clone, Default)]
+pub struct RunUpdate {
+    /// The state.
+    pub status: Option<RunStatus>,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// Its name.
+    pub run_name: Option<String>,
+}
+
+/// What is logged to a run in one go, in one transaction.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Values of metrics.
+    pub metrics: Vec<Metric>,
+    /// Parameters; one that exists with another value refuses the whole batch.
+    pub params: Vec<Param>,
+    /// Tags.
+    pub tags: Vec<Tag>,
+}
+
+impl Tracking {
+    /// Makes a run that is running.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] without the experiment; [`Error::InvalidParameter`] when it is deleted, for a bad tag, or
+    /// for a name that contradicts the tag `mlflow.runName`.
+    pub async fn create_run(&self, new: NewRun) -> Result<Run, Error> {
+        let experiment_id = new.experiment_id.unwrap_or(ExperimentId(0));
+        let mut tags = Vec::with_capacity(new.tags.len() + 1);
+        for tag in new.tags {
+            tags.push(validation::run_tag(tag)?);
+        }
+        let named = tags
+            .iter()
+            .find(|tag| tag.key == RUN_NAME_TAG)
+            .map(|tag| tag.value.clone());
+        let given = new.run_name.filter(|name| !name.is_empty());
+        let run_name = match (given, named.clone()) {
+            (Some(given), Some(named)) if given != named => {
+                return Err(Error::invalid(format!(
+                    "Both 'run_name' argument and '{RUN_NAME_TAG}' tag are specified, but with different values \
+                     (run_name='{}', {RUN_NAME_TAG}='{}').",
+                    validation::shorten(&given),
+                    validation::shorten(&named)
+                )));
+            }
+            (Some(given), _) => given,
+            (None, Some(named)) => named,
+            (None, None) => names::invent(),
+        };
+        validation::run_name(&run_name)?;
+        if named.is_none() {
+            tags.push(Tag::new(RUN_NAME_TAG, run_name.clone()));
+        }
+        if let Some(start_time) = new.start_time {
+            validation::timestamp("start_time", start_time)?;
+        }
+        let transaction = self.database().begin().await?;
+        let experiment = store::experiments::find(&transaction, experiment_id)
+            .await?
+            .ok_or_else(|| Error::not_found(format!("No Experiment with id={experiment_id} exists")))?;
+        let experiment = active(experiment)?;
+        let run_id = random_hex(16);
+        let info = RunInfo {
+            artifact_uri: format!(
+                "{}/{run_id}/artifacts",
+                experiment.artifact_location.trim_end_matches('/')
+            ),
+            run_id,
+            run_name,
+            experiment_id,
+            user_id: new.user_id.unwrap_or_default(),
+            status: RunStatus::Running,
+            start_time: Some(new.start_time.unwrap_or_else(|| self.now())),
+            end_time: None,
+            lifecycle_stage: LifecycleStage::Active,
+        };
+        store::runs::insert(&transaction, &info).await?;
+        store::runs::upsert_tags(&transaction, &info.run_id, &tags).await?;
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: info.run_id.clone(),
+        });
+        tags.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(Run {
+            info,
+            metrics: Vec::new(),
+            params: Vec::new(),
+            tags,
+            dataset_inputs: Vec::new(),
+            model_inputs: Vec::new(),
+            model_outputs: Vec::new(),
+        })
+    }
+
+    /// Returns a run with its data, deleted ones too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn run(&self, run_id: &str) -> Result<Run, Error> {
+        let reader = self.database().reader();
+        let info = store::runs::find(reader, run_id)
+            .await?
+            .ok_or_else(|| run_missing(run_id))?;
+        let mut runs = store::runs::with_data(reader, vec![info]).await?;
+        runs.pop().ok_or_else(|| run_missing(run_id))
+    }
+
+    /// Returns a run without its data, deleted ones too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn run_info(&self, run_id: &str) -> Result<RunInfo, Error> {
+        store::runs::find(self.database().reader(), run_id)
+            .await?
+            .ok_or_else(|| run_missing(run_id))
+    }
+
+    /// Returns the runs of some experiments that match, with their data.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a filter, order or page token that cannot be read.
+    pub async fn search_runs(&self, experiments: &[ExperimentId], query: &Query) -> Result<Page<Run>, Error> {
+        let plan = search::plan(&search::targets::RUNS, query, limits::RUNS_PER_PAGE)?;
+        if experiments.is_empty() {
+            return Ok(Page {
+                items: Vec::new(),
+                next: None,
+            });
+        }
+        let (reader, engine) = (self.database().reader(), self.database().engine());
+        let page = store::runs::search(reader, engine, experiments, &plan, query.view).await?;
+        Ok(Page {
+            items: store::runs::with_data(reader, page.items).await?,
+            next: page.next,
+        })
+    }
+
+    /// Returns the active runs that name this one as their parent, oldest first, with their data.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn child_runs(&self, run_id: &str) -> Result<Vec<Run>, Error> {
+        let reader = self.database().reader();
+        let children = store::runs::find_children(reader, run_id, limits::CHILD_RUNS).await?;
+        Ok(store::runs::with_data(reader, children).await?)
+    }
+
+    /// Changes state, end or name of a run.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] when it is deleted.
+    pub async fn update_run(&self, run_id: &str, update: RunUpdate) -> Result<RunInfo, Error> {
+        if let Some(name) = &update.run_name {
+            validation::run_name(name)?;
+        }
+        let transaction = self.database().begin().await?;
+        let mut info = self.lock_active_run(&transaction, run_id).await?;
+        if let Some(status) = update.status {
+            info.status = status;
+        }
+        if update.end_time.is_some() {
+            info.end_time = update.end_time;
+        }
+        if let Some(name) = update.run_name.filter(|name| !name.is_empty()) {
+            store::runs::upsert_tags(&transaction, run_id, &[Tag::new(RUN_NAME_TAG, name.clone())]).await?;
+            info.run_name = name;
+        }
+        store::runs::update(&transaction, &info).await?;
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(info)
+    }
+
+    /// Deletes a run; it can be restored. Deleting a deleted run changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn delete_run(&self, run_id: &str) -> Result<(), Error> {
+        self.set_run_lifecycle(run_id, LifecycleStage::Deleted).await
+    }
+
+    /// Restores a deleted run. Restoring an active run changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn restore_run(&self, run_id: &str) -> Result<(), Error> {
+        self.set_run_lifecycle(run_id, LifecycleStage::Active).await
+    }
+
+    async fn set_run_lifecycle(&self, run_id: &str, to: LifecycleStage) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        let info = store::runs::lock(&transaction, run_id)
+            .await?
+            .ok_or_else(|| run_missing(run_id))?;
+        if info.lifecycle_stage != to {
+            store::runs::set_lifecycle(&transaction, run_id, to, self.now()).await?;
+        }
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Logs metrics, parameters and tags in one transaction: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] when the run is deleted, a key or value is bad, the batch is
+    /// over its limits, or a parameter exists with another value.
+    pub async fn log_batch(&self, run_id: &str, batch: Batch) -> Result<(), Error> {
+        let batch = validation::batch(batch)?;
+        let transaction = self.database().begin().await?;
+        let info = self.lock_active_run(&transaction, run_id).await?;
+        store::params::insert(&transaction, run_id, &batch.params).await?;
+        store::metrics::insert(&transaction, run_id, &batch.metrics).await?;
+        store::logged_models::insert_metrics(&transaction, &info, &batch.metrics).await?;
+        store::runs::upsert_tags(&transaction, run_id, &batch.tags).await?;
+        if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
+            validation::run_name(&tag.value)?;
+            store::runs::update(
+                &transaction,
+                &RunInfo {
+                    run_name: tag.value.clone(),
+                    ..info
+                },
+            )
+            .await?;
+        }
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Removes a tag of a run.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the run or the tag does not exist.
+    pub async fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        self.lock_active_run(&transaction, run_id).await?;
+        if !store::runs::delete_tag(&transaction, run_id, key).await? {
+            return Err(Error::not_found(format!(
+                "No tag with name: {} in run with id {run_id}",
+                validation::shorten(key)
+            )));
+        }
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Records what a run read: data sets with their role, and logged models.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run or a data set over the limits.
+    pub async fn log_inputs(
+        &self,
+        run_id: &str,
+        datasets: Vec<DatasetInput>,
+        models: Vec<String>,
+    ) -> Result<(), Error> {
+        validation::dataset_inputs(&datasets)?;
+        let transaction = self.database().begin().await?;
+        let info = self.lock_active_run(&transaction, run_id).await?;
+        store::inputs::insert_datasets(&transaction, &info, &datasets).await?;
+        let mut seen = HashSet::new();
+        for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
+            store::inputs::insert_model_input(&transaction, run_id, model_id).await?;
+        }
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Records the models that a run made.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run.
+    pub async fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<(), Error> {
+        let transaction = self.database().begin().await?;
+        self.lock_active_run(&transaction, run_id).await?;
+        store::inputs::insert_outputs(&transaction, run_id, outputs).await?;
+        transaction.commit().await?;
+        self.tell(Change::RunChanged {
+            run_id: run_id.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Takes the row of the run, so that what is logged to one run happens one after the other: metrics keep their
+    /// latest value right, and no two writers wait for each other in a circle.
+    async fn lock_active_run(
+        &self,
+        transaction: &sea_orm::DatabaseTransaction,
+        run_id: &str,
+    ) -> Result<RunInfo, Error> {
+        let info = store::runs::lock(transaction, run_id)
+            .await?
+            .ok_or_else(|| run_missing(run_id))?;
+        if info.lifecycle_stage == LifecycleStage::Deleted {
+            return Err(Error::invalid(format!(
+                "The run {run_id} must be in the 'active' state. Current state is deleted."
+            )));
+        }
+        Ok(info)
+    }
+}
+
+pub(crate) fn run_missing(run_id: &str) -> Error {
+    Error::not_found(format!("Run with id={} not found", validation::shorten(run_id)))
+}

@@ -1,0 +1,378 @@
+//! Tokens to clauses. Knows the grammar, not what can be searched.
+
+use std::fmt;
+
+use super::lex::{SearchError, Span, Token, tokens};
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Clause {
+    pub(super) key: Key,
+    pub(super) comparison: Comparison,
+}
+
+/// `metrics.accuracy`, or `status` without an entity.
+#[derive(Debug, PartialEq)]
+pub(super) struct Key {
+    pub(super) entity: Option<String>,
+    pub(super) name: String,
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.entity {
+            Some(entity) => write!(formatter, "{entity}.{}", self.name),
+            None => formatter.write_str(&self.name),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Comparison {
+    Compare(Operator, Literal),
+    In { negated: bool, values: Vec<Literal> },
+    Null { negated: bool },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Literal {
+    Text(String),
+    Number(f64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Like,
+    Ilike,
+}
+
+impl Operator {
+    fn from_symbol(symbol: &str) -> Self {
+        match symbol {
+            "!=" => Self::NotEqual,
+            "<" => Self::Less,
+            "<=" => Self::LessOrEqual,
+            ">" => Self::Greater,
+            ">=" => Self::GreaterOrEqual,
+            _ => Self::Equal,
+        }
+    }
+
+    pub(super) const fn is_textual(self) -> bool {
+        matches!(self, Self::Equal | Self::NotEqual | Self::Like | Self::Ilike)
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+            Self::Like => "LIKE",
+            Self::Ilike => "ILIKE",
+        })
+    }
+}
+
+/// Parses comparisons joined by `AND`. An `AND` at the end is tolerated, as MLflow does.
+pub(super) fn filter(text: &str) -> Result<Vec<Clause>, SearchError> {
+    let mut parser = Parser::new(text)?;
+    let mut clauses = Vec::new();
+    while parser.peek().is_some() {
+        clauses.push(parser.clause()?);
+        if parser.peek().is_some() {
+            parser.keyword("AND")?;
+        }
+    }
+    Ok(clauses)
+}
+
+/// Parses a key with an optional `ASC` or `DESC`; ascending is the default.
+pub(super) fn order(text: &str) -> Result<(Key, bool), SearchError> {
+    let mut parser = Parser::new(text)?;
+    let key = parser.key()?;
+    let ascending = if parser.take_keyword("DESC") {
+        false
+    } else {
+        parser.take_keyword("ASC");
+        true
+    };
+    match parser.peek() {
+        None => Ok((key, ascending)),
+        Some(_) => Err(parser.error("expected ASC, DESC or nothing")),
+    }
+}
+
+struct Parser {
+    tokens: Vec<(Token, Span)>,
+    next: usize,
+    end: usize,
+}
+
+impl Parser {
+    fn new(text: &str) -> Result<Self, SearchError> {
+        Ok(Self {
+            tokens: tokens(text)?,
+            next: 0,
+            end: text.len(),
+        })
+    }
+
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.next).map(|(token, _)| token)
+    }
+
+    fn take(&mut self) -> Option<Token> {
+        let token = self.tokens.get(self.next)?.0.clone();
+        self.next += 1;
+        Some(token)
+    }
+
+    fn error(&self, message: impl Into<String>) -> SearchError {
+        let span = self
+            .tokens
+            .get(self.next)
+            .map_or(self.end..self.end, |(_, span)| span.clone());
+        SearchError::new(span, message)
+    }
+
+    fn take_keyword(&mut self, keyword: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        self.next += usize::from(found);
+        found
+    }
+
+    fn keyword(&mut self, keyword: &str) -> Result<(), SearchError> {
+        if self.take_keyword(keyword) {
+            return Ok(());
+        }
+        Err(self.error(format!(
+            "expected {keyword}; OR, parentheses and functions are not offered"
+        )))
+    }
+
+    fn expect(&mut self, token: &Token, message: &str) -> Result<(), SearchError> {
+        if self.peek() != Some(token) {
+            return Err(self.error(message));
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    fn clause(&mut self) -> Result<Clause, SearchError> {
+        let key = self.key()?;
+        let comparison = self.comparison()?;
+        Ok(Clause { key, comparison })
+    }
+
+    fn key(&mut self) -> Result<Key, SearchError> {
+        let first = self.key_part("expected a key such as metrics.accuracy")?;
+        let mut rest = Vec::new();
+        while self.peek() == Some(&Token::Dot) {
+            self.next += 1;
+            rest.push(self.key_part("expected a name after the dot")?);
+        }
+        if rest.is_empty() {
+            return Ok(Key {
+                entity: None,
+                name: first,
+            });
+        }
+        Ok(Key {
+            entity: Some(first),
+            name: rest.join("."),
+        })
+    }
+
+    fn key_part(&mut self, message: &str) -> Result<String, SearchError> {
+        match self.peek() {
+            Some(Token::Word(word)) => {
+                let word = word.clone();
+                self.next += 1;
+                Ok(word)
+            }
+            Some(Token::Quoted {
+                text,
+                quote: '`' | '"',
+            }) if !text.is_empty() => {
+                let text = text.clone();
+                self.next += 1;
+                Ok(text)
+            }
+            _ => Err(self.error(message)),
+        }
+    }
+
+    fn comparison(&mut self) -> Result<Comparison, SearchError> {
+        const EXPECTED: &str =
+            "expected one of =, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
+        if let Some(Token::Operator(symbol)) = self.peek() {
+            let operator = Operator::from_symbol(symbol);
+            self.next += 1;
+            return Ok(Comparison::Compare(operator, self.literal()?));
+        }
+        if self.take_keyword("LIKE") {
+            return Ok(Comparison::Compare(Operator::Like, self.literal()?));
+        }
+        if self.take_keyword("ILIKE") {
+            return Ok(Comparison::Compare(Operator::Ilike, self.literal()?));
+        }
+        if self.take_keyword("IS") {
+            let negated = self.take_keyword("NOT");
+            self.keyword("NULL")?;
+            return Ok(Comparison::Null { negated });
+        }
+        let negated = self.take_keyword("NOT");
+        if !self.take_keyword("IN") {
+            return Err(self.error(EXPECTED));
+        }
+        Ok(Comparison::In {
+            negated,
+            values: self.list()?,
+        })
+    }
+
+    fn literal(&mut self) -> Result<Literal, SearchError> {
+        const EXPECTED: &str = "expected a number or a quoted text";
+        match self.peek() {
+            Some(
+                Token::Number(_)
+                | Token::Quoted {
+                    quote: '\'' | '"', ..
+                },
+            ) => {}
+            _ => return Err(self.error(EXPECTED)),
+        }
+        match self.take() {
+            Some(Token::Number(number)) => Ok(Literal::Number(number)),
+            Some(Token::Quoted { text, .. }) => Ok(Literal::Text(text)),
+            _ => Err(self.error(EXPECTED)),
+        }
+    }
+
+    fn list(&mut self) -> Result<Vec<Literal>, SearchError> {
+        self.expect(&Token::Open, "expected a list such as ('a', 'b')")?;
+        let mut values = vec![self.literal()?];
+        while self.peek() == Some(&Token::Comma) {
+            self.next += 1;
+            // A comma at the end is what Python writes for a tuple of one.
+            if self.peek() == Some(&Token::Close) {
+                break;
+            }
+            values.push(self.literal()?);
+        }
+        self.expect(&Token::Close, "expected , or )")?;
+        Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        match filter(text) {
+            Ok(clauses) => {
+                let clauses = clauses.iter().map(|clause| match &clause.comparison {
+                    Comparison::Compare(operator, Literal::Text(text)) => {
+                        format!("[{}] {operator} '{text}'", clause.key)
+                    }
+                    Comparison::Compare(operator, Literal::Number(number)) => {
+                        format!("[{}] {operator} {number}", clause.key)
+                    }
+                    Comparison::In { negated, values } => {
+                        format!("[{}] in {} {negated}", clause.key, values.len())
+                    }
+                    Comparison::Null { negated } => format!("[{}] null {negated}", clause.key),
+                });
+                clauses.collect::<Vec<_>>().join(" & ")
+            }
+            Err(error) => format!("error at {}: {}", error.span.start, error.message),
+        }
+    }
+
+    #[test]
+    fn clauses() {
+        for (text, expected) in [
+            ("", ""),
+            ("  ", ""),
+            ("metrics.acc > 0.9", "[metrics.acc] > 0.9"),
+            ("metrics.acc>=-1e-3", "[metrics.acc] >= -0.001"),
+            ("metrics.acc<.5", "[metrics.acc] < 0.5"),
+            ("params.x = 's'", "[params.x] = 's'"),
+            ("params.x = \"it's\"", "[params.x] = 'it's'"),
+            ("status = 'RUNNING'", "[status] = 'RUNNING'"),
+            ("tags.mlflow.source.name = 'a'", "[tags.mlflow.source.name] = 'a'"),
+            ("tags.`a b.c` = 'a'", "[tags.a b.c] = 'a'"),
+            ("tags.\"a b\" != 'a'", "[tags.a b] != 'a'"),
+            ("metrics.1st > 1", "[metrics.1st] > 1"),
+            ("metrics.val-acc/x > 1", "[metrics.val-acc/x] > 1"),
+            ("params.año like '%x_'", "[params.año] LIKE '%x_'"),
+            ("a.b = 1 and c.d ILIKE 'x'", "[a.b] = 1 & [c.d] ILIKE 'x'"),
+            ("a.b = 1 AND", "[a.b] = 1"),
+            ("run_id IN ('a', 'b',)", "[run_id] in 2 false"),
+            ("run_id not in ('a')", "[run_id] in 1 true"),
+            ("tags.x IS NULL", "[tags.x] null false"),
+            ("tags.x is not null", "[tags.x] null true"),
+        ] {
+            assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_their_place() {
+        for (text, place) in [
+            ("metrics.acc", 11),
+            ("metrics.acc >", 13),
+            ("metrics. > 1", 9),
+            ("metrics.acc > x", 14),
+            ("metrics.acc > 1 OR a.b = 1", 16),
+            ("(metrics.acc > 1)", 0),
+            ("metrics.acc BETWEEN 1 AND 2", 12),
+            ("tags.x NOT LIKE 'a'", 11),
+            ("tags.x = 'abc", 9),
+            ("tags.x = `abc`", 9),
+            ("run_id IN ()", 11),
+            ("run_id IN 'a'", 10),
+            ("'a' = 'b'", 0),
+            ("AND a.b = 1", 4),
+            ("a.b == 1", 5),
+            ("a.b = 1; DROP TABLE runs", 7),
+            ("a.b = 1e999", 6),
+            ("a.b = 12x", 6),
+        ] {
+            match filter(text) {
+                Ok(clauses) => panic!("{text}: {clauses:?}"),
+                Err(error) => assert_eq!(error.span.start, place, "{text}: {}", error.message),
+            }
+        }
+    }
+
+    #[test]
+    fn orders() {
+        for (text, expected) in [
+            ("metrics.acc", Some(("metrics.acc", true))),
+            ("metrics.acc DESC", Some(("metrics.acc", false))),
+            ("start_time asc", Some(("start_time", true))),
+            ("tags.`a b` desc", Some(("tags.a b", false))),
+            ("metrics.acc DOWN", None),
+            ("metrics.acc DESC, x", None),
+            ("", None),
+        ] {
+            let parsed = order(text)
+                .ok()
+                .map(|(key, ascending)| (key.to_string(), ascending));
+            let expected = expected.map(|(key, ascending): (&str, bool)| (key.to_owned(), ascending));
+            assert_eq!(parsed, expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The tables that are read and written here. Columns that only MLflow fills keep what it wrote.
+
+pub(super) mod experiments;
+pub(super) mod inputs;
+pub(super) mod logged_models;
+pub(super) mod registry;
+pub(super) mod runs;

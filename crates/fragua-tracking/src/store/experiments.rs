@@ -1,0 +1,225 @@
+//! Experiments in the database.
+
+use std::collections::HashMap;
+
+use fragua_base::{Page, Timestamp};
+use fragua_database::dialect::{insert_if_absent, upsert};
+use fragua_database::{Database, Engine};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryTrait, entity::prelude::*};
+
+use super::entities::experiments::{experiment, tag};
+use super::{WORKSPACE, page, time};
+use crate::Error;
+use crate::experiments::{Experiment, ExperimentId, LifecycleStage, ViewType};
+use crate::runs::Tag;
+use crate::search::{Plan, sql};
+
+const DEFAULT_NAME: &str = "Default";
+
+/// Makes the experiment 0 in a database without experiments.
+pub(crate) async fn ensure_default(database: &Database, now: Timestamp) -> Result<(), Error> {
+    if experiment::Entity::find().one(database.reader()).await?.is_some() {
+        return Ok(());
+    }
+    let transaction = database.begin().await?;
+    let row = experiment::ActiveModel {
+        experiment_id: if database.engine() == Engine::MySql {
+            sea_orm::ActiveValue::NotSet
+        } else {
+            Set(0)
+        },
+        artifact_location: Set(Some("mlflow-artifacts:/0".to_owned())),
+        ..new(DEFAULT_NAME, now)
+    };
+    // Two that start together: the unique name lets one insert win.
+    experiment::Entity::insert(row)
+        .on_conflict(insert_if_absent(&["workspace", "name"]))
+        .exec_without_returning(&transaction)
+        .await?;
+    if database.engine() == Engine::MySql {
+        // There an inserted 0 means "the next number".
+        experiment::Entity::update_many()
+            .col_expr(experiment::Column::ExperimentId, Expr::val(0))
+            .filter(experiment::Column::Name.eq(DEFAULT_NAME))
+            .exec(&transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+fn new(name: &str, now: Timestamp) -> experiment::ActiveModel {
+    experiment::ActiveModel {
+        name: Set(name.to_owned()),
+        lifecycle_stage: Set(Some(LifecycleStage::Active.as_str().to_owned())),
+        creation_time: Set(Some(now.as_millis())),
+        last_update_time: Set(Some(now.as_millis())),
+        workspace: Set(WORKSPACE.to_owned()),
+        ..Default::default()
+    }
+}
+
+pub(crate) async fn insert(
+    connection: &impl ConnectionTrait,
+    name: &str,
+    now: Timestamp,
+) -> Result<ExperimentId, Error> {
+    let inserted = experiment::Entity::insert(new(name, now)).exec(connection).await;
+    match inserted.map_err(Error::from) {
+        // Another process took the name since it was looked for.
+        Err(Error::Database(fragua_database::Error::Unique { .. })) => Err(Error::AlreadyExists(format!(
+            "Experiment(name={name}) already exists."
+        ))),
+        inserted => Ok(ExperimentId(inserted?.last_insert_id)),
+    }
+}
+
+pub(crate) async fn set_location(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    location: &str,
+) -> Result<(), DbErr> {
+    experiment::Entity::update_many()
+        .col_expr(experiment::Column::ArtifactLocation, Expr::val(location))
+        .filter(experiment::Column::ExperimentId.eq(id.0))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn rename(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    name: &str,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    experiment::Entity::update_many()
+        .col_expr(experiment::Column::Name, Expr::val(name))
+        .col_expr(experiment::Column::LastUpdateTime, Expr::val(now.as_millis()))
+        .filter(experiment::Column::ExperimentId.eq(id.0))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_lifecycle(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    stage: LifecycleStage,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    experiment::Entity::update_many()
+        .col_expr(experiment::Column::LifecycleStage, Expr::val(stage.as_str()))
+        .col_expr(experiment::Column::LastUpdateTime, Expr::val(now.as_millis()))
+        .filter(experiment::Column::ExperimentId.eq(id.0))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn find(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+) -> Result<Option<Experiment>, DbErr> {
+    let row = experiment::Entity::find_by_id(id.0).one(connection).await?;
+    Ok(with_tags(connection, row.into_iter().collect()).await?.pop())
+}
+
+pub(crate) async fn find_by_name(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Option<Experiment>, DbErr> {
+    let row = experiment::Entity::find()
+        .filter(experiment::Column::Workspace.eq(WORKSPACE))
+        .filter(experiment::Column::Name.eq(name))
+        .one(connection)
+        .await?;
+    Ok(with_tags(connection, row.into_iter().collect()).await?.pop())
+}
+
+pub(crate) async fn search(
+    connection: &impl ConnectionTrait,
+    engine: Engine,
+    plan: &Plan,
+    view: ViewType,
+) -> Result<Page<Experiment>, DbErr> {
+    let mut select = experiment::Entity::find()
+        .filter(experiment::Column::Workspace.eq(WORKSPACE))
+        .filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
+    sql::apply(QueryTrait::query(&mut select), plan, engine);
+    let found = page(plan, select.all(connection).await?);
+    Ok(Page {
+        items: with_tags(connection, found.items).await?,
+        next: found.next,
+    })
+}
+
+async fn with_tags(
+    connection: &impl ConnectionTrait,
+    rows: Vec<experiment::Model>,
+) -> Result<Vec<Experiment>, DbErr> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tags: HashMap<i32, Vec<Tag>> = HashMap::new();
+    for ids in rows.chunks(super::KEYS_PER_QUERY) {
+        let found = tag::Entity::find()
+            .filter(tag::Column::ExperimentId.is_in(ids.iter().map(|row| row.experiment_id)))
+            .all(connection)
+            .await?;
+        for row in found {
+            let tag = Tag {
+                key: row.key,
+                value: row.value.unwrap_or_default(),
+            };
+            tags.entry(row.experiment_id).or_default().push(tag);
+        }
+    }
+    let convert = |row: experiment::Model| {
+        let mut tags = tags.remove(&row.experiment_id).unwrap_or_default();
+        tags.sort_by(|one, other| one.key.cmp(&other.key));
+        Experiment {
+            id: ExperimentId(row.experiment_id),
+            name: row.name,
+            artifact_location: row.artifact_location.unwrap_or_default(),
+            lifecycle_stage: LifecycleStage::from_stored(row.lifecycle_stage.as_deref()),
+            created_at: time(row.creation_time),
+            updated_at: time(row.last_update_time),
+            tags,
+        }
+    };
+    Ok(rows.into_iter().map(convert).collect())
+}
+
+pub(crate) async fn upsert_tags(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    tags: &[Tag],
+) -> Result<(), DbErr> {
+    let tags = super::last_of_each(tags, |tag| &tag.key);
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let rows = tags.into_iter().map(|tag| tag::ActiveModel {
+        key: Set(tag.key.clone()),
+        value: Set(Some(tag.value.clone())),
+        experiment_id: Set(id.0),
+    });
+    tag::Entity::insert_many(rows)
+        .on_conflict(upsert(&["key", "experiment_id"], &["value"]))
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn delete_tag(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    key: &str,
+) -> Result<bool, DbErr> {
+    let deleted = tag::Entity::delete_by_id((key.to_owned(), id.0))
+        .exec(connection)
+        .await?;
+    Ok(deleted.rows_affected > 0)
+}

@@ -1,0 +1,210 @@
+//! What runs read and made, in the database.
+
+use std::collections::HashMap;
+
+use fragua_base::random_hex;
+use fragua_database::dialect::{insert_if_absent, upsert};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, entity::prelude::*};
+
+use super::KEYS_PER_QUERY;
+use super::entities::inputs::{dataset, input, input_tag};
+use crate::runs::{Dataset, DatasetInput, ModelOutput, RunInfo, Tag};
+
+const INPUT_KEY: &[&str] = &["source_type", "source_id", "destination_type", "destination_id"];
+
+/// What a run read and made.
+#[derive(Debug, Default)]
+pub(super) struct Inputs {
+    pub(super) datasets: Vec<DatasetInput>,
+    pub(super) models: Vec<String>,
+    pub(super) outputs: Vec<ModelOutput>,
+}
+
+fn link(source: (&str, &str), destination: (&str, &str), step: i64) -> input::ActiveModel {
+    input::ActiveModel {
+        input_uuid: Set(random_hex(16)),
+        source_type: Set(source.0.to_owned()),
+        source_id: Set(source.1.to_owned()),
+        destination_type: Set(destination.0.to_owned()),
+        destination_id: Set(destination.1.to_owned()),
+        step: Set(step),
+    }
+}
+
+/// Records data sets and that the run read them. One that the experiment knows by name and digest is not written
+/// again; neither is a link that exists.
+pub(crate) async fn insert_datasets(
+    connection: &impl ConnectionTrait,
+    run: &RunInfo,
+    inputs: &[DatasetInput],
+) -> Result<(), DbErr> {
+    for one in inputs {
+        let row = dataset::ActiveModel {
+            dataset_uuid: Set(random_hex(16)),
+            experiment_id: Set(run.experiment_id.0),
+            name: Set(one.dataset.name.clone()),
+            digest: Set(one.dataset.digest.clone()),
+            dataset_source_type: Set(one.dataset.source_type.clone()),
+            dataset_source: Set(one.dataset.source.clone()),
+            dataset_schema: Set(one.dataset.schema.clone()),
+            dataset_profile: Set(one.dataset.profile.clone()),
+        };
+        dataset::Entity::insert(row)
+            .on_conflict(insert_if_absent(&["experiment_id", "name", "digest"]))
+            .exec_without_returning(connection)
+            .await?;
+        let key = (
+            run.experiment_id.0,
+            one.dataset.name.clone(),
+            one.dataset.digest.clone(),
+        );
+        let Some(kept) = dataset::Entity::find_by_id(key).one(connection).await? else {
+            continue;
+        };
+        let to = ("RUN", run.run_id.as_str());
+        input::Entity::insert(link(("DATASET", &kept.dataset_uuid), to, 0))
+            .on_conflict(insert_if_absent(INPUT_KEY))
+            .exec_without_returning(connection)
+            .await?;
+        let key = (
+            "DATASET".to_owned(),
+            kept.dataset_uuid,
+            to.0.to_owned(),
+            to.1.to_owned(),
+        );
+        let Some(linked) = input::Entity::find_by_id(key).one(connection).await? else {
+            continue;
+        };
+        let tags = super::last_of_each(&one.tags, |tag| &tag.key);
+        if tags.is_empty() {
+            continue;
+        }
+        let rows = tags.into_iter().map(|tag| input_tag::ActiveModel {
+            input_uuid: Set(linked.input_uuid.clone()),
+            name: Set(tag.key.clone()),
+            value: Set(tag.value.clone()),
+        });
+        input_tag::Entity::insert_many(rows)
+            .on_conflict(upsert(&["input_uuid", "name"], &["value"]))
+            .exec_without_returning(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn insert_model_input(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    model_id: &str,
+) -> Result<(), DbErr> {
+    input::Entity::insert(link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0))
+        .on_conflict(insert_if_absent(INPUT_KEY))
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn insert_outputs(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    outputs: &[ModelOutput],
+) -> Result<(), DbErr> {
+    for output in outputs {
+        input::Entity::insert(link(
+            ("RUN_OUTPUT", run_id),
+            ("MODEL_OUTPUT", &output.model_id),
+            output.step,
+        ))
+        .on_conflict(upsert(INPUT_KEY, &["step"]))
+        .exec_without_returning(connection)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn of_runs(
+    connection: &impl ConnectionTrait,
+    run_ids: &[&str],
+) -> Result<HashMap<String, Inputs>, DbErr> {
+    let mut of_runs: HashMap<String, Inputs> = HashMap::new();
+    if run_ids.is_empty() {
+        return Ok(of_runs);
+    }
+    let models = input::Entity::find()
+        .filter(input::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
+        .filter(input::Column::SourceId.is_in(run_ids.iter().copied()))
+        .order_by_asc(input::Column::Step)
+        .order_by_asc(input::Column::DestinationId)
+        .all(connection)
+        .await?;
+    for row in models {
+        let inputs = of_runs.entry(row.source_id).or_default();
+        match row.source_type.as_str() {
+            "RUN_OUTPUT" => inputs.outputs.push(ModelOutput {
+                model_id: row.destination_id,
+                step: row.step,
+            }),
+            _ => inputs.models.push(row.destination_id),
+        }
+    }
+    let links = input::Entity::find()
+        .filter(input::Column::DestinationType.eq("RUN"))
+        .filter(input::Column::DestinationId.is_in(run_ids.iter().copied()))
+        .filter(input::Column::SourceType.eq("DATASET"))
+        .all(connection)
+        .await?;
+    if links.is_empty() {
+        return Ok(of_runs);
+    }
+    let mut datasets: HashMap<String, Dataset> = HashMap::new();
+    let mut tags: HashMap<String, Vec<Tag>> = HashMap::new();
+    for some in links.chunks(KEYS_PER_QUERY) {
+        let rows = dataset::Entity::find()
+            .filter(dataset::Column::DatasetUuid.is_in(some.iter().map(|link| link.source_id.as_str())))
+            .all(connection)
+            .await?;
+        datasets.extend(rows.into_iter().map(|row| {
+            let dataset = Dataset {
+                name: row.name,
+                digest: row.digest,
+                source_type: row.dataset_source_type,
+                source: row.dataset_source,
+                schema: row.dataset_schema,
+                profile: row.dataset_profile,
+            };
+            (row.dataset_uuid, dataset)
+        }));
+        let rows = input_tag::Entity::find()
+            .filter(input_tag::Column::InputUuid.is_in(some.iter().map(|link| link.input_uuid.as_str())))
+            .order_by_asc(input_tag::Column::Name)
+            .all(connection)
+            .await?;
+        for row in rows {
+            tags.entry(row.input_uuid).or_default().push(Tag {
+                key: row.name,
+                value: row.value,
+            });
+        }
+    }
+    for link in links {
+        let Some(dataset) = datasets.get(&link.source_id) else {
+            continue;
+        };
+        let tags = tags.remove(&link.input_uuid).unwrap_or_default();
+        let input = DatasetInput {
+            dataset: dataset.clone(),
+            tags,
+        };
+        of_runs
+            .entry(link.destination_id)
+            .or_default()
+            .datasets
+            .push(input);
+    }
+    for inputs in of_runs.values_mut() {
+        inputs.datasets.sort_by(|one, other| {
+            (&one.dataset.name, &one.dataset.digest).cmp(&(&other.dataset.name, &other.dataset.digest))
+        });
+    }
+    Ok(of_runs)
+}

@@ -1,0 +1,69 @@
+//! SQL of tracking, over MLflow's tables. Stores insert what they are given.
+
+pub(crate) mod experiments;
+pub(crate) mod inputs;
+pub(crate) mod logged_models;
+pub(crate) mod metrics;
+pub(crate) mod models;
+pub(crate) mod params;
+pub(crate) mod runs;
+pub(crate) mod versions;
+
+mod entities;
+mod migrations;
+mod revision;
+
+use std::collections::HashMap;
+
+use fragua_base::{Page, Timestamp};
+use fragua_database::Database;
+
+use crate::Error;
+use crate::search::{Plan, token};
+
+/// The workspace of every row: workspaces are a later feature of MLflow that we do not offer.
+const WORKSPACE: &str = "default";
+
+/// How many keys one `IN (…)` names at most, below every engine's limit of bound values.
+const KEYS_PER_QUERY: usize = 5_000;
+
+/// How many rows one `INSERT` writes at most; the widest table that is written in bulk has 10 columns.
+const ROWS_PER_INSERT: usize = 500;
+
+/// Brings the schema up to date and makes the default experiment.
+pub(crate) async fn prepare(database: &Database, now: Timestamp) -> Result<(), Error> {
+    revision::check(database).await?;
+    database.migrate("tracking", migrations::migrations()).await?;
+    experiments::ensure_default(database, now).await
+}
+
+/// Cuts the one row too many that tells whether there is a next page.
+fn page<T>(plan: &Plan, items: Vec<T>) -> Page<T> {
+    page_at(plan.offset, plan.limit, items)
+}
+
+fn page_at<T>(offset: u64, limit: u64, mut items: Vec<T>) -> Page<T> {
+    let limit_items = usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = (items.len() > limit_items).then(|| token::encode(offset + limit));
+    items.truncate(limit_items);
+    Page { items, next }
+}
+
+fn time(millis: Option<i64>) -> Timestamp {
+    Timestamp::from_millis(millis.unwrap_or(0))
+}
+
+/// Returns the last item of each key: one statement may not write one row twice.
+fn last_of_each<'items, T>(items: &'items [T], key: impl Fn(&T) -> &String) -> Vec<&'items T> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (at, item) in items.iter().enumerate() {
+        places.insert(key(item), at);
+    }
+    let is_last = |(at, item): &(usize, &'items T)| places.get(key(item).as_str()) == Some(at);
+    items
+        .iter()
+        .enumerate()
+        .filter(is_last)
+        .map(|(_, item)| item)
+        .collect()
+}

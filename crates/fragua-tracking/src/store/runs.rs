@@ -1,0 +1,276 @@
+//! Runs in the database, with what was logged to them.
+
+use std::collections::HashMap;
+
+use fragua_base::{Page, Timestamp};
+use fragua_database::Engine;
+use fragua_database::dialect::{lock_for_update, upsert};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+};
+
+use super::entities::runs::{latest_metric, param, run, tag};
+use super::{KEYS_PER_QUERY, inputs, metrics, page};
+use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
+use crate::metrics::Metric;
+use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
+use crate::search::{Plan, sql};
+
+fn info(row: run::Model) -> RunInfo {
+    RunInfo {
+        run_id: row.run_uuid,
+        run_name: row.name.unwrap_or_default(),
+        experiment_id: ExperimentId(row.experiment_id.unwrap_or(0)),
+        user_id: row.user_id.unwrap_or_default(),
+        status: row
+            .status
+            .as_deref()
+            .and_then(RunStatus::from_name)
+            .unwrap_or(RunStatus::Running),
+        start_time: row.start_time.map(Timestamp::from_millis),
+        end_time: row.end_time.map(Timestamp::from_millis),
+        lifecycle_stage: LifecycleStage::from_stored(row.lifecycle_stage.as_deref()),
+        artifact_uri: row.artifact_uri.unwrap_or_default(),
+    }
+}
+
+pub(crate) async fn insert(connection: &impl ConnectionTrait, info: &RunInfo) -> Result<(), DbErr> {
+    let row = run::ActiveModel {
+        run_uuid: Set(info.run_id.clone()),
+        name: Set(Some(info.run_name.clone())),
+        // MLflow keeps these in tags today and writes the columns so.
+        source_type: Set(Some("UNKNOWN".to_owned())),
+        source_name: Set(Some(String::new())),
+        entry_point_name: Set(Some(String::new())),
+        source_version: Set(Some(String::new())),
+        user_id: Set(Some(info.user_id.clone())),
+        status: Set(Some(info.status.as_str().to_owned())),
+        start_time: Set(info.start_time.map(Timestamp::as_millis)),
+        end_time: Set(info.end_time.map(Timestamp::as_millis)),
+        lifecycle_stage: Set(Some(info.lifecycle_stage.as_str().to_owned())),
+        artifact_uri: Set(Some(info.artifact_uri.clone())),
+        experiment_id: Set(Some(info.experiment_id.0)),
+        deleted_time: Set(None),
+    };
+    run::Entity::insert(row)
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn update(connection: &impl ConnectionTrait, info: &RunInfo) -> Result<(), DbErr> {
+    run::Entity::update_many()
+        .col_expr(run::Column::Name, Expr::val(info.run_name.as_str()))
+        .col_expr(run::Column::Status, Expr::val(info.status.as_str()))
+        .col_expr(
+            run::Column::EndTime,
+            Expr::val(info.end_time.map(Timestamp::as_millis)),
+        )
+        .filter(run::Column::RunUuid.eq(info.run_id.as_str()))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_lifecycle(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    to: LifecycleStage,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    lifecycle_update(to, now)
+        .filter(run::Column::RunUuid.eq(run_id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn set_lifecycle_of_experiment(
+    connection: &impl ConnectionTrait,
+    id: ExperimentId,
+    to: LifecycleStage,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    lifecycle_update(to, now)
+        .filter(run::Column::ExperimentId.eq(id.0))
+        .filter(run::Column::LifecycleStage.ne(to.as_str()))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+fn lifecycle_update(to: LifecycleStage, now: Timestamp) -> sea_orm::UpdateMany<run::Entity> {
+    let deleted_at = (to == LifecycleStage::Deleted).then_some(now.as_millis());
+    run::Entity::update_many()
+        .col_expr(run::Column::LifecycleStage, Expr::val(to.as_str()))
+        .col_expr(run::Column::DeletedTime, Expr::val(deleted_at))
+}
+
+pub(crate) async fn find(connection: &impl ConnectionTrait, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
+    Ok(run::Entity::find_by_id(run_id).one(connection).await?.map(info))
+}
+
+/// Finds a run and keeps others from changing it until the transaction ends.
+pub(crate) async fn lock(connection: &impl ConnectionTrait, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
+    let mut select = run::Entity::find_by_id(run_id);
+    lock_for_update(connection.get_database_backend(), QueryTrait::query(&mut select));
+    Ok(select.one(connection).await?.map(info))
+}
+
+pub(crate) async fn search(
+    connection: &impl ConnectionTrait,
+    engine: Engine,
+    experiments: &[ExperimentId],
+    plan: &Plan,
+    view: ViewType,
+) -> Result<Page<RunInfo>, DbErr> {
+    let mut select = run::Entity::find()
+        .filter(run::Column::ExperimentId.is_in(experiments.iter().map(|id| id.0)))
+        .filter(run::Column::LifecycleStage.is_in(view.stages().iter().copied()));
+    sql::apply(QueryTrait::query(&mut select), plan, engine);
+    Ok(page(plan, select.all(connection).await?).map(info))
+}
+
+pub(crate) async fn find_children(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    limit: u64,
+) -> Result<Vec<RunInfo>, DbErr> {
+    let children = Query::select()
+        .column(tag::Column::RunUuid)
+        .from(tag::Entity)
+        .and_where(Expr::col(tag::Column::Key).eq(PARENT_RUN_TAG))
+        .and_where(Expr::col(tag::Column::Value).eq(run_id))
+        .take();
+    let rows = run::Entity::find()
+        .filter(run::Column::RunUuid.in_subquery(children))
+        .filter(run::Column::LifecycleStage.eq(LifecycleStage::Active.as_str()))
+        .order_by_asc(run::Column::StartTime)
+        .order_by_asc(run::Column::RunUuid)
+        .limit(limit)
+        .all(connection)
+        .await?;
+    Ok(rows.into_iter().map(info).collect())
+}
+
+pub(crate) async fn count_by_experiment(
+    connection: &impl ConnectionTrait,
+    ids: &[ExperimentId],
+) -> Result<HashMap<ExperimentId, u64>, DbErr> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let counts: Vec<(i32, i64)> = run::Entity::find()
+        .select_only()
+        .column(run::Column::ExperimentId)
+        .column_as(run::Column::RunUuid.count(), "runs")
+        .filter(run::Column::ExperimentId.is_in(ids.iter().map(|id| id.0)))
+        .filter(run::Column::LifecycleStage.eq(LifecycleStage::Active.as_str()))
+        .group_by(run::Column::ExperimentId)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(counts
+        .into_iter()
+        .map(|(id, count)| (ExperimentId(id), u64::try_from(count).unwrap_or(0)))
+        .collect())
+}
+
+/// Adds to each run what was logged to it: a fixed number of queries for a page of runs.
+pub(crate) async fn with_data(
+    connection: &impl ConnectionTrait,
+    infos: Vec<RunInfo>,
+) -> Result<Vec<Run>, DbErr> {
+    let mut runs = Vec::with_capacity(infos.len());
+    let mut infos = infos.into_iter().peekable();
+    while infos.peek().is_some() {
+        let some: Vec<RunInfo> = infos.by_ref().take(KEYS_PER_QUERY).collect();
+        runs.extend(with_data_of_some(connection, some).await?);
+    }
+    Ok(runs)
+}
+
+async fn with_data_of_some(
+    connection: &impl ConnectionTrait,
+    infos: Vec<RunInfo>,
+) -> Result<Vec<Run>, DbErr> {
+    let ids: Vec<&str> = infos.iter().map(|info| info.run_id.as_str()).collect();
+    let mut metrics_of: HashMap<String, Vec<Metric>> = HashMap::new();
+    let rows =
+        latest_metric::Entity::find().filter(latest_metric::Column::RunUuid.is_in(ids.iter().copied()));
+    for row in rows
+        .order_by_asc(latest_metric::Column::Key)
+        .all(connection)
+        .await?
+    {
+        let (run_id, metric) = metrics::latest(row);
+        metrics_of.entry(run_id).or_default().push(metric);
+    }
+    let mut params_of: HashMap<String, Vec<Param>> = HashMap::new();
+    let rows = param::Entity::find().filter(param::Column::RunUuid.is_in(ids.iter().copied()));
+    for row in rows.order_by_asc(param::Column::Key).all(connection).await? {
+        params_of.entry(row.run_uuid).or_default().push(Param {
+            key: row.key,
+            value: row.value,
+        });
+    }
+    let mut tags_of: HashMap<String, Vec<Tag>> = HashMap::new();
+    let rows = tag::Entity::find().filter(tag::Column::RunUuid.is_in(ids.iter().copied()));
+    for row in rows.order_by_asc(tag::Column::Key).all(connection).await? {
+        let tag = Tag {
+            key: row.key,
+            value: row.value.unwrap_or_default(),
+        };
+        tags_of.entry(row.run_uuid).or_default().push(tag);
+    }
+    let mut inputs_of = inputs::of_runs(connection, &ids).await?;
+    let join = |info: RunInfo| {
+        let id = &info.run_id;
+        let inputs = inputs_of.remove(id).unwrap_or_default();
+        Run {
+            metrics: metrics_of.remove(id).unwrap_or_default(),
+            params: params_of.remove(id).unwrap_or_default(),
+            tags: tags_of.remove(id).unwrap_or_default(),
+            dataset_inputs: inputs.datasets,
+            model_inputs: inputs.models,
+            model_outputs: inputs.outputs,
+            info,
+        }
+    };
+    Ok(infos.into_iter().map(join).collect())
+}
+
+pub(crate) async fn upsert_tags(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    tags: &[Tag],
+) -> Result<(), DbErr> {
+    let tags = super::last_of_each(tags, |tag| &tag.key);
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let rows = tags.into_iter().map(|tag| tag::ActiveModel {
+        key: Set(tag.key.clone()),
+        value: Set(Some(tag.value.clone())),
+        run_uuid: Set(run_id.to_owned()),
+    });
+    tag::Entity::insert_many(rows)
+        .on_conflict(upsert(&["key", "run_uuid"], &["value"]))
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn delete_tag(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    key: &str,
+) -> Result<bool, DbErr> {
+    let id = (key.to_owned(), run_id.to_owned());
+    Ok(tag::Entity::delete_by_id(id)
+        .exec(connection)
+        .await?
+        .rows_affected
+        > 0)
+}

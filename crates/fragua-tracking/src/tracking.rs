@@ -1,0 +1,107 @@
+//! The façade.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fragua_base::{SharedClock, Timestamp};
+use fragua_database::Database;
+use fragua_storage::{BucketName, Storage};
+use tokio::sync::broadcast;
+
+use crate::{Change, Error, Settings, store};
+
+/// A listener that lags further behind than this is told so by its receiver and reads the state anew.
+const CHANGES_KEPT: usize = 1024;
+
+/// Experiments, runs, models and their artifacts. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracking {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    database: Database,
+    storage: Storage,
+    bucket: BucketName,
+    settings: Settings,
+    clock: SharedClock,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Tracking {
+    /// Opens tracking: brings the schema up to date, makes the experiment `Default` in an empty database, and the
+    /// bucket of the artifacts.
+    ///
+    /// # Errors
+    /// [`Error::OldSchema`] for a database of an MLflow older than 3.10, [`Error::InvalidParameter`] for a bad bucket
+    /// name, and failures of the database and the object store.
+    pub async fn open(
+        database: Database,
+        storage: Storage,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        let bucket = BucketName::parse(&settings.artifact_bucket)?;
+        store::prepare(&database, clock.now()).await?;
+        storage.ensure_bucket(&bucket).await?;
+        let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        Ok(Self {
+            inner: Arc::new(Inner {
+                database,
+                storage,
+                bucket,
+                settings,
+                clock,
+                changes,
+            }),
+        })
+    }
+
+    /// Returns a receiver of what changes from now on in this process.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Returns the name of the bucket that holds the artifacts.
+    pub fn artifact_bucket(&self) -> &BucketName {
+        &self.inner.bucket
+    }
+
+    /// Writes to the database and takes it back, to learn whether it can be written.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn check_writable(&self) -> Result<(), Error> {
+        Ok(self.inner.database.ping_write().await?)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.inner.database
+    }
+
+    pub(crate) fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn tell(&self, change: Change) {
+        // Nobody listening is fine.
+        let _ = self.inner.changes.send(change);
+    }
+}
+
+impl fmt::Debug for Tracking {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Tracking")
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! JSON types of the protocol, for the server and the client.
