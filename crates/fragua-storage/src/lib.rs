@@ -15,6 +15,8 @@ mod backend;
 pub mod s3;
 mod store;
 
+#[cfg(test)]
+mod tests;
 
 pub use bucket::{Bucket, BucketName};
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
