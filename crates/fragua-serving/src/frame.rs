@@ -23,20 +23,34 @@ const FORMS: [&str; 4] = ["dataframe_split", "dataframe_records", "instances", "
 
 /// Texts that pandas reads as a missing value in CSV.
 const CSV_MISSING: [&str; 19] = [
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A",
+    "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// Reads a JSON request.
-pub(crate) fn rows_of_json(features: &[Feature], body: &[u8], max_rows: usize) -> Result<Vec<Row>, FrameError> {
+pub(crate) fn rows_of_json(
+    features: &[Feature],
+    body: &[u8],
+    max_rows: usize,
+) -> Result<Vec<Row>, FrameError> {
     let request = parse_json(body)?;
     let form_of = || format!("exactly one of {}", FORMS.join(", "));
     let Value::Object(mut request) = request else {
-        return Err(FrameError::BadRequest(format!("the body must be a JSON object with {}", form_of())));
+        return Err(FrameError::BadRequest(format!(
+            "the body must be a JSON object with {}",
+            form_of()
+        )));
     };
-    let given: Vec<&str> = FORMS.into_iter().filter(|form| request.contains_key(*form)).collect();
+    let given: Vec<&str> = FORMS
+        .into_iter()
+        .filter(|form| request.contains_key(*form))
+        .collect();
     let [form] = given.as_slice() else {
-        let found = if given.is_empty() { "none of them".to_owned() } else { given.join(" and ") };
+        let found = if given.is_empty() {
+            "none of them".to_owned()
+        } else {
+            given.join(" and ")
+        };
         return Err(FrameError::BadRequest(format!(
             "the body must be a JSON object with {}; it has {found}",
             form_of()
@@ -103,11 +117,17 @@ fn nan_to_null(body: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads a CSV request: a header row, then rows.
-pub(crate) fn rows_of_csv(features: &[Feature], body: &[u8], max_rows: usize) -> Result<Vec<Row>, FrameError> {
+pub(crate) fn rows_of_csv(
+    features: &[Feature],
+    body: &[u8],
+    max_rows: usize,
+) -> Result<Vec<Row>, FrameError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
     let not_csv = |error: csv::Error| match error.position() {
-        Some(position) => FrameError::BadRequest(format!("line {} is not valid CSV in UTF-8", position.line())),
+        Some(position) => {
+            FrameError::BadRequest(format!("line {} is not valid CSV in UTF-8", position.line()))
+        }
         None => FrameError::BadRequest("the body is not valid CSV in UTF-8".to_owned()),
     };
     let header = reader.headers().map_err(not_csv)?.clone();
@@ -156,10 +176,17 @@ impl Reader<'_> {
     fn split(&self, frame: Value) -> Result<Vec<Row>, FrameError> {
         let bad = |text: &str| FrameError::BadRequest(text.to_owned());
         let Value::Object(frame) = frame else {
-            return Err(bad("dataframe_split must be an object with data, columns and, if wanted, index"));
+            return Err(bad(
+                "dataframe_split must be an object with data, columns and, if wanted, index",
+            ));
         };
-        if frame.keys().any(|key| !matches!(key.as_str(), "data" | "columns" | "index")) {
-            return Err(bad("dataframe_split may have the keys data, columns and index only"));
+        if frame
+            .keys()
+            .any(|key| !matches!(key.as_str(), "data" | "columns" | "index"))
+        {
+            return Err(bad(
+                "dataframe_split may have the keys data, columns and index only",
+            ));
         }
         let Some(Value::Array(data)) = frame.get("data") else {
             return Err(bad("dataframe_split must have data, a list of rows"));
@@ -197,24 +224,39 @@ impl Reader<'_> {
         let mut given = Vec::with_capacity(records.len());
         for (number, record) in records.iter().enumerate() {
             let Value::Object(record) = record else {
-                let missing = self.features.iter().map(|feature| feature.name.as_str()).collect();
-                return Err(missing_columns(missing, &format!(
-                    "; row {number} of {form} is not a record with names"
-                )));
+                let missing = self
+                    .features
+                    .iter()
+                    .map(|feature| feature.name.as_str())
+                    .collect();
+                return Err(missing_columns(
+                    missing,
+                    &format!("; row {number} of {form} is not a record with names"),
+                ));
             };
             given.push(record);
         }
         // A column is there as soon as one record has it; where another one lacks it, its value is missing.
-        places(self.features, |name| given.iter().position(|record| record.contains_key(name)))?;
-        self.rows(records.len(), |number, index| given[number].get(&self.features[index].name))
+        places(self.features, |name| {
+            given.iter().position(|record| record.contains_key(name))
+        })?;
+        self.rows(records.len(), |number, index| {
+            given[number].get(&self.features[index].name)
+        })
     }
 
     fn columns(&self, form: &str, columns: &Map<String, Value>) -> Result<Vec<Row>, FrameError> {
-        let found: Vec<Option<&Value>> =
-            self.features.iter().map(|feature| columns.get(&feature.name)).collect();
+        let found: Vec<Option<&Value>> = self
+            .features
+            .iter()
+            .map(|feature| columns.get(&feature.name))
+            .collect();
         places(self.features, |name| columns.contains_key(name).then_some(0))?;
         // Values that are no lists stand for one row, as in pandas.
-        let lengths = found.iter().flatten().map(|column| column.as_array().map_or(1, Vec::len));
+        let lengths = found
+            .iter()
+            .flatten()
+            .map(|column| column.as_array().map_or(1, Vec::len));
         let row_count = lengths.clone().max().unwrap_or(0);
         if lengths.clone().min() != lengths.max() {
             return Err(FrameError::MissingColumns(format!(
@@ -257,11 +299,18 @@ fn places(
         .filter(|(feature, place)| feature.required && place.is_none())
         .map(|(feature, _)| feature.name.as_str())
         .collect();
-    if missing.is_empty() { Ok(places) } else { Err(missing_columns(missing, "")) }
+    if missing.is_empty() {
+        Ok(places)
+    } else {
+        Err(missing_columns(missing, ""))
+    }
 }
 
 fn missing_columns(missing: Vec<&str>, remark: &str) -> FrameError {
-    FrameError::MissingColumns(format!("the model takes columns that are missing: {}{remark}", missing.join(", ")))
+    FrameError::MissingColumns(format!(
+        "the model takes columns that are missing: {}{remark}",
+        missing.join(", ")
+    ))
 }
 
 fn does_not_convert(feature: &Feature, row: usize) -> FrameError {

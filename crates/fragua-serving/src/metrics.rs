@@ -63,7 +63,10 @@ impl VersionCounters {
     pub(crate) fn count(&self, route: Route, status: u16, rows: usize, took: Duration) {
         let counters = &self.routes[route as usize];
         let internal = 7;
-        let index = STATUSES.iter().position(|known| *known == status).unwrap_or(internal);
+        let index = STATUSES
+            .iter()
+            .position(|known| *known == status)
+            .unwrap_or(internal);
         counters.answers[index].fetch_add(1, Relaxed);
         counters.rows.fetch_add(rows as u64, Relaxed);
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -121,13 +124,21 @@ impl Metrics {
     }
 
     pub(crate) fn count_load(&self, succeeded: bool) {
-        let counter = if succeeded { &self.loads } else { &self.failed_loads };
+        let counter = if succeeded {
+            &self.loads
+        } else {
+            &self.failed_loads
+        };
         counter.fetch_add(1, Relaxed);
     }
 
     /// Renders the page in Prometheus' text format.
     pub(crate) fn render(&self, gauges: &Gauges<'_>) -> String {
-        let mut versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut versions = self
+            .versions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         versions.push(Arc::clone(&self.without_model));
         let series: Vec<(String, &RouteCounters)> = versions
             .iter()
@@ -145,7 +156,11 @@ impl Metrics {
             .collect();
 
         let mut page = Page::default();
-        page.family("fragua_serving_requests_total", "counter", "Prediction requests answered.");
+        page.family(
+            "fragua_serving_requests_total",
+            "counter",
+            "Prediction requests answered.",
+        );
         for (labels, counters) in &series {
             page.answers("fragua_serving_requests_total", labels, counters, 0);
         }
@@ -169,9 +184,17 @@ impl Metrics {
         for (labels, counters) in &series {
             page.histogram("fragua_serving_request_seconds", labels, counters);
         }
-        page.family("fragua_serving_in_flight", "gauge", "Prediction requests in work.");
+        page.family(
+            "fragua_serving_in_flight",
+            "gauge",
+            "Prediction requests in work.",
+        );
         page.sample("fragua_serving_in_flight", "", gauges.in_flight as u64);
-        page.family("fragua_serving_model_loads_total", "counter", "Model versions read into memory.");
+        page.family(
+            "fragua_serving_model_loads_total",
+            "counter",
+            "Model versions read into memory.",
+        );
         page.sample(
             "fragua_serving_model_loads_total",
             "outcome=\"loaded\"",
@@ -182,9 +205,17 @@ impl Metrics {
             "outcome=\"failed\"",
             self.failed_loads.load(Relaxed),
         );
-        page.family("fragua_serving_ready", "gauge", "1 while a model version answers.");
+        page.family(
+            "fragua_serving_ready",
+            "gauge",
+            "1 while a model version answers.",
+        );
         page.sample("fragua_serving_ready", "", u64::from(gauges.served.is_some()));
-        page.family("fragua_serving_model_info", "gauge", "The model version that answers now.");
+        page.family(
+            "fragua_serving_model_info",
+            "gauge",
+            "The model version that answers now.",
+        );
         if let Some((model, version)) = gauges.served {
             let labels = format!(
                 "model=\"{}\",version=\"{}\",alias=\"{}\"",
@@ -211,7 +242,9 @@ struct Page {
 
 impl Page {
     fn line(&mut self, arguments: std::fmt::Arguments<'_>) {
-        self.text.write_fmt(arguments).expect("writing to a String cannot fail");
+        self.text
+            .write_fmt(arguments)
+            .expect("writing to a String cannot fail");
         self.text.push('\n');
     }
 
@@ -252,7 +285,10 @@ impl Page {
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -289,7 +325,10 @@ mod tests {
             "fragua_serving_ready 1".to_owned(),
             "fragua_serving_model_info{model=\"forest\",version=\"3\",alias=\"champion\"} 1".to_owned(),
         ] {
-            assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is not in\n{page}"
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! A model version in memory, and what it answers.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
@@ -13,7 +14,6 @@ use crate::signature::Feature;
 use crate::{Error, row};
 
 /// A model version that is in memory and answers.
-#[derive(Debug)]
 pub struct ServedModel {
     /// Name of the registered model.
     pub name: String,
@@ -33,6 +33,8 @@ pub struct ServedModel {
     pub loaded_at: Timestamp,
     /// Figures of the run that trained it, by name.
     pub metrics: BTreeMap<String, f64>,
+    /// Names under which a data frame gives the class and then the probabilities.
+    pub(crate) outputs: Vec<String>,
     pub(crate) pipeline: Pipeline,
     pub(crate) counters: Arc<VersionCounters>,
     /// Where the registry says the version lives; tells a version from one that was made anew.
@@ -47,14 +49,27 @@ pub struct Predictions {
     /// One class a row.
     pub labels: Vec<Label>,
     /// Row after row, one probability a class in the order of [`ServedModel::labels`].
-    probabilities: Vec<f64>,
+    probabilities: Vec<f32>,
 }
 
 impl Predictions {
     /// Returns the probabilities of a row, in the order of [`ServedModel::labels`].
-    pub fn probabilities(&self, row: usize) -> &[f64] {
+    pub fn probabilities(&self, row: usize) -> &[f32] {
         let classes = self.model.labels.len();
-        self.probabilities.get(row * classes..(row + 1) * classes).unwrap_or_default()
+        self.probabilities
+            .get(row * classes..(row + 1) * classes)
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for ServedModel {
+    /// The trees of a pipeline are left out.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ServedModel")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,7 +123,9 @@ impl ServedModel {
                 probabilities: Vec::new(),
             });
         }
-        let table = self.table(rows).map_err(|error| Error::Internal(error.to_string()))?;
+        let table = self
+            .table(rows)
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let predictions = self
             .pipeline
             .predict(&table)
@@ -140,12 +157,13 @@ fn texts<'a>(cells: impl Iterator<Item = &'a Cell>) -> Result<Column, fragua_lea
     let mut codes_by_text: HashMap<&str, u32> = HashMap::new();
     let mut codes = Vec::new();
     for cell in cells {
-        let Cell::Text(text) = cell else {
+        // An empty text is a missing value in training too.
+        let Some(text) = cell.text().filter(|text| !text.is_empty()) else {
             codes.push(MISSING_CODE);
             continue;
         };
         let code = *codes_by_text.entry(text).or_insert_with(|| {
-            dictionary.push(text.clone());
+            dictionary.push(text.to_owned());
             // Rows are limited far below 2^32, so a code always fits.
             (dictionary.len() - 1) as u32
         });

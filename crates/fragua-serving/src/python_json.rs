@@ -16,10 +16,16 @@ const MAX_DEPTH: usize = 900;
 
 /// Returns the first fault of `text`, or `None` when Python would read it.
 pub(crate) fn find_fault(text: &str) -> Option<Fault> {
-    let scanner = Scanner { bytes: text.as_bytes() };
+    let scanner = Scanner {
+        bytes: text.as_bytes(),
+    };
     let outcome = scanner.value(scanner.blanks(0), 0).and_then(|end| {
         let end = scanner.blanks(end);
-        if end == text.len() { Ok(end) } else { Err(("Extra data", end)) }
+        if end == text.len() {
+            Ok(end)
+        } else {
+            Err(("Extra data", end))
+        }
     });
     let (message, byte) = outcome.err()?;
     // Faults are found at ASCII characters or at the end, so the byte is always a character boundary.
@@ -69,7 +75,11 @@ impl Scanner<'_> {
     }
 
     fn number(&self, start: usize) -> Result<usize, Found> {
-        let first = if self.at(start) == Some(b'-') { start + 1 } else { start };
+        let first = if self.at(start) == Some(b'-') {
+            start + 1
+        } else {
+            start
+        };
         let mut end = match self.at(first) {
             Some(b'0') => first + 1,
             Some(b'1'..=b'9') => self.digits(first),
@@ -230,6 +240,9 @@ mod tests {
     #[test]
     fn deep_nesting_ends() {
         let deep = "[".repeat(100_000);
-        assert_eq!(find_fault(&deep).map(|fault| fault.message), Some("Nested too deeply"));
+        assert_eq!(
+            find_fault(&deep).map(|fault| fault.message),
+            Some("Nested too deeply")
+        );
     }
 }

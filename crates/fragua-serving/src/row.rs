@@ -27,6 +27,14 @@ impl Cell {
             Self::Missing | Self::Text(_) => f64::NAN,
         }
     }
+
+    /// Returns the text, where there is one.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Missing | Self::Number(_) => None,
+        }
+    }
 }
 
 /// Values in the order of a model's features.
@@ -107,7 +115,10 @@ impl FieldErrorKind {
 ///
 /// # Errors
 /// Everything that is wrong, in the order of the features.
-pub(crate) fn check_record(features: &[Feature], record: &Map<String, Value>) -> Result<Row, Vec<FieldError>> {
+pub(crate) fn check_record(
+    features: &[Feature],
+    record: &Map<String, Value>,
+) -> Result<Row, Vec<FieldError>> {
     let mut cells = Vec::with_capacity(features.len());
     let mut errors = Vec::new();
     for feature in features {
@@ -125,7 +136,11 @@ pub(crate) fn check_record(features: &[Feature], record: &Map<String, Value>) ->
             }),
         }
     }
-    if errors.is_empty() { Ok(Row(cells)) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(Row(cells))
+    } else {
+        Err(errors)
+    }
 }
 
 fn cell(feature: &Feature, value: &Value) -> Result<Cell, FieldErrorKind> {
@@ -182,12 +197,12 @@ fn from_number(feature: &Feature, number: f64, is_float: bool) -> Result<Cell, F
 fn from_text(feature: &Feature, text: &str) -> Result<Cell, FieldErrorKind> {
     match feature.data_type {
         DataType::Text => Ok(Cell::Text(text.to_owned())),
-        DataType::Float | DataType::Double => {
-            number_in(text).map(Cell::Number).ok_or(FieldErrorKind::FloatParsing)
-        }
-        DataType::Integer | DataType::Long => {
-            integer_in(text).map(Cell::Number).ok_or(FieldErrorKind::IntParsing)
-        }
+        DataType::Float | DataType::Double => number_in(text)
+            .map(Cell::Number)
+            .ok_or(FieldErrorKind::FloatParsing),
+        DataType::Integer | DataType::Long => integer_in(text)
+            .map(Cell::Number)
+            .ok_or(FieldErrorKind::IntParsing),
         DataType::Boolean => boolean_in(text)
             .map(|boolean| Cell::Number(f64::from(u8::from(boolean))))
             .ok_or(FieldErrorKind::BoolParsing),
@@ -219,7 +234,11 @@ pub(crate) fn integer_in(text: &str) -> Option<f64> {
         return None;
     }
     let magnitude: f64 = digits.parse().ok()?;
-    Some(if text.starts_with('-') { -magnitude } else { magnitude })
+    Some(if text.starts_with('-') {
+        -magnitude
+    } else {
+        magnitude
+    })
 }
 
 /// Drops underscores that stand between two digits; any other underscore makes the text no number.

@@ -28,7 +28,8 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     state: watch::Sender<Arc<State>>,
     /// Held while the alias is followed, so that two changes are followed one after the other.
-    pub(crate) following: Mutex<()>,
+    /// It keeps the identity of a version that cannot be served, which is not read a second time.
+    pub(crate) following: Mutex<Option<String>>,
     in_flight: Arc<Semaphore>,
     /// Batches that compute at the same time: one a core. The others wait, no more than `max_in_flight`.
     batches: Semaphore,
@@ -92,7 +93,9 @@ impl Serving {
             following: Mutex::default(),
             batches: Semaphore::new(cores),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Returns the settings.
@@ -137,7 +140,9 @@ impl Serving {
             Some(explanation) => explanation.to_owned(),
             None => format!("{} is being loaded", self.settings().model_uri()),
         };
-        state.model.clone().ok_or_else(|| Error::NoModel { reason: explanation() })
+        state.model.clone().ok_or_else(|| Error::NoModel {
+            reason: explanation(),
+        })
     }
 
     pub(crate) fn check_row_count(&self, rows: usize) -> Result<(), Error> {
@@ -151,7 +156,9 @@ impl Serving {
     /// Takes one of the places for requests in work, at once or not at all.
     pub(crate) fn admit(&self) -> Result<OwnedSemaphorePermit, Error> {
         let permit = Arc::clone(&self.inner.in_flight).try_acquire_owned();
-        permit.map_err(|_| Error::Overloaded { limit: self.settings().max_in_flight })
+        permit.map_err(|_| Error::Overloaded {
+            limit: self.settings().max_in_flight,
+        })
     }
 
     /// Runs `work` on a thread for computing, as many at a time as there are cores.

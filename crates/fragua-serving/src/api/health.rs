@@ -38,7 +38,11 @@ pub(super) async fn health(State(serving): State<Serving>) -> Json<Health> {
 /// 200 only while a version answers.
 pub(super) async fn ready(State(serving): State<Serving>) -> (StatusCode, Json<Health>) {
     let health = Health::of(&serving);
-    let status = if health.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(health))
 }
 

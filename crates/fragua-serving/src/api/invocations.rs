@@ -25,7 +25,9 @@ enum Form {
 
 fn predict_frame(admitted: Admitted) -> Answer {
     let content_type = admitted.parts.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = content_type
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let form = match form_of(content_type) {
         Ok(form) => form,
         Err(refusal) => {
@@ -78,7 +80,10 @@ fn refusal(error: FrameError, max_rows: usize) -> Response {
         FrameError::BadRequest(message) => ("BAD_REQUEST", message),
         FrameError::MissingColumns(message) => ("INVALID_PARAMETER_VALUE", message),
         FrameError::TooManyRows(rows) => {
-            let error = Error::TooManyRows { rows, limit: max_rows };
+            let error = Error::TooManyRows {
+                rows,
+                limit: max_rows,
+            };
             return error.into_response();
         }
     };
@@ -86,25 +91,27 @@ fn refusal(error: FrameError, max_rows: usize) -> Response {
     (StatusCode::BAD_REQUEST, axum::Json(body)).into_response()
 }
 
-/// Renders the frame that `mlflow.pyfunc` makes of our ONNX models, as records: `label`, then `proba_<class>`.
+/// Renders the frame that `mlflow.pyfunc` makes of our ONNX models, as records: the class, then the probabilities.
 fn frame_body(predictions: &Predictions) -> Response {
-    let names: Vec<String> = predictions
+    // `, "name": ` for each output; the first one of a record needs no comma.
+    let keys: Vec<String> = predictions
         .model
-        .labels
+        .outputs
         .iter()
-        .map(|label| serde_json::Value::from(format!("proba_{label}")).to_string())
+        .map(|name| format!(", {}: ", json!(name)))
         .collect();
-    let labels: Vec<String> = predictions.labels.iter().map(|label| json!(label).to_string()).collect();
-    let mut body = String::with_capacity(32 + labels.len() * (16 + names.len() * 24));
+    let Some((label_key, probability_keys)) = keys.split_first() else {
+        return Error::Internal("a model without outputs was loaded".to_owned()).into_response();
+    };
+    let mut body = String::with_capacity(32 + predictions.labels.len() * (16 + keys.len() * 24));
     body.push_str("{\"predictions\": [");
-    for (row, label) in labels.iter().enumerate() {
-        body.push_str(if row == 0 { "{\"label\": " } else { ", {\"label\": " });
-        body.push_str(label);
-        for (name, probability) in names.iter().zip(predictions.probabilities(row)) {
-            body.push_str(", ");
-            body.push_str(name);
-            body.push_str(": ");
-            body.push_str(&json!(probability).to_string());
+    for (row, label) in predictions.labels.iter().enumerate() {
+        body.push_str(if row == 0 { "{" } else { ", {" });
+        body.push_str(label_key.trim_start_matches(", "));
+        body.push_str(&json!(label).to_string());
+        for (key, probability) in probability_keys.iter().zip(predictions.probabilities(row)) {
+            body.push_str(key);
+            body.push_str(&json!(f64::from(*probability)).to_string());
         }
         body.push('}');
     }

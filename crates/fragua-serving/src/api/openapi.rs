@@ -8,9 +8,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{
-    AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type, empty,
-};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::{
     Components, ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Ref, RefOr,
     Required,
@@ -53,8 +51,14 @@ fn with_model(model: &ServedModel) -> OpenApi {
             model.version, model.name, model.alias
         )));
     let paths = PathsBuilder::new()
-        .path("/predict", PathItem::new(HttpMethod::Post, predict(model, &record)))
-        .path("/invocations", PathItem::new(HttpMethod::Post, invocations(model)));
+        .path(
+            "/predict",
+            PathItem::new(HttpMethod::Post, predict(model, &record)),
+        )
+        .path(
+            "/invocations",
+            PathItem::new(HttpMethod::Post, invocations(model)),
+        );
     OpenApiBuilder::new()
         .info(info.build())
         .paths(paths.build())
@@ -69,8 +73,7 @@ fn predict(model: &ServedModel, record: &str) -> Operation {
         .required(Required::False)
         .description(Some("Whether the answer holds the probability of each class."))
         .schema(Some(
-            ObjectBuilder::new()
-                .schema_type(Type::Boolean)
+            of_type(Type::Boolean)
                 .title(Some("Proba"))
                 .default(Some(Value::Bool(false))),
         ));
@@ -94,9 +97,7 @@ fn invocations(model: &ServedModel) -> Operation {
         .schema(Some(ObjectBuilder::new().description(Some(forms)).build()))
         .example(Some(frame))
         .build();
-    let csv_body = ContentBuilder::new()
-        .schema(Some(ObjectBuilder::with_type(Type::String)))
-        .build();
+    let csv_body = ContentBuilder::new().schema(Some(of_type(Type::String))).build();
     let body = RequestBodyBuilder::new()
         .content(JSON, json_body)
         .content("text/csv", csv_body)
@@ -104,7 +105,12 @@ fn invocations(model: &ServedModel) -> Operation {
         .build();
     let predicted = ResponseBuilder::new()
         .description("One record a row: label and the probability of each class")
-        .content(JSON, ContentBuilder::new().schema(Some(ObjectBuilder::new().build())).build())
+        .content(
+            JSON,
+            ContentBuilder::new()
+                .schema(Some(ObjectBuilder::new().build()))
+                .build(),
+        )
         .build();
     OperationBuilder::new()
         .summary(Some("Invocations"))
@@ -130,8 +136,13 @@ fn body(schema: &str, example: &Value) -> RequestBody {
 }
 
 fn answer(description: &str, schema: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
-    ResponseBuilder::new().description(description).content(JSON, content).build()
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(schema)))
+        .build();
+    ResponseBuilder::new()
+        .description(description)
+        .content(JSON, content)
+        .build()
 }
 
 fn plain(description: &str) -> Response {
@@ -156,7 +167,10 @@ fn record_schema(model: &ServedModel, title: &str) -> Schema {
             schema = schema.required(&feature.name);
         }
     }
-    schema.example(Some(Value::Object(model.example()))).build().into()
+    schema
+        .example(Some(Value::Object(model.example())))
+        .build()
+        .into()
 }
 
 fn property(feature: &Feature) -> Schema {
@@ -196,20 +210,28 @@ fn seen_in_training(feature: &Feature) -> Option<String> {
 fn prediction_schema(model: &ServedModel) -> Schema {
     let is_text = model.labels.iter().any(|label| matches!(label, Label::Text(_)));
     let label = if is_text { Type::String } else { Type::Integer };
-    let version = if model.version_value().is_u64() { Type::Integer } else { Type::String };
+    let version = if model.version_value().is_u64() {
+        Type::Integer
+    } else {
+        Type::String
+    };
     let probabilities = ObjectBuilder::new()
         .title(Some("Probabilities"))
         .description(Some("Probability of each class; only with proba=1."))
-        .additional_properties(Some(ObjectBuilder::with_type(Type::Number)));
+        .additional_properties(Some(of_type(Type::Number)));
     ObjectBuilder::new()
         .title(Some(PREDICTION))
-        .property("Prediction", ObjectBuilder::with_type(label).title(Some("Prediction")))
-        .property("Model Version", ObjectBuilder::with_type(version).title(Some("Model Version")))
+        .property("Prediction", of_type(label).title(Some("Prediction")))
+        .property("Model Version", of_type(version).title(Some("Model Version")))
         .property("Probabilities", probabilities)
         .required("Prediction")
         .required("Model Version")
         .build()
         .into()
+}
+
+fn of_type(kind: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(kind)
 }
 
 fn http_validation_error() -> Schema {
@@ -225,13 +247,15 @@ fn http_validation_error() -> Schema {
 
 fn validation_error() -> Schema {
     let place = AnyOfBuilder::new()
-        .item(ObjectBuilder::with_type(Type::String))
-        .item(ObjectBuilder::with_type(Type::Integer));
+        .item(of_type(Type::String))
+        .item(of_type(Type::Integer));
     let location = ArrayBuilder::new()
         .items(RefOr::T(Schema::AnyOf(place.build())))
         .title(Some("Location"));
-    let text = |title: &str| ObjectBuilder::with_type(Type::String).title(Some(title));
-    let any = ObjectBuilder::new().schema_type(SchemaType::AnyValue).title(Some("Input"));
+    let text = |title: &str| of_type(Type::String).title(Some(title));
+    let any = ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .title(Some("Input"));
     ObjectBuilder::new()
         .property("loc", location)
         .property("msg", text("Message"))
@@ -248,7 +272,7 @@ fn validation_error() -> Schema {
 
 fn http_error() -> Schema {
     ObjectBuilder::new()
-        .property("detail", ObjectBuilder::with_type(Type::String).title(Some("Detail")))
+        .property("detail", of_type(Type::String).title(Some("Detail")))
         .required("detail")
         .title(Some(HTTP_ERROR))
         .build()
@@ -264,7 +288,11 @@ fn pascal_case(name: &str) -> String {
             first.to_ascii_uppercase() + rest
         })
         .collect();
-    if joined.is_empty() { "Record".to_owned() } else { joined }
+    if joined.is_empty() {
+        "Record".to_owned()
+    } else {
+        joined
+    }
 }
 
 /// pydantic's title of a field: each run of letters begins with a capital, underscores become blanks.
@@ -290,7 +318,10 @@ mod tests {
     fn titles_are_those_of_pydantic() {
         for (name, expected) in [
             ("Elevation", "Elevation"),
-            ("Horizontal_Distance_To_Hydrology", "Horizontal Distance To Hydrology"),
+            (
+                "Horizontal_Distance_To_Hydrology",
+                "Horizontal Distance To Hydrology",
+            ),
             ("Hillshade_9am", "Hillshade 9Am"),
             ("Hillshade_3pm", "Hillshade 3Pm"),
             ("soilType", "Soiltype"),

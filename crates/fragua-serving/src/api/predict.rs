@@ -1,8 +1,8 @@
 //! `POST /predict`: one flat record in, one class out, as the old stack's API did it.
 
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
 use axum::http::header;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::ser::SerializeMap as _;
@@ -24,7 +24,9 @@ pub(super) async fn predict(State(serving): State<Serving>, request: Request) ->
 }
 
 fn predict_record(admitted: Admitted) -> Answer {
-    let Admitted { model, parts, body, .. } = admitted;
+    let Admitted {
+        model, parts, body, ..
+    } = admitted;
     let with_probabilities = match flag(&parts, "proba") {
         Ok(flag) => flag,
         Err(refusal) => return Answer::refusal(refusal),
@@ -63,7 +65,7 @@ impl Serialize for PredictionBody<'_> {
         if self.with_probabilities {
             let probabilities = model.labels.iter().zip(self.predictions.probabilities(0));
             let by_label: serde_json::Map<String, Value> = probabilities
-                .map(|(label, probability)| (label.to_string(), Value::from(*probability)))
+                .map(|(label, probability)| (label.to_string(), Value::from(f64::from(*probability))))
                 .collect();
             body.serialize_entry("Probabilities", &by_label)?;
         }
@@ -73,11 +75,19 @@ impl Serialize for PredictionBody<'_> {
 
 /// FastAPI reads a body as JSON when its type says so; any other body is a text to it.
 fn is_json(parts: &Parts) -> bool {
-    let Some(content_type) = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    let Some(content_type) = parts
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
     else {
         return false;
     };
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = content_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let Some(subtype) = essence.strip_prefix("application/") else {
         return false;
     };
@@ -96,4 +106,3 @@ fn flag(parts: &Parts, name: &str) -> Result<bool, Response> {
         Some(value) => boolean_in(&value).ok_or_else(|| bad_flag(name, &value)),
     }
 }
-

@@ -19,7 +19,11 @@ fn features() -> Vec<Feature> {
 }
 
 fn row(elevation: f64, aspect: f64, area: &str) -> Row {
-    Row(vec![Cell::Number(elevation), Cell::Number(aspect), Cell::Text(area.to_owned())])
+    Row(vec![
+        Cell::Number(elevation),
+        Cell::Number(aspect),
+        Cell::Text(area.to_owned()),
+    ])
 }
 
 fn good(body: Value, expected: &[Row]) {
@@ -54,23 +58,38 @@ fn every_form_of_a_frame_is_read() {
     let one = [row(1.5, 2.0, "R")];
     let record = json!({ "Elevation": 1.5, "Aspect": 2, "Area": "R" });
     let names = json!(["Elevation", "Aspect", "Area"]);
-    good(json!({ "dataframe_split": { "columns": names, "data": [[1.5, 2, "R"]] } }), &one);
-    good(json!({ "dataframe_split": { "columns": names, "data": [[1.5, 2, "R"]], "index": [7] } }), &one);
+    good(
+        json!({ "dataframe_split": { "columns": names, "data": [[1.5, 2, "R"]] } }),
+        &one,
+    );
+    good(
+        json!({ "dataframe_split": { "columns": names, "data": [[1.5, 2, "R"]], "index": [7] } }),
+        &one,
+    );
     good(
         json!({ "dataframe_split": { "columns": ["Aspect", "x", "Elevation", "Area"], "data": [[2, 0, 1.5, "R"]] } }),
         &one,
     );
-    good(json!({ "dataframe_split": { "columns": names, "data": [] } }), &[]);
+    good(
+        json!({ "dataframe_split": { "columns": names, "data": [] } }),
+        &[],
+    );
     good(json!({ "dataframe_records": [record] }), &one);
     good(json!({ "instances": [record] }), &one);
-    good(json!({ "instances": { "Elevation": [1.5], "Aspect": [2], "Area": ["R"] } }), &one);
+    good(
+        json!({ "instances": { "Elevation": [1.5], "Aspect": [2], "Area": ["R"] } }),
+        &one,
+    );
     good(json!({ "inputs": [record] }), &one);
     good(json!({ "inputs": record }), &one);
     good(
         json!({ "inputs": { "Elevation": [1.5, 2.5], "Aspect": [2, 3], "Area": ["R", "C"], "x": [] } }),
         &[row(1.5, 2.0, "R"), row(2.5, 3.0, "C")],
     );
-    good(json!({ "inputs": [record], "params": { "a": 1 }, "other": 3 }), &one);
+    good(
+        json!({ "inputs": [record], "params": { "a": 1 }, "other": 3 }),
+        &one,
+    );
 }
 
 /// Conversions of pandas under MLflow's schema enforcement.
@@ -108,19 +127,51 @@ fn what_is_no_frame_is_refused_with_mlflows_code() {
     bad("[]", BadRequest, "exactly one of");
     bad("null", BadRequest, "exactly one of");
     bad("{}", BadRequest, "none of them");
-    bad(r#"{"inputs":[],"instances":[]}"#, BadRequest, "instances and inputs");
+    bad(
+        r#"{"inputs":[],"instances":[]}"#,
+        BadRequest,
+        "instances and inputs",
+    );
     bad(r#"{"inputs":"abc"}"#, BadRequest, "inputs must be");
     bad(r#"{"dataframe_records":{}}"#, BadRequest, "list of records");
     bad(r#"{"dataframe_split":[1]}"#, BadRequest, "must be an object");
-    bad(r#"{"dataframe_split":{"columns":["a"]}}"#, BadRequest, "must have data");
-    bad(r#"{"dataframe_split":{"data":[],"foo":1}}"#, BadRequest, "keys data");
-    bad(r#"{"dataframe_split":{"data":[1],"columns":["a"]}}"#, BadRequest, "row 0");
-    bad(r#"{"dataframe_split":{"data":[[1,2]],"columns":["a"]}}"#, BadRequest, "2 values");
-    bad(r#"{"dataframe_split":{"data":[[1,2,3]]}}"#, MissingColumns, "Elevation, Aspect, Area");
+    bad(
+        r#"{"dataframe_split":{"columns":["a"]}}"#,
+        BadRequest,
+        "must have data",
+    );
+    bad(
+        r#"{"dataframe_split":{"data":[],"foo":1}}"#,
+        BadRequest,
+        "keys data",
+    );
+    bad(
+        r#"{"dataframe_split":{"data":[1],"columns":["a"]}}"#,
+        BadRequest,
+        "row 0",
+    );
+    bad(
+        r#"{"dataframe_split":{"data":[[1,2]],"columns":["a"]}}"#,
+        BadRequest,
+        "2 values",
+    );
+    bad(
+        r#"{"dataframe_split":{"data":[[1,2,3]]}}"#,
+        MissingColumns,
+        "Elevation, Aspect, Area",
+    );
     bad(r#"{"dataframe_records":[]}"#, MissingColumns, "Elevation");
-    bad(r#"{"dataframe_records":[{"Elevation":1}]}"#, MissingColumns, "Aspect, Area");
+    bad(
+        r#"{"dataframe_records":[{"Elevation":1}]}"#,
+        MissingColumns,
+        "Aspect, Area",
+    );
     bad(r#"{"instances":[1,2,3]}"#, MissingColumns, "row 0 of instances");
-    bad(r#"{"inputs":{"Elevation":[1.5]}}"#, MissingColumns, "Aspect, Area");
+    bad(
+        r#"{"inputs":{"Elevation":[1.5]}}"#,
+        MissingColumns,
+        "Aspect, Area",
+    );
     bad(
         r#"{"inputs":{"Elevation":[1,2],"Aspect":[1],"Area":["R","C"]}}"#,
         MissingColumns,
@@ -129,9 +180,17 @@ fn what_is_no_frame_is_refused_with_mlflows_code() {
     let record = |elevation: &str, aspect: &str| {
         format!(r#"{{"dataframe_records":[{{"Elevation":{elevation},"Aspect":{aspect},"Area":"R"}}]}}"#)
     };
-    bad(&record("\"abc\"", "2"), BadRequest, "Elevation does not convert to double");
+    bad(
+        &record("\"abc\"", "2"),
+        BadRequest,
+        "Elevation does not convert to double",
+    );
     bad(&record("[1]", "2"), BadRequest, "Elevation");
-    bad(&record("1", "\"abc\""), BadRequest, "row 0: the value of column Aspect does not convert to long");
+    bad(
+        &record("1", "\"abc\""),
+        BadRequest,
+        "row 0: the value of column Aspect does not convert to long",
+    );
     bad(&record("1", "\"2.0\""), BadRequest, "Aspect");
     bad(&record("1", "null"), BadRequest, "Aspect");
     // The second record lacks what the first one has, so its whole number is missing.
@@ -141,11 +200,15 @@ fn what_is_no_frame_is_refused_with_mlflows_code() {
 
 #[test]
 fn rows_have_a_limit() {
-    let records = json!({ "dataframe_records": vec![json!({ "Elevation": 1, "Aspect": 2, "Area": "R" }); 11] });
+    let records =
+        json!({ "dataframe_records": vec![json!({ "Elevation": 1, "Aspect": 2, "Area": "R" }); 11] });
     let rows = rows_of_json(&features(), records.to_string().as_bytes(), 10);
     assert_eq!(rows, Err(FrameError::TooManyRows(11)));
     let csv = format!("Elevation,Aspect,Area\n{}", "1,2,R\n".repeat(11));
-    assert_eq!(rows_of_csv(&features(), csv.as_bytes(), 10), Err(FrameError::TooManyRows(11)));
+    assert_eq!(
+        rows_of_csv(&features(), csv.as_bytes(), 10),
+        Err(FrameError::TooManyRows(11))
+    );
 }
 
 #[test]
@@ -155,11 +218,20 @@ fn csv_is_read_as_pandas_reads_it() {
         assert_eq!(rows.as_deref(), Ok(expected), "{body}");
     };
     check("Elevation,Aspect,Area\n1.5,2,R\n", &[row(1.5, 2.0, "R")]);
-    check("\u{feff}Aspect,x,Area,Elevation\r\n2.0,,\"R, \"\"S\"\"\",1_0\r\n", &[row(10.0, 2.0, "R, \"S\"")]);
+    check(
+        "\u{feff}Aspect,x,Area,Elevation\r\n2.0,,\"R, \"\"S\"\"\",1_0\r\n",
+        &[row(10.0, 2.0, "R, \"S\"")],
+    );
     check("Elevation,Aspect,Area\n", &[]);
-    check("Elevation,Aspect,Area\n1,2,3\n\n4,5,6\n", &[row(1.0, 2.0, "3"), row(4.0, 5.0, "6")]);
+    check(
+        "Elevation,Aspect,Area\n1,2,3\n\n4,5,6\n",
+        &[row(1.0, 2.0, "3"), row(4.0, 5.0, "6")],
+    );
     let missing = Row(vec![Cell::Missing, Cell::Number(2.0), Cell::Missing]);
-    check("Elevation,Aspect,Area\n,2,NA\nnan,2\n", &[missing.clone(), missing]);
+    check(
+        "Elevation,Aspect,Area\n,2,NA\nnan,2\n",
+        &[missing.clone(), missing],
+    );
 
     let refuse = |body: &str, code: Code, needle: &str| {
         let error = rows_of_csv(&features(), body.as_bytes(), 10).unwrap_err();
@@ -167,7 +239,11 @@ fn csv_is_read_as_pandas_reads_it() {
     };
     refuse("", Code::BadRequest, "header row");
     refuse("Elevation\n1\n", Code::MissingColumns, "Aspect, Area");
-    refuse("Elevation,Aspect,Area\n1,2,R,4\n", Code::BadRequest, "row 0 has 4 fields");
+    refuse(
+        "Elevation,Aspect,Area\n1,2,R,4\n",
+        Code::BadRequest,
+        "row 0 has 4 fields",
+    );
     refuse("Elevation,Aspect,Area\nabc,2,R\n", Code::BadRequest, "Elevation");
     refuse("Elevation,Aspect,Area\n1,,R\n", Code::BadRequest, "Aspect");
 }

@@ -109,10 +109,26 @@ fn booleans_are_read_as_pydantic_reads_bool() {
         assert_eq!(found, expected.map(Cell::Number), "{value}");
     }
     use FieldErrorKind::{BoolParsing, BoolType};
-    for yes in [json!(true), json!(1), json!(1.0), json!("true"), json!("TRUE"), json!("t"), json!("yes")] {
+    for yes in [
+        json!(true),
+        json!(1),
+        json!(1.0),
+        json!("true"),
+        json!("TRUE"),
+        json!("t"),
+        json!("yes"),
+    ] {
         check(yes, Ok(1.0));
     }
-    for no in [json!(false), json!(0), json!(0.0), json!("off"), json!("N"), json!("nO"), json!("0")] {
+    for no in [
+        json!(false),
+        json!(0),
+        json!(0.0),
+        json!("off"),
+        json!("N"),
+        json!("nO"),
+        json!("0"),
+    ] {
         check(no, Ok(0.0));
     }
     check(json!(2), Err(BoolParsing));
@@ -130,7 +146,14 @@ fn only_texts_are_texts() {
     let text = feature("field", DataType::Text);
     assert_eq!(read(&text, &json!("")), Ok(Cell::Text(String::new())));
     assert_eq!(read(&text, &json!("a\"ñ\n")), Ok(Cell::Text("a\"ñ\n".to_owned())));
-    for other in [json!(1), json!(1.5), json!(true), json!(null), json!([]), json!({"a": 1})] {
+    for other in [
+        json!(1),
+        json!(1.5),
+        json!(true),
+        json!(null),
+        json!([]),
+        json!({"a": 1}),
+    ] {
         assert_eq!(read(&text, &other), Err(FieldErrorKind::StringType), "{other}");
     }
 }
@@ -156,7 +179,10 @@ fn all_faults_are_told_in_the_order_of_the_features() {
     ];
     let record = json!({ "d": 3, "b": "x", "c": "fine", "extra": 1 });
     let errors = check_record(&features, record.as_object().unwrap()).unwrap_err();
-    let found: Vec<_> = errors.iter().map(|error| (error.field.as_str(), error.kind.code(), &error.input)).collect();
+    let found: Vec<_> = errors
+        .iter()
+        .map(|error| (error.field.as_str(), error.kind.code(), &error.input))
+        .collect();
     assert_eq!(
         found,
         [
@@ -179,7 +205,14 @@ fn records_are_read_in_any_order_with_other_keys_and_the_last_of_two_values() {
     ] {
         assert_eq!(read_record(&features, json.as_bytes()), row, "{json}");
     }
-    for json in ["", "{", r#"{"a":2}"#, r#"{"a":2,"b":"x"} x"#, "[]", r#"{"a":2,"b":"x","c":}"#] {
+    for json in [
+        "",
+        "{",
+        r#"{"a":2}"#,
+        r#"{"a":2,"b":"x"} x"#,
+        "[]",
+        r#"{"a":2,"b":"x","c":}"#,
+    ] {
         assert_eq!(read_record(&features, json.as_bytes()), None, "{json}");
     }
 }

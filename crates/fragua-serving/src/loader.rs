@@ -1,0 +1,211 @@
+//! Makes a model that answers out of a model folder, or says why that is impossible.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fragua_base::Timestamp;
+use fragua_learn::{FeatureKind, Label, Pipeline};
+use serde_json::{Map, Value};
+
+use crate::manifest::{self, Manifest, SignatureColumn};
+use crate::metrics::VersionCounters;
+use crate::model::ServedModel;
+use crate::signature::{DataType, Feature, Range};
+use crate::source::{Located, ModelSource, SourceError};
+
+/// Largest `MLmodel` file and input example.
+const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why a version is not in memory.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// Its files say so; trying again is of no use.
+    Unservable(String),
+    /// Its files could not be read.
+    Source(SourceError),
+}
+
+impl From<SourceError> for LoadError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::NotFound(file) => Self::Unservable(format!("its folder has no file {file}")),
+            SourceError::TooLarge { .. } | SourceError::Foreign(_) => Self::Unservable(error.to_string()),
+            SourceError::Unreachable(_) => Self::Source(error),
+        }
+    }
+}
+
+/// The files of a model folder that serving needs.
+pub(crate) struct Folder {
+    manifest: Manifest,
+    example: Option<Vec<u8>>,
+    pipeline: Vec<u8>,
+}
+
+pub(crate) async fn read_folder(
+    source: &ModelSource,
+    located: &Located,
+    max_model_bytes: u64,
+) -> Result<Folder, LoadError> {
+    let text = source.read(located, manifest::FILE_NAME, MAX_TEXT_BYTES).await?;
+    let text = String::from_utf8(text)
+        .map_err(|_| LoadError::Unservable("its MLmodel file is not UTF-8".to_owned()))?;
+    let manifest = manifest::parse(&text).map_err(LoadError::Unservable)?;
+    let example = match &manifest.example_file {
+        Some(file) => Some(source.read(located, file, MAX_TEXT_BYTES).await?),
+        None => None,
+    };
+    let pipeline = source
+        .read(located, &manifest.pipeline_file, max_model_bytes)
+        .await?;
+    Ok(Folder {
+        manifest,
+        example,
+        pipeline,
+    })
+}
+
+/// Everything about a version that its folder does not say.
+pub(crate) struct Build {
+    pub(crate) name: String,
+    pub(crate) alias: String,
+    pub(crate) located: Located,
+    pub(crate) loaded_at: Timestamp,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) counters: Arc<VersionCounters>,
+}
+
+impl Build {
+    /// Reads the pipeline and predicts the example row with it, so that the first request finds it warm.
+    pub(crate) fn finish(self, folder: Folder) -> Result<ServedModel, LoadError> {
+        let pipeline = Pipeline::load(&folder.pipeline)
+            .map_err(|error| LoadError::Unservable(format!("its pipeline file cannot be read: {error}")))?;
+        let example = match &folder.example {
+            Some(text) => manifest::parse_example(text).map_err(LoadError::Unservable)?,
+            None => Map::new(),
+        };
+        let features =
+            features(&folder.manifest.columns, &pipeline, &example).map_err(LoadError::Unservable)?;
+        let model = Arc::new(ServedModel {
+            name: self.name,
+            version: self.located.version,
+            alias: self.alias,
+            run_id: self.located.run_id,
+            features,
+            outputs: outputs(folder.manifest.outputs, pipeline.labels())?,
+            labels: pipeline.labels().to_vec(),
+            created_at: self.located.created_at,
+            loaded_at: self.loaded_at,
+            metrics: self.metrics,
+            pipeline,
+            counters: self.counters,
+            identity: self.located.identity,
+        });
+        warm(&model)?;
+        Arc::into_inner(model)
+            .ok_or_else(|| LoadError::Unservable("its first prediction did not end".to_owned()))
+    }
+}
+
+fn warm(model: &Arc<ServedModel>) -> Result<(), LoadError> {
+    let row = model.check_record(&model.example()).map_err(|errors| {
+        let fields: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.kind.message()))
+            .collect();
+        let fields = fields.join("; ");
+        LoadError::Unservable(format!("its example row does not fit its signature ({fields})"))
+    })?;
+    match model.predict(&[row]) {
+        Ok(predictions) if predictions.labels.len() == 1 => Ok(()),
+        Ok(_) => Err(LoadError::Unservable(
+            "it does not answer its example row".to_owned(),
+        )),
+        Err(error) => Err(LoadError::Unservable(format!(
+            "it fails on its example row: {error}"
+        ))),
+    }
+}
+
+fn outputs(names: Vec<String>, labels: &[Label]) -> Result<Vec<String>, LoadError> {
+    if names.len() == labels.len() + 1 {
+        return Ok(names);
+    }
+    let reason = format!(
+        "its signature has {} outputs where its pipeline gives a class and {} probabilities",
+        names.len(),
+        labels.len()
+    );
+    Err(LoadError::Unservable(reason))
+}
+
+/// Joins what the signature says about each column with what training saw in it.
+fn features(
+    columns: &[SignatureColumn],
+    pipeline: &Pipeline,
+    example: &Map<String, Value>,
+) -> Result<Vec<Feature>, String> {
+    let unnamed: Vec<&str> = pipeline
+        .features()
+        .iter()
+        .map(|known| known.name.as_str())
+        .filter(|name| !columns.iter().any(|column| column.name == *name))
+        .collect();
+    if !unnamed.is_empty() {
+        return Err(format!(
+            "its signature lacks columns that its pipeline takes: {}",
+            unnamed.join(", ")
+        ));
+    }
+    let joined = columns.iter().map(|column| {
+        let known = pipeline.features().iter().find(|known| known.name == column.name);
+        let is_text = column.data_type == DataType::Text;
+        if known.is_some_and(|known| (known.kind == FeatureKind::Category) != is_text) {
+            return Err(format!(
+                "its signature and its pipeline disagree on the type of column {}",
+                column.name
+            ));
+        }
+        Ok(Feature {
+            name: column.name.clone(),
+            data_type: column.data_type,
+            required: column.required,
+            range: known.and_then(range),
+            categories: known.map(|known| known.categories.clone()).unwrap_or_default(),
+            example: example_value(column, known, example),
+        })
+    });
+    joined.collect()
+}
+
+fn range(known: &fragua_learn::Feature) -> Option<Range> {
+    Some(Range {
+        min: known.minimum?,
+        max: known.maximum?,
+        median: known.median?,
+    })
+}
+
+/// The stored example's value, else training's, else the middle of what training saw.
+fn example_value(
+    column: &SignatureColumn,
+    known: Option<&fragua_learn::Feature>,
+    example: &Map<String, Value>,
+) -> Value {
+    let stored = example.get(&column.name).filter(|value| !value.is_null());
+    if let Some(stored) = stored {
+        return stored.clone();
+    }
+    let Some(known) = known else {
+        return Value::Null;
+    };
+    if !known.example.is_null() {
+        return known.example.clone();
+    }
+    match (known.median, known.categories.first()) {
+        (Some(median), _) if column.data_type.is_integer() => Value::from(median.round() as i64),
+        (Some(median), _) => Value::from(median),
+        (None, Some(category)) => Value::from(category.as_str()),
+        (None, None) => Value::Null,
+    }
+}

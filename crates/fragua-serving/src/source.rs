@@ -1,0 +1,185 @@
+//! Where models come from: the registry of this program, or one behind HTTP.
+
+#[cfg(test)]
+pub(crate) mod memory;
+
+use std::collections::BTreeMap;
+
+use fragua_base::{ErrorKind, Timestamp};
+use fragua_tracking::{Change, Tracking};
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Where models come from.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// The registry of this program: in this process, or one that shares its database.
+    Local(Tracking),
+    /// A registry in memory, for tests.
+    #[cfg(test)]
+    Memory(memory::Registry),
+}
+
+/// Where a version lies.
+#[derive(Debug, Clone)]
+pub(crate) struct Located {
+    /// The version, as the registry numbers it.
+    pub(crate) version: String,
+    pub(crate) run_id: Option<String>,
+    pub(crate) created_at: Timestamp,
+    /// URI of its folder.
+    pub(crate) folder: String,
+    /// Tells this version from any other, one of the same number that was made anew too.
+    pub(crate) identity: String,
+}
+
+/// Why something could not be read from the registry or its artifacts.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum SourceError {
+    /// The thing named is not there.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// A file is larger than it may be.
+    #[error("its file {file} is larger than {limit} bytes")]
+    TooLarge { file: String, limit: u64 },
+    /// Its files are in a store that is not read from here.
+    #[error("{0}")]
+    Foreign(String),
+    /// No answer; the same request may succeed later.
+    #[error("{0}")]
+    Unreachable(String),
+}
+
+impl ModelSource {
+    /// Finds the version that an alias names.
+    pub(crate) async fn locate(&self, model: &str, alias: &str) -> Result<Located, SourceError> {
+        match self {
+            Self::Local(tracking) => locate(tracking, model, alias).await,
+            #[cfg(test)]
+            Self::Memory(registry) => registry.locate(model, alias),
+        }
+    }
+
+    /// Reads a file of a version's folder whole; serving keeps it in memory anyway.
+    pub(crate) async fn read(
+        &self,
+        located: &Located,
+        file: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, SourceError> {
+        match self {
+            Self::Local(tracking) => read(tracking, located, file, limit).await,
+            #[cfg(test)]
+            Self::Memory(registry) => registry.read(located, file, limit),
+        }
+    }
+
+    /// Returns the last value of each metric of a run.
+    pub(crate) async fn run_metrics(&self, run_id: &str) -> Result<BTreeMap<String, f64>, SourceError> {
+        match self {
+            Self::Local(tracking) => {
+                let run = tracking.run(run_id).await.map_err(|error| unreachable(&error))?;
+                Ok(run
+                    .metrics
+                    .into_iter()
+                    .map(|metric| (metric.key, metric.value))
+                    .collect())
+            }
+            #[cfg(test)]
+            Self::Memory(_) => Ok(BTreeMap::from([(format!("of_{run_id}"), 0.5)])),
+        }
+    }
+
+    /// Returns the changes the registry announces; `None` where it announces none.
+    pub(crate) fn changes(&self) -> Option<Changes> {
+        match self {
+            Self::Local(tracking) => Some(Changes::Tracking(tracking.changes())),
+            #[cfg(test)]
+            Self::Memory(registry) => registry.changes().map(Changes::Memory),
+        }
+    }
+}
+
+async fn locate(tracking: &Tracking, model: &str, alias: &str) -> Result<Located, SourceError> {
+    let version = tracking
+        .version_by_alias(model, alias)
+        .await
+        .map_err(|error| match error.kind() {
+            // MLflow calls an alias that is not there an invalid parameter.
+            ErrorKind::NotFound | ErrorKind::InvalidInput => {
+                SourceError::NotFound(format!("{model}@{alias}"))
+            }
+            _ => unreachable(&error),
+        })?;
+    let folder = version.download_uri().to_owned();
+    Ok(Located {
+        identity: format!("{} {} {folder}", version.version, version.created_at.as_millis()),
+        version: version.version.to_string(),
+        run_id: version.run_id,
+        created_at: version.created_at,
+        folder,
+    })
+}
+
+async fn read(
+    tracking: &Tracking,
+    located: &Located,
+    file: &str,
+    limit: u64,
+) -> Result<Vec<u8>, SourceError> {
+    let folder = tracking.artifact_at(&located.folder);
+    let path = folder
+        .and_then(|folder| folder.join(file))
+        .map_err(|error| SourceError::Foreign(error.to_string()))?;
+    let bytes = tracking
+        .read_artifact(&path, limit)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::NotFound => SourceError::NotFound(file.to_owned()),
+            ErrorKind::TooLarge => SourceError::TooLarge {
+                file: file.to_owned(),
+                limit,
+            },
+            _ => unreachable(&error),
+        })?;
+    Ok(bytes.into())
+}
+
+fn unreachable(error: &fragua_tracking::Error) -> SourceError {
+    SourceError::Unreachable(error.to_string())
+}
+
+/// Announcements of a registry.
+pub(crate) enum Changes {
+    Tracking(broadcast::Receiver<Change>),
+    #[cfg(test)]
+    Memory(broadcast::Receiver<()>),
+}
+
+impl Changes {
+    /// Waits until the alias may have moved. Never returns once the registry is closed.
+    pub(crate) async fn alias_may_have_moved(&mut self, model: &str, alias: &str) {
+        let receiver = match self {
+            Self::Tracking(receiver) => receiver,
+            #[cfg(test)]
+            Self::Memory(receiver) => {
+                if receiver.recv().await.is_err() {
+                    std::future::pending().await
+                }
+                return;
+            }
+        };
+        loop {
+            match receiver.recv().await {
+                Ok(Change::Alias {
+                    name, alias: moved, ..
+                }) if name == model && moved == alias => return,
+                Ok(Change::ModelChanged { name }) if name == model => return,
+                Ok(_) => {}
+                // Some announcements were missed; ours may be among them.
+                Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}

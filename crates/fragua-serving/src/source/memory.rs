@@ -1,0 +1,106 @@
+//! A registry in memory: what tests of serving need of one, and faults on demand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use fragua_base::Timestamp;
+use tokio::sync::broadcast;
+
+use super::{Located, SourceError};
+
+/// Files of a model folder by name.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+#[derive(Clone, Debug)]
+pub struct Registry {
+    inner: Arc<Mutex<Inner>>,
+    changes: broadcast::Sender<()>,
+    announces: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    versions: BTreeMap<String, Files>,
+    alias: Option<String>,
+    is_down: bool,
+    reads: usize,
+}
+
+impl Registry {
+    pub(crate) fn new() -> Self {
+        Self {
+            inner: Arc::default(),
+            changes: broadcast::channel(16).0,
+            announces: true,
+        }
+    }
+
+    /// A registry that must be asked, as one behind HTTP.
+    pub(crate) fn silent() -> Self {
+        Self {
+            announces: false,
+            ..Self::new()
+        }
+    }
+
+    pub(crate) fn put(&self, version: &str, files: Files) {
+        self.inner
+            .lock()
+            .unwrap()
+            .versions
+            .insert(version.to_owned(), files);
+    }
+
+    pub(crate) fn point(&self, version: Option<&str>) {
+        self.inner.lock().unwrap().alias = version.map(str::to_owned);
+        let _ = self.changes.send(());
+    }
+
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.inner.lock().unwrap().is_down = is_down;
+    }
+
+    /// Files read so far.
+    pub(crate) fn reads(&self) -> usize {
+        self.inner.lock().unwrap().reads
+    }
+
+    pub(super) fn changes(&self) -> Option<broadcast::Receiver<()>> {
+        self.announces.then(|| self.changes.subscribe())
+    }
+
+    pub(super) fn locate(&self, model: &str, alias: &str) -> Result<Located, SourceError> {
+        let inner = self.inner.lock().unwrap();
+        if inner.is_down {
+            return Err(SourceError::Unreachable("connection refused".to_owned()));
+        }
+        let version = inner
+            .alias
+            .clone()
+            .filter(|_| model == "forest" && alias == "champion");
+        let version = version.ok_or_else(|| SourceError::NotFound("alias".to_owned()))?;
+        Ok(Located {
+            identity: format!("memory:{version}"),
+            run_id: Some(format!("run{version}")),
+            created_at: Timestamp::from_millis(1_743_552_000_000),
+            folder: format!("memory:/{version}"),
+            version,
+        })
+    }
+
+    pub(super) fn read(&self, located: &Located, file: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.reads += 1;
+        let files = &inner.versions[&located.version];
+        let bytes = files
+            .get(file)
+            .ok_or_else(|| SourceError::NotFound(file.to_owned()))?;
+        if bytes.len() as u64 > limit {
+            return Err(SourceError::TooLarge {
+                file: file.to_owned(),
+                limit,
+            });
+        }
+        Ok(bytes.clone())
+    }
+}
