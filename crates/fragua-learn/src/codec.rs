@@ -59,7 +59,10 @@ pub(crate) fn damaged(what: &str) -> Error {
 
 impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or_else(|| damaged("it ends too early"))?;
+        let (head, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or_else(|| damaged("it ends too early"))?;
         self.0 = rest;
         Ok(*head)
     }
@@ -91,14 +94,20 @@ impl Reader<'_> {
     /// Reads a number that must be below `bound`.
     pub(crate) fn below(&mut self, bound: usize) -> Result<usize, Error> {
         let value = self.number()?;
-        usize::try_from(value).ok().filter(|&value| value < bound).ok_or_else(|| damaged("a position is out of range"))
+        usize::try_from(value)
+            .ok()
+            .filter(|&value| value < bound)
+            .ok_or_else(|| damaged("a position is out of range"))
     }
 
     /// Reads how many items of at least `item_bytes` follow; more than can follow is an error.
     pub(crate) fn count(&mut self, item_bytes: usize) -> Result<usize, Error> {
         let value = self.number()?;
         let most = self.0.len() / item_bytes.max(1);
-        usize::try_from(value).ok().filter(|&value| value <= most).ok_or_else(|| damaged("a list is longer than the file"))
+        usize::try_from(value)
+            .ok()
+            .filter(|&value| value <= most)
+            .ok_or_else(|| damaged("a list is longer than the file"))
     }
 
     pub(crate) fn text(&mut self) -> Result<String, Error> {
@@ -117,11 +126,15 @@ impl Reader<'_> {
     }
 
     pub(crate) fn finite_single(&mut self) -> Result<f32, Error> {
-        Some(self.single()?).filter(|value| value.is_finite()).ok_or_else(|| damaged("a number is not finite"))
+        Some(self.single()?)
+            .filter(|value| value.is_finite())
+            .ok_or_else(|| damaged("a number is not finite"))
     }
 
     pub(crate) fn finite_double(&mut self) -> Result<f64, Error> {
-        Some(self.double()?).filter(|value| value.is_finite()).ok_or_else(|| damaged("a number is not finite"))
+        Some(self.double()?)
+            .filter(|value| value.is_finite())
+            .ok_or_else(|| damaged("a number is not finite"))
     }
 
     pub(crate) fn singles(&mut self) -> Result<Vec<f32>, Error> {

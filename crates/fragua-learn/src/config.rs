@@ -56,7 +56,10 @@ pub struct SplitConfig {
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { test_size: 0.3, seed: 42 }
+        Self {
+            test_size: 0.3,
+            seed: 42,
+        }
     }
 }
 
@@ -311,13 +314,21 @@ impl<'de> Deserialize<'de> for MaxFeatures {
             Value::String(name) if name == "sqrt" => Some(Self::Rule(FeatureRule::Sqrt)),
             Value::String(name) if name == "log2" => Some(Self::Rule(FeatureRule::Log2)),
             Value::Number(number) => match number.as_u64() {
-                Some(count) => usize::try_from(count).ok().filter(|&count| count > 0).map(Self::Count),
-                None => number.as_f64().filter(|&share| share > 0.0 && share <= 1.0).map(Self::Share),
+                Some(count) => usize::try_from(count)
+                    .ok()
+                    .filter(|&count| count > 0)
+                    .map(Self::Count),
+                None => number
+                    .as_f64()
+                    .filter(|&share| share > 0.0 && share <= 1.0)
+                    .map(Self::Share),
             },
             _ => None,
         };
         read.ok_or_else(|| {
-            D::Error::custom(format!("expected sqrt, log2, null, a count or a share above 0 and up to 1.0, got {value}"))
+            D::Error::custom(format!(
+                "expected sqrt, log2, null, a count or a share above 0 and up to 1.0, got {value}"
+            ))
         })
     }
 }
@@ -346,10 +357,15 @@ impl<'de> Deserialize<'de> for ClassWeight {
             Value::String(name) if name == "none" => Ok(Self::None),
             Value::String(name) if name == "balanced" => Ok(Self::Balanced),
             Value::Object(_) => {
-                let weights: BTreeMap<String, f64> =
-                    serde_json::from_value(value).map_err(|error| D::Error::custom(format!("{expected}: {error}")))?;
-                match weights.iter().find(|(_, weight)| !(weight.is_finite() && **weight > 0.0)) {
-                    Some((class, weight)) => Err(D::Error::custom(format!("{expected}, got {weight} for {class}"))),
+                let weights: BTreeMap<String, f64> = serde_json::from_value(value)
+                    .map_err(|error| D::Error::custom(format!("{expected}: {error}")))?;
+                match weights
+                    .iter()
+                    .find(|(_, weight)| !(weight.is_finite() && **weight > 0.0))
+                {
+                    Some((class, weight)) => {
+                        Err(D::Error::custom(format!("{expected}, got {weight} for {class}")))
+                    }
                     None => Ok(Self::Map(weights)),
                 }
             }
@@ -372,7 +388,11 @@ pub struct SearchConfig {
 
 impl Default for SearchConfig {
     fn default() -> Self {
-        Self { n_iter: 6, cv: 3, scoring: Scoring::F1Macro }
+        Self {
+            n_iter: 6,
+            cv: 3,
+            scoring: Scoring::F1Macro,
+        }
     }
 }
 
@@ -440,8 +460,15 @@ impl TrainConfig {
         if self.target.is_empty() {
             return Err(Error::config("target", "expected the name of a column"));
         }
-        if self.features.as_ref().is_some_and(|names| names.contains(&self.target)) {
-            return Err(Error::config("features", format!("`{}` is the target", self.target)));
+        if self
+            .features
+            .as_ref()
+            .is_some_and(|names| names.contains(&self.target))
+        {
+            return Err(Error::config(
+                "features",
+                format!("`{}` is the target", self.target),
+            ));
         }
         if self.features.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::config("features", "expected at least one column"));
@@ -449,7 +476,10 @@ impl TrainConfig {
         if !(self.split.test_size > 0.0 && self.split.test_size < 1.0) {
             return Err(Error::config(
                 "split.test_size",
-                format!("expected a share above 0 and below 1, got {}", self.split.test_size),
+                format!(
+                    "expected a share above 0 and below 1, got {}",
+                    self.split.test_size
+                ),
             ));
         }
         self.preparation.check()?;
@@ -462,7 +492,8 @@ impl TrainConfig {
         for (index, candidate) in self.candidates.iter().enumerate() {
             candidate.check(&format!("candidates[{index}]"))?;
             if unfilled && matches!(candidate, Candidate::LogisticRegression(_)) {
-                let message = "logistic_regression cannot see missing values; use median, most_frequent or knn";
+                let message =
+                    "logistic_regression cannot see missing values; use median, most_frequent or knn";
                 return Err(Error::config("preparation.numeric.imputer", message));
             }
         }
@@ -476,10 +507,16 @@ impl PreparationConfig {
         if let Some(count) = numeric.n_neighbors {
             within("preparation.numeric.n_neighbors", count, 1, 1_000)?;
         }
-        let named = [("n_neighbors", numeric.n_neighbors.is_some()), ("weights", numeric.weights.is_some())];
+        let named = [
+            ("n_neighbors", numeric.n_neighbors.is_some()),
+            ("weights", numeric.weights.is_some()),
+        ];
         for (name, given) in named {
             if given && numeric.imputer != NumericImputer::Knn {
-                return Err(Error::config(format!("preparation.numeric.{name}"), "only the knn imputer has neighbours"));
+                return Err(Error::config(
+                    format!("preparation.numeric.{name}"),
+                    "only the knn imputer has neighbours",
+                ));
             }
         }
         Ok(())
@@ -500,18 +537,38 @@ impl Candidate {
         let key = |name: &str| format!("{at}.{name}");
         match self {
             Candidate::RandomForest(space) => {
-                each(&space.n_estimators, |&v| within(&key("n_estimators"), v, 1, 5_000))?;
-                each(&space.max_depth, |&v| within(&key("max_depth"), v.unwrap_or(1), 1, 10_000))?;
-                each(&space.min_samples_split, |&v| within(&key("min_samples_split"), v, 2, usize::MAX))?;
-                each(&space.min_samples_leaf, |&v| within(&key("min_samples_leaf"), v, 1, usize::MAX))
+                each(&space.n_estimators, |&v| {
+                    within(&key("n_estimators"), v, 1, 5_000)
+                })?;
+                each(&space.max_depth, |&v| {
+                    within(&key("max_depth"), v.unwrap_or(1), 1, 10_000)
+                })?;
+                each(&space.min_samples_split, |&v| {
+                    within(&key("min_samples_split"), v, 2, usize::MAX)
+                })?;
+                each(&space.min_samples_leaf, |&v| {
+                    within(&key("min_samples_leaf"), v, 1, usize::MAX)
+                })
             }
             Candidate::GradientBoosting(space) => {
-                each(&space.n_estimators, |&v| within(&key("n_estimators"), v, 1, 5_000))?;
-                each(&space.learning_rate, |&v| between(&key("learning_rate"), v, 1e-6, 10.0))?;
-                each(&space.max_leaf_nodes, |&v| within(&key("max_leaf_nodes"), v, 2, 10_000))?;
-                each(&space.max_depth, |&v| within(&key("max_depth"), v.unwrap_or(1), 1, 10_000))?;
-                each(&space.min_samples_leaf, |&v| within(&key("min_samples_leaf"), v, 1, usize::MAX))?;
-                each(&space.l2_regularization, |&v| between(&key("l2_regularization"), v, 0.0, 1e9))
+                each(&space.n_estimators, |&v| {
+                    within(&key("n_estimators"), v, 1, 5_000)
+                })?;
+                each(&space.learning_rate, |&v| {
+                    between(&key("learning_rate"), v, 1e-6, 10.0)
+                })?;
+                each(&space.max_leaf_nodes, |&v| {
+                    within(&key("max_leaf_nodes"), v, 2, 10_000)
+                })?;
+                each(&space.max_depth, |&v| {
+                    within(&key("max_depth"), v.unwrap_or(1), 1, 10_000)
+                })?;
+                each(&space.min_samples_leaf, |&v| {
+                    within(&key("min_samples_leaf"), v, 1, usize::MAX)
+                })?;
+                each(&space.l2_regularization, |&v| {
+                    between(&key("l2_regularization"), v, 0.0, 1e9)
+                })
             }
             Candidate::LogisticRegression(space) => {
                 each(&space.c, |&v| between(&key("C"), v, 1e-9, 1e9))?;
@@ -522,7 +579,10 @@ impl Candidate {
     }
 }
 
-fn each<T: Clone + DeserializeOwned>(space: &Space<T>, check: impl Fn(&T) -> Result<(), Error>) -> Result<(), Error> {
+fn each<T: Clone + DeserializeOwned>(
+    space: &Space<T>,
+    check: impl Fn(&T) -> Result<(), Error>,
+) -> Result<(), Error> {
     space.corners().iter().try_for_each(check)
 }
 
@@ -530,7 +590,11 @@ fn within(field: &str, value: usize, low: usize, high: usize) -> Result<(), Erro
     if (low..=high).contains(&value) {
         return Ok(());
     }
-    let range = if high == usize::MAX { format!("at least {low}") } else { format!("{low} to {high}") };
+    let range = if high == usize::MAX {
+        format!("at least {low}")
+    } else {
+        format!("{low} to {high}")
+    };
     Err(Error::config(field, format!("expected {range}, got {value}")))
 }
 
@@ -538,7 +602,10 @@ fn between(field: &str, value: f64, low: f64, high: f64) -> Result<(), Error> {
     if value >= low && value <= high {
         return Ok(());
     }
-    Err(Error::config(field, format!("expected {low} to {high}, got {value}")))
+    Err(Error::config(
+        field,
+        format!("expected {low} to {high}, got {value}"),
+    ))
 }
 
 #[cfg(test)]
@@ -573,9 +640,16 @@ mod tests {
             "seed": 7,
         });
         let config = read(full).unwrap();
-        let Candidate::RandomForest(forest) = &config.candidates[0] else { panic!("{config:?}") };
-        let Space::Choice(choices) = &forest.max_features else { panic!("{forest:?}") };
-        assert_eq!(choices[2..], [MaxFeatures::Count(4), MaxFeatures::Share(0.5), MaxFeatures::All]);
+        let Candidate::RandomForest(forest) = &config.candidates[0] else {
+            panic!("{config:?}")
+        };
+        let Space::Choice(choices) = &forest.max_features else {
+            panic!("{forest:?}")
+        };
+        assert_eq!(
+            choices[2..],
+            [MaxFeatures::Count(4), MaxFeatures::Share(0.5), MaxFeatures::All]
+        );
         assert_eq!(read(serde_json::to_value(&config).unwrap()).unwrap(), config);
         assert_eq!(read(json!({ "target": "t" })).unwrap(), TrainConfig::new("t"));
     }
@@ -591,12 +665,27 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         let candidate = |value: Value| json!({ "candidates": [value] });
-        check(json!({ "targt": 1 }), "unknown field `targt`, expected one of `target`");
-        check(json!({ "split": { "test_size": 1.0 } }), "split.test_size: expected a share above 0 and below 1, got 1");
+        check(
+            json!({ "targt": 1 }),
+            "unknown field `targt`, expected one of `target`",
+        );
+        check(
+            json!({ "split": { "test_size": 1.0 } }),
+            "split.test_size: expected a share above 0 and below 1, got 1",
+        );
         check(json!({ "features": ["t"] }), "features: `t` is the target");
-        check(json!({ "search": { "cv": 1 } }), "search.cv: expected 2 to 50, got 1");
-        check(json!({ "search": { "scoring": "f1" } }), "unknown variant `f1`, expected one of `accuracy`");
-        check(candidate(json!({ "model": "svm" })), "unknown variant `svm`, expected one of `random_forest`");
+        check(
+            json!({ "search": { "cv": 1 } }),
+            "search.cv: expected 2 to 50, got 1",
+        );
+        check(
+            json!({ "search": { "scoring": "f1" } }),
+            "unknown variant `f1`, expected one of `accuracy`",
+        );
+        check(
+            candidate(json!({ "model": "svm" })),
+            "unknown variant `svm`, expected one of `random_forest`",
+        );
         check(
             candidate(json!({ "model": "random_forest", "n_estimator": 3 })),
             "unknown field `n_estimator`, expected one of `n_estimators`",
@@ -605,8 +694,14 @@ mod tests {
             candidate(json!({ "model": "random_forest", "n_estimators": { "int": [0, 5] } })),
             "candidates[0].n_estimators: expected 1 to 5000, got 0",
         );
-        check(candidate(json!({ "model": "random_forest", "max_features": 1.5 })), "a share above 0 and up to 1.0, got 1.5");
-        check(candidate(json!({ "model": "random_forest", "class_weight": { "1": -1.0 } })), "a weight above 0, got -1 for 1");
+        check(
+            candidate(json!({ "model": "random_forest", "max_features": 1.5 })),
+            "a share above 0 and up to 1.0, got 1.5",
+        );
+        check(
+            candidate(json!({ "model": "random_forest", "class_weight": { "1": -1.0 } })),
+            "a weight above 0, got -1 for 1",
+        );
         check(
             json!({ "preparation": { "numeric": { "imputer": "none" } }, "candidates": [{ "model": "logistic_regression" }] }),
             "preparation.numeric.imputer: logistic_regression cannot see missing values",

@@ -39,9 +39,15 @@ pub fn read_csv_typed(reader: impl Read, kinds: &[(String, ColumnKind)]) -> Resu
     let names = header(&mut reader)?;
     let position = |name: &String| {
         let found = names.iter().position(|known| known == name);
-        found.ok_or_else(|| Error::MissingColumn { name: name.clone(), present: names.clone() })
+        found.ok_or_else(|| Error::MissingColumn {
+            name: name.clone(),
+            present: names.clone(),
+        })
     };
-    let positions = kinds.iter().map(|(name, _)| position(name)).collect::<Result<Vec<_>, _>>()?;
+    let positions = kinds
+        .iter()
+        .map(|(name, _)| position(name))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut builder = TableBuilder::typed(kinds.iter().cloned());
     each_record(&mut reader, |row, record| {
         let mut cells = Vec::with_capacity(kinds.len());
@@ -58,11 +64,20 @@ pub fn read_csv_typed(reader: impl Read, kinds: &[(String, ColumnKind)]) -> Resu
 }
 
 fn header<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<String>, Error> {
-    let header = reader.headers().map_err(|error| Error::Row { row: 0, message: error.to_string() })?;
+    let header = reader.headers().map_err(|error| Error::Row {
+        row: 0,
+        message: error.to_string(),
+    })?;
     if header.is_empty() {
-        return Err(Error::Row { row: 0, message: "the file is empty; expected a header line".to_owned() });
+        return Err(Error::Row {
+            row: 0,
+            message: "the file is empty; expected a header line".to_owned(),
+        });
     }
-    Ok(header.iter().map(|name| name.trim().trim_start_matches('\u{feff}').to_owned()).collect())
+    Ok(header
+        .iter()
+        .map(|name| name.trim().trim_start_matches('\u{feff}').to_owned())
+        .collect())
 }
 
 fn each_record<R: Read>(
@@ -71,7 +86,10 @@ fn each_record<R: Read>(
 ) -> Result<(), Error> {
     let mut record = csv::StringRecord::new();
     for row in 1.. {
-        let more = reader.read_record(&mut record).map_err(|error| Error::Row { row, message: explain(&error) })?;
+        let more = reader.read_record(&mut record).map_err(|error| Error::Row {
+            row,
+            message: explain(&error),
+        })?;
         if !more {
             break;
         }
@@ -82,7 +100,9 @@ fn each_record<R: Read>(
 
 fn explain(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => format!("{len} fields, the header has {expected_len}"),
+        csv::ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => format!("{len} fields, the header has {expected_len}"),
         csv::ErrorKind::Utf8 { .. } => "not UTF-8".to_owned(),
         csv::ErrorKind::Io(error) => error.to_string(),
         _ => error.to_string(),
@@ -135,15 +155,32 @@ impl Text {
     fn into_column(self, name: &str) -> Result<Column, Error> {
         let numbers: Result<Vec<f64>, _> = self.dictionary.iter().map(|text| text.parse::<f64>()).collect();
         let Ok(numbers) = numbers else {
-            return Ok(Column::Categorical(Categorical::new(self.dictionary, self.codes)?));
+            return Ok(Column::Categorical(Categorical::new(
+                self.dictionary,
+                self.codes,
+            )?));
         };
         for (code, &number) in numbers.iter().enumerate() {
             check_number(number).map_err(|message| {
-                let row = self.codes.iter().position(|&used| used as usize == code).map_or(0, |row| row + 1);
-                Error::Cell { row, column: name.to_owned(), message }
+                let row = self
+                    .codes
+                    .iter()
+                    .position(|&used| used as usize == code)
+                    .map_or(0, |row| row + 1);
+                Error::Cell {
+                    row,
+                    column: name.to_owned(),
+                    message,
+                }
             })?;
         }
-        let value = |&code: &u32| if code == MISSING_CODE { f64::NAN } else { numbers[code as usize] };
+        let value = |&code: &u32| {
+            if code == MISSING_CODE {
+                f64::NAN
+            } else {
+                numbers[code as usize]
+            }
+        };
         Ok(Column::Numeric(self.codes.iter().map(value).collect()))
     }
 }
@@ -165,14 +202,25 @@ mod tests {
 
     #[test]
     fn errors_name_row_and_column() {
-        let check = |text: &str, expected: &str| assert_eq!(read_csv(text.as_bytes()).unwrap_err().to_string(), expected);
+        let check = |text: &str, expected: &str| {
+            assert_eq!(read_csv(text.as_bytes()).unwrap_err().to_string(), expected)
+        };
         check("", "row 0: the file is empty; expected a header line");
         check("a,b\n1,2\n3\n", "row 2: 1 fields, the header has 2");
-        check("a\n1\ninf\n", "row 2, column `a`: inf is outside ±3.4e38, the range models calculate in");
+        check(
+            "a\n1\ninf\n",
+            "row 2, column `a`: inf is outside ±3.4e38, the range models calculate in",
+        );
         check("a,a\n1,2\n", "column `a` appears twice");
         let kinds = [("a".to_owned(), ColumnKind::Numeric)];
         let error = read_csv_typed("b,a\nx,1\ny,z\n".as_bytes(), &kinds).unwrap_err();
-        assert_eq!(error.to_string(), "row 2, column `a`: expected a number, got the text \"z\"");
-        assert!(matches!(read_csv_typed("b\n1\n".as_bytes(), &kinds), Err(Error::MissingColumn { .. })));
+        assert_eq!(
+            error.to_string(),
+            "row 2, column `a`: expected a number, got the text \"z\""
+        );
+        assert!(matches!(
+            read_csv_typed("b\n1\n".as_bytes(), &kinds),
+            Err(Error::MissingColumn { .. })
+        ));
     }
 }

@@ -41,7 +41,8 @@ pub enum FeatureKind {
 pub(crate) fn describe(table: &Table, train_rows: &[usize]) -> Vec<Feature> {
     let has_gap = |row: usize| table.columns().iter().any(|column| is_missing(column, row));
     let example_row = (0..table.row_count()).find(|&row| !has_gap(row));
-    let describe = |(name, column): (&String, &Column)| describe_column(name, column, train_rows, example_row);
+    let describe =
+        |(name, column): (&String, &Column)| describe_column(name, column, train_rows, example_row);
     table.names().iter().zip(table.columns()).map(describe).collect()
 }
 
@@ -69,24 +70,39 @@ fn describe_column(name: &str, column: &Column, train_rows: &[usize], example_ro
             // Beyond 2^53 a 64-bit float no longer holds every whole number.
             let is_whole = |value: &f64| value.fract() == 0.0 && value.abs() < 9e15;
             let whole = !has_missing && values.iter().all(is_whole);
-            feature.kind = if whole { FeatureKind::Integer } else { FeatureKind::Number };
+            feature.kind = if whole {
+                FeatureKind::Integer
+            } else {
+                FeatureKind::Number
+            };
             let number = |value: f64| if whole { json!(value as i64) } else { json!(value) };
             feature.example = example_row.map_or(Value::Null, |row| number(values[row]));
-            let mut present: Vec<f32> =
-                train_rows.iter().map(|&row| values[row] as f32).filter(|value| !value.is_nan()).collect();
+            let mut present: Vec<f32> = train_rows
+                .iter()
+                .map(|&row| values[row] as f32)
+                .filter(|value| !value.is_nan())
+                .collect();
             present.sort_unstable_by(f32::total_cmp);
-            let exact = train_rows.iter().map(|&row| values[row]).filter(|value| !value.is_nan());
+            let exact = train_rows
+                .iter()
+                .map(|&row| values[row])
+                .filter(|value| !value.is_nan());
             feature.minimum = exact.clone().reduce(f64::min);
             feature.maximum = exact.reduce(f64::max);
             feature.median = median(&present).map(f64::from);
         }
         Column::Categorical(values) => {
-            let mut categories: Vec<String> =
-                train_rows.iter().filter_map(|&row| values.text(row)).map(str::to_owned).collect();
+            let mut categories: Vec<String> = train_rows
+                .iter()
+                .filter_map(|&row| values.text(row))
+                .map(str::to_owned)
+                .collect();
             categories.sort_unstable();
             categories.dedup();
             feature.categories = categories;
-            feature.example = example_row.and_then(|row| values.text(row)).map_or(Value::Null, |text| json!(text));
+            feature.example = example_row
+                .and_then(|row| values.text(row))
+                .map_or(Value::Null, |text| json!(text));
         }
     }
     feature

@@ -1,29 +1,30 @@
 #![doc = include_str!("../README.md")]
 
-mod error;
-mod label;
-pub mod table;
-mod csv_file;
-pub mod config;
-mod space;
-mod params;
-mod random;
-pub mod split;
-mod prepare;
-mod tree;
-mod linear;
-mod model;
-pub mod metrics;
-mod feature;
-mod pipeline;
 mod codec;
-mod pipeline_file;
-mod onnx;
+pub mod config;
+mod csv_file;
+mod error;
+mod feature;
+mod label;
+mod linear;
+pub mod metrics;
 pub mod mlflow_model;
+mod model;
+mod onnx;
+mod params;
+pub mod picture;
+mod pipeline;
+mod pipeline_file;
+mod prepare;
 mod progress;
+mod random;
 mod report;
 mod search;
+mod space;
+pub mod split;
+pub mod table;
 mod train;
+mod tree;
 
 pub use config::TrainConfig;
 pub use csv_file::{read_csv, read_csv_typed};

@@ -34,10 +34,19 @@ impl<'a> Outcome<'a> {
             );
             return Err(Error::Data(message));
         }
-        if truth.iter().chain(predicted).any(|&class| usize::from(class) >= class_count) {
+        if truth
+            .iter()
+            .chain(predicted)
+            .any(|&class| usize::from(class) >= class_count)
+        {
             return Err(Error::Data(format!("a class index is not below {class_count}")));
         }
-        Ok(Self { truth, predicted, probabilities, class_count })
+        Ok(Self {
+            truth,
+            predicted,
+            probabilities,
+            class_count,
+        })
     }
 
     /// Counts rows by true class (first index) and predicted class (second index).
@@ -97,15 +106,23 @@ impl<'a> Outcome<'a> {
     }
 
     fn accuracy(&self) -> f64 {
-        let hits = self.truth.iter().zip(self.predicted).filter(|(truth, predicted)| truth == predicted).count();
+        let hits = self
+            .truth
+            .iter()
+            .zip(self.predicted)
+            .filter(|(truth, predicted)| truth == predicted)
+            .count();
         hits as f64 / self.truth.len() as f64
     }
 
     fn averages(&self) -> Averages {
         let mut averages = Averages::default();
         // As in scikit-learn, a class that neither occurs nor is predicted does not count.
-        let classes: Vec<ClassMetrics> =
-            self.per_class().into_iter().filter(|class| class.support + class.predicted > 0).collect();
+        let classes: Vec<ClassMetrics> = self
+            .per_class()
+            .into_iter()
+            .filter(|class| class.support + class.predicted > 0)
+            .collect();
         for class in &classes {
             let even = 1.0 / classes.len() as f64;
             let by_size = class.support as f64 / self.truth.len() as f64;
@@ -131,7 +148,9 @@ impl<'a> Outcome<'a> {
     fn roc_auc_ovr(&self) -> Option<f64> {
         // With two classes one curve is the other one turned round.
         let first = usize::from(self.class_count == 2);
-        let areas: Option<Vec<f64>> = (first..self.class_count).map(|class| self.area_under_curve(class)).collect();
+        let areas: Option<Vec<f64>> = (first..self.class_count)
+            .map(|class| self.area_under_curve(class))
+            .collect();
         let areas = areas.filter(|areas| !areas.is_empty())?;
         Some(areas.iter().sum::<f64>() / areas.len() as f64)
     }
@@ -139,7 +158,12 @@ impl<'a> Outcome<'a> {
     /// The chance that a row of the class scores above another row; ties count half.
     fn area_under_curve(&self, class: usize) -> Option<f64> {
         let mut scored: Vec<(f32, bool)> = (self.truth.iter().enumerate())
-            .map(|(row, &truth)| (self.probabilities[row * self.class_count + class], usize::from(truth) == class))
+            .map(|(row, &truth)| {
+                (
+                    self.probabilities[row * self.class_count + class],
+                    usize::from(truth) == class,
+                )
+            })
             .collect();
         scored.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let positives = scored.iter().filter(|(_, positive)| *positive).count();
@@ -159,7 +183,11 @@ impl<'a> Outcome<'a> {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// Figures of one class against the rest.
@@ -217,7 +245,10 @@ impl Metrics {
             ("log_loss", Some(self.log_loss)),
             ("roc_auc_ovr", self.roc_auc_ovr),
         ];
-        named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+        named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+            .collect()
     }
 }
 
@@ -239,7 +270,10 @@ mod tests {
         let probabilities = [0.9, 0.1, 0.6, 0.4, 0.7, 0.3];
         let outcome = Outcome::new(&[0, 1, 0], &[0, 0, 0], &probabilities, 2).unwrap();
         let classes = outcome.per_class();
-        assert_eq!((classes[1].precision, classes[1].recall, classes[1].f1), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (classes[1].precision, classes[1].recall, classes[1].f1),
+            (0.0, 0.0, 0.0)
+        );
         assert_eq!(outcome.confusion(), [[2, 0], [1, 0]]);
         let metrics = outcome.metrics();
         assert!((metrics.accuracy - 2.0 / 3.0).abs() < 1e-12);

@@ -13,8 +13,16 @@ pub const PIPELINE_FILE: &str = "pipeline.fragua";
 pub const ONNX_FILE: &str = "model.onnx";
 
 const PYTHON: &str = "3.11.7";
-const REQUIREMENTS: [&str; 5] =
-    ["mlflow==3.17.2", "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.32.0", "pandas==3.1.1"];
+const REQUIREMENTS: [&str; 5] = [
+    "mlflow==3.17.2",
+    "numpy==2.4.6",
+    "onnx==1.23.2",
+    "onnxruntime==1.32.0",
+    "pandas==3.1.1",
+];
+
+/// The Python module that `python_function` loads the ONNX file with.
+const LOADER: &str = include_str!("mlflow_loader.py");
 
 /// What MLflow wants to know about a model besides the model itself.
 #[derive(Clone, Debug, Default)]
@@ -32,14 +40,14 @@ pub struct ModelInfo {
 /// One file of the folder.
 #[derive(Clone, Debug)]
 pub struct ModelFile {
-    /// Name in the folder.
+    /// Path in the folder, with forward slashes.
     pub name: &'static str,
     /// Content.
     pub bytes: Vec<u8>,
 }
 
 /// Returns the files of the folder: `MLmodel` with its signature, the ONNX file, the pipeline's own file, an
-/// example of the input and the Python environment.
+/// example of the input, the Python environment and the module that Python loads it with.
 ///
 /// The flavors are `python_function` and `onnx` for Python, and `fragua` for this program.
 pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
@@ -49,18 +57,35 @@ pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
     let size = onnx.len() + own.len();
     let digest = hex::encode(Sha256::digest(&own));
     let mut files = vec![
-        file("MLmodel", mlmodel(pipeline, info, example.is_some(), size, &digest[..32])),
-        ModelFile { name: ONNX_FILE, bytes: onnx },
-        ModelFile { name: PIPELINE_FILE, bytes: own },
+        file(
+            "MLmodel",
+            mlmodel(pipeline, info, example.is_some(), size, &digest[..32]),
+        ),
+        ModelFile {
+            name: ONNX_FILE,
+            bytes: onnx,
+        },
+        ModelFile {
+            name: PIPELINE_FILE,
+            bytes: own,
+        },
         file("requirements.txt", REQUIREMENTS.join("\n") + "\n"),
         file("python_env.yaml", python_env()),
         file("conda.yaml", conda()),
+        file("code/fragua_onnx_model.py", LOADER.to_owned()),
     ];
     if let Some(row) = example {
-        let names: Vec<&str> = pipeline.features.iter().map(|feature| feature.name.as_str()).collect();
+        let names: Vec<&str> = pipeline
+            .features
+            .iter()
+            .map(|feature| feature.name.as_str())
+            .collect();
         let split = json!({ "columns": names, "data": [row] });
         files.push(file("input_example.json", split.to_string()));
-        files.push(file("serving_input_example.json", json!({ "dataframe_split": split }).to_string()));
+        files.push(file(
+            "serving_input_example.json",
+            json!({ "dataframe_split": split }).to_string(),
+        ));
     }
     files
 }
@@ -74,9 +99,10 @@ pub fn write(folder: &Path, pipeline: &Pipeline, info: &ModelInfo) -> Result<(),
         let path = path.to_owned();
         move |source| Error::Io { path, source }
     };
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
     for file in files(pipeline, info) {
         let path = folder.join(file.name);
+        let parent = path.parent().expect("a file in a folder");
+        std::fs::create_dir_all(parent).map_err(failed(parent))?;
         std::fs::write(&path, file.bytes).map_err(failed(&path))?;
     }
     Ok(())
@@ -99,19 +125,30 @@ pub fn signature(pipeline: &Pipeline) -> (Value, Value) {
     let outputs = Outputs::of(pipeline);
     let mut columns = vec![json!({ "type": label_kind, "name": outputs.label, "required": true })];
     columns.extend(
-        outputs.probabilities.into_iter().map(|name| json!({ "type": "float", "name": name, "required": true })),
+        outputs
+            .probabilities
+            .into_iter()
+            .map(|name| json!({ "type": "float", "name": name, "required": true })),
     );
-    (pipeline.features.iter().map(input).collect(), Value::Array(columns))
+    (
+        pipeline.features.iter().map(input).collect(),
+        Value::Array(columns),
+    )
 }
 
 /// The example value of each column; `None` when training saw no row without gaps.
 fn example_row(pipeline: &Pipeline) -> Option<Vec<&Value>> {
     let examples = pipeline.features.iter().map(|feature| &feature.example);
-    examples.map(|example| Some(example).filter(|example| !example.is_null())).collect()
+    examples
+        .map(|example| Some(example).filter(|example| !example.is_null()))
+        .collect()
 }
 
 fn file(name: &'static str, text: String) -> ModelFile {
-    ModelFile { name, bytes: text.into_bytes() }
+    ModelFile {
+        name,
+        bytes: text.into_bytes(),
+    }
 }
 
 /// JSON is YAML, so the file is written as one JSON value a line of its top level.
@@ -143,7 +180,8 @@ fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize
             "python_function": {
                 "data": ONNX_FILE,
                 "env": { "conda": "conda.yaml", "virtualenv": "python_env.yaml" },
-                "loader_module": "mlflow.onnx",
+                "code": "code",
+                "loader_module": "fragua_onnx_model",
                 "python_version": PYTHON,
             },
         }),
@@ -168,10 +206,16 @@ fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize
             }),
         );
     }
-    put("signature", json!({ "inputs": inputs.to_string(), "outputs": outputs.to_string(), "params": null }));
+    put(
+        "signature",
+        json!({ "inputs": inputs.to_string(), "outputs": outputs.to_string(), "params": null }),
+    );
     put("type_hint_from_example", json!(false));
     put("utc_time_created", json!(info.created_at));
-    fields.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+    fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect()
 }
 
 fn python_env() -> String {
@@ -181,6 +225,11 @@ fn python_env() -> String {
 }
 
 fn conda() -> String {
-    let pip: String = REQUIREMENTS.iter().map(|requirement| format!("  - {requirement}\n")).collect();
-    format!("channels:\n- conda-forge\ndependencies:\n- python={PYTHON}\n- pip\n- pip:\n{pip}name: mlflow-env\n")
+    let pip: String = REQUIREMENTS
+        .iter()
+        .map(|requirement| format!("  - {requirement}\n"))
+        .collect();
+    format!(
+        "channels:\n- conda-forge\ndependencies:\n- python={PYTHON}\n- pip\n- pip:\n{pip}name: mlflow-env\n"
+    )
 }

@@ -28,7 +28,12 @@ pub(crate) struct TrainingSet {
 impl TrainingSet {
     pub(crate) fn new(preparation: Preparation, matrix: Matrix, classes: Vec<u16>) -> Self {
         let binned = Binned::new(&matrix, &preparation);
-        Self { preparation, matrix, binned, classes }
+        Self {
+            preparation,
+            matrix,
+            binned,
+            classes,
+        }
     }
 
     /// Fits a model and returns it with the importance of each column; the importances sum to 1.
@@ -40,7 +45,11 @@ impl TrainingSet {
         progress: &dyn Progress,
     ) -> Result<(Model, Vec<f64>), Error> {
         let weights = class_weights(params.class_weight(), labels, &self.classes)?;
-        let sample = Sample { binned: &self.binned, classes: &self.classes, weights: &weights };
+        let sample = Sample {
+            binned: &self.binned,
+            classes: &self.classes,
+            weights: &weights,
+        };
         let (model, mut importance) = match params {
             ModelParams::RandomForest(params) => {
                 let (ensemble, importance) = forest::fit(sample, params, seed, progress)?;
@@ -51,15 +60,23 @@ impl TrainingSet {
                 (Model::Trees(ensemble), importance)
             }
             ModelParams::LogisticRegression(params) => {
-                let (logistic, design, importance) =
-                    linear::fit(&self.matrix, &self.preparation, &self.classes, &weights, params, progress)?;
+                let (logistic, design, importance) = linear::fit(
+                    &self.matrix,
+                    &self.preparation,
+                    &self.classes,
+                    &weights,
+                    params,
+                    progress,
+                )?;
                 (Model::Linear { logistic, design }, importance)
             }
         };
         let total: f64 = importance.iter().sum();
         // A model that never splits decides nothing by any column; all share alike then.
         let even = 1.0 / importance.len() as f64;
-        importance.iter_mut().for_each(|value| *value = if total > 0.0 { *value / total } else { even });
+        importance
+            .iter_mut()
+            .for_each(|value| *value = if total > 0.0 { *value / total } else { even });
         Ok((model, importance))
     }
 }
@@ -106,7 +123,10 @@ fn class_weights(weight: &ClassWeight, labels: &[Label], classes: &[u16]) -> Res
             let mut counts = vec![0usize; labels.len()];
             classes.iter().for_each(|&class| counts[usize::from(class)] += 1);
             let even = classes.len() as f64 / labels.len() as f64;
-            Ok(counts.into_iter().map(|count| even / count.max(1) as f64).collect())
+            Ok(counts
+                .into_iter()
+                .map(|count| even / count.max(1) as f64)
+                .collect())
         }
         ClassWeight::Map(named) => {
             let names: Vec<String> = labels.iter().map(ToString::to_string).collect();
@@ -114,7 +134,10 @@ fn class_weights(weight: &ClassWeight, labels: &[Label], classes: &[u16]) -> Res
                 let message = format!("`{unknown}` is not a class; there are: {}", names.join(", "));
                 return Err(Error::config("class_weight", message));
             }
-            Ok(names.iter().map(|name| named.get(name).copied().unwrap_or(1.0)).collect())
+            Ok(names
+                .iter()
+                .map(|name| named.get(name).copied().unwrap_or(1.0))
+                .collect())
         }
     }
 }

@@ -20,7 +20,10 @@ pub enum ModelParams {
 /// See [`RandomForestSpace`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
 pub struct RandomForestParams {
     pub n_estimators: usize,
     pub max_depth: Option<usize>,
@@ -34,7 +37,10 @@ pub struct RandomForestParams {
 /// See [`GradientBoostingSpace`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
 pub struct GradientBoostingParams {
     pub n_estimators: usize,
     pub learning_rate: f64,
@@ -48,7 +54,10 @@ pub struct GradientBoostingParams {
 /// See [`LogisticRegressionSpace`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each field is described at the space it is drawn from")]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
 pub struct LogisticRegressionParams {
     #[serde(rename = "C")]
     pub c: f64,
@@ -67,7 +76,10 @@ impl ModelParams {
             other => other.to_string(),
         };
         let object = value.as_object().expect("a struct");
-        object.iter().map(|(name, value)| (name.clone(), text(value))).collect()
+        object
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
     }
 
     /// Returns the name of the model as in configuration.

@@ -80,14 +80,19 @@ impl Pipeline {
             feature: feature.name.clone(),
             importance,
         };
-        let mut named: Vec<FeatureImportance> = self.features.iter().zip(&self.importance).map(name).collect();
+        let mut named: Vec<FeatureImportance> =
+            self.features.iter().zip(&self.importance).map(name).collect();
         named.sort_by(|a, b| b.importance.total_cmp(&a.importance));
         named
     }
 
     /// Starts a table of this pipeline's columns, to be filled row by row.
     pub fn table_builder(&self) -> TableBuilder {
-        TableBuilder::typed(self.features.iter().map(|feature| (feature.name.clone(), feature.column_kind())))
+        TableBuilder::typed(
+            self.features
+                .iter()
+                .map(|feature| (feature.name.clone(), feature.column_kind())),
+        )
     }
 
     /// Predicts all rows; columns that are not features are ignored, unknown categories are allowed.
@@ -95,12 +100,26 @@ impl Pipeline {
     /// # Errors
     /// A feature is not in the table, or is text where training saw numbers or the other way round.
     pub fn predict(&self, table: &Table) -> Result<Predictions, Error> {
-        let columns = self.features.iter().map(|feature| feature.column_of(table)).collect::<Result<Vec<_>, _>>()?;
+        let columns = self
+            .features
+            .iter()
+            .map(|feature| feature.column_of(table))
+            .collect::<Result<Vec<_>, _>>()?;
         let columns: Vec<&Column> = columns.iter().map(|column| column.as_ref()).collect();
-        let matrix = self.preparation.encode(&columns, table.row_count(), &NoProgress)?;
+        let matrix = self
+            .preparation
+            .encode(&columns, table.row_count(), &NoProgress)?;
         let (classes, probabilities) = self.model.predict(&matrix, &self.preparation);
-        let labels = classes.iter().map(|&class| self.labels[usize::from(class)].clone()).collect();
-        Ok(Predictions { labels, classes, probabilities, class_count: self.labels.len() })
+        let labels = classes
+            .iter()
+            .map(|&class| self.labels[usize::from(class)].clone())
+            .collect();
+        Ok(Predictions {
+            labels,
+            classes,
+            probabilities,
+            class_count: self.labels.len(),
+        })
     }
 
     /// Compares predictions for all rows with the target column.
@@ -110,19 +129,33 @@ impl Pipeline {
     pub fn evaluate(&self, table: &Table) -> Result<Evaluation, Error> {
         let truth = self.classes_of(table)?;
         let predictions = self.predict(table)?;
-        let outcome = Outcome::new(&truth, &predictions.classes, &predictions.probabilities, self.labels.len())?;
+        let outcome = Outcome::new(
+            &truth,
+            &predictions.classes,
+            &predictions.probabilities,
+            self.labels.len(),
+        )?;
         Ok(Evaluation {
             metrics: outcome.metrics().to_map(),
-            confusion_matrix: ConfusionMatrix { labels: self.labels.clone(), counts: outcome.confusion() },
+            confusion_matrix: ConfusionMatrix {
+                labels: self.labels.clone(),
+                counts: outcome.confusion(),
+            },
         })
     }
 
     fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {
         let column = table.names().iter().position(|name| *name == self.target);
-        let column = column
-            .ok_or_else(|| Error::MissingColumn { name: self.target.clone(), present: table.names().to_vec() })?;
-        let known: HashMap<String, u16> =
-            self.labels.iter().enumerate().map(|(class, label)| (label.to_string(), class as u16)).collect();
+        let column = column.ok_or_else(|| Error::MissingColumn {
+            name: self.target.clone(),
+            present: table.names().to_vec(),
+        })?;
+        let known: HashMap<String, u16> = self
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(class, label)| (label.to_string(), class as u16))
+            .collect();
         let class = |row: usize| {
             let text = match table.cell(row, column) {
                 Cell::Missing => "a missing value".to_owned(),
@@ -162,14 +195,20 @@ impl Feature {
             }
             Column::Categorical(values) => {
                 let first = (0..rows).find(|&row| values.text(row).is_some());
-                (first, Column::Numeric(vec![f64::NAN; rows]), "expected a number, got a text")
+                (
+                    first,
+                    Column::Numeric(vec![f64::NAN; rows]),
+                    "expected a number, got a text",
+                )
             }
         };
         match first {
             None => Ok(Cow::Owned(replacement)),
-            Some(row) => {
-                Err(Error::Cell { row: row + 1, column: self.name.clone(), message: message.to_owned() })
-            }
+            Some(row) => Err(Error::Cell {
+                row: row + 1,
+                column: self.name.clone(),
+                message: message.to_owned(),
+            }),
         }
     }
 }

@@ -66,7 +66,10 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(damaged("it ends too early"));
     };
     let number = |range: std::ops::Range<usize>| {
-        header[range].iter().rev().fold(0u64, |number, &byte| number << 8 | u64::from(byte))
+        header[range]
+            .iter()
+            .rev()
+            .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let (version, length) = (number(8..12), number(12..20));
     if version != u64::from(VERSION) {
@@ -81,7 +84,10 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     }
     let mut content = Vec::new();
     let unpacker = flate2::read::ZlibDecoder::new(packed);
-    unpacker.take(length + 1).read_to_end(&mut content).map_err(|_| damaged("it cannot be unpacked"))?;
+    unpacker
+        .take(length + 1)
+        .read_to_end(&mut content)
+        .map_err(|_| damaged("it cannot be unpacked"))?;
     if content.len() as u64 != length {
         return Err(damaged("its length does not match"));
     }
@@ -92,7 +98,10 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
     writer.text(&pipeline.target);
     writer.text(&pipeline.model_name);
     writer.count(pipeline.features.len());
-    pipeline.features.iter().for_each(|feature| write_feature(writer, feature));
+    pipeline
+        .features
+        .iter()
+        .for_each(|feature| write_feature(writer, feature));
     writer.count(pipeline.labels.len());
     for label in &pipeline.labels {
         match label {
@@ -124,7 +133,9 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
     let target = reader.text()?;
     let model_name = reader.text()?;
     let feature_count = reader.count(8)?;
-    let features = (0..feature_count).map(|_| read_feature(reader)).collect::<Result<Vec<_>, _>>()?;
+    let features = (0..feature_count)
+        .map(|_| read_feature(reader))
+        .collect::<Result<Vec<_>, _>>()?;
     if features.is_empty() || features.len() > usize::from(u16::MAX) {
         return Err(damaged("the number of columns is out of range"));
     }
@@ -132,8 +143,13 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
     if !(2..=usize::from(u16::MAX)).contains(&label_count) {
         return Err(damaged("the number of classes is out of range"));
     }
-    let labels = (0..label_count).map(|_| read_label(reader)).collect::<Result<Vec<_>, _>>()?;
-    let importance = features.iter().map(|_| reader.finite_double()).collect::<Result<_, _>>()?;
+    let labels = (0..label_count)
+        .map(|_| read_label(reader))
+        .collect::<Result<Vec<_>, _>>()?;
+    let importance = features
+        .iter()
+        .map(|_| reader.finite_double())
+        .collect::<Result<_, _>>()?;
     let preparation = read_preparation(reader, &features)?;
     let model = match reader.byte()? {
         0 => Model::Trees(read_ensemble(reader, &preparation, labels.len())?),
@@ -143,11 +159,25 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
             if coefficients.len() != (design.width + 1) * labels.len() {
                 return Err(damaged("the number of coefficients is wrong"));
             }
-            Model::Linear { logistic: Logistic { class_count: labels.len(), coefficients }, design }
+            Model::Linear {
+                logistic: Logistic {
+                    class_count: labels.len(),
+                    coefficients,
+                },
+                design,
+            }
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
-    Ok(Pipeline { target, model_name, features, labels, importance, preparation, model })
+    Ok(Pipeline {
+        target,
+        model_name,
+        features,
+        labels,
+        importance,
+        preparation,
+        model,
+    })
 }
 
 fn read_label(reader: &mut Reader<'_>) -> Result<Label, Error> {
@@ -178,7 +208,10 @@ fn write_feature(writer: &mut Writer, feature: &Feature) {
         value.into_iter().for_each(|value| writer.double(value));
     }
     writer.count(feature.categories.len());
-    feature.categories.iter().for_each(|category| writer.text(category));
+    feature
+        .categories
+        .iter()
+        .for_each(|category| writer.text(category));
     match &feature.example {
         Value::String(text) => {
             writer.byte(1);
@@ -201,10 +234,18 @@ fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
         _ => return Err(damaged("an unknown kind of column")),
     };
     let has_missing = reader.flag()?;
-    let mut optional = || Ok(if reader.flag()? { Some(reader.finite_double()?) } else { None });
+    let mut optional = || {
+        Ok(if reader.flag()? {
+            Some(reader.finite_double()?)
+        } else {
+            None
+        })
+    };
     let (minimum, maximum, median) = (optional()?, optional()?, optional()?);
     let category_count = reader.count(1)?;
-    let categories = (0..category_count).map(|_| reader.text()).collect::<Result<_, _>>()?;
+    let categories = (0..category_count)
+        .map(|_| reader.text())
+        .collect::<Result<_, _>>()?;
     let example = match (reader.byte()?, kind) {
         (0, _) => Value::Null,
         (1, _) => Value::String(reader.text()?),
@@ -212,7 +253,16 @@ fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
         (2, _) => Value::from(reader.finite_double()?),
         _ => return Err(damaged("an unknown kind of value")),
     };
-    Ok(Feature { name, kind, has_missing, minimum, maximum, median, categories, example })
+    Ok(Feature {
+        name,
+        kind,
+        has_missing,
+        minimum,
+        maximum,
+        median,
+        categories,
+        example,
+    })
 }
 
 fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
@@ -227,7 +277,10 @@ fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
             }
             PreparedColumn::Categorical(column) => {
                 writer.count(column.categories.len());
-                column.categories.iter().for_each(|category| writer.text(category));
+                column
+                    .categories
+                    .iter()
+                    .for_each(|category| writer.text(category));
                 writer.byte(column.fill);
                 writer.flag(column.missing_is_category);
                 writer.flag(column.drop_first);
@@ -249,15 +302,28 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
         columns.push(match feature.column_kind() {
             ColumnKind::Numeric => {
                 let may_be_missing = reader.flag()?;
-                let fill = if reader.flag()? { Some(reader.finite_single()?) } else { None };
+                let fill = if reader.flag()? {
+                    Some(reader.finite_single()?)
+                } else {
+                    None
+                };
                 let (mean, scale) = (reader.finite_double()?, reader.finite_double()?);
-                PreparedColumn::Numeric(NumericColumn { fill, may_be_missing, mean, scale })
+                PreparedColumn::Numeric(NumericColumn {
+                    fill,
+                    may_be_missing,
+                    mean,
+                    scale,
+                })
             }
             ColumnKind::Categorical => PreparedColumn::Categorical(read_categories(reader)?),
         });
     }
     let numeric = (0..features.len()).filter(|&column| features[column].column_kind() == ColumnKind::Numeric);
-    let knn = if reader.flag()? { Some(read_neighbors(reader, numeric.collect())?) } else { None };
+    let knn = if reader.flag()? {
+        Some(read_neighbors(reader, numeric.collect())?)
+    } else {
+        None
+    };
     Ok(Preparation { columns, knn })
 }
 
@@ -272,21 +338,40 @@ fn read_categories(reader: &mut Reader<'_>) -> Result<CategoricalColumn, Error> 
         return Err(damaged("a category is out of range"));
     }
     let (missing_is_category, drop_first) = (reader.flag()?, reader.flag()?);
-    Ok(CategoricalColumn { categories, fill, missing_is_category, drop_first })
+    Ok(CategoricalColumn {
+        categories,
+        fill,
+        missing_is_category,
+        drop_first,
+    })
 }
 
 fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImputer, Error> {
     let neighbors = reader.below(1 << 16)?;
-    let weights = if reader.flag()? { NeighborWeights::Distance } else { NeighborWeights::Uniform };
+    let weights = if reader.flag()? {
+        NeighborWeights::Distance
+    } else {
+        NeighborWeights::Uniform
+    };
     let (donors, means) = (reader.singles()?, reader.singles()?);
     let fits = means.len() == columns.len() && donors.len().is_multiple_of(columns.len().max(1));
-    if !fits || neighbors == 0 || (columns.is_empty() && !donors.is_empty()) || means.iter().any(|mean| !mean.is_finite()) {
+    if !fits
+        || neighbors == 0
+        || (columns.is_empty() && !donors.is_empty())
+        || means.iter().any(|mean| !mean.is_finite())
+    {
         return Err(damaged("the neighbours do not fit the columns"));
     }
     if donors.iter().any(|value| value.is_infinite()) {
         return Err(damaged("a number is not finite"));
     }
-    Ok(KnnImputer { columns, neighbors, weights, donors, means })
+    Ok(KnnImputer {
+        columns,
+        neighbors,
+        weights,
+        donors,
+        means,
+    })
 }
 
 const LEAF: u8 = 0;
@@ -314,7 +399,11 @@ fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
                     continue;
                 }
                 NodeKind::Numeric => {
-                    writer.byte(if node.missing_left { NUMERIC | MISSING_LEFT } else { NUMERIC });
+                    writer.byte(if node.missing_left {
+                        NUMERIC | MISSING_LEFT
+                    } else {
+                        NUMERIC
+                    });
                     writer.single(node.threshold);
                 }
                 NodeKind::Category => {
@@ -329,11 +418,23 @@ fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
     }
 }
 
-fn read_ensemble(reader: &mut Reader<'_>, preparation: &Preparation, class_count: usize) -> Result<Ensemble, Error> {
+fn read_ensemble(
+    reader: &mut Reader<'_>,
+    preparation: &Preparation,
+    class_count: usize,
+) -> Result<Ensemble, Error> {
     let softmax = reader.flag()?;
-    let base = (0..class_count).map(|_| reader.finite_single()).collect::<Result<_, _>>()?;
-    let mut ensemble =
-        Ensemble { class_count, roots: Vec::new(), nodes: Vec::new(), values: Vec::new(), base, softmax };
+    let base = (0..class_count)
+        .map(|_| reader.finite_single())
+        .collect::<Result<_, _>>()?;
+    let mut ensemble = Ensemble {
+        class_count,
+        roots: Vec::new(),
+        nodes: Vec::new(),
+        values: Vec::new(),
+        base,
+        softmax,
+    };
     let tree_count = reader.count(2)?;
     for _ in 0..tree_count {
         let root = ensemble.nodes.len();
@@ -364,11 +465,18 @@ fn read_node(
             let begin = ensemble.values.len();
             for _ in 0..reader.count(5)? {
                 let class = reader.below(ensemble.class_count)? as u16;
-                ensemble.values.push(LeafValue { class, value: reader.finite_single()? });
+                ensemble.values.push(LeafValue {
+                    class,
+                    value: reader.finite_single()?,
+                });
             }
             let [left, right] = [begin, ensemble.values.len()].map(u32::try_from);
             let too_many = |_| damaged("there are too many leaves");
-            return Ok(Node { left: left.map_err(too_many)?, right: right.map_err(too_many)?, ..Node::default() });
+            return Ok(Node {
+                left: left.map_err(too_many)?,
+                right: right.map_err(too_many)?,
+                ..Node::default()
+            });
         }
         NUMERIC => (NodeKind::Numeric, reader.finite_single()?),
         CATEGORY => (NodeKind::Category, f32::from(reader.byte()?)),

@@ -50,5 +50,9 @@ pub struct NoProgress;
 impl Progress for NoProgress {}
 
 pub(crate) fn check_cancelled(progress: &dyn Progress) -> Result<(), Error> {
-    if progress.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
+    if progress.is_cancelled() {
+        Err(Error::Cancelled)
+    } else {
+        Ok(())
+    }
 }

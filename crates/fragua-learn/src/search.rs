@@ -40,31 +40,53 @@ struct FoldScore {
 impl Search<'_> {
     /// Scores all candidates on all folds; candidates and folds run side by side.
     pub(crate) fn run(&self) -> Result<Vec<CandidateResult>, Error> {
-        let drawn = draw(&self.config.candidates, self.config.search.n_iter, self.config.seed);
+        let drawn = draw(
+            &self.config.candidates,
+            self.config.search.n_iter,
+            self.config.seed,
+        );
         let fold_count = self.config.search.cv;
-        self.progress.event(Event::SearchStarted { candidates: drawn.len(), folds: fold_count });
+        self.progress.event(Event::SearchStarted {
+            candidates: drawn.len(),
+            folds: fold_count,
+        });
         let seed = Random::derive(self.config.seed, &[Stream::Folds as u64]).next_u64();
         let held_out = split::stratified_folds(self.classes, self.labels.len(), fold_count, seed)?;
-        let folds: Vec<Fold> = held_out.par_iter().map(|rows| self.prepare(rows)).collect::<Result<_, Error>>()?;
+        let folds: Vec<Fold> = held_out
+            .par_iter()
+            .map(|rows| self.prepare(rows))
+            .collect::<Result<_, Error>>()?;
 
-        let finished: Vec<Mutex<Vec<Option<FoldScore>>>> =
-            drawn.iter().map(|_| Mutex::new((0..fold_count).map(|_| None).collect())).collect();
-        (0..drawn.len() * fold_count).into_par_iter().try_for_each(|job| {
-            let (candidate, fold) = (job / fold_count, job % fold_count);
-            let scored = self.score(&drawn[candidate], &folds[fold], candidate, fold)?;
-            self.progress.event(Event::FoldFinished { candidate, fold, score: scored.score });
-            let result = {
-                let mut scores = finished[candidate].lock().expect("no thread panics while it holds the lock");
-                scores[fold] = Some(scored);
-                summarise(candidate, &drawn[candidate], &scores)
-            };
-            if let Some(result) = result {
-                self.progress.event(Event::CandidateFinished(&result));
-            }
-            Ok(())
-        })?;
+        let finished: Vec<Mutex<Vec<Option<FoldScore>>>> = drawn
+            .iter()
+            .map(|_| Mutex::new((0..fold_count).map(|_| None).collect()))
+            .collect();
+        (0..drawn.len() * fold_count)
+            .into_par_iter()
+            .try_for_each(|job| {
+                let (candidate, fold) = (job / fold_count, job % fold_count);
+                let scored = self.score(&drawn[candidate], &folds[fold], candidate, fold)?;
+                self.progress.event(Event::FoldFinished {
+                    candidate,
+                    fold,
+                    score: scored.score,
+                });
+                let result = {
+                    let mut scores = finished[candidate]
+                        .lock()
+                        .expect("no thread panics while it holds the lock");
+                    scores[fold] = Some(scored);
+                    summarise(candidate, &drawn[candidate], &scores)
+                };
+                if let Some(result) = result {
+                    self.progress.event(Event::CandidateFinished(&result));
+                }
+                Ok(())
+            })?;
         let summaries = finished.into_iter().enumerate().map(|(candidate, scores)| {
-            let scores = scores.into_inner().expect("no thread panicked while it held the lock");
+            let scores = scores
+                .into_inner()
+                .expect("no thread panicked while it held the lock");
             summarise(candidate, &drawn[candidate], &scores).expect("all folds have been scored")
         });
         Ok(summaries.collect())
@@ -74,8 +96,11 @@ impl Search<'_> {
         let mut is_held_out = vec![false; self.classes.len()];
         held_out.iter().for_each(|&row| is_held_out[row] = true);
         let kept: Vec<usize> = (0..self.classes.len()).filter(|&row| !is_held_out[row]).collect();
-        let (preparation, matrix) =
-            Preparation::fit(&self.table.select_rows(&kept), &self.config.preparation, self.progress)?;
+        let (preparation, matrix) = Preparation::fit(
+            &self.table.select_rows(&kept),
+            &self.config.preparation,
+            self.progress,
+        )?;
         let validation = self.table.select_rows(held_out);
         let columns: Vec<&Column> = validation.columns().iter().collect();
         let validation_matrix = preparation.encode(&columns, validation.row_count(), self.progress)?;
@@ -87,7 +112,13 @@ impl Search<'_> {
         })
     }
 
-    fn score(&self, params: &ModelParams, fold: &Fold, candidate: usize, number: usize) -> Result<FoldScore, Error> {
+    fn score(
+        &self,
+        params: &ModelParams,
+        fold: &Fold,
+        candidate: usize,
+        number: usize,
+    ) -> Result<FoldScore, Error> {
         check_cancelled(self.progress)?;
         let started = Instant::now();
         let path = [Stream::FoldModels as u64, candidate as u64, number as u64];
@@ -96,7 +127,10 @@ impl Search<'_> {
         let (predicted, probabilities) = model.predict(&fold.matrix, &fold.training.preparation);
         let outcome = Outcome::new(&fold.truth, &predicted, &probabilities, self.labels.len())?;
         let score = outcome.score(self.config.search.scoring);
-        Ok(FoldScore { score, seconds: started.elapsed().as_secs_f64() })
+        Ok(FoldScore {
+            score,
+            seconds: started.elapsed().as_secs_f64(),
+        })
     }
 }
 
@@ -110,7 +144,9 @@ fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<ModelParams> {
             if drawn.len() == count {
                 return true;
             }
-            let new = (0..REPEATED_DRAWS).map(|_| candidate.sample(&mut random)).find(|params| !drawn.contains(params));
+            let new = (0..REPEATED_DRAWS)
+                .map(|_| candidate.sample(&mut random))
+                .find(|params| !drawn.contains(params));
             let found = new.is_some();
             drawn.extend(new);
             found
@@ -144,7 +180,10 @@ pub(crate) fn best(candidates: &[CandidateResult], scoring: Scoring) -> Result<u
         }
     }
     best.map(|best| best.index).ok_or_else(|| {
-        let message = format!("{} is undefined on every candidate's folds; use another figure", scoring.name());
+        let message = format!(
+            "{} is undefined on every candidate's folds; use another figure",
+            scoring.name()
+        );
         Error::config("search.scoring", message)
     })
 }
@@ -155,7 +194,11 @@ mod tests {
     use serde_json::json;
 
     fn drawn(candidates: serde_json::Value, count: usize) -> Vec<ModelParams> {
-        draw(&serde_json::from_value::<Vec<Candidate>>(candidates).unwrap(), count, 1)
+        draw(
+            &serde_json::from_value::<Vec<Candidate>>(candidates).unwrap(),
+            count,
+            1,
+        )
     }
 
     #[test]
@@ -170,8 +213,18 @@ mod tests {
         );
         let names: Vec<&str> = models.iter().map(ModelParams::model_name).collect();
         let count = |name: &str| names.iter().filter(|other| **other == name).count();
-        assert_eq!(names[..3], ["logistic_regression", "random_forest", "gradient_boosting"]);
-        assert_eq!((count("logistic_regression"), count("random_forest"), count("gradient_boosting")), (1, 3, 4));
+        assert_eq!(
+            names[..3],
+            ["logistic_regression", "random_forest", "gradient_boosting"]
+        );
+        assert_eq!(
+            (
+                count("logistic_regression"),
+                count("random_forest"),
+                count("gradient_boosting")
+            ),
+            (1, 3, 4)
+        );
         for (position, params) in models.iter().enumerate() {
             assert!(!models[..position].contains(params));
         }

@@ -45,7 +45,12 @@ impl<T: Clone + DeserializeOwned> Space<T> {
         match self {
             Space::Fixed(value) => value.clone(),
             Space::Choice(values) => values[random.below(values.len())].clone(),
-            &Space::Range { low, high, whole, logarithmic } => {
+            &Space::Range {
+                low,
+                high,
+                whole,
+                logarithmic,
+            } => {
                 let span = if whole { high + 1.0 } else { high };
                 let unit = random.unit();
                 let drawn = if logarithmic {
@@ -64,9 +69,10 @@ impl<T: Clone + DeserializeOwned> Space<T> {
         match self {
             Space::Fixed(value) => vec![value.clone()],
             Space::Choice(values) => values.clone(),
-            &Space::Range { low, high, whole, .. } => {
-                [low, high].into_iter().filter_map(|end| number(end, whole).ok()).collect()
-            }
+            &Space::Range { low, high, whole, .. } => [low, high]
+                .into_iter()
+                .filter_map(|end| number(end, whole).ok())
+                .collect(),
         }
     }
 }
@@ -86,7 +92,12 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<Space<T>, String> {
     match value {
         Value::Array(values) => choice(values),
         Value::Object(mut object) => {
-            let distribution = object.keys().next().filter(|_| object.len() == 1).cloned().unwrap_or_default();
+            let distribution = object
+                .keys()
+                .next()
+                .filter(|_| object.len() == 1)
+                .cloned()
+                .unwrap_or_default();
             match distribution.as_str() {
                 "choice" => match object.swap_remove("choice") {
                     Some(Value::Array(values)) => choice(values),
@@ -110,7 +121,9 @@ fn choice<T: DeserializeOwned>(values: Vec<Value>) -> Result<Space<T>, String> {
         return Err("the list of choices is empty".to_owned());
     }
     let read = |value: Value| serde_json::from_value::<T>(value).map_err(|error| error.to_string());
-    Ok(Space::Choice(values.into_iter().map(read).collect::<Result<_, _>>()?))
+    Ok(Space::Choice(
+        values.into_iter().map(read).collect::<Result<_, _>>()?,
+    ))
 }
 
 fn range<T: DeserializeOwned>(name: &str, ends: Value) -> Result<Space<T>, String> {
@@ -129,7 +142,12 @@ fn range<T: DeserializeOwned>(name: &str, ends: Value) -> Result<Space<T>, Strin
     for end in [low, high] {
         number::<T>(end, whole).map_err(|error| format!("{name}: {error}"))?;
     }
-    Ok(Space::Range { low, high, whole, logarithmic })
+    Ok(Space::Range {
+        low,
+        high,
+        whole,
+        logarithmic,
+    })
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Space<T> {
@@ -143,14 +161,23 @@ impl<T: Serialize> Serialize for Space<T> {
         match self {
             Space::Fixed(value) => value.serialize(serializer),
             Space::Choice(values) => json!({ "choice": values }).serialize(serializer),
-            &Space::Range { low, high, whole, logarithmic } => {
+            &Space::Range {
+                low,
+                high,
+                whole,
+                logarithmic,
+            } => {
                 let name = match (whole, logarithmic) {
                     (true, false) => "int",
                     (true, true) => "log_int",
                     (false, false) => "uniform",
                     (false, true) => "log_uniform",
                 };
-                let ends = if whole { json!([low as i64, high as i64]) } else { json!([low, high]) };
+                let ends = if whole {
+                    json!([low as i64, high as i64])
+                } else {
+                    json!([low, high])
+                };
                 json!({ name: ends }).serialize(serializer)
             }
         }
@@ -166,9 +193,7 @@ impl<T: JsonSchema> JsonSchema for Space<T> {
         let value = generator.subschema_for::<T>();
         let ends = json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 });
         let values = json!({ "type": "array", "items": value, "minItems": 1 });
-        let one = |name: &str, content: &Value| {
-            json!({ "type": "object", "properties": { name: content }, "required": [name], "additionalProperties": false })
-        };
+        let one = |name: &str, content: &Value| json!({ "type": "object", "properties": { name: content }, "required": [name], "additionalProperties": false });
         json_schema!({
             "description": "one value, or a distribution to draw from",
             "anyOf": [
@@ -206,7 +231,9 @@ mod tests {
     #[test]
     fn mistakes_are_explained() {
         let check = |form: Value, expected: &str| {
-            let error = serde_json::from_value::<Space<usize>>(form).unwrap_err().to_string();
+            let error = serde_json::from_value::<Space<usize>>(form)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(expected), "{error}");
         };
         check(json!([]), "the list of choices is empty");

@@ -18,11 +18,16 @@ pub fn stratified_split(
     let mut random = Random::derive(seed, &[]);
     let by_class = shuffled_by_class(classes, class_count, &mut random);
     if by_class.iter().any(|rows| rows.len() < 2) {
-        return Err(Error::Data("a class has fewer than 2 rows, too few to hold one out".to_owned()));
+        return Err(Error::Data(
+            "a class has fewer than 2 rows, too few to hold one out".to_owned(),
+        ));
     }
     let test_total = (classes.len() as f64 * test_size).ceil() as usize;
     if test_total < class_count || classes.len() - test_total < class_count {
-        let message = format!("{test_total} of {} rows held out: one side is too small", classes.len());
+        let message = format!(
+            "{test_total} of {} rows held out: one side is too small",
+            classes.len()
+        );
         return Err(Error::Data(message));
     }
     let sizes: Vec<usize> = by_class.iter().map(Vec::len).collect();
@@ -54,11 +59,19 @@ fn allocate(sizes: &[usize], total: usize) -> Vec<usize> {
 ///
 /// # Errors
 /// A class has fewer rows than there are folds.
-pub fn stratified_folds(classes: &[u16], class_count: usize, folds: usize, seed: u64) -> Result<Vec<Vec<usize>>, Error> {
+pub fn stratified_folds(
+    classes: &[u16],
+    class_count: usize,
+    folds: usize,
+    seed: u64,
+) -> Result<Vec<Vec<usize>>, Error> {
     let mut random = Random::derive(seed, &[]);
     let by_class = shuffled_by_class(classes, class_count, &mut random);
     if let Some(rows) = by_class.iter().find(|rows| rows.len() < folds) {
-        let message = format!("a class has {} training rows, fewer than the {folds} folds of search.cv", rows.len());
+        let message = format!(
+            "a class has {} training rows, fewer than the {folds} folds of search.cv",
+            rows.len()
+        );
         return Err(Error::Data(message));
     }
     let mut result = vec![Vec::new(); folds];
@@ -74,7 +87,10 @@ pub fn stratified_folds(classes: &[u16], class_count: usize, folds: usize, seed:
 
 fn shuffled_by_class(classes: &[u16], class_count: usize, random: &mut Random) -> Vec<Vec<usize>> {
     let mut by_class = vec![Vec::new(); class_count];
-    classes.iter().enumerate().for_each(|(row, &class)| by_class[usize::from(class)].push(row));
+    classes
+        .iter()
+        .enumerate()
+        .for_each(|(row, &class)| by_class[usize::from(class)].push(row));
     by_class.iter_mut().for_each(|rows| random.shuffle(rows));
     by_class
 }
@@ -86,7 +102,8 @@ mod tests {
 
     fn counts(rows: &[usize], classes: &[u16]) -> [usize; 3] {
         let mut counts = [0; 3];
-        rows.iter().for_each(|&row| counts[usize::from(classes[row])] += 1);
+        rows.iter()
+            .for_each(|&row| counts[usize::from(classes[row])] += 1);
         counts
     }
 
@@ -123,7 +140,12 @@ mod tests {
     fn too_few_rows_of_a_class_are_refused() {
         assert!(stratified_split(&[0, 0, 0, 1], 2, 0.5, 1).is_err());
         assert!(stratified_split(&[0, 0, 0, 1, 1], 2, 0.1, 1).is_err());
-        let error = stratified_folds(&[0, 0, 0, 1, 1], 2, 3, 1).unwrap_err().to_string();
-        assert_eq!(error, "a class has 2 training rows, fewer than the 3 folds of search.cv");
+        let error = stratified_folds(&[0, 0, 0, 1, 1], 2, 3, 1)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "a class has 2 training rows, fewer than the 3 folds of search.cv"
+        );
     }
 }

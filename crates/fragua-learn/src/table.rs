@@ -40,7 +40,11 @@ impl Categorical {
     pub fn new(dictionary: Vec<String>, codes: Vec<u32>) -> Result<Self, Error> {
         let outside = |&code: &u32| code != MISSING_CODE && code as usize >= dictionary.len();
         if let Some(row) = codes.iter().position(outside) {
-            return Err(Error::Data(format!("code {} in row {} has no word in the dictionary", codes[row], row + 1)));
+            return Err(Error::Data(format!(
+                "code {} in row {} has no word in the dictionary",
+                codes[row],
+                row + 1
+            )));
         }
         Ok(Self { dictionary, codes })
     }
@@ -109,14 +113,21 @@ impl Table {
         let mut seen = std::collections::HashSet::new();
         for (name, column) in &columns {
             if column.len() != row_count {
-                return Err(Error::Data(format!("column `{name}` has {} rows, the first one {row_count}", column.len())));
+                return Err(Error::Data(format!(
+                    "column `{name}` has {} rows, the first one {row_count}",
+                    column.len()
+                )));
             }
             if !seen.insert(name.clone()) {
                 return Err(Error::Data(format!("column `{name}` appears twice")));
             }
         }
         let (names, columns) = columns.into_iter().unzip();
-        Ok(Self { names, columns, row_count })
+        Ok(Self {
+            names,
+            columns,
+            row_count,
+        })
     }
 
     /// Returns the number of rows.
@@ -142,7 +153,10 @@ impl Table {
         let position = self.names.iter().position(|known| known == name);
         position
             .map(|position| &self.columns[position])
-            .ok_or_else(|| Error::MissingColumn { name: name.to_owned(), present: self.names.clone() })
+            .ok_or_else(|| Error::MissingColumn {
+                name: name.to_owned(),
+                present: self.names.clone(),
+            })
     }
 
     /// Returns one cell.
@@ -153,9 +167,9 @@ impl Table {
         match &self.columns[column] {
             Column::Numeric(values) if values[row].is_nan() => Cell::Missing,
             Column::Numeric(values) => Cell::Number(values[row]),
-            Column::Categorical(values) => {
-                values.text(row).map_or(Cell::Missing, |text| Cell::Text(Cow::Borrowed(text)))
-            }
+            Column::Categorical(values) => values
+                .text(row)
+                .map_or(Cell::Missing, |text| Cell::Text(Cow::Borrowed(text))),
         }
     }
 
@@ -165,7 +179,11 @@ impl Table {
     /// When a row is outside the table.
     pub fn select_rows(&self, rows: &[usize]) -> Self {
         let columns = self.columns.iter().map(|column| column.select(rows)).collect();
-        Self { names: self.names.clone(), columns, row_count: rows.len() }
+        Self {
+            names: self.names.clone(),
+            columns,
+            row_count: rows.len(),
+        }
     }
 
     /// Copies the given columns into a new table.
@@ -234,13 +252,24 @@ impl TableBuilder {
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         let names: Vec<String> = names.into_iter().collect();
         let columns = names.iter().map(|_| Growing::Unknown(0)).collect();
-        Self { names, columns, row_count: 0 }
+        Self {
+            names,
+            columns,
+            row_count: 0,
+        }
     }
 
     /// Starts a table with declared column kinds.
     pub fn typed(columns: impl IntoIterator<Item = (String, ColumnKind)>) -> Self {
-        let (names, columns) = columns.into_iter().map(|(name, kind)| (name, Growing::of(kind, 0))).unzip();
-        Self { names, columns, row_count: 0 }
+        let (names, columns) = columns
+            .into_iter()
+            .map(|(name, kind)| (name, Growing::of(kind, 0)))
+            .unzip();
+        Self {
+            names,
+            columns,
+            row_count: 0,
+        }
     }
 
     /// Adds one row.
@@ -258,7 +287,11 @@ impl TableBuilder {
         }
         for (index, cell) in cells.iter().enumerate() {
             if let Err(message) = self.columns[index].accepts(cell) {
-                return Err(Error::Cell { row, column: self.names[index].clone(), message });
+                return Err(Error::Cell {
+                    row,
+                    column: self.names[index].clone(),
+                    message,
+                });
             }
         }
         for (column, cell) in self.columns.iter_mut().zip(cells) {
@@ -273,7 +306,12 @@ impl TableBuilder {
     /// # Errors
     /// Two columns have the same name.
     pub fn finish(self) -> Result<Table, Error> {
-        Table::new(self.names.into_iter().zip(self.columns.into_iter().map(Growing::finish)).collect())
+        Table::new(
+            self.names
+                .into_iter()
+                .zip(self.columns.into_iter().map(Growing::finish))
+                .collect(),
+        )
     }
 }
 
@@ -283,7 +321,13 @@ impl Growing {
             ColumnKind::Numeric => Growing::Numeric(vec![f64::NAN; missing]),
             ColumnKind::Categorical => {
                 let codes = vec![MISSING_CODE; missing];
-                Growing::Categorical(Categorical { dictionary: Vec::new(), codes }, HashMap::new())
+                Growing::Categorical(
+                    Categorical {
+                        dictionary: Vec::new(),
+                        codes,
+                    },
+                    HashMap::new(),
+                )
             }
         }
     }
@@ -291,7 +335,9 @@ impl Growing {
     fn accepts(&self, cell: &Cell<'_>) -> Result<(), String> {
         match (self, cell) {
             (_, Cell::Missing) => Ok(()),
-            (Growing::Categorical(..), Cell::Number(number)) => Err(format!("expected a text, got the number {number}")),
+            (Growing::Categorical(..), Cell::Number(number)) => {
+                Err(format!("expected a text, got the number {number}"))
+            }
             (_, Cell::Number(number)) => check_number(*number),
             (Growing::Numeric(_), Cell::Text(text)) if !text.is_empty() => {
                 Err(format!("expected a number, got the text {:?}", shorten(text)))
@@ -343,7 +389,9 @@ pub(crate) fn check_number(number: f64) -> Result<(), String> {
     if number.is_nan() || number.abs() <= f64::from(f32::MAX) {
         return Ok(());
     }
-    Err(format!("{number} is outside ±3.4e38, the range models calculate in"))
+    Err(format!(
+        "{number} is outside ±3.4e38, the range models calculate in"
+    ))
 }
 
 pub(crate) fn shorten(text: &str) -> String {
@@ -364,9 +412,15 @@ mod tests {
     #[test]
     fn kinds_follow_the_first_value_and_earlier_gaps_stay_missing() {
         let mut builder = TableBuilder::new(["a".to_owned(), "b".to_owned(), "c".to_owned()]);
-        builder.push_row([Cell::Missing, text(""), Cell::Missing]).unwrap();
-        builder.push_row([Cell::Number(2.0), text("x"), Cell::Missing]).unwrap();
-        builder.push_row([Cell::Missing, text("x"), Cell::Missing]).unwrap();
+        builder
+            .push_row([Cell::Missing, text(""), Cell::Missing])
+            .unwrap();
+        builder
+            .push_row([Cell::Number(2.0), text("x"), Cell::Missing])
+            .unwrap();
+        builder
+            .push_row([Cell::Missing, text("x"), Cell::Missing])
+            .unwrap();
         let table = builder.finish().unwrap();
         assert_eq!(table.row_count(), 3);
         assert_eq!(table.cell(0, 0), Cell::Missing);
@@ -379,15 +433,24 @@ mod tests {
     #[test]
     fn a_refused_row_names_the_cell_and_leaves_the_table_as_it_was() {
         let check = |cells: Vec<Cell<'static>>, expected: &str| {
-            let kinds = [("n".to_owned(), ColumnKind::Numeric), ("t".to_owned(), ColumnKind::Categorical)];
+            let kinds = [
+                ("n".to_owned(), ColumnKind::Numeric),
+                ("t".to_owned(), ColumnKind::Categorical),
+            ];
             let mut builder = TableBuilder::typed(kinds);
             builder.push_row([Cell::Number(1.0), text("x")]).unwrap();
             assert_eq!(builder.push_row(cells).unwrap_err().to_string(), expected);
             assert_eq!(builder.finish().unwrap().row_count(), 1);
         };
         check(vec![Cell::Number(1.0)], "row 2: 1 cells, expected 2");
-        check(vec![text("abc"), text("x")], "row 2, column `n`: expected a number, got the text \"abc\"");
-        check(vec![Cell::Number(1.0), Cell::Number(7.0)], "row 2, column `t`: expected a text, got the number 7");
+        check(
+            vec![text("abc"), text("x")],
+            "row 2, column `n`: expected a number, got the text \"abc\"",
+        );
+        check(
+            vec![Cell::Number(1.0), Cell::Number(7.0)],
+            "row 2, column `t`: expected a text, got the number 7",
+        );
         let infinite = "row 2, column `n`: inf is outside ±3.4e38, the range models calculate in";
         check(vec![Cell::Number(f64::INFINITY), text("x")], infinite);
     }
@@ -405,7 +468,11 @@ mod tests {
     fn selecting_rows_and_columns_keeps_the_given_order() {
         let numbers = Column::Numeric(vec![1.0, 2.0, 3.0]);
         let words = Categorical::new(vec!["x".into(), "y".into()], vec![1, 0, MISSING_CODE]).unwrap();
-        let table = Table::new(vec![("n".into(), numbers), ("w".into(), Column::Categorical(words))]).unwrap();
+        let table = Table::new(vec![
+            ("n".into(), numbers),
+            ("w".into(), Column::Categorical(words)),
+        ])
+        .unwrap();
         let picked = table.select_rows(&[2, 0]).select_columns(&["w", "n"]).unwrap();
         assert_eq!(picked.names(), ["w", "n"]);
         assert_eq!(picked.cell(0, 0), Cell::Missing);

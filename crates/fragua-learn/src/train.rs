@@ -40,12 +40,22 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
     let features = select_features(table, config)?;
     let target = Target::new(&config.target, table.column(&config.target)?)?;
     let class_count = target.labels.len();
-    let (train_rows, test_rows) =
-        split::stratified_split(&target.classes, class_count, config.split.test_size, config.split.seed)?;
+    let (train_rows, test_rows) = split::stratified_split(
+        &target.classes,
+        class_count,
+        config.split.test_size,
+        config.split.seed,
+    )?;
     let train_table = features.select_rows(&train_rows);
     let train_classes: Vec<u16> = train_rows.iter().map(|&row| target.classes[row]).collect();
 
-    let search = Search { table: &train_table, classes: &train_classes, labels: &target.labels, config, progress };
+    let search = Search {
+        table: &train_table,
+        classes: &train_classes,
+        labels: &target.labels,
+        config,
+        progress,
+    };
     let candidates = search.run()?;
     let best = search::best(&candidates, config.search.scoring)?;
 
@@ -69,13 +79,21 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
 
     let truth: Vec<u16> = test_rows.iter().map(|&row| target.classes[row]).collect();
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
-    let outcome = Outcome::new(&truth, &predictions.classes, &predictions.probabilities, class_count)?;
+    let outcome = Outcome::new(
+        &truth,
+        &predictions.classes,
+        &predictions.probabilities,
+        class_count,
+    )?;
     Ok(TrainReport {
         best,
         metrics: outcome.metrics().to_map(),
         baseline: baseline(&truth, baseline_class, class_count)?,
         classes: outcome.per_class(),
-        confusion_matrix: ConfusionMatrix { labels: target.labels.clone(), counts: outcome.confusion() },
+        confusion_matrix: ConfusionMatrix {
+            labels: target.labels.clone(),
+            counts: outcome.confusion(),
+        },
         labels: target.labels,
         feature_importance: pipeline.feature_importance(),
         pipeline,
@@ -90,17 +108,26 @@ fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> 
         Some(names) => names.iter().collect(),
         None => {
             if let Some(name) = config.exclude.iter().find(|name| !table.names().contains(name)) {
-                return Err(Error::MissingColumn { name: name.clone(), present: table.names().to_vec() });
+                return Err(Error::MissingColumn {
+                    name: name.clone(),
+                    present: table.names().to_vec(),
+                });
             }
             let is_feature = |name: &&String| **name != config.target && !config.exclude.contains(name);
             table.names().iter().filter(is_feature).collect()
         }
     };
     if names.is_empty() || names.len() > MAX_COLUMNS {
-        return Err(Error::Data(format!("{} columns to learn from; expected 1 to {MAX_COLUMNS}", names.len())));
+        return Err(Error::Data(format!(
+            "{} columns to learn from; expected 1 to {MAX_COLUMNS}",
+            names.len()
+        )));
     }
     if u32::try_from(table.row_count()).is_err() {
-        return Err(Error::Data(format!("{} rows are more than the 4 billion supported", table.row_count())));
+        return Err(Error::Data(format!(
+            "{} rows are more than the 4 billion supported",
+            table.row_count()
+        )));
     }
     table.select_columns(&names)
 }
@@ -125,26 +152,44 @@ impl Target {
                 Column::Numeric(values) if values[row].is_nan() => return Err(missing(row)),
                 Column::Numeric(values) if values[row].fract() != 0.0 || values[row].abs() > 9e15 => {
                     let message = format!("a class must be a whole number or a text, got {}", values[row]);
-                    return Err(Error::Cell { row: row + 1, column: name.to_owned(), message });
+                    return Err(Error::Cell {
+                        row: row + 1,
+                        column: name.to_owned(),
+                        message,
+                    });
                 }
                 Column::Numeric(values) => Label::Integer(values[row] as i64),
-                Column::Categorical(values) => Label::Text(values.text(row).ok_or_else(|| missing(row))?.to_owned()),
+                Column::Categorical(values) => {
+                    Label::Text(values.text(row).ok_or_else(|| missing(row))?.to_owned())
+                }
             };
             if !labels.contains_key(&label) {
                 labels.insert(label.clone(), 0);
                 if labels.len() > MAX_CLASSES {
-                    return Err(Error::Data(format!("target `{name}` has more than {MAX_CLASSES} classes")));
+                    return Err(Error::Data(format!(
+                        "target `{name}` has more than {MAX_CLASSES} classes"
+                    )));
                 }
             }
             rows.push(label);
         }
         if labels.len() < 2 {
-            let message = format!("target `{name}` has {} classes in {} rows; expected at least 2", labels.len(), rows.len());
+            let message = format!(
+                "target `{name}` has {} classes in {} rows; expected at least 2",
+                labels.len(),
+                rows.len()
+            );
             return Err(Error::Data(message));
         }
-        labels.values_mut().enumerate().for_each(|(class, slot)| *slot = class as u16);
+        labels
+            .values_mut()
+            .enumerate()
+            .for_each(|(class, slot)| *slot = class as u16);
         let classes = rows.iter().map(|label| labels[label]).collect();
-        Ok(Self { labels: labels.into_keys().collect(), classes })
+        Ok(Self {
+            labels: labels.into_keys().collect(),
+            classes,
+        })
     }
 }
 
@@ -159,6 +204,12 @@ fn most_frequent(classes: &[u16], class_count: usize) -> u16 {
 fn baseline(truth: &[u16], class: u16, class_count: usize) -> Result<BTreeMap<String, f64>, Error> {
     let predicted = vec![class; truth.len()];
     let mut probabilities = vec![0.0; truth.len() * class_count];
-    probabilities.iter_mut().skip(usize::from(class)).step_by(class_count).for_each(|slot| *slot = 1.0);
-    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?.metrics().to_map())
+    probabilities
+        .iter_mut()
+        .skip(usize::from(class))
+        .step_by(class_count)
+        .for_each(|slot| *slot = 1.0);
+    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?
+        .metrics()
+        .to_map())
 }

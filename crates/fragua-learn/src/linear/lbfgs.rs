@@ -28,7 +28,11 @@ pub(crate) fn minimise(
 ) -> Result<Vec<f64>, Error> {
     let probe = |point: Vec<f64>| {
         let (value, gradient) = function(&point);
-        Probe { point, value, gradient }
+        Probe {
+            point,
+            value,
+            gradient,
+        }
     };
     let mut here = probe(start);
     let mut memory: VecDeque<(Vec<f64>, Vec<f64>)> = VecDeque::new();
@@ -42,8 +46,14 @@ pub(crate) fn minimise(
             memory.clear();
             direction = here.gradient.iter().map(|slope| -slope).collect();
         }
-        let length = if memory.is_empty() { 1.0 / norm(&here.gradient).max(1.0) } else { 1.0 };
-        let Some(next) = line_search(&probe, &here, &direction, length) else { break };
+        let length = if memory.is_empty() {
+            1.0 / norm(&here.gradient).max(1.0)
+        } else {
+            1.0
+        };
+        let Some(next) = line_search(&probe, &here, &direction, length) else {
+            break;
+        };
         let step: Vec<f64> = difference(&next.point, &here.point);
         let turn: Vec<f64> = difference(&next.gradient, &here.gradient);
         if dot(&step, &turn) > 1e-12 * dot(&turn, &turn) {
@@ -63,7 +73,10 @@ fn descent_direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>)>) 
     let mut factors = Vec::with_capacity(memory.len());
     for (step, turn) in memory.iter().rev() {
         let factor = dot(step, &direction) / dot(step, turn);
-        direction.iter_mut().zip(turn).for_each(|(value, turn)| *value -= factor * turn);
+        direction
+            .iter_mut()
+            .zip(turn)
+            .for_each(|(value, turn)| *value -= factor * turn);
         factors.push(factor);
     }
     if let Some((step, turn)) = memory.back() {
@@ -72,7 +85,10 @@ fn descent_direction(gradient: &[f64], memory: &VecDeque<(Vec<f64>, Vec<f64>)>) 
     }
     for ((step, turn), factor) in memory.iter().zip(factors.into_iter().rev()) {
         let correction = factor - dot(turn, &direction) / dot(step, turn);
-        direction.iter_mut().zip(step).for_each(|(value, step)| *value += correction * step);
+        direction
+            .iter_mut()
+            .zip(step)
+            .for_each(|(value, step)| *value += correction * step);
     }
     direction
 }
@@ -86,7 +102,13 @@ fn line_search(
 ) -> Option<Probe> {
     let slope = dot(direction, &here.gradient);
     let at = |length: f64| {
-        probe(here.point.iter().zip(direction).map(|(value, direction)| value + length * direction).collect())
+        probe(
+            here.point
+                .iter()
+                .zip(direction)
+                .map(|(value, direction)| value + length * direction)
+                .collect(),
+        )
     };
     let (mut low, mut high) = (0.0, f64::INFINITY);
     let mut length = first_length;
@@ -109,7 +131,11 @@ fn line_search(
                 lowest = Some(there);
             }
         }
-        length = if high.is_finite() { (low + high) / 2.0 } else { low * 2.0 };
+        length = if high.is_finite() {
+            (low + high) / 2.0
+        } else {
+            low * 2.0
+        };
     }
     lowest
 }
@@ -140,6 +166,9 @@ mod tests {
             (value, gradient)
         };
         let bottom = minimise(valley, vec![-1.2, 1.0], 200, 1e-10, &NoProgress).unwrap();
-        assert!((bottom[0] - 1.0).abs() < 1e-8 && (bottom[1] - 1.0).abs() < 1e-8, "{bottom:?}");
+        assert!(
+            (bottom[0] - 1.0).abs() < 1e-8 && (bottom[1] - 1.0).abs() < 1e-8,
+            "{bottom:?}"
+        );
     }
 }

@@ -59,7 +59,9 @@ impl Design {
     fn each_value(&self, preparation: &Preparation, row: &[f32], mut visit: impl FnMut(usize, f64)) {
         for ((encoding, column), &value) in self.encodings.iter().zip(&preparation.columns).zip(row) {
             match (encoding, column) {
-                (Encoding::Scaled { position }, PreparedColumn::Numeric(column)) => visit(*position, column.scaled(value)),
+                (Encoding::Scaled { position }, PreparedColumn::Numeric(column)) => {
+                    visit(*position, column.scaled(value))
+                }
                 (Encoding::OneHot { positions }, _) => {
                     if let Some(position) = positions[usize::from(value as u8)] {
                         visit(position, 1.0);
@@ -90,10 +92,14 @@ impl Logistic {
     }
 
     fn score_row(&self, row: &[f32], preparation: &Preparation, design: &Design, scores: &mut [f64]) {
-        let coefficients = |position: usize| &self.coefficients[position * self.class_count..][..self.class_count];
+        let coefficients =
+            |position: usize| &self.coefficients[position * self.class_count..][..self.class_count];
         scores.copy_from_slice(coefficients(design.width));
         design.each_value(preparation, row, |position, value| {
-            scores.iter_mut().zip(coefficients(position)).for_each(|(score, coefficient)| *score += coefficient * value);
+            scores
+                .iter_mut()
+                .zip(coefficients(position))
+                .for_each(|(score, coefficient)| *score += coefficient * value);
         });
     }
 }
@@ -124,16 +130,34 @@ pub(crate) fn fit(
     let mut begins = vec![0];
     let mut values = Vec::with_capacity(matrix.row_count * matrix.width);
     for row in 0..matrix.row_count {
-        design.each_value(preparation, matrix.row(row), |position, value| values.push((position as u32, value)));
+        design.each_value(preparation, matrix.row(row), |position, value| {
+            values.push((position as u32, value))
+        });
         begins.push(values.len());
     }
     let total_weight: f64 = classes.iter().map(|&class| weights[usize::from(class)]).sum();
     let penalty = 1.0 / (params.c * total_weight);
-    let problem = Problem { classes, weights, width: design.width, begins, values, total_weight, penalty };
+    let problem = Problem {
+        classes,
+        weights,
+        width: design.width,
+        begins,
+        values,
+        total_weight,
+        penalty,
+    };
     let start = vec![0.0; (design.width + 1) * weights.len()];
-    let coefficients =
-        lbfgs::minimise(|point| problem.loss(point), start, params.max_iter, params.tol, progress)?;
-    let logistic = Logistic { class_count: weights.len(), coefficients };
+    let coefficients = lbfgs::minimise(
+        |point| problem.loss(point),
+        start,
+        params.max_iter,
+        params.tol,
+        progress,
+    )?;
+    let logistic = Logistic {
+        class_count: weights.len(),
+        coefficients,
+    };
     let importance = importance(&logistic, &design, &problem);
     Ok((logistic, design, importance))
 }
@@ -146,8 +170,12 @@ impl Problem<'_> {
     /// Returns the penalised mean loss and its gradient.
     fn loss(&self, point: &[f64]) -> (f64, Vec<f64>) {
         let row_count = self.classes.len();
-        let block = |block: usize| self.loss_of_rows(point, block * BLOCK..row_count.min((block + 1) * BLOCK));
-        let parts: Vec<(f64, Vec<f64>)> = (0..row_count.div_ceil(BLOCK)).into_par_iter().map(block).collect();
+        let block =
+            |block: usize| self.loss_of_rows(point, block * BLOCK..row_count.min((block + 1) * BLOCK));
+        let parts: Vec<(f64, Vec<f64>)> = (0..row_count.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(block)
+            .collect();
         let mut loss = 0.0;
         let mut gradient = vec![0.0; point.len()];
         for (part_loss, part) in parts {
@@ -157,7 +185,11 @@ impl Problem<'_> {
         loss /= self.total_weight;
         gradient.iter_mut().for_each(|value| *value /= self.total_weight);
         // The intercepts, which come last, are not penalised.
-        for (value, coefficient) in gradient.iter_mut().zip(point).take(self.width * self.weights.len()) {
+        for (value, coefficient) in gradient
+            .iter_mut()
+            .zip(point)
+            .take(self.width * self.weights.len())
+        {
             loss += self.penalty / 2.0 * coefficient * coefficient;
             *value += self.penalty * coefficient;
         }
@@ -173,7 +205,10 @@ impl Problem<'_> {
             shares.copy_from_slice(&point[self.width * class_count..]);
             for &(position, value) in self.row(row) {
                 let coefficients = &point[position as usize * class_count..][..class_count];
-                shares.iter_mut().zip(coefficients).for_each(|(share, coefficient)| *share += coefficient * value);
+                shares
+                    .iter_mut()
+                    .zip(coefficients)
+                    .for_each(|(share, coefficient)| *share += coefficient * value);
             }
             let truth = usize::from(self.classes[row]);
             let weight = self.weights[truth];
@@ -184,10 +219,16 @@ impl Problem<'_> {
             shares.iter_mut().for_each(|share| *share *= weight);
             for &(position, value) in self.row(row) {
                 let slots = &mut gradient[position as usize * class_count..][..class_count];
-                slots.iter_mut().zip(&shares).for_each(|(slot, share)| *slot += share * value);
+                slots
+                    .iter_mut()
+                    .zip(&shares)
+                    .for_each(|(slot, share)| *slot += share * value);
             }
             let intercepts = &mut gradient[self.width * class_count..];
-            intercepts.iter_mut().zip(&shares).for_each(|(slot, share)| *slot += share);
+            intercepts
+                .iter_mut()
+                .zip(&shares)
+                .for_each(|(slot, share)| *slot += share);
         }
         (loss, gradient)
     }
@@ -218,7 +259,11 @@ fn importance(logistic: &Logistic, design: &Design, problem: &Problem<'_>) -> Ve
         let (sum, squares) = sums[position];
         let deviation = (squares / rows - (sum / rows).powi(2)).max(0.0).sqrt();
         let coefficients = &logistic.coefficients[position * logistic.class_count..][..logistic.class_count];
-        deviation * coefficients.iter().map(|coefficient| coefficient.abs()).sum::<f64>()
+        deviation
+            * coefficients
+                .iter()
+                .map(|coefficient| coefficient.abs())
+                .sum::<f64>()
     };
     let of_column = |encoding: &Encoding| match encoding {
         Encoding::Scaled { position } => size(*position),

@@ -47,7 +47,9 @@ impl Message {
     }
 
     fn messages(self, field: u64, messages: &[Message]) -> Self {
-        messages.iter().fold(self, |whole, part| whole.message(field, part))
+        messages
+            .iter()
+            .fold(self, |whole, part| whole.message(field, part))
     }
 }
 
@@ -83,30 +85,49 @@ pub(crate) mod attribute {
     }
 
     pub(crate) fn texts<S: AsRef<str>>(name: &str, values: &[S]) -> Message {
-        values.iter().fold(attribute(name, 8), |message, value| message.text(9, value.as_ref()))
+        values.iter().fold(attribute(name, 8), |message, value| {
+            message.text(9, value.as_ref())
+        })
     }
 }
 
 /// One operation; `domain` is empty for the standard operators.
-pub(crate) fn node(operator: &str, domain: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) -> Message {
-    let message = inputs.iter().fold(Message::default(), |message, input| message.text(1, input));
-    let message = outputs.iter().fold(message, |message, output| message.text(2, output));
-    let message = message.text(3, &format!("{operator}:{}", outputs[0])).text(4, operator).messages(5, attributes);
-    if domain.is_empty() { message } else { message.text(7, domain) }
+pub(crate) fn node(
+    operator: &str,
+    domain: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    attributes: &[Message],
+) -> Message {
+    let message = inputs
+        .iter()
+        .fold(Message::default(), |message, input| message.text(1, input));
+    let message = outputs
+        .iter()
+        .fold(message, |message, output| message.text(2, output));
+    let message = message
+        .text(3, &format!("{operator}:{}", outputs[0]))
+        .text(4, operator)
+        .messages(5, attributes);
+    if domain.is_empty() {
+        message
+    } else {
+        message.text(7, domain)
+    }
 }
 
-/// The type of an input or output. Without dimensions its shape is left open; -1 is the number of rows.
-pub(crate) fn value(name: &str, element: Element, dimensions: Option<&[i64]>) -> Message {
-    let mut tensor = Message::default().int(1, element as i64);
-    if let Some(dimensions) = dimensions {
-        let dimension = |&size: &i64| match size {
-            -1 => Message::default().text(2, "N"),
-            size => Message::default().int(1, size),
-        };
-        let dimensions: Vec<Message> = dimensions.iter().map(dimension).collect();
-        tensor = tensor.message(2, &Message::default().messages(1, &dimensions));
-    }
-    Message::default().text(1, name).message(2, &Message::default().message(1, &tensor))
+/// The type of an input or output; a dimension of -1 is the number of rows.
+pub(crate) fn value(name: &str, element: Element, dimensions: &[i64]) -> Message {
+    let dimension = |&size: &i64| match size {
+        -1 => Message::default().text(2, "N"),
+        size => Message::default().int(1, size),
+    };
+    let dimensions: Vec<Message> = dimensions.iter().map(dimension).collect();
+    let shape = Message::default().messages(1, &dimensions);
+    let tensor = Message::default().int(1, element as i64).message(2, &shape);
+    Message::default()
+        .text(1, name)
+        .message(2, &Message::default().message(1, &tensor))
 }
 
 /// A constant.
@@ -114,20 +135,31 @@ pub(crate) mod tensor {
     use super::{Element, Message};
 
     fn tensor(name: &str, element: Element, dimensions: &[i64]) -> Message {
-        let message = dimensions.iter().fold(Message::default(), |message, &size| message.int(1, size));
+        let message = dimensions
+            .iter()
+            .fold(Message::default(), |message, &size| message.int(1, size));
         message.int(2, element as i64).text(8, name)
     }
 
     pub(crate) fn ints(name: &str, dimensions: &[i64], values: &[i64]) -> Message {
-        raw(tensor(name, Element::Int64, dimensions), values.iter().flat_map(|value| value.to_le_bytes()))
+        raw(
+            tensor(name, Element::Int64, dimensions),
+            values.iter().flat_map(|value| value.to_le_bytes()),
+        )
     }
 
     pub(crate) fn floats(name: &str, dimensions: &[i64], values: &[f32]) -> Message {
-        raw(tensor(name, Element::Float, dimensions), values.iter().flat_map(|value| value.to_le_bytes()))
+        raw(
+            tensor(name, Element::Float, dimensions),
+            values.iter().flat_map(|value| value.to_le_bytes()),
+        )
     }
 
     pub(crate) fn doubles(name: &str, dimensions: &[i64], values: &[f64]) -> Message {
-        raw(tensor(name, Element::Double, dimensions), values.iter().flat_map(|value| value.to_le_bytes()))
+        raw(
+            tensor(name, Element::Double, dimensions),
+            values.iter().flat_map(|value| value.to_le_bytes()),
+        )
     }
 
     pub(crate) fn bools(name: &str, dimensions: &[i64], values: impl Iterator<Item = bool>) -> Message {
@@ -135,7 +167,11 @@ pub(crate) mod tensor {
     }
 
     pub(crate) fn texts<S: AsRef<str>>(name: &str, dimensions: &[i64], values: &[S]) -> Message {
-        values.iter().fold(tensor(name, Element::String, dimensions), |message, value| message.text(6, value.as_ref()))
+        values
+            .iter()
+            .fold(tensor(name, Element::String, dimensions), |message, value| {
+                message.text(6, value.as_ref())
+            })
     }
 
     fn raw(message: Message, bytes: impl Iterator<Item = u8>) -> Message {

@@ -1,7 +1,7 @@
 //! The graph of a whole pipeline.
 //!
-//! Inputs have the type of their column and no shape, and each output is one column, because that is what
-//! MLflow's ONNX flavor can put a data frame into and make one of: `[N]` and `[N, 1]` are both accepted.
+//! Each input is one column in its own type and each output is one column (`[N]`), because that is what MLflow
+//! can put a data frame into and make one of.
 
 use super::encoder::{self, Element, Graph, attribute, node, tensor, value};
 use super::{neighbors, trees};
@@ -29,14 +29,25 @@ impl Outputs {
             }
             name
         };
-        let probabilities = pipeline.labels.iter().map(|label| free(format!("proba_{label}"))).collect();
-        Self { label: free("label".to_owned()), probabilities }
+        let probabilities = pipeline
+            .labels
+            .iter()
+            .map(|label| free(format!("proba_{label}")))
+            .collect();
+        Self {
+            label: free("label".to_owned()),
+            probabilities,
+        }
     }
 }
 
 /// Writes the pipeline as an ONNX file.
 pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
-    let mut export = Export { pipeline, graph: Graph::default(), prefix: free_prefix(pipeline) };
+    let mut export = Export {
+        pipeline,
+        graph: Graph::default(),
+        prefix: free_prefix(pipeline),
+    };
     export.inputs();
     let numbers = export.numbers();
     let outputs = Outputs::of(pipeline);
@@ -46,10 +57,18 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
             let probabilities = export.name("probabilities");
             let attributes = trees::attributes(ensemble, &export.tree_columns(), &pipeline.labels);
             let made = [outputs.label.as_str(), &probabilities];
-            export.graph.nodes.push(node("TreeEnsembleClassifier", ML, &[&features], &made, &attributes));
+            export.graph.nodes.push(node(
+                "TreeEnsembleClassifier",
+                ML,
+                &[&features],
+                &made,
+                &attributes,
+            ));
             probabilities
         }
-        Model::Linear { logistic, design } => export.linear(numbers.as_deref(), logistic, design, &outputs.label),
+        Model::Linear { logistic, design } => {
+            export.linear(numbers.as_deref(), logistic, design, &outputs.label)
+        }
     };
     export.outputs(&outputs, &probabilities);
     encoder::model(&export.graph)
@@ -58,7 +77,11 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
 /// What names of inner values begin with: something no column's name begins with.
 fn free_prefix(pipeline: &Pipeline) -> String {
     let mut prefix = "/".to_owned();
-    while pipeline.features.iter().any(|feature| feature.name.starts_with(&prefix)) {
+    while pipeline
+        .features
+        .iter()
+        .any(|feature| feature.name.starts_with(&prefix))
+    {
         prefix.push('/');
     }
     prefix
@@ -88,7 +111,7 @@ impl Export<'_> {
                 FeatureKind::Number => Element::Double,
                 FeatureKind::Category => Element::String,
             };
-            self.graph.inputs.push(value(&feature.name, element, None));
+            self.graph.inputs.push(value(&feature.name, element, &[-1]));
         }
     }
 
@@ -99,8 +122,13 @@ impl Export<'_> {
         let mut columns = Vec::new();
         let mut fills = Vec::new();
         for (position, feature) in pipeline.features.iter().enumerate() {
-            let PreparedColumn::Numeric(column) = &pipeline.preparation.columns[position] else { continue };
-            let (single, shaped) = (self.name(&format!("single_{position}")), self.name(&format!("column_{position}")));
+            let PreparedColumn::Numeric(column) = &pipeline.preparation.columns[position] else {
+                continue;
+            };
+            let (single, shaped) = (
+                self.name(&format!("single_{position}")),
+                self.name(&format!("column_{position}")),
+            );
             let to_float = attribute::int("to", Element::Float as i64);
             self.graph.add("Cast", &[&feature.name], &single, &[to_float]);
             self.graph.add("Reshape", &[&single, &column_shape], &shaped, &[]);
@@ -112,13 +140,16 @@ impl Export<'_> {
         }
         let raw = self.name("numbers");
         let inputs: Vec<&str> = columns.iter().map(String::as_str).collect();
-        self.graph.add("Concat", &inputs, &raw, &[attribute::int("axis", 1)]);
+        self.graph
+            .add("Concat", &inputs, &raw, &[attribute::int("axis", 1)]);
         if let Some(imputer) = &pipeline.preparation.knn {
             return Some(neighbors::add(&mut self.graph, &self.prefix, imputer, &raw));
         }
         let fills: Option<Vec<f32>> = fills.into_iter().collect();
         let Some(fills) = fills else { return Some(raw) };
-        let fill = self.constant("fill", |name| tensor::floats(name, &[1, fills.len() as i64], &fills));
+        let fill = self.constant("fill", |name| {
+            tensor::floats(name, &[1, fills.len() as i64], &fills)
+        });
         let (missing, filled) = (self.name("missing"), self.name("filled"));
         self.graph.add("IsNaN", &[&raw], &missing, &[]);
         self.graph.add("Where", &[&missing, &fill, &raw], &filled, &[]);
@@ -128,9 +159,12 @@ impl Export<'_> {
     /// Adds the one-hot columns of the given codes.
     fn one_hot(&mut self, position: usize, column: &CategoricalColumn, codes: &[u8]) -> String {
         let feature = &self.pipeline.features[position];
-        let flat_shape = self.constant(&format!("flat_{position}"), |name| tensor::ints(name, &[1], &[-1]));
+        let flat_shape = self.constant(&format!("flat_{position}"), |name| {
+            tensor::ints(name, &[1], &[-1])
+        });
         let [flat, code, hot] = ["text", "code", "hot"].map(|what| self.name(&format!("{what}_{position}")));
-        self.graph.add("Reshape", &[&feature.name, &flat_shape], &flat, &[]);
+        self.graph
+            .add("Reshape", &[&feature.name, &flat_shape], &flat, &[]);
         let mut texts: Vec<&str> = column.categories.iter().map(String::as_str).collect();
         let mut values: Vec<i64> = (0..texts.len() as i64).collect();
         // What data frames make of a missing text, unless it is a category itself.
@@ -145,10 +179,14 @@ impl Export<'_> {
             attribute::ints("values_int64s", &values),
             attribute::int("default_int64", i64::from(UNKNOWN)),
         ];
-        self.graph.nodes.push(node("LabelEncoder", ML, &[&flat], &[&code], &encode));
+        self.graph
+            .nodes
+            .push(node("LabelEncoder", ML, &[&flat], &[&code], &encode));
         let codes: Vec<i64> = codes.iter().map(|&code| i64::from(code)).collect();
         let spread = [attribute::ints("cats_int64s", &codes), attribute::int("zeros", 1)];
-        self.graph.nodes.push(node("OneHotEncoder", ML, &[&code], &[&hot], &spread));
+        self.graph
+            .nodes
+            .push(node("OneHotEncoder", ML, &[&code], &[&hot], &spread));
         hot
     }
 
@@ -166,7 +204,8 @@ impl Export<'_> {
         }
         let features = self.name("features");
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        self.graph.add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
+        self.graph
+            .add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
         features
     }
 
@@ -234,13 +273,27 @@ impl Export<'_> {
         }
         let classes = logistic.class_count;
         let row = |position: usize| &logistic.coefficients[position * classes..][..classes];
-        let coefficients: Vec<f64> = order.iter().flat_map(|&position| row(position)).copied().collect();
+        let coefficients: Vec<f64> = order
+            .iter()
+            .flat_map(|&position| row(position))
+            .copied()
+            .collect();
         let shape = [order.len() as i64, classes as i64];
-        let coefficients = self.constant("coefficients", |name| tensor::doubles(name, &shape, &coefficients));
-        let intercepts =
-            self.constant("intercepts", |name| tensor::doubles(name, &[1, classes as i64], row(design.width)));
+        let coefficients = self.constant("coefficients", |name| {
+            tensor::doubles(name, &shape, &coefficients)
+        });
+        let intercepts = self.constant("intercepts", |name| {
+            tensor::doubles(name, &[1, classes as i64], row(design.width))
+        });
 
-        let names = ["features", "product", "scores", "shares", "probabilities", "class"];
+        let names = [
+            "features",
+            "product",
+            "scores",
+            "shares",
+            "probabilities",
+            "class",
+        ];
         let [features, product, scores, shares, probabilities, class] = names.map(|name| self.name(name));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let graph = &mut self.graph;
@@ -248,10 +301,21 @@ impl Export<'_> {
         graph.add("MatMul", &[&features, &coefficients], &product, &[]);
         graph.add("Add", &[&product, &intercepts], &scores, &[]);
         graph.add("Softmax", &[&scores], &shares, &[attribute::int("axis", 1)]);
-        graph.add("Cast", &[&shares], &probabilities, &[attribute::int("to", Element::Float as i64)]);
-        graph.add("ArgMax", &[&scores], &class, &[attribute::int("axis", 1), attribute::int("keepdims", 0)]);
+        graph.add(
+            "Cast",
+            &[&shares],
+            &probabilities,
+            &[attribute::int("to", Element::Float as i64)],
+        );
+        graph.add(
+            "ArgMax",
+            &[&scores],
+            &class,
+            &[attribute::int("axis", 1), attribute::int("keepdims", 0)],
+        );
         let labels = self.constant("labels", |name| label_tensor(name, &pipeline.labels));
-        self.graph.add("Gather", &[&labels, &class], label, &[attribute::int("axis", 0)]);
+        self.graph
+            .add("Gather", &[&labels, &class], label, &[attribute::int("axis", 0)]);
         probabilities
     }
 
@@ -260,11 +324,18 @@ impl Export<'_> {
             Label::Integer(_) => Element::Int64,
             Label::Text(_) => Element::String,
         };
-        self.graph.outputs.push(value(&outputs.label, element, Some(&[-1])));
+        self.graph.outputs.push(value(&outputs.label, element, &[-1]));
         for (class, output) in outputs.probabilities.iter().enumerate() {
-            let index = self.constant(&format!("index_{class}"), |name| tensor::ints(name, &[], &[class as i64]));
-            self.graph.add("Gather", &[probabilities, &index], output, &[attribute::int("axis", 1)]);
-            self.graph.outputs.push(value(output, Element::Float, Some(&[-1])));
+            let index = self.constant(&format!("index_{class}"), |name| {
+                tensor::ints(name, &[], &[class as i64])
+            });
+            self.graph.add(
+                "Gather",
+                &[probabilities, &index],
+                output,
+                &[attribute::int("axis", 1)],
+            );
+            self.graph.outputs.push(value(output, Element::Float, &[-1]));
         }
     }
 }
@@ -273,7 +344,11 @@ fn label_tensor(name: &str, labels: &[Label]) -> encoder::Message {
     let shape = [labels.len() as i64];
     match integers(labels) {
         Some(numbers) => tensor::ints(name, &shape, &numbers),
-        None => tensor::texts(name, &shape, &labels.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        None => tensor::texts(
+            name,
+            &shape,
+            &labels.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ),
     }
 }
 

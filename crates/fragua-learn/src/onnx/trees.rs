@@ -13,6 +13,9 @@ pub(crate) enum Position {
     OneHot(HashMap<u8, usize>),
 }
 
+/// A score so low that softmax makes it 0.
+const NEVER: f32 = -1e30;
+
 /// Nodes and leaf values as the parallel lists that the operator takes.
 #[derive(Default)]
 struct Lists {
@@ -47,17 +50,39 @@ pub(crate) fn attributes(ensemble: &Ensemble, columns: &[Position], labels: &[La
         attribute::ints("class_nodeids", &lists.leaf_node),
         attribute::ints("class_ids", &lists.leaf_class),
         attribute::floats("class_weights", &lists.leaf_value),
-        attribute::text("post_transform", if ensemble.softmax { "SOFTMAX" } else { "NONE" }),
+        attribute::text(
+            "post_transform",
+            if ensemble.softmax { "SOFTMAX" } else { "NONE" },
+        ),
     ];
     if lists.missing_true.contains(&1) {
-        attributes.push(attribute::ints("nodes_missing_value_tracks_true", &lists.missing_true));
+        attributes.push(attribute::ints(
+            "nodes_missing_value_tracks_true",
+            &lists.missing_true,
+        ));
     }
+    // Runtimes have rules of their own for exactly two classes, about which score counts and what base values
+    // mean. A third class that can never win keeps them to the rules for many.
+    let has_stand_in = labels.len() == 2;
     if ensemble.softmax {
-        attributes.push(attribute::floats("base_values", &ensemble.base));
+        let mut base = ensemble.base.clone();
+        base.extend(has_stand_in.then_some(NEVER));
+        attributes.push(attribute::floats("base_values", &base));
     }
     attributes.push(match integers(labels) {
-        Some(numbers) => attribute::ints("classlabels_int64s", &numbers),
-        None => attribute::texts("classlabels_strings", &labels.iter().map(ToString::to_string).collect::<Vec<_>>()),
+        Some(mut numbers) => {
+            let unused = (0..3)
+                .find(|number| !numbers.contains(number))
+                .filter(|_| has_stand_in);
+            numbers.extend(unused);
+            attribute::ints("classlabels_int64s", &numbers)
+        }
+        None => {
+            let mut texts: Vec<String> = labels.iter().map(ToString::to_string).collect();
+            let unused = texts.concat() + "_";
+            texts.extend(has_stand_in.then_some(unused));
+            attribute::texts("classlabels_strings", &texts)
+        }
     });
     attributes
 }
@@ -68,7 +93,10 @@ impl Lists {
         for (position, node) in ensemble.tree_nodes(tree).iter().enumerate() {
             self.tree.push(tree as i64);
             self.node.push(position as i64);
-            let (left, right) = (i64::from(node.left) - i64::from(root), i64::from(node.right) - i64::from(root));
+            let (left, right) = (
+                i64::from(node.left) - i64::from(root),
+                i64::from(node.right) - i64::from(root),
+            );
             match (node.kind, columns.get(usize::from(node.feature))) {
                 (NodeKind::Numeric, Some(Position::Number(feature))) => {
                     self.branch(*feature, node.threshold, left, right, node.missing_left);
@@ -86,7 +114,14 @@ impl Lists {
         }
     }
 
-    fn branch(&mut self, feature: usize, threshold: f32, when_true: i64, when_false: i64, missing_true: bool) {
+    fn branch(
+        &mut self,
+        feature: usize,
+        threshold: f32,
+        when_true: i64,
+        when_false: i64,
+        missing_true: bool,
+    ) {
         self.feature.push(feature as i64);
         self.threshold.push(threshold);
         self.when_true.push(when_true);
@@ -102,19 +137,11 @@ impl Lists {
         self.when_false.push(0);
         self.mode.push("LEAF");
         self.missing_true.push(0);
-        let mut add = |class: i64, value: f32| {
+        for value in &ensemble.values[values] {
             self.leaf_tree.push(tree as i64);
             self.leaf_node.push(position as i64);
-            self.leaf_class.push(class);
-            self.leaf_value.push(value);
-        };
-        let values = &ensemble.values[values];
-        values.iter().for_each(|value| add(i64::from(value.class), value.value));
-        // Runtimes read two classes of which only one is ever named as a single score; name both.
-        if ensemble.class_count == 2 {
-            for class in (0..2).filter(|&class| values.iter().all(|value| value.class != class)) {
-                add(i64::from(class), 0.0);
-            }
+            self.leaf_class.push(i64::from(value.class));
+            self.leaf_value.push(value.value);
         }
     }
 }

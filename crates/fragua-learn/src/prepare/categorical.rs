@@ -58,13 +58,20 @@ impl CategoricalColumn {
         };
         let codes: Vec<f32> = source.dictionary().iter().map(code).collect();
         for (slot, &code) in target.zip(source.codes()) {
-            *slot = if code == MISSING_CODE { f32::from(self.fill) } else { codes[code as usize] };
+            *slot = if code == MISSING_CODE {
+                f32::from(self.fill)
+            } else {
+                codes[code as usize]
+            };
         }
     }
 
     /// Returns the codes that get a one-hot column, in order.
     pub(crate) fn one_hot_codes(&self, drop_first: bool) -> Vec<u8> {
         let missing = self.missing_is_category.then_some(MISSING);
-        (0..self.categories.len() as u8).chain(missing).skip(usize::from(drop_first)).collect()
+        (0..self.categories.len() as u8)
+            .chain(missing)
+            .skip(usize::from(drop_first))
+            .collect()
     }
 }

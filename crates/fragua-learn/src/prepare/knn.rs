@@ -24,17 +24,31 @@ pub(crate) struct KnnImputer {
 }
 
 impl KnnImputer {
-    pub(crate) fn fit(matrix: &Matrix, columns: Vec<usize>, neighbors: usize, weights: NeighborWeights) -> Self {
+    pub(crate) fn fit(
+        matrix: &Matrix,
+        columns: Vec<usize>,
+        neighbors: usize,
+        weights: NeighborWeights,
+    ) -> Self {
         let donors: Vec<f32> = (0..matrix.row_count)
             .flat_map(|row| columns.iter().map(move |&column| matrix.row(row)[column]))
             .collect();
         let mean = |&column: &usize| {
-            let present = matrix.column(column).filter(|value| !value.is_nan()).map(f64::from);
+            let present = matrix
+                .column(column)
+                .filter(|value| !value.is_nan())
+                .map(f64::from);
             let count = present.clone().count().max(1) as f64;
             (present.sum::<f64>() / count) as f32
         };
         let means = columns.iter().map(mean).collect();
-        Self { columns, neighbors, weights, donors, means }
+        Self {
+            columns,
+            neighbors,
+            weights,
+            donors,
+            means,
+        }
     }
 
     pub(crate) fn donor_count(&self) -> usize {
@@ -54,7 +68,9 @@ impl KnnImputer {
         matrix.values.par_chunks_mut(width * 64).try_for_each(|rows| {
             check_cancelled(progress)?;
             let mut distances = Vec::new();
-            rows.chunks_mut(width).filter(|row| has_gap(row)).for_each(|row| self.fill_row(row, &mut distances));
+            rows.chunks_mut(width)
+                .filter(|row| has_gap(row))
+                .for_each(|row| self.fill_row(row, &mut distances));
             Ok(())
         })
     }
@@ -63,7 +79,11 @@ impl KnnImputer {
         let numbers: Vec<f32> = self.columns.iter().map(|&column| row[column]).collect();
         let width = numbers.len();
         distances.clear();
-        distances.extend(self.donors.chunks_exact(width).map(|donor| squared_distance(&numbers, donor)));
+        distances.extend(
+            self.donors
+                .chunks_exact(width)
+                .map(|donor| squared_distance(&numbers, donor)),
+        );
         for (position, &column) in self.columns.iter().enumerate() {
             if numbers[position].is_nan() {
                 row[column] = self.average(position, distances);
@@ -76,8 +96,9 @@ impl KnnImputer {
         let width = self.columns.len();
         let value = |donor: usize| self.donors[donor * width + position];
         let nearer = |a: &usize, b: &usize| distances[*a].total_cmp(&distances[*b]).then(a.cmp(b));
-        let mut nearest: Vec<usize> =
-            (0..distances.len()).filter(|&donor| distances[donor].is_finite() && !value(donor).is_nan()).collect();
+        let mut nearest: Vec<usize> = (0..distances.len())
+            .filter(|&donor| distances[donor].is_finite() && !value(donor).is_nan())
+            .collect();
         if nearest.len() > self.neighbors {
             nearest.select_nth_unstable_by(self.neighbors, nearer);
             nearest.truncate(self.neighbors);
@@ -93,7 +114,11 @@ impl KnnImputer {
         if total == 0.0 {
             return self.means[position];
         }
-        (nearest.iter().map(|&donor| weight(donor) * f64::from(value(donor))).sum::<f64>() / total) as f32
+        (nearest
+            .iter()
+            .map(|&donor| weight(donor) * f64::from(value(donor)))
+            .sum::<f64>()
+            / total) as f32
     }
 }
 
@@ -107,5 +132,9 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
             shared += 1.0;
         }
     }
-    if shared == 0.0 { f64::INFINITY } else { sum * a.len() as f64 / shared }
+    if shared == 0.0 {
+        f64::INFINITY
+    } else {
+        sum * a.len() as f64 / shared
+    }
 }

@@ -25,7 +25,11 @@ impl Matrix {
     }
 
     pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = f32> + Clone + '_ {
-        self.values.iter().skip(column).step_by(self.width.max(1)).copied()
+        self.values
+            .iter()
+            .skip(column)
+            .step_by(self.width.max(1))
+            .copied()
     }
 }
 
@@ -51,18 +55,28 @@ impl Preparation {
         progress: &dyn Progress,
     ) -> Result<(Self, Matrix), Error> {
         let fit_column = |column: &Column| match column {
-            Column::Numeric(values) => PreparedColumn::Numeric(NumericColumn::fit(values, config.numeric.imputer)),
+            Column::Numeric(values) => {
+                PreparedColumn::Numeric(NumericColumn::fit(values, config.numeric.imputer))
+            }
             Column::Categorical(values) => {
                 PreparedColumn::Categorical(CategoricalColumn::fit(values, &config.categorical))
             }
         };
-        let mut preparation = Self { columns: table.columns().iter().map(fit_column).collect(), knn: None };
+        let mut preparation = Self {
+            columns: table.columns().iter().map(fit_column).collect(),
+            knn: None,
+        };
         let columns: Vec<&Column> = table.columns().iter().collect();
         let mut matrix = preparation.encode_without_neighbors(&columns, table.row_count());
         if config.numeric.imputer == NumericImputer::Knn {
             let numeric = preparation.numeric_positions();
             let neighbors = config.numeric.n_neighbors.unwrap_or(5);
-            let imputer = KnnImputer::fit(&matrix, numeric, neighbors, config.numeric.weights.unwrap_or_default());
+            let imputer = KnnImputer::fit(
+                &matrix,
+                numeric,
+                neighbors,
+                config.numeric.weights.unwrap_or_default(),
+            );
             imputer.fill(&mut matrix, progress)?;
             preparation.knn = Some(imputer);
         }
@@ -96,14 +110,20 @@ impl Preparation {
         for (position, (prepared, column)) in self.columns.iter().zip(columns).enumerate() {
             let target = values.iter_mut().skip(position).step_by(width);
             match (prepared, column) {
-                (PreparedColumn::Numeric(prepared), Column::Numeric(source)) => prepared.encode(source, target),
+                (PreparedColumn::Numeric(prepared), Column::Numeric(source)) => {
+                    prepared.encode(source, target)
+                }
                 (PreparedColumn::Categorical(prepared), Column::Categorical(source)) => {
                     prepared.encode(source, target);
                 }
                 _ => unreachable!("the caller has checked the kinds of the columns"),
             }
         }
-        Matrix { row_count, width, values }
+        Matrix {
+            row_count,
+            width,
+            values,
+        }
     }
 
     fn numeric_positions(&self) -> Vec<usize> {
@@ -130,14 +150,16 @@ mod tests {
 
     fn table(numbers: &[f64], words: &[&str]) -> Table {
         let mut dictionary: Vec<String> = Vec::new();
-        let codes = words.iter().map(|word| match dictionary.iter().position(|known| known == word) {
-            _ if word.is_empty() => MISSING_CODE,
-            Some(code) => code as u32,
-            None => {
-                dictionary.push((*word).to_owned());
-                dictionary.len() as u32 - 1
-            }
-        });
+        let codes = words
+            .iter()
+            .map(|word| match dictionary.iter().position(|known| known == word) {
+                _ if word.is_empty() => MISSING_CODE,
+                Some(code) => code as u32,
+                None => {
+                    dictionary.push((*word).to_owned());
+                    dictionary.len() as u32 - 1
+                }
+            });
         let codes = codes.collect();
         let words = Categorical::new(dictionary, codes).unwrap();
         let columns = vec![
@@ -149,7 +171,10 @@ mod tests {
 
     fn encode(preparation: &Preparation, table: &Table) -> Vec<f32> {
         let columns: Vec<&Column> = table.columns().iter().collect();
-        preparation.encode(&columns, table.row_count(), &NoProgress).unwrap().values
+        preparation
+            .encode(&columns, table.row_count(), &NoProgress)
+            .unwrap()
+            .values
     }
 
     const NAN: f64 = f64::NAN;
@@ -158,12 +183,21 @@ mod tests {
     fn gaps_are_filled_with_what_was_learned() {
         let learned = table(&[1.0, 5.0, 5.0, NAN, 9.0, 2.0], &["b", "a", "b", "", "a", "c"]);
         let check = |imputer, number: f32| {
-            let numeric = NumericConfig { imputer, ..NumericConfig::default() };
-            let config = PreparationConfig { numeric, ..PreparationConfig::default() };
+            let numeric = NumericConfig {
+                imputer,
+                ..NumericConfig::default()
+            };
+            let config = PreparationConfig {
+                numeric,
+                ..PreparationConfig::default()
+            };
             let (preparation, matrix) = Preparation::fit(&learned, &config, &NoProgress).unwrap();
             assert_eq!(matrix.row(3), [number, 0.0], "{imputer:?}");
             // Categories are numbered in order; "a" and "b" are equally frequent; "z" was never seen.
-            assert_eq!(encode(&preparation, &table(&[NAN, 7.0], &["", "z"])), [number, 0.0, 7.0, 254.0]);
+            assert_eq!(
+                encode(&preparation, &table(&[NAN, 7.0], &["", "z"])),
+                [number, 0.0, 7.0, 254.0]
+            );
         };
         check(NumericImputer::Median, 5.0);
         check(NumericImputer::MostFrequent, 5.0);
@@ -181,9 +215,15 @@ mod tests {
 
     #[test]
     fn scaling_gives_mean_zero_and_deviation_one() {
-        let (preparation, matrix) =
-            Preparation::fit(&table(&[1.0, 3.0], &["a", "a"]), &PreparationConfig::default(), &NoProgress).unwrap();
-        let PreparedColumn::Numeric(column) = &preparation.columns[0] else { panic!("numeric") };
+        let (preparation, matrix) = Preparation::fit(
+            &table(&[1.0, 3.0], &["a", "a"]),
+            &PreparationConfig::default(),
+            &NoProgress,
+        )
+        .unwrap();
+        let PreparedColumn::Numeric(column) = &preparation.columns[0] else {
+            panic!("numeric")
+        };
         let scaled: Vec<f64> = matrix.column(0).map(|value| column.scaled(value)).collect();
         assert_eq!(scaled, [-1.0, 1.0]);
     }

@@ -14,8 +14,11 @@ pub(crate) struct NumericColumn {
 
 impl NumericColumn {
     pub(crate) fn fit(values: &[f64], imputer: NumericImputer) -> Self {
-        let mut present: Vec<f32> =
-            values.iter().filter(|value| !value.is_nan()).map(|&value| value as f32).collect();
+        let mut present: Vec<f32> = values
+            .iter()
+            .filter(|value| !value.is_nan())
+            .map(|&value| value as f32)
+            .collect();
         present.sort_unstable_by(f32::total_cmp);
         // A column without a single value is filled with zeros: constant, so no model can use it.
         let fill = match imputer {
@@ -23,7 +26,12 @@ impl NumericColumn {
             NumericImputer::MostFrequent => Some(most_frequent(&present).unwrap_or(0.0)),
             NumericImputer::Knn | NumericImputer::None => None,
         };
-        Self { fill, may_be_missing: imputer == NumericImputer::None, mean: 0.0, scale: 1.0 }
+        Self {
+            fill,
+            may_be_missing: imputer == NumericImputer::None,
+            mean: 0.0,
+            scale: 1.0,
+        }
     }
 
     pub(crate) fn fit_scale(&mut self, values: impl Iterator<Item = f32> + Clone) {

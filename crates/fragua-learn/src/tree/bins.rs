@@ -47,7 +47,10 @@ impl Binned {
             },
         };
         let columns = (0..matrix.width).into_par_iter().map(column).collect();
-        Self { columns, row_count: matrix.row_count }
+        Self {
+            columns,
+            row_count: matrix.row_count,
+        }
     }
 }
 
@@ -59,7 +62,14 @@ impl BinnedColumn {
             false => edges.partition_point(|&edge| edge < value) as u8,
         };
         let bins = values.iter().map(bin).collect();
-        Self { bins, bin_count: edges.len() + 1, edges, categorical: false, may_be_missing, codes: Vec::new() }
+        Self {
+            bins,
+            bin_count: edges.len() + 1,
+            edges,
+            categorical: false,
+            may_be_missing,
+            codes: Vec::new(),
+        }
     }
 
     /// Tells whether a split on this column sends the bin to the left.
@@ -67,7 +77,11 @@ impl BinnedColumn {
         if self.categorical {
             return bin == cut;
         }
-        if bin == MISSING_BIN { missing_left } else { bin <= cut }
+        if bin == MISSING_BIN {
+            missing_left
+        } else {
+            bin <= cut
+        }
     }
 
     /// Returns the number that a node compares with: an edge, or the code of a category.
@@ -87,7 +101,10 @@ fn edges(values: &[f32]) -> Vec<f32> {
     let mut distinct = sorted.clone();
     distinct.dedup();
     if distinct.len() <= MAX_BINS {
-        return distinct.windows(2).map(|pair| halfway(pair[0], pair[1])).collect();
+        return distinct
+            .windows(2)
+            .map(|pair| halfway(pair[0], pair[1]))
+            .collect();
     }
     let mut edges: Vec<f32> = Vec::with_capacity(MAX_BINS - 1);
     for quantile in 1..MAX_BINS {
@@ -118,7 +135,12 @@ mod tests {
         assert_eq!(column.bins, [2, 0, MISSING_BIN, 1, 2]);
         assert_eq!(column.edges, [1.5, 2.5]);
         for cut in 0..2 {
-            for (&bin, &value) in column.bins.iter().zip(&values).filter(|(_, value)| !value.is_nan()) {
+            for (&bin, &value) in column
+                .bins
+                .iter()
+                .zip(&values)
+                .filter(|(_, value)| !value.is_nan())
+            {
                 assert_eq!(column.goes_left(bin, cut, false), value <= column.threshold(cut));
             }
         }

@@ -18,25 +18,46 @@ pub(crate) fn fit(
     let layout = Layout::new(sample.binned);
     let base = base_scores(sample);
     // With two classes one tree moves both scores, in opposite directions.
-    let tree_classes: Vec<u16> = if class_count == 2 { vec![1] } else { (0..class_count as u16).collect() };
-    let mut scores: Vec<Vec<f32>> = base.iter().map(|&base| vec![base; sample.classes.len()]).collect();
+    let tree_classes: Vec<u16> = if class_count == 2 {
+        vec![1]
+    } else {
+        (0..class_count as u16).collect()
+    };
+    let mut scores: Vec<Vec<f32>> = base
+        .iter()
+        .map(|&base| vec![base; sample.classes.len()])
+        .collect();
     let mut importance = vec![0.0; sample.binned.columns.len()];
     let mut trees = Vec::with_capacity(params.n_estimators * tree_classes.len());
     for _ in 0..params.n_estimators {
         check_cancelled(progress)?;
         let gradients = gradients(sample, &scores, &tree_classes);
         let grow = |(gradients, &class): (&Vec<Gradient>, &u16)| {
-            let mut grower = Grower { layout: &layout, gradients, params, gains: vec![0.0; importance.len()] };
+            let mut grower = Grower {
+                layout: &layout,
+                gradients,
+                params,
+                gains: vec![0.0; importance.len()],
+            };
             let (tree, moves) = grower.grow(class, class_count);
             (tree, moves, grower.gains)
         };
         let grown: Vec<_> = gradients.par_iter().zip(&tree_classes).map(grow).collect();
         for ((tree, moves, gains), &class) in grown.into_iter().zip(&tree_classes) {
-            scores[usize::from(class)].iter_mut().zip(&moves).for_each(|(score, moved)| *score += moved);
+            scores[usize::from(class)]
+                .iter_mut()
+                .zip(&moves)
+                .for_each(|(score, moved)| *score += moved);
             if class_count == 2 {
-                scores[0].iter_mut().zip(&moves).for_each(|(score, moved)| *score -= moved);
+                scores[0]
+                    .iter_mut()
+                    .zip(&moves)
+                    .for_each(|(score, moved)| *score -= moved);
             }
-            importance.iter_mut().zip(gains).for_each(|(sum, gain)| *sum += gain);
+            importance
+                .iter_mut()
+                .zip(gains)
+                .for_each(|(sum, gain)| *sum += gain);
             trees.push(tree);
         }
     }
@@ -51,7 +72,10 @@ fn base_scores(sample: Sample<'_>) -> Vec<f32> {
     }
     let total: f64 = weights.iter().sum();
     // A class without rows in this fold starts as rare as half a row.
-    weights.iter().map(|weight| (weight.max(0.5) / total).ln() as f32).collect()
+    weights
+        .iter()
+        .map(|weight| (weight.max(0.5) / total).ln() as f32)
+        .collect()
 }
 
 #[derive(Clone, Copy, Default)]
@@ -65,7 +89,11 @@ fn gradients(sample: Sample<'_>, scores: &[Vec<f32>], tree_classes: &[u16]) -> V
     let row_count = sample.classes.len();
     let class_count = scores.len();
     // Friedman's factor for the redundant class; with two classes the score is half the log odds.
-    let factor = if class_count == 2 { 2.0 } else { class_count as f32 / (class_count as f32 - 1.0) };
+    let factor = if class_count == 2 {
+        2.0
+    } else {
+        class_count as f32 / (class_count as f32 - 1.0)
+    };
     let mut gradients = vec![vec![Gradient::default(); row_count]; tree_classes.len()];
     let mut shares = vec![0.0f32; class_count];
     for row in 0..row_count {
@@ -80,8 +108,10 @@ fn gradients(sample: Sample<'_>, scores: &[Vec<f32>], tree_classes: &[u16]) -> V
         for (gradients, &class) in gradients.iter_mut().zip(tree_classes) {
             let share = shares[usize::from(class)] / sum;
             let hit = f32::from(u8::from(truth == class));
-            gradients[row] =
-                Gradient { first: weight * (share - hit), second: weight * factor * share * (1.0 - share) };
+            gradients[row] = Gradient {
+                first: weight * (share - hit),
+                second: weight * factor * share * (1.0 - share),
+            };
         }
     }
     gradients
@@ -102,15 +132,29 @@ impl<'a> Layout<'a> {
         let width = binned.columns.len();
         let mut bins = vec![0; binned.row_count * width];
         for (position, column) in binned.columns.iter().enumerate() {
-            bins.iter_mut().skip(position).step_by(width).zip(&column.bins).for_each(|(slot, &bin)| *slot = bin);
+            bins.iter_mut()
+                .skip(position)
+                .step_by(width)
+                .zip(&column.bins)
+                .for_each(|(slot, &bin)| *slot = bin);
         }
         let mut begins = vec![0];
         for column in &binned.columns {
-            let size = if column.categorical || column.may_be_missing { 256 } else { column.bin_count };
+            let size = if column.categorical || column.may_be_missing {
+                256
+            } else {
+                column.bin_count
+            };
             begins.push(begins.last().expect("starts with one") + size);
         }
         let total = *begins.last().expect("starts with one");
-        Self { columns: &binned.columns, row_count: binned.row_count, bins, begins, total }
+        Self {
+            columns: &binned.columns,
+            row_count: binned.row_count,
+            bins,
+            begins,
+            total,
+        }
     }
 
     fn row(&self, row: u32) -> &[u8] {
@@ -159,21 +203,34 @@ impl Grower<'_> {
         let row_count = self.layout.row_count;
         let mut rows: Vec<u32> = (0..row_count as u32).collect();
         let mut right_rows = Vec::new();
-        let mut tree = Tree { nodes: vec![Node::default()], values: Vec::new() };
+        let mut tree = Tree {
+            nodes: vec![Node::default()],
+            values: Vec::new(),
+        };
         let mut root = Leaf {
             node: 0,
             begin: 0,
             end: row_count,
             depth: 0,
-            first: self.gradients.iter().map(|gradient| f64::from(gradient.first)).sum(),
-            second: self.gradients.iter().map(|gradient| f64::from(gradient.second)).sum(),
+            first: self
+                .gradients
+                .iter()
+                .map(|gradient| f64::from(gradient.first))
+                .sum(),
+            second: self
+                .gradients
+                .iter()
+                .map(|gradient| f64::from(gradient.second))
+                .sum(),
             histogram: self.histogram(&rows),
             split: None,
         };
         root.split = self.find_split(&root);
         let mut leaves = vec![root];
         while leaves.len() < self.params.max_leaf_nodes {
-            let Some((position, split)) = best_leaf(&leaves) else { break };
+            let Some((position, split)) = best_leaf(&leaves) else {
+                break;
+            };
             let leaf = leaves.swap_remove(position);
             self.gains[split.column] += split.gain;
             let children = self.split(leaf, split, &mut tree, &mut rows, &mut right_rows);
@@ -186,11 +243,20 @@ impl Grower<'_> {
             let begin = tree.values.len() as u32;
             tree.values.push(LeafValue { class, value });
             if class_count == 2 {
-                tree.values.push(LeafValue { class: 0, value: -value });
+                tree.values.push(LeafValue {
+                    class: 0,
+                    value: -value,
+                });
             }
             let end = tree.values.len() as u32;
-            tree.nodes[leaf.node] = Node { left: begin, right: end, ..Node::default() };
-            rows[leaf.begin..leaf.end].iter().for_each(|&row| moves[row as usize] = value);
+            tree.nodes[leaf.node] = Node {
+                left: begin,
+                right: end,
+                ..Node::default()
+            };
+            rows[leaf.begin..leaf.end]
+                .iter()
+                .for_each(|&row| moves[row as usize] = value);
         }
         (tree, moves)
     }
@@ -222,7 +288,11 @@ impl Grower<'_> {
 
         // Counting the smaller side is enough: the other one is what remains of the parent.
         let left_is_smaller = middle - leaf.begin < leaf.end - middle;
-        let smaller = if left_is_smaller { &rows[leaf.begin..middle] } else { &rows[middle..leaf.end] };
+        let smaller = if left_is_smaller {
+            &rows[leaf.begin..middle]
+        } else {
+            &rows[middle..leaf.end]
+        };
         let smaller = self.histogram(smaller);
         let mut larger = leaf.histogram;
         for (larger, smaller) in larger.iter_mut().zip(&smaller) {
@@ -230,7 +300,11 @@ impl Grower<'_> {
             larger.second -= smaller.second;
             larger.rows -= smaller.rows;
         }
-        let (left_histogram, right_histogram) = if left_is_smaller { (smaller, larger) } else { (larger, smaller) };
+        let (left_histogram, right_histogram) = if left_is_smaller {
+            (smaller, larger)
+        } else {
+            (larger, smaller)
+        };
 
         let left_node = tree.nodes.len();
         tree.nodes.extend([Node::default(); 2]);
@@ -239,7 +313,11 @@ impl Grower<'_> {
             left: left_node as u32,
             right: left_node as u32 + 1,
             feature: split.column as u16,
-            kind: if column.categorical { NodeKind::Category } else { NodeKind::Numeric },
+            kind: if column.categorical {
+                NodeKind::Category
+            } else {
+                NodeKind::Numeric
+            },
             missing_left: split.missing_left,
         };
         let depth = leaf.depth + 1;
@@ -299,7 +377,10 @@ impl Grower<'_> {
 }
 
 fn best_leaf(leaves: &[Leaf]) -> Option<(usize, Split)> {
-    let splits = leaves.iter().enumerate().filter_map(|(position, leaf)| Some((position, leaf.split?)));
+    let splits = leaves
+        .iter()
+        .enumerate()
+        .filter_map(|(position, leaf)| Some((position, leaf.split?)));
     splits.max_by(|(_, a), (_, b)| a.gain.total_cmp(&b.gain))
 }
 
@@ -347,7 +428,9 @@ impl Cuts {
             }
             return;
         }
-        let missing = histogram.get(usize::from(MISSING_BIN)).filter(|sums| column.may_be_missing && sums.rows > 0);
+        let missing = histogram
+            .get(usize::from(MISSING_BIN))
+            .filter(|sums| column.may_be_missing && sums.rows > 0);
         let numbers = &histogram[..column.bin_count];
         let mut left = none;
         for (bin, sums) in numbers.iter().enumerate() {
@@ -388,11 +471,20 @@ impl Cuts {
             + right_first * right_first / (right_second + self.penalty)
             - self.parent_gain;
         if gain > self.best.map_or(1e-7, |best| best.gain) {
-            self.best = Some(Split { gain, column: self.column, cut: bin as u8, missing_left });
+            self.best = Some(Split {
+                gain,
+                column: self.column,
+                cut: bin as u8,
+                missing_left,
+            });
         }
     }
 }
 
 fn add(left: (f64, f64, usize), sums: &Sums) -> (f64, f64, usize) {
-    (left.0 + f64::from(sums.first), left.1 + f64::from(sums.second), left.2 + sums.rows as usize)
+    (
+        left.0 + f64::from(sums.first),
+        left.1 + f64::from(sums.second),
+        left.2 + sums.rows as usize,
+    )
 }

@@ -78,10 +78,20 @@ impl Ensemble {
                 let node = match node.kind {
                     NodeKind::Leaf => {
                         let begin = ensemble.values.len() as u32;
-                        ensemble.values.extend(&tree.values[node.left as usize..node.right as usize]);
-                        Node { left: begin, right: ensemble.values.len() as u32, ..node }
+                        ensemble
+                            .values
+                            .extend(&tree.values[node.left as usize..node.right as usize]);
+                        Node {
+                            left: begin,
+                            right: ensemble.values.len() as u32,
+                            ..node
+                        }
                     }
-                    _ => Node { left: node.left + first_node, right: node.right + first_node, ..node },
+                    _ => Node {
+                        left: node.left + first_node,
+                        right: node.right + first_node,
+                        ..node
+                    },
                 };
                 ensemble.nodes.push(node);
             }
@@ -95,13 +105,20 @@ impl Ensemble {
         let mut bound: Vec<f64> = self.base.iter().map(|&base| f64::from(base).abs()).collect();
         for tree in 0..self.roots.len() {
             let mut largest = vec![0.0f64; self.class_count];
-            for leaf in self.tree_nodes(tree).iter().filter(|node| node.kind == NodeKind::Leaf) {
+            for leaf in self
+                .tree_nodes(tree)
+                .iter()
+                .filter(|node| node.kind == NodeKind::Leaf)
+            {
                 for value in &self.values[leaf.left as usize..leaf.right as usize] {
                     let slot = &mut largest[usize::from(value.class)];
                     *slot = slot.max(f64::from(value.value).abs());
                 }
             }
-            bound.iter_mut().zip(largest).for_each(|(bound, largest)| *bound += largest);
+            bound
+                .iter_mut()
+                .zip(largest)
+                .for_each(|(bound, largest)| *bound += largest);
         }
         let bound = bound.into_iter().fold(f64::MIN_POSITIVE, f64::max);
         // 24 bits hold the sum; one of them is left for the rounding of the parts.
@@ -114,7 +131,10 @@ impl Ensemble {
 
     /// Returns the nodes of one tree, the root first; their children are counted from the first tree's root.
     pub(crate) fn tree_nodes(&self, tree: usize) -> &[Node] {
-        let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&next| next as usize);
+        let end = self
+            .roots
+            .get(tree + 1)
+            .map_or(self.nodes.len(), |&next| next as usize);
         &self.nodes[self.roots[tree] as usize..end]
     }
 
@@ -126,7 +146,11 @@ impl Ensemble {
         if matrix.row_count <= BLOCK {
             block((&matrix.values, &mut scores));
         } else {
-            matrix.values.par_chunks(rows).zip(scores.par_chunks_mut(BLOCK * self.class_count)).for_each(block);
+            matrix
+                .values
+                .par_chunks(rows)
+                .zip(scores.par_chunks_mut(BLOCK * self.class_count))
+                .for_each(block);
         }
         scores
     }
@@ -137,7 +161,10 @@ impl Ensemble {
             scores.copy_from_slice(&self.base);
         }
         for &root in &self.roots {
-            for (row, scores) in rows.chunks_exact(width).zip(scores.chunks_exact_mut(self.class_count)) {
+            for (row, scores) in rows
+                .chunks_exact(width)
+                .zip(scores.chunks_exact_mut(self.class_count))
+            {
                 for value in self.leaf_values(root, row) {
                     scores[usize::from(value.class)] += value.value;
                 }

@@ -34,17 +34,26 @@ pub(crate) fn fit(
         check_cancelled(progress)?;
         Ok(Grower::new(sample, params, Random::derive(seed, &[tree as u64])).grow())
     };
-    let grown: Vec<(Tree, Vec<f64>)> = (0..params.n_estimators).into_par_iter().map(grow).collect::<Result<_, Error>>()?;
+    let grown: Vec<(Tree, Vec<f64>)> = (0..params.n_estimators)
+        .into_par_iter()
+        .map(grow)
+        .collect::<Result<_, Error>>()?;
     let mut importance = vec![0.0; sample.binned.columns.len()];
     let mut trees = Vec::with_capacity(grown.len());
     for (tree, gains) in grown {
         let total: f64 = gains.iter().sum();
         if total > 0.0 {
-            importance.iter_mut().zip(gains).for_each(|(sum, gain)| *sum += gain / total);
+            importance
+                .iter_mut()
+                .zip(gains)
+                .for_each(|(sum, gain)| *sum += gain / total);
         }
         trees.push(tree);
     }
-    Ok((Ensemble::new(trees, vec![0.0; sample.weights.len()], false), importance))
+    Ok((
+        Ensemble::new(trees, vec![0.0; sample.weights.len()], false),
+        importance,
+    ))
 }
 
 /// One thing a split can be made on.
@@ -58,7 +67,12 @@ fn split_options(binned: &Binned) -> Vec<SplitOption> {
     let mut options = Vec::new();
     for (column, binned) in binned.columns.iter().enumerate() {
         if binned.categorical {
-            options.extend(binned.codes.iter().map(|&code| SplitOption::Category { column, code }));
+            options.extend(
+                binned
+                    .codes
+                    .iter()
+                    .map(|&code| SplitOption::Category { column, code }),
+            );
         } else {
             options.push(SplitOption::Numbers { column });
         }
@@ -177,7 +191,9 @@ impl<'a> Grower<'a> {
         let options = split_options(sample.binned);
         let class_count = sample.weights.len();
         Self {
-            rows: (0..row_count as u32).filter(|&row| draws[row as usize] > 0).collect(),
+            rows: (0..row_count as u32)
+                .filter(|&row| draws[row as usize] > 0)
+                .collect(),
             draws,
             tried_options: params.max_features.count(options.len()),
             options,
@@ -202,7 +218,12 @@ impl<'a> Grower<'a> {
 
     fn grow(mut self) -> (Tree, Vec<f64>) {
         self.tree.nodes.push(Node::default());
-        let mut stack = vec![Pending { node: 0, begin: 0, end: self.rows.len(), depth: 0 }];
+        let mut stack = vec![Pending {
+            node: 0,
+            begin: 0,
+            end: self.rows.len(),
+            depth: 0,
+        }];
         while let Some(pending) = stack.pop() {
             let content = self.content(&pending);
             let Some(split) = self.find_split(&pending, &content) else {
@@ -219,12 +240,26 @@ impl<'a> Grower<'a> {
                 left: left as u32,
                 right: left as u32 + 1,
                 feature: split.column as u16,
-                kind: if column.categorical { NodeKind::Category } else { NodeKind::Numeric },
+                kind: if column.categorical {
+                    NodeKind::Category
+                } else {
+                    NodeKind::Numeric
+                },
                 missing_left: split.missing_left,
             };
             let depth = pending.depth + 1;
-            stack.push(Pending { node: left + 1, begin: middle, end: pending.end, depth });
-            stack.push(Pending { node: left, begin: pending.begin, end: middle, depth });
+            stack.push(Pending {
+                node: left + 1,
+                begin: middle,
+                end: pending.end,
+                depth,
+            });
+            stack.push(Pending {
+                node: left,
+                begin: pending.begin,
+                end: middle,
+                depth,
+            });
         }
         (self.tree, self.gains)
     }
@@ -234,8 +269,11 @@ impl<'a> Grower<'a> {
         for &row in &self.rows[pending.begin..pending.end] {
             counts[usize::from(self.sample.classes[row as usize])] += self.draws[row as usize];
         }
-        let classes: Vec<f64> =
-            counts.iter().zip(self.sample.weights).map(|(&count, weight)| f64::from(count) * weight).collect();
+        let classes: Vec<f64> = counts
+            .iter()
+            .zip(self.sample.weights)
+            .map(|(&count, weight)| f64::from(count) * weight)
+            .collect();
         Content {
             weight: classes.iter().sum(),
             squares: classes.iter().map(|weight| weight * weight).sum(),
@@ -247,22 +285,43 @@ impl<'a> Grower<'a> {
     fn make_leaf(&mut self, node: usize, content: &Content) {
         let begin = self.tree.values.len() as u32;
         let share = 1.0 / (content.weight * self.params.n_estimators as f64);
-        let occupied = content.classes.iter().enumerate().filter(|(_, weight)| **weight > 0.0);
-        self.tree
-            .values
-            .extend(occupied.map(|(class, weight)| LeafValue { class: class as u16, value: (weight * share) as f32 }));
+        let occupied = content
+            .classes
+            .iter()
+            .enumerate()
+            .filter(|(_, weight)| **weight > 0.0);
+        self.tree.values.extend(occupied.map(|(class, weight)| LeafValue {
+            class: class as u16,
+            value: (weight * share) as f32,
+        }));
         let end = self.tree.values.len() as u32;
-        self.tree.nodes[node] = Node { left: begin, right: end, ..Node::default() };
+        self.tree.nodes[node] = Node {
+            left: begin,
+            right: end,
+            ..Node::default()
+        };
     }
 
     fn find_split(&mut self, pending: &Pending, content: &Content) -> Option<Split> {
         let is_pure = content.classes.iter().filter(|weight| **weight > 0.0).count() < 2;
         let too_deep = self.params.max_depth.is_some_and(|limit| pending.depth >= limit);
-        if is_pure || too_deep || content.rows < self.params.min_samples_split.max(2 * self.params.min_samples_leaf) {
+        if is_pure
+            || too_deep
+            || content.rows
+                < self
+                    .params
+                    .min_samples_split
+                    .max(2 * self.params.min_samples_leaf)
+        {
             return None;
         }
         let purity = content.squares / content.weight * (1.0 + 1e-12);
-        let mut best = Split { purity, column: usize::MAX, cut: 0, missing_left: false };
+        let mut best = Split {
+            purity,
+            column: usize::MAX,
+            cut: 0,
+            missing_left: false,
+        };
         self.present.fill(None);
         let mut tried = 0;
         for position in 0..self.options.len() {
@@ -274,7 +333,9 @@ impl<'a> Grower<'a> {
             // What is constant here offers nothing and does not count as tried.
             let is_useful = match self.options[position] {
                 SplitOption::Numbers { column } => self.try_numbers(column, pending, content, &mut best),
-                SplitOption::Category { column, code } => self.try_category(column, code, pending, content, &mut best),
+                SplitOption::Category { column, code } => {
+                    self.try_category(column, code, pending, content, &mut best)
+                }
             };
             tried += usize::from(is_useful);
         }
@@ -282,7 +343,14 @@ impl<'a> Grower<'a> {
     }
 
     /// Looks for a better split that parts one category from the rest; false when all or no rows are of it.
-    fn try_category(&mut self, column: usize, code: u8, pending: &Pending, content: &Content, best: &mut Split) -> bool {
+    fn try_category(
+        &mut self,
+        column: usize,
+        code: u8,
+        pending: &Pending,
+        content: &Content,
+        best: &mut Split,
+    ) -> bool {
         let rows = &self.rows[pending.begin..pending.end];
         let bins = &self.sample.binned.columns[column].bins;
         let present = self.present[column].get_or_insert_with(|| CodeSet::of(bins, rows));
@@ -295,10 +363,21 @@ impl<'a> Grower<'a> {
             counts[usize::from(self.sample.classes[row as usize])] += self.draws[row as usize];
         }
         let fewest = self.params.min_samples_leaf;
-        let mut cuts = Cuts { sides: &mut self.sides, node: content, best, column, fewest };
+        let mut cuts = Cuts {
+            sides: &mut self.sides,
+            node: content,
+            best,
+            column,
+            fewest,
+        };
         cuts.sides.reset(content);
         for (class, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            cuts.sides.move_left(content, class, f64::from(count) * self.sample.weights[class], count);
+            cuts.sides.move_left(
+                content,
+                class,
+                f64::from(count) * self.sample.weights[class],
+                count,
+            );
         }
         cuts.consider(code, false);
         true
@@ -309,17 +388,33 @@ impl<'a> Grower<'a> {
         let rows = &self.rows[pending.begin..pending.end];
         let binned = &self.sample.binned.columns[column];
         let fewest = self.params.min_samples_leaf;
-        let mut cuts = Cuts { sides: &mut self.sides, node: content, best, column, fewest };
+        let mut cuts = Cuts {
+            sides: &mut self.sides,
+            node: content,
+            best,
+            column,
+            fewest,
+        };
         if rows.len() >= SORT_BELOW {
             let class_count = self.sample.weights.len();
-            let used = if binned.may_be_missing { 256 } else { binned.bin_count };
+            let used = if binned.may_be_missing {
+                256
+            } else {
+                binned.bin_count
+            };
             let histogram = &mut self.histogram[..used * class_count];
             histogram.fill(0);
             for &row in rows {
                 let (bin, class) = (binned.bins[row as usize], self.sample.classes[row as usize]);
                 histogram[usize::from(bin) * class_count + usize::from(class)] += self.draws[row as usize];
             }
-            return cuts.scan(binned, &Histogram { counts: histogram, weights: self.sample.weights });
+            return cuts.scan(
+                binned,
+                &Histogram {
+                    counts: histogram,
+                    weights: self.sample.weights,
+                },
+            );
         }
         self.keys.clear();
         let (mut lowest, mut highest) = (u8::MAX, 0);
@@ -328,13 +423,20 @@ impl<'a> Grower<'a> {
             lowest = lowest.min(bin);
             highest = highest.max(bin);
             let class = u64::from(self.sample.classes[row as usize]);
-            self.keys.push(u64::from(bin) << 48 | class << 32 | u64::from(self.draws[row as usize]));
+            self.keys
+                .push(u64::from(bin) << 48 | class << 32 | u64::from(self.draws[row as usize]));
         }
         if lowest == highest {
             return false;
         }
         self.keys.sort_unstable();
-        cuts.scan(binned, &Sorted { keys: &self.keys, weights: self.sample.weights })
+        cuts.scan(
+            binned,
+            &Sorted {
+                keys: &self.keys,
+                weights: self.sample.weights,
+            },
+        )
     }
 
     /// Puts the left side's rows first and returns where the right side begins.
@@ -407,7 +509,10 @@ impl ByBin for Sorted<'_> {
 
     fn each_class(&self, bin: usize, mut visit: impl FnMut(usize, f64, u32)) {
         let begin = self.keys.partition_point(|key| ((key >> 48) as usize) < bin);
-        for key in self.keys[begin..].iter().take_while(|&key| (key >> 48) as usize == bin) {
+        for key in self.keys[begin..]
+            .iter()
+            .take_while(|&key| (key >> 48) as usize == bin)
+        {
             let (class, count) = ((key >> 32) as usize & 0xFFFF, *key as u32);
             visit(class, f64::from(count) * self.weights[class], count);
         }
@@ -460,7 +565,9 @@ impl Cuts<'_> {
 
     fn move_bin(&mut self, content: &impl ByBin, bin: u8) {
         let (sides, node) = (&mut *self.sides, self.node);
-        content.each_class(usize::from(bin), |class, weight, rows| sides.move_left(node, class, weight, rows));
+        content.each_class(usize::from(bin), |class, weight, rows| {
+            sides.move_left(node, class, weight, rows)
+        });
     }
 
     fn consider(&mut self, cut: u8, missing_left: bool) {
@@ -470,7 +577,12 @@ impl Cuts<'_> {
         }
         let purity = self.sides.purity(self.node);
         if purity > self.best.purity {
-            *self.best = Split { purity, column: self.column, cut, missing_left };
+            *self.best = Split {
+                purity,
+                column: self.column,
+                cut,
+                missing_left,
+            };
         }
     }
 }

@@ -23,14 +23,25 @@ fn the_forest_is_at_least_as_accurate_as_scikit_learns() {
     .unwrap();
     let report = train(&table, &config, &NoProgress).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    rows::write_csv(&table.select_rows(&report.train_rows), &folder.path().join("train.csv"));
-    rows::write_csv(&table.select_rows(&report.test_rows), &folder.path().join("test.csv"));
+    rows::write_csv(
+        &table.select_rows(&report.train_rows),
+        &folder.path().join("train.csv"),
+    );
+    rows::write_csv(
+        &table.select_rows(&report.test_rows),
+        &folder.path().join("test.csv"),
+    );
     let theirs: Theirs = python::run("forest.py", folder.path());
     let ours = &report.metrics;
     println!(
         "accuracy {:.4} and {:.4}, macro F1 {:.4} and {:.4}",
         ours["accuracy"], theirs.accuracy, ours["f1_macro"], theirs.f1_macro
     );
-    assert!(ours["accuracy"] >= theirs.accuracy, "accuracy {} below {}", ours["accuracy"], theirs.accuracy);
+    assert!(
+        ours["accuracy"] >= theirs.accuracy,
+        "accuracy {} below {}",
+        ours["accuracy"],
+        theirs.accuracy
+    );
     assert!(ours["accuracy"] > report.baseline["accuracy"]);
 }

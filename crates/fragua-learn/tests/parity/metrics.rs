@@ -16,12 +16,23 @@ struct Case {
 fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: bool) -> Case {
     let mut state = seed;
     let mut random = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as f64 / (1u64 << 31) as f64
     };
-    let mut case = Case { truth: Vec::new(), predicted: Vec::new(), probabilities: Vec::new(), class_count };
+    let mut case = Case {
+        truth: Vec::new(),
+        predicted: Vec::new(),
+        probabilities: Vec::new(),
+        class_count,
+    };
     for row in 0..rows {
-        let truth = if row < class_count { row } else { (random() * random() * class_count as f64) as usize };
+        let truth = if row < class_count {
+            row
+        } else {
+            (random() * random() * class_count as f64) as usize
+        };
         let mut shares: Vec<f64> = (0..class_count).map(|_| random() + 0.01).collect();
         shares[truth] += random();
         if coarse {
@@ -29,7 +40,10 @@ fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: 
         }
         let sum: f64 = shares.iter().sum();
         let shares: Vec<f32> = shares.iter().map(|share| (share / sum) as f32).collect();
-        let best = (0..predictable).fold(0, |best, class| if shares[class] > shares[best] { class } else { best });
+        let best = (0..predictable).fold(
+            0,
+            |best, class| if shares[class] > shares[best] { class } else { best },
+        );
         case.truth.push(truth as u16);
         case.predicted.push(best as u16);
         case.probabilities.extend(shares);
@@ -61,15 +75,29 @@ fn figures_equal_those_of_scikit_learn() {
             json!({ "truth": case.truth, "predicted": case.predicted, "probabilities": rows })
         })
         .collect();
-    std::fs::write(folder.path().join("cases.json"), serde_json::to_vec(&written).unwrap()).unwrap();
+    std::fs::write(
+        folder.path().join("cases.json"),
+        serde_json::to_vec(&written).unwrap(),
+    )
+    .unwrap();
     let theirs: Vec<(BTreeMap<String, f64>, Vec<Vec<u64>>)> = python::run("metrics.py", folder.path());
     assert_eq!(theirs.len(), cases.len());
     for (position, (case, (theirs, confusion))) in cases.iter().zip(theirs).enumerate() {
-        let outcome = Outcome::new(&case.truth, &case.predicted, &case.probabilities, case.class_count).unwrap();
+        let outcome = Outcome::new(
+            &case.truth,
+            &case.predicted,
+            &case.probabilities,
+            case.class_count,
+        )
+        .unwrap();
         let ours = outcome.metrics().to_map();
         assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
         for (name, value) in &theirs {
-            assert!((ours[name] - value).abs() < 1e-9, "case {position}: {name} is {}, not {value}", ours[name]);
+            assert!(
+                (ours[name] - value).abs() < 1e-9,
+                "case {position}: {name} is {}, not {value}",
+                ours[name]
+            );
         }
         assert_eq!(outcome.confusion(), confusion, "case {position}");
     }

@@ -33,10 +33,17 @@ fn fit(table: &Table, preparation: Value, candidate: Value) -> TrainReport {
 fn check(table: &Table, preparation: Value, candidate: Value) {
     let report = fit(table, preparation, candidate);
     let pipeline = Pipeline::load(&report.pipeline.to_bytes()).unwrap();
-    assert_eq!(pipeline.to_bytes(), report.pipeline.to_bytes(), "the pipeline's own file");
+    assert_eq!(
+        pipeline.to_bytes(),
+        report.pipeline.to_bytes(),
+        "the pipeline's own file"
+    );
 
     let folder = tempfile::tempdir().unwrap();
-    let info = ModelInfo { created_at: "2026-01-31 12:00:00.000000".to_owned(), ..ModelInfo::default() };
+    let info = ModelInfo {
+        created_at: "2026-01-31 12:00:00.000000".to_owned(),
+        ..ModelInfo::default()
+    };
     mlflow_model::write(&folder.path().join("model"), &pipeline, &info).unwrap();
     let test = table.select_rows(&report.test_rows);
     rows::write_csv(&test, &folder.path().join("test.csv"));
@@ -49,7 +56,10 @@ fn check(table: &Table, preparation: Value, candidate: Value) {
     assert_eq!(answers.one_by_one, labels[..answers.one_by_one.len()]);
     for (row, theirs) in answers.probabilities.iter().enumerate() {
         for (ours, theirs) in ours.probabilities_of(row).iter().zip(theirs) {
-            assert!((f64::from(*ours) - theirs).abs() < 1e-5, "row {row}: {ours} and {theirs}");
+            assert!(
+                (f64::from(*ours) - theirs).abs() < 1e-5,
+                "row {row}: {ours} and {theirs}"
+            );
         }
     }
     assert_eq!(answers.columns[0], "label");
@@ -92,7 +102,11 @@ fn logistic_regression_on_whole_rows() {
 fn every_model_with_filled_gaps() {
     let table = rows::with_gaps(&small(), TARGET, 15);
     for candidate in [forest(), boosting(), logistic()] {
-        check(&table, json!({ "numeric": { "imputer": "most_frequent" } }), candidate);
+        check(
+            &table,
+            json!({ "numeric": { "imputer": "most_frequent" } }),
+            candidate,
+        );
     }
 }
 
@@ -100,7 +114,11 @@ fn every_model_with_filled_gaps() {
 fn trees_that_see_gaps() {
     let table = rows::with_gaps(&small(), TARGET, 15);
     for candidate in [forest(), boosting()] {
-        check(&table, json!({ "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } }), candidate);
+        check(
+            &table,
+            json!({ "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } }),
+            candidate,
+        );
     }
 }
 
@@ -109,7 +127,10 @@ fn trees_that_meet_gaps_only_after_training() {
     let whole = small();
     let report = fit(&whole, json!({ "numeric": { "imputer": "none" } }), forest());
     let gaps = rows::with_gaps(&whole, TARGET, 15);
-    assert_eq!(report.pipeline.predict(&gaps).unwrap().labels.len(), whole.row_count());
+    assert_eq!(
+        report.pipeline.predict(&gaps).unwrap().labels.len(),
+        whole.row_count()
+    );
 }
 
 #[test]
@@ -133,7 +154,9 @@ fn words_as_classes_and_kept_first_category() {
 #[test]
 fn two_classes() {
     let table = small();
-    let fragua_learn::Column::Numeric(classes) = table.column(TARGET).unwrap() else { panic!("numeric") };
+    let fragua_learn::Column::Numeric(classes) = table.column(TARGET).unwrap() else {
+        panic!("numeric")
+    };
     let kept: Vec<usize> = (0..table.row_count()).filter(|&row| classes[row] < 3.0).collect();
     let table = table.select_rows(&kept);
     for candidate in [forest(), boosting(), logistic()] {

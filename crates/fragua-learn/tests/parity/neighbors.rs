@@ -14,7 +14,10 @@ fn a_whole_linear_pipeline_gives_the_probabilities_of_scikit_learn() {
     let columns = whole.names().iter().zip(whole.columns()).map(|(name, column)| {
         let column = match column {
             fragua_learn::Column::Numeric(values) if name == "Elevation" => {
-                let shifted = values.iter().enumerate().map(|(row, value)| value + row as f64 / 4096.0);
+                let shifted = values
+                    .iter()
+                    .enumerate()
+                    .map(|(row, value)| value + row as f64 / 4096.0);
                 fragua_learn::Column::Numeric(shifted.collect())
             }
             other => other.clone(),
@@ -33,7 +36,10 @@ fn a_whole_linear_pipeline_gives_the_probabilities_of_scikit_learn() {
         .unwrap();
         let report = train(&table, &config, &NoProgress).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        rows::write_csv(&table.select_rows(&report.train_rows), &folder.path().join("train.csv"));
+        rows::write_csv(
+            &table.select_rows(&report.train_rows),
+            &folder.path().join("train.csv"),
+        );
         let test = table.select_rows(&report.test_rows);
         rows::write_csv(&test, &folder.path().join("test.csv"));
         std::fs::write(folder.path().join("weights.txt"), weights).unwrap();
@@ -42,7 +48,10 @@ fn a_whole_linear_pipeline_gives_the_probabilities_of_scikit_learn() {
         assert_eq!(theirs.len(), test.row_count());
         for (row, theirs) in theirs.iter().enumerate() {
             for (ours, theirs) in ours.probabilities_of(row).iter().zip(theirs) {
-                assert!((f64::from(*ours) - theirs).abs() < 2e-5, "{weights}, row {row}: {ours} and {theirs}");
+                assert!(
+                    (f64::from(*ours) - theirs).abs() < 2e-5,
+                    "{weights}, row {row}: {ours} and {theirs}"
+                );
             }
         }
     }

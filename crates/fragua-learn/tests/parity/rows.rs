@@ -7,13 +7,16 @@ use std::path::Path;
 
 /// The rows of the example project: 10 numbers, 2 texts, and the class in the last column.
 pub(crate) fn covertype() -> Table {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/covertype/data/covertype-sample.csv.gz");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/covertype/data/covertype-sample.csv.gz");
     read_csv(GzDecoder::new(File::open(path).unwrap())).unwrap()
 }
 
 /// A stratified part of a table with the given number of rows.
 pub(crate) fn sample(table: &Table, target: &str, rows: usize, seed: u64) -> Table {
-    let Column::Numeric(values) = table.column(target).unwrap() else { panic!("{target} is not numeric") };
+    let Column::Numeric(values) = table.column(target).unwrap() else {
+        panic!("{target} is not numeric")
+    };
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let classes: Vec<u16> = values.iter().map(|value| (value - least) as u16).collect();
     let count = usize::from(*classes.iter().max().unwrap()) + 1;
@@ -24,24 +27,29 @@ pub(crate) fn sample(table: &Table, target: &str, rows: usize, seed: u64) -> Tab
 
 /// A copy with about one cell in `every` made missing, apart from the target's.
 pub(crate) fn with_gaps(table: &Table, target: &str, every: u64) -> Table {
-    let columns = table.names().iter().zip(table.columns()).enumerate().map(|(position, (name, column))| {
-        let is_gap = |row: usize| {
-            let mixed = (row as u64 * 31 + position as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            name != target && (mixed >> 33) % every == 0
-        };
-        let column = match column {
-            Column::Numeric(values) => {
-                let gap = |(row, &value): (usize, &f64)| if is_gap(row) { f64::NAN } else { value };
-                Column::Numeric(values.iter().enumerate().map(gap).collect())
-            }
-            Column::Categorical(values) => {
-                let gap = |(row, &code): (usize, &u32)| if is_gap(row) { MISSING_CODE } else { code };
-                let codes = values.codes().iter().enumerate().map(gap).collect();
-                Column::Categorical(Categorical::new(values.dictionary().to_vec(), codes).unwrap())
-            }
-        };
-        (name.clone(), column)
-    });
+    let columns = table
+        .names()
+        .iter()
+        .zip(table.columns())
+        .enumerate()
+        .map(|(position, (name, column))| {
+            let is_gap = |row: usize| {
+                let mixed = (row as u64 * 31 + position as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                name != target && (mixed >> 33) % every == 0
+            };
+            let column = match column {
+                Column::Numeric(values) => {
+                    let gap = |(row, &value): (usize, &f64)| if is_gap(row) { f64::NAN } else { value };
+                    Column::Numeric(values.iter().enumerate().map(gap).collect())
+                }
+                Column::Categorical(values) => {
+                    let gap = |(row, &code): (usize, &u32)| if is_gap(row) { MISSING_CODE } else { code };
+                    let codes = values.codes().iter().enumerate().map(gap).collect();
+                    Column::Categorical(Categorical::new(values.dictionary().to_vec(), codes).unwrap())
+                }
+            };
+            (name.clone(), column)
+        });
     Table::new(columns.collect()).unwrap()
 }
 

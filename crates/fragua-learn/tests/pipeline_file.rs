@@ -1,0 +1,186 @@
+//! The pipeline's file: small, exact, and harmless whatever its bytes are.
+
+use fragua_learn::{Categorical, Column, Error, NoProgress, Pipeline, Table, TrainConfig, train};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::io::{Read, Write};
+use std::sync::LazyLock;
+
+fn table() -> Table {
+    let rows = 120;
+    let number = |row: usize| {
+        if row % 11 == 0 {
+            f64::NAN
+        } else {
+            (row * 7 % 31) as f64 / 2.0
+        }
+    };
+    let words = Categorical::new(
+        vec!["x".into(), "y".into(), "z".into()],
+        (0..rows).map(|row| row as u32 % 3).collect(),
+    );
+    let kinds = Categorical::new(
+        vec!["no".into(), "yes".into(), "ö".into()],
+        (0..rows).map(|row| row as u32 / 5 % 3).collect(),
+    );
+    Table::new(vec![
+        ("n".into(), Column::Numeric((0..rows).map(number).collect())),
+        (
+            "m".into(),
+            Column::Numeric((0..rows).map(|row| (row / 5) as f64).collect()),
+        ),
+        ("w".into(), Column::Categorical(words.unwrap())),
+        ("kind".into(), Column::Categorical(kinds.unwrap())),
+    ])
+    .unwrap()
+}
+
+fn fit(imputer: &str, candidate: Value) -> Pipeline {
+    let config = json!({
+        "target": "kind", "candidates": [candidate], "search": { "n_iter": 1, "cv": 2 },
+        "preparation": { "numeric": { "imputer": imputer } },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    train(&table(), &config, &NoProgress).unwrap().pipeline
+}
+
+/// One file of each kind of model and preparation.
+static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    vec![
+        fit("median", json!({ "model": "random_forest", "n_estimators": 3 })).to_bytes(),
+        fit(
+            "none",
+            json!({ "model": "gradient_boosting", "n_estimators": 2, "min_samples_leaf": 5 }),
+        )
+        .to_bytes(),
+        fit("knn", json!({ "model": "logistic_regression" })).to_bytes(),
+    ]
+});
+
+const HEADER: usize = 52;
+
+fn unpack(file: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    flate2::read::ZlibDecoder::new(&file[HEADER..])
+        .read_to_end(&mut content)
+        .unwrap();
+    content
+}
+
+/// A file with a right header around any content, so that the checks behind the checksum are met.
+fn pack(content: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(content).unwrap();
+    let packed = packer.finish().unwrap();
+    let mut file = b"FRAGUAPL".to_vec();
+    file.extend(1u32.to_le_bytes());
+    file.extend((content.len() as u64).to_le_bytes());
+    file.extend(Sha256::digest(&packed));
+    file.extend(packed);
+    file
+}
+
+/// Loads a file; one that is taken must be able to predict, too.
+fn load_and_use(file: &[u8]) -> Result<(), Error> {
+    let pipeline = Pipeline::load(file)?;
+    // A changed name of a column is a fair reason not to predict.
+    let _ = pipeline.predict(&table());
+    Ok(())
+}
+
+#[test]
+fn a_file_is_read_back_bit_by_bit() {
+    for file in FILES.iter() {
+        let pipeline = Pipeline::load(file).unwrap();
+        assert_eq!(&pipeline.to_bytes(), file);
+        assert_eq!(
+            Pipeline::load(&pack(&unpack(file))).unwrap().to_bytes(),
+            *file,
+            "packed another way"
+        );
+    }
+}
+
+#[test]
+fn other_files_and_newer_versions_are_named() {
+    let check = |file: &[u8], expected: &str| {
+        assert_eq!(
+            Pipeline::load(file).unwrap_err().to_string(),
+            format!("pipeline file: {expected}")
+        );
+    };
+    let file = &FILES[0];
+    check(b"", "this is not a pipeline file");
+    check(b"PK\x03\x04 something else", "this is not a pipeline file");
+    let mut newer = file.clone();
+    newer[8] = 2;
+    check(&newer, "version 2 of the layout, this program reads version 1");
+    let mut flipped = file.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    check(&flipped, "damaged: the checksum does not match");
+    let mut content = unpack(file);
+    content.push(0);
+    check(&pack(&content), "damaged: there is more after its end");
+}
+
+#[test]
+fn a_packed_bomb_is_not_unpacked() {
+    let mut bomb = pack(&vec![0u8; 50 << 20]);
+    bomb[12..20].copy_from_slice(&100u64.to_le_bytes());
+    assert_eq!(
+        Pipeline::load(&bomb).unwrap_err().to_string(),
+        "pipeline file: damaged: its length does not match"
+    );
+}
+
+#[test]
+fn every_shorter_file_is_refused() {
+    for file in FILES.iter() {
+        for length in 0..file.len() {
+            assert!(Pipeline::load(&file[..length]).is_err());
+        }
+        let content = unpack(file);
+        for length in 0..content.len() {
+            assert!(
+                Pipeline::load(&pack(&content[..length])).is_err(),
+                "{length} of {}",
+                content.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_file_is_noticed() {
+    let file = &FILES[2];
+    for position in 0..file.len() {
+        for bit in 0..8 {
+            let mut flipped = file.clone();
+            flipped[position] ^= 1 << bit;
+            assert!(Pipeline::load(&flipped).is_err(), "byte {position}, bit {bit}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn changed_content_behind_a_right_checksum_never_panics(
+        which in 0usize..3, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+    ) {
+        let mut content = unpack(&FILES[which]);
+        for (position, value) in changes {
+            let position = position.index(content.len());
+            content[position] = value;
+        }
+        let _ = load_and_use(&pack(&content));
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(load_and_use(&bytes).is_err());
+        let _ = load_and_use(&pack(&bytes));
+    }
+}

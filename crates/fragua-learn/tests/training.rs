@@ -1,0 +1,351 @@
+//! Training as a whole: determinism, search, progress, cancelling, and what the report holds.
+
+use fragua_learn::{
+    CandidateResult, Categorical, Column, Error, Event, NoProgress, Progress, Table, TrainConfig,
+    TrainReport, train,
+};
+use serde_json::{Value, json};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Three classes that depend on two numbers and a word, with some noise and some gaps.
+fn table(rows: usize) -> Table {
+    let mut state = 7u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    };
+    let words = ["ash", "birch", "cedar", "elm"];
+    let (mut a, mut b, mut noise, mut codes, mut classes) = (vec![], vec![], vec![], vec![], vec![]);
+    for _ in 0..rows {
+        let (x, y, word) = (random(), random() * 10.0, (random() * 4.0) as u32);
+        let class = if x + random() * 0.1 > 0.7 {
+            0
+        } else if word == 2 || y > 8.0 {
+            1
+        } else {
+            2
+        };
+        a.push(if random() < 0.05 { f64::NAN } else { x });
+        b.push(y.floor());
+        noise.push(random());
+        codes.push(word);
+        classes.push(f64::from(class) * 10.0);
+    }
+    let words = Categorical::new(words.map(str::to_owned).to_vec(), codes).unwrap();
+    Table::new(vec![
+        ("a".into(), Column::Numeric(a)),
+        ("b".into(), Column::Numeric(b)),
+        ("noise".into(), Column::Numeric(noise)),
+        ("tree".into(), Column::Categorical(words)),
+        ("kind".into(), Column::Numeric(classes)),
+    ])
+    .unwrap()
+}
+
+fn config(extra: Value) -> TrainConfig {
+    let mut config = json!({ "target": "kind", "search": { "n_iter": 4, "cv": 3 } });
+    for (key, value) in extra.as_object().unwrap() {
+        config[key] = value.clone();
+    }
+    serde_json::from_value(config).unwrap()
+}
+
+fn all_models() -> Value {
+    json!([
+        { "model": "random_forest", "n_estimators": 20, "max_depth": [null, 4], "min_samples_leaf": [1, 5] },
+        { "model": "gradient_boosting", "n_estimators": 10, "learning_rate": { "log_uniform": [0.05, 0.5] } },
+        { "model": "logistic_regression", "C": { "log_uniform": [0.1, 10.0] } },
+    ])
+}
+
+fn with_threads(threads: usize, table: &Table, config: &TrainConfig) -> TrainReport {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
+    pool.install(|| train(table, config, &NoProgress)).unwrap()
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let table = table(1_500);
+    for (imputer, only) in [
+        ("median", None),
+        ("knn", Some(0)),
+        ("median", Some(1)),
+        ("median", Some(2)),
+    ] {
+        let mut candidates = all_models();
+        if let Some(only) = only {
+            candidates = json!([candidates[only]]);
+        }
+        let config = config(json!({
+            "candidates": candidates, "preparation": { "numeric": { "imputer": imputer } },
+        }));
+        let one = with_threads(1, &table, &config);
+        for threads in [2, 5] {
+            let many = with_threads(threads, &table, &config);
+            assert_eq!(one.pipeline.to_bytes(), many.pipeline.to_bytes());
+            assert_eq!((one.best, &one.metrics), (many.best, &many.metrics));
+            let scores = |report: &TrainReport| -> Vec<(Value, Vec<u64>)> {
+                let bits = |result: &CandidateResult| {
+                    result.fold_scores.iter().map(|score| score.to_bits()).collect()
+                };
+                let params = |result: &CandidateResult| serde_json::to_value(&result.params).unwrap();
+                report
+                    .candidates
+                    .iter()
+                    .map(|result| (params(result), bits(result)))
+                    .collect()
+            };
+            assert_eq!(scores(&one), scores(&many));
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_another_model() {
+    let table = table(400);
+    let with_seed = |seed: u64| {
+        let candidates = json!([{ "model": "random_forest", "n_estimators": 5 }]);
+        train(
+            &table,
+            &config(json!({ "seed": seed, "candidates": candidates })),
+            &NoProgress,
+        )
+        .unwrap()
+    };
+    assert_eq!(with_seed(1).pipeline.to_bytes(), with_seed(1).pipeline.to_bytes());
+    assert_ne!(with_seed(1).pipeline.to_bytes(), with_seed(2).pipeline.to_bytes());
+}
+
+#[test]
+fn the_report_tells_the_whole_story() {
+    let table = table(1_500);
+    let report = train(
+        &table,
+        &config(json!({ "candidates": all_models() })),
+        &NoProgress,
+    )
+    .unwrap();
+    assert_eq!(report.candidates.len(), 4);
+    let best = report.best_candidate();
+    assert!(
+        report
+            .candidates
+            .iter()
+            .all(|candidate| candidate.mean <= best.mean)
+    );
+    assert!(
+        report
+            .candidates
+            .iter()
+            .all(|candidate| candidate.fold_scores.len() == 3)
+    );
+    assert_eq!(report.train_rows.len() + report.test_rows.len(), 1_500);
+    assert_eq!(report.test_rows.len(), 450);
+    assert_eq!(
+        report.labels.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["0", "10", "20"]
+    );
+    let counted: u64 = report.confusion_matrix.counts.iter().flatten().sum();
+    assert_eq!(counted, 450);
+    assert!(report.metrics["accuracy"] > 0.9, "{:?}", report.metrics);
+    assert!(report.baseline["accuracy"] < 0.6, "{:?}", report.baseline);
+    assert_eq!(report.baseline["roc_auc_ovr"], 0.5);
+
+    let importance = &report.feature_importance;
+    assert!((importance.iter().map(|item| item.importance).sum::<f64>() - 1.0).abs() < 1e-9);
+    assert_eq!(importance[0].feature, "a");
+    assert_eq!(importance[3].feature, "noise");
+
+    let evaluation = report
+        .pipeline
+        .evaluate(&table.select_rows(&report.test_rows))
+        .unwrap();
+    assert_eq!(evaluation.metrics, report.metrics);
+    assert_eq!(evaluation.confusion_matrix, report.confusion_matrix);
+    let features = report.pipeline.features();
+    assert_eq!(features[3].categories, ["ash", "birch", "cedar", "elm"]);
+    assert_eq!((features[1].minimum, features[1].maximum), (Some(0.0), Some(9.0)));
+}
+
+#[test]
+fn weights_move_the_answers_towards_a_class() {
+    let table = table(1_000);
+    for model in ["random_forest", "gradient_boosting", "logistic_regression"] {
+        let recall = |weight: Value| {
+            let mut candidate = json!({ "model": model, "class_weight": weight });
+            if model == "random_forest" {
+                candidate["max_depth"] = json!(2);
+            } else if model == "gradient_boosting" {
+                candidate["n_estimators"] = json!(3);
+            }
+            let report = train(&table, &config(json!({ "candidates": [candidate] })), &NoProgress).unwrap();
+            (report.classes[1].recall, report.classes[1].predicted)
+        };
+        let (plain, favoured) = (recall(json!("none")), recall(json!({ "10": 20.0 })));
+        assert!(
+            favoured.0 >= plain.0 && favoured.1 > plain.1,
+            "{model}: {plain:?} and {favoured:?}"
+        );
+    }
+    let unknown =
+        config(json!({ "candidates": [{ "model": "random_forest", "class_weight": { "11": 2.0 } }] }));
+    let error = train(&table, &unknown, &NoProgress).unwrap_err().to_string();
+    assert_eq!(error, "class_weight: `11` is not a class; there are: 0, 10, 20");
+}
+
+#[test]
+fn progress_tells_every_fold_and_candidate() {
+    #[derive(Default)]
+    struct Seen {
+        folds: AtomicUsize,
+        candidates: Mutex<Vec<usize>>,
+        fitted: Mutex<Option<usize>>,
+    }
+    impl Progress for Seen {
+        fn event(&self, event: Event<'_>) {
+            match event {
+                Event::FoldFinished { .. } => drop(self.folds.fetch_add(1, Ordering::Relaxed)),
+                Event::CandidateFinished(result) => self.candidates.lock().unwrap().push(result.index),
+                Event::FitStarted { candidate } => *self.fitted.lock().unwrap() = Some(candidate),
+                _ => {}
+            }
+        }
+    }
+    let seen = Seen::default();
+    let report = train(&table(600), &config(json!({ "candidates": all_models() })), &seen).unwrap();
+    assert_eq!(seen.folds.load(Ordering::Relaxed), 12);
+    let mut candidates = seen.candidates.into_inner().unwrap();
+    candidates.sort_unstable();
+    assert_eq!(candidates, [0, 1, 2, 3]);
+    assert_eq!(seen.fitted.into_inner().unwrap(), Some(report.best));
+}
+
+#[test]
+fn cancelling_stops_the_training_wherever_it_is() {
+    struct After {
+        asked: AtomicUsize,
+        limit: usize,
+    }
+    impl Progress for After {
+        fn is_cancelled(&self) -> bool {
+            self.asked.fetch_add(1, Ordering::Relaxed) >= self.limit
+        }
+    }
+    let table = table(400);
+    for limit in [0, 1, 10, 100] {
+        let progress = After {
+            asked: AtomicUsize::new(0),
+            limit,
+        };
+        let result = train(&table, &config(json!({ "candidates": all_models() })), &progress);
+        assert!(matches!(result, Err(Error::Cancelled)), "after {limit}");
+    }
+}
+
+#[test]
+fn tables_that_cannot_be_learned_from_are_refused() {
+    let whole = table(300);
+    let check = |table: &Table, extra: Value, expected: &str| {
+        let error = train(table, &config(extra), &NoProgress).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let with_target = |values: Vec<f64>| {
+        let count = values.len();
+        let rows: Vec<usize> = (0..count).collect();
+        let part = whole.select_rows(&rows).select_columns(&["a", "b"]).unwrap();
+        let columns = [("a", 0), ("b", 1)].map(|(name, at)| (name.to_owned(), part.columns()[at].clone()));
+        Table::new(
+            columns
+                .into_iter()
+                .chain([("kind".to_owned(), Column::Numeric(values))])
+                .collect(),
+        )
+        .unwrap()
+    };
+    let alternating = |rows: usize| (0..rows).map(|row| (row % 2) as f64).collect::<Vec<f64>>();
+    check(
+        &whole,
+        json!({ "target": "sort" }),
+        "column `sort` is not in the table; it has: a, b, noise, tree, kind",
+    );
+    check(
+        &whole,
+        json!({ "exclude": ["z"] }),
+        "column `z` is not in the table",
+    );
+    check(
+        &whole,
+        json!({ "features": ["a", "z"] }),
+        "column `z` is not in the table",
+    );
+    check(
+        &whole,
+        json!({ "target": "noise" }),
+        "row 1, column `noise`: a class must be a whole number or a text",
+    );
+    check(&whole, json!({ "target": "a" }), "column `a`:");
+    check(
+        &with_target(vec![1.0; 30]),
+        json!({}),
+        "target `kind` has 1 classes in 30 rows; expected at least 2",
+    );
+    check(
+        &with_target((0..300).map(f64::from).collect()),
+        json!({}),
+        "more than 256 classes",
+    );
+    check(
+        &with_target(alternating(8)),
+        json!({ "search": { "cv": 5 } }),
+        "fewer than the 5 folds of search.cv",
+    );
+    let mut gap = alternating(30);
+    gap[4] = f64::NAN;
+    check(
+        &with_target(gap),
+        json!({}),
+        "row 5, column `kind`: the target is missing",
+    );
+}
+
+#[test]
+fn predicting_names_what_does_not_fit() {
+    let table = table(300);
+    let candidates = json!([{ "model": "random_forest", "n_estimators": 3 }]);
+    let report = train(&table, &config(json!({ "candidates": candidates })), &NoProgress).unwrap();
+    let renamed = table.select_columns(&["a", "b", "noise"]).unwrap();
+    assert!(
+        matches!(report.pipeline.predict(&renamed), Err(Error::MissingColumn { name, .. }) if name == "tree")
+    );
+    let mut columns: Vec<(String, Column)> = table
+        .names()
+        .iter()
+        .cloned()
+        .zip(table.columns().to_vec())
+        .collect();
+    columns[3].1 = Column::Numeric(vec![1.0; 300]);
+    let error = report
+        .pipeline
+        .predict(&Table::new(columns.clone()).unwrap())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "row 1, column `tree`: expected a text, got a number");
+    columns[3].1 = Column::Numeric(vec![f64::NAN; 300]);
+    assert_eq!(
+        report
+            .pipeline
+            .predict(&Table::new(columns).unwrap())
+            .unwrap()
+            .labels
+            .len(),
+        300
+    );
+    let empty = table.select_rows(&[]);
+    assert!(report.pipeline.predict(&empty).unwrap().labels.is_empty());
+}
