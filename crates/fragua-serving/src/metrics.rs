@@ -5,20 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// The routes that predict.
+/// The ways to a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Predict,
     Invocations,
+    /// The façade, which the pages call.
+    App,
 }
 
 impl Route {
-    const ALL: [Self; 2] = [Self::Predict, Self::Invocations];
+    const ALL: [Self; 3] = [Self::Predict, Self::Invocations, Self::App];
 
     fn name(self) -> &'static str {
         match self {
             Self::Predict => "predict",
             Self::Invocations => "invocations",
+            Self::App => "app",
         }
     }
 }

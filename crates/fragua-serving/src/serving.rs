@@ -1,11 +1,12 @@
 //! The façade: one registered model, the version in memory, and the requests in work.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use fragua_base::{SharedClock, Timestamp};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::metrics::{Gauges, Metrics};
+use crate::metrics::{Gauges, Metrics, Route};
 use crate::model::{Predictions, ServedModel};
 use crate::row::Row;
 use crate::source::ModelSource;
@@ -124,13 +125,37 @@ impl Serving {
     /// `NoModel`, `TooManyRows`, `RowShape` when the rows were checked against another version,
     /// `Overloaded` when too many requests are in work.
     pub async fn predict(&self, rows: Vec<Row>) -> Result<Predictions, Error> {
-        let _permit = self.admit()?;
-        let model = self.model()?;
+        let started = Instant::now();
+        let model = self.model();
+        let counters = match &model {
+            Ok(model) => Arc::clone(&model.counters),
+            Err(_) => Arc::clone(&self.inner.metrics.without_model),
+        };
+        let outcome = match model {
+            Ok(model) => self.predict_with(model, rows).await,
+            Err(error) => Err(error),
+        };
+        let (status, rows) = match &outcome {
+            Ok(predictions) => (200, predictions.labels.len()),
+            Err(error) => (error.kind().http_status(), 0),
+        };
+        counters.count(Route::App, status, rows, started.elapsed());
+        outcome
+    }
+
+    async fn predict_with(&self, model: Arc<ServedModel>, rows: Vec<Row>) -> Result<Predictions, Error> {
+        let permit = self.admit()?;
         self.check_row_count(rows.len())?;
         if rows.len() <= INLINE_ROWS {
             return model.predict(&rows);
         }
-        self.compute(move || model.predict(&rows)).await?
+        // The permit goes along: who asked may leave, the computing stays.
+        self.compute(move || {
+            let predictions = model.predict(&rows);
+            drop(permit);
+            predictions
+        })
+        .await?
     }
 
     /// Returns the version that answers now, or why there is none.

@@ -167,10 +167,7 @@ fn record_schema(model: &ServedModel, title: &str) -> Schema {
             schema = schema.required(&feature.name);
         }
     }
-    schema
-        .example(Some(Value::Object(model.example())))
-        .build()
-        .into()
+    schema.examples([Value::Object(model.example())]).build().into()
 }
 
 fn property(feature: &Feature) -> Schema {

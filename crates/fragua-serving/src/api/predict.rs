@@ -9,7 +9,7 @@ use serde::ser::SerializeMap as _;
 use serde_json::Value;
 
 use super::admission::{Admitted, Answer, answer};
-use super::validation::{bad_flag, check_body};
+use super::validation::{Refusal, bad_flag, check_body};
 use crate::Serving;
 use crate::metrics::Route;
 use crate::model::Predictions;
@@ -29,13 +29,13 @@ fn predict_record(admitted: Admitted) -> Answer {
     } = admitted;
     let with_probabilities = match flag(&parts, "proba") {
         Ok(flag) => flag,
-        Err(refusal) => return Answer::refusal(refusal),
+        Err(refusal) => return Answer::refusal(refusal.into_response()),
     };
     let is_json = is_json(&parts);
     let fast = if is_json { model.read_record(&body) } else { None };
     let row = match fast.map_or_else(|| check_body(&model, is_json, &body), Ok) {
         Ok(row) => row,
-        Err(refusal) => return Answer::refusal(refusal),
+        Err(refusal) => return Answer::refusal(refusal.into_response()),
     };
     match model.predict(std::slice::from_ref(&row)) {
         Ok(predictions) => Answer {
@@ -95,7 +95,7 @@ fn is_json(parts: &Parts) -> bool {
 }
 
 /// Reads a boolean of the query by pydantic's rules; one that is not there is false.
-fn flag(parts: &Parts, name: &str) -> Result<bool, Response> {
+fn flag(parts: &Parts, name: &str) -> Result<bool, Refusal> {
     let query = parts.uri.query().unwrap_or_default();
     let value = url::form_urlencoded::parse(query.as_bytes())
         .filter(|(key, _)| key == name)

@@ -1,7 +1,7 @@
 //! FastAPI's 422 bodies.
 
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::detail;
@@ -9,32 +9,50 @@ use crate::model::ServedModel;
 use crate::python_json::find_fault;
 use crate::row::{FieldError, FieldErrorKind, Row};
 
-/// Says what is wrong with a body that the fast reading refused, or returns its row after all.
-pub(super) fn check_body(model: &ServedModel, is_json: bool, body: &[u8]) -> Result<Row, Response> {
-    if body.is_empty() {
-        let missing = entry(FieldErrorKind::Missing, json!(["body"]), Value::Null);
-        return Err(unprocessable(vec![missing]));
-    }
-    if !is_json {
-        let text = String::from_utf8_lossy(body).into_owned();
-        return Err(unprocessable(vec![not_a_record(text.into())]));
-    }
-    let Ok(text) = std::str::from_utf8(body) else {
-        let text = "There was an error parsing the body";
-        return Err(detail(StatusCode::BAD_REQUEST, text.into()));
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    match serde_json::from_str::<Value>(text) {
-        Ok(Value::Object(record)) => check_record(model, &record),
-        Ok(other) => Err(unprocessable(vec![not_a_record(other)])),
-        Err(_) => Err(unprocessable(vec![invalid_json(text)])),
+/// Why a request is not answered with a prediction.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The body is no text.
+    Unreadable,
+    /// 422, with an entry for each fault.
+    Unprocessable(Vec<Value>),
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unreadable => {
+                let text = "There was an error parsing the body";
+                detail(StatusCode::BAD_REQUEST, text.into())
+            }
+            Self::Unprocessable(entries) => detail(StatusCode::UNPROCESSABLE_ENTITY, entries.into()),
+        }
     }
 }
 
-fn check_record(model: &ServedModel, record: &Map<String, Value>) -> Result<Row, Response> {
+/// Says what is wrong with a body that the fast reading refused, or returns its row after all.
+pub(super) fn check_body(model: &ServedModel, is_json: bool, body: &[u8]) -> Result<Row, Refusal> {
+    if body.is_empty() {
+        let missing = entry(FieldErrorKind::Missing, json!(["body"]), Value::Null);
+        return Err(Refusal::Unprocessable(vec![missing]));
+    }
+    if !is_json {
+        let text = String::from_utf8_lossy(body).into_owned();
+        return Err(Refusal::Unprocessable(vec![not_a_record(text.into())]));
+    }
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::Unreadable)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Object(record)) => check_record(model, &record),
+        Ok(other) => Err(Refusal::Unprocessable(vec![not_a_record(other)])),
+        Err(_) => Err(Refusal::Unprocessable(vec![invalid_json(text)])),
+    }
+}
+
+fn check_record(model: &ServedModel, record: &Map<String, Value>) -> Result<Row, Refusal> {
     model.check_record(record).map_err(|errors| {
         let entries = errors.into_iter().map(field_entry).collect();
-        unprocessable(entries)
+        Refusal::Unprocessable(entries)
     })
 }
 
@@ -71,11 +89,7 @@ fn invalid_json(text: &str) -> Value {
 }
 
 /// The answer to a query parameter that stands for no boolean.
-pub(super) fn bad_flag(name: &str, value: &str) -> Response {
+pub(super) fn bad_flag(name: &str, value: &str) -> Refusal {
     let kind = FieldErrorKind::BoolParsing;
-    unprocessable(vec![entry(kind, json!(["query", name]), value.into())])
-}
-
-fn unprocessable(entries: Vec<Value>) -> Response {
-    detail(StatusCode::UNPROCESSABLE_ENTITY, Value::Array(entries))
+    Refusal::Unprocessable(vec![entry(kind, json!(["query", name]), value.into())])
 }

@@ -67,6 +67,9 @@ async fn a_served_version_tells_about_itself() {
     assert_eq!(predictions.labels.len(), 40);
     assert_eq!(predictions.probabilities(39).len(), model.labels.len());
     assert!(predictions.probabilities(40).is_empty());
+    let page = role.serving.metrics_page();
+    let line = "fragua_serving_rows_total{model=\"forest\",version=\"3\",route=\"app\"} 40\n";
+    assert!(page.contains(line), "{page}");
 }
 
 #[tokio::test]

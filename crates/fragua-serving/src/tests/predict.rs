@@ -46,6 +46,23 @@ async fn unknown_texts_are_predicted() {
 }
 
 #[tokio::test]
+async fn numbers_beyond_any_mountain_are_predicted() {
+    let role = Role::ready().await;
+    for slope in [
+        json!("inf"),
+        json!("-inf"),
+        json!("nan"),
+        json!(1e300),
+        json!(-1e300),
+    ] {
+        let answered = role
+            .post_json("/predict?proba=1", &record_with("Slope", slope.clone()))
+            .await;
+        assert_eq!(answered.status, StatusCode::OK, "{slope}: {}", answered.text);
+    }
+}
+
+#[tokio::test]
 async fn classes_that_are_texts_stay_texts() {
     let role = Role::new(settings());
     role.registry.put("1", text_forest());
