@@ -28,6 +28,9 @@ enum Command {
         /// Check format, lints and documentation first.
         #[arg(long)]
         check: bool,
+        /// Test this package alone; can be given more than once.
+        #[arg(short, long)]
+        package: Vec<String>,
         /// Arguments for `cargo test`.
         #[arg(last = true)]
         arguments: Vec<String>,
@@ -41,7 +44,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Command::Test { check, arguments } => test::run(check, &arguments),
+        Command::Test {
+            check,
+            package,
+            arguments,
+        } => test::run(check, &package, &arguments),
         Command::Services => services().map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
     };

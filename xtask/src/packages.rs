@@ -27,8 +27,8 @@ if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' > "$policy"
     chmod 755 "$policy"
 fi
-apt-get update --quiet
-apt-get install --quiet --yes --no-install-recommends "$@"
+apt-get update --quiet -o Acquire::Retries=3
+apt-get install --quiet --quiet --yes -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 "#;
 
 /// Installs those packages that are missing, as root or through `sudo`.

@@ -7,13 +7,19 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::environment::Environment;
 
-/// Runs the checks if asked for, then every test. Returns the status of `cargo test`.
-pub(crate) fn run(check: bool, arguments: &[String]) -> Result<ExitCode> {
+/// Runs the checks if asked for, then the tests of `packages`, or every test when none is named. Returns the status of
+/// `cargo test`.
+pub(crate) fn run(check: bool, packages: &[String], arguments: &[String]) -> Result<ExitCode> {
     if check {
         run_checks()?;
     }
     let environment = Environment::start()?;
-    let status = cargo(&["test", "--workspace"])
+    let mut tests = cargo(&["test"]);
+    if packages.is_empty() {
+        tests.arg("--workspace");
+    }
+    let status = tests
+        .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(arguments)
         .envs(environment.variables())
         .status()
