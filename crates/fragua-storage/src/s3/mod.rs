@@ -16,8 +16,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, EXPECT};
+use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -65,7 +65,7 @@ pub fn router(storage: Storage, auth: Auth) -> Router {
         .layer(from_fn(refuse_what_is_not_offered))
         .route("/minio/health/live", get(StatusCode::OK))
         .route("/minio/health/ready", get(ready))
-        .layer(from_fn(name_request))
+        .layer(from_fn(finish))
         .with_state(storage)
 }
 
@@ -79,9 +79,19 @@ async fn ready(State(storage): State<Storage>) -> StatusCode {
     }
 }
 
-/// Gives each answer the id that S3 clients show with an error.
-async fn name_request(request: Request, next: Next) -> Response {
+/// Gives each answer the id that S3 clients show with an error, and ends a connection whose next bytes could be
+/// mistaken.
+///
+/// A client that waits for `100 Continue` and is refused does not send its body and goes on with its next
+/// request. The server library reads what comes as the body it still waits for, when that is small.
+async fn finish(request: Request, next: Next) -> Response {
+    let is_waiting = request.headers().contains_key(EXPECT) && request.version() == Version::HTTP_11;
     let mut response = next.run(request).await;
+    if is_waiting && !response.status().is_success() {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Ok(id) = HeaderValue::from_str(&random_hex(8)) {
         response.headers_mut().insert("x-amz-request-id", id);
     }

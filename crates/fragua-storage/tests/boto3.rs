@@ -1,0 +1,61 @@
+//! Python's boto3, unmodified, against the S3 API on a loopback port.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use fragua_auth::Auth;
+use fragua_base::SystemClock;
+use fragua_database::testing::TestDatabase;
+use fragua_storage::{Settings, Storage, s3};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_finds_what_it_expects() {
+    let Some(python) = std::env::var_os("FRAGUA_TEST_PYTHON") else {
+        panic!(
+            "FRAGUA_TEST_PYTHON is not set: run `cargo xtask test`, which installs a Python environment and sets it"
+        );
+    };
+    let database = TestDatabase::sqlite().await;
+    let root = tempfile::tempdir().unwrap();
+    let clock = Arc::new(SystemClock);
+    let storage = Storage::open(
+        database.database.clone(),
+        Settings::new(root.path()),
+        clock.clone(),
+    )
+    .await
+    .unwrap();
+    let auth = Auth::open(database.database.clone(), clock).await.unwrap();
+    let key = auth.root_access_key(None).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move { axum::serve(listener, s3::router(storage, auth)).await });
+
+    let mut client = Command::new(python);
+    client
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3_client.py"))
+        .arg(endpoint)
+        .env("AWS_ACCESS_KEY_ID", &key.id)
+        .env("AWS_SECRET_ACCESS_KEY", key.secret.expose())
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("AWS_PROFILE")
+        .env_remove("AWS_ENDPOINT_URL");
+    let output = tokio::task::spawn_blocking(move || client.output())
+        .await
+        .unwrap()
+        .unwrap();
+    serving.abort();
+    let (printed, problems) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{printed}\n{problems}");
+    assert!(printed.trim_end().ends_with("all checks passed"), "{printed}");
+    let incoming = std::fs::read_dir(root.path().join("incoming")).unwrap();
+    let left: usize = incoming
+        .map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap().count() - 1)
+        .sum();
+    assert_eq!(left, 0, "files of writes that ended");
+}
