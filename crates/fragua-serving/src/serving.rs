@@ -1,7 +1,7 @@
 //! The façade: one registered model, the version in memory, and the requests in work.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fragua_base::{SharedClock, Timestamp};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
@@ -125,16 +125,27 @@ impl Serving {
     /// `NoModel`, `TooManyRows`, `RowShape` when the rows were checked against another version,
     /// `Overloaded` when too many requests are in work.
     pub async fn predict(&self, rows: Vec<Row>) -> Result<Predictions, Error> {
-        let started = Instant::now();
-        let model = self.model();
-        let counters = match &model {
-            Ok(model) => Arc::clone(&model.counters),
-            Err(_) => Arc::clone(&self.inner.metrics.without_model),
-        };
-        let outcome = match model {
+        match self.model() {
             Ok(model) => self.predict_with(model, rows).await,
-            Err(error) => Err(error),
-        };
+            Err(error) => {
+                let status = error.kind().http_status();
+                self.inner
+                    .metrics
+                    .without_model
+                    .count(Route::App, status, 0, Duration::ZERO);
+                Err(error)
+            }
+        }
+    }
+
+    /// Predicts `rows` with the version they were checked against, though another one may answer by now.
+    ///
+    /// # Errors
+    /// As [`Serving::predict`].
+    pub async fn predict_with(&self, model: Arc<ServedModel>, rows: Vec<Row>) -> Result<Predictions, Error> {
+        let started = Instant::now();
+        let counters = Arc::clone(&model.counters);
+        let outcome = self.admit_rows(model, rows).await;
         let (status, rows) = match &outcome {
             Ok(predictions) => (200, predictions.labels.len()),
             Err(error) => (error.kind().http_status(), 0),
@@ -143,7 +154,7 @@ impl Serving {
         outcome
     }
 
-    async fn predict_with(&self, model: Arc<ServedModel>, rows: Vec<Row>) -> Result<Predictions, Error> {
+    async fn admit_rows(&self, model: Arc<ServedModel>, rows: Vec<Row>) -> Result<Predictions, Error> {
         let permit = self.admit()?;
         self.check_row_count(rows.len())?;
         if rows.len() <= INLINE_ROWS {
