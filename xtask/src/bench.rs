@@ -27,13 +27,17 @@ const OLD_MEBIBYTES: [f64; 3] = [685.0, 416.0, 745.0];
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// The time from `fragua up` until every role answers, and the memory it holds then.
-    Start,
+    Start {
+        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         match self {
-            Self::Start => start(),
+            Self::Start { program } => start(program),
         }
     }
 }
@@ -45,8 +49,13 @@ struct Measure {
     mebibytes: f64,
 }
 
-fn start() -> Result<()> {
-    let program = build_release()?;
+fn start(program: Option<PathBuf>) -> Result<()> {
+    let program = match program {
+        Some(program) => {
+            fs::canonicalize(&program).with_context(|| format!("cannot find {}", program.display()))?
+        }
+        None => build_release()?,
+    };
     let folder = std::env::temp_dir().join(format!("fragua-bench-{}", std::process::id()));
     let result = measure_starts(&program, &folder.join("project"));
     let _ = fs::remove_dir_all(&folder);
