@@ -74,6 +74,15 @@ pub enum ViewType {
 }
 
 impl ViewType {
+    /// Returns the name in the protocol.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::ActiveOnly => "ACTIVE_ONLY",
+            Self::DeletedOnly => "DELETED_ONLY",
+            Self::All => "ALL",
+        }
+    }
+
     pub(crate) const fn stages(self) -> &'static [&'static str] {
         match self {
             Self::ActiveOnly => &["active"],

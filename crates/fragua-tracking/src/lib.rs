@@ -25,6 +25,7 @@ pub mod mlflow;
 
 pub use artifacts::{ArtifactEntry, ArtifactPath};
 pub use changes::Change;
+pub use client::{ClientError, MlflowClient};
 pub use error::Error;
 pub use experiments::{Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
 pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};

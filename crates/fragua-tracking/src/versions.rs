@@ -203,7 +203,15 @@ impl Tracking {
                         return Err(refused("The run_id request parameter names another run."));
                     }
                     let info = self.run_info(&run_id).await?;
-                    Ok((format!("{}/{path}", info.artifact_uri), Some(run_id)))
+                    let location = match self.resolve_model(&new.source).await {
+                        Ok(model) => format!("mlflow-artifacts:/{}", model.artifact_prefix),
+                        // Nothing is there yet, or it lies in a store that clients reach themselves.
+                        Err(Error::NotFound(_) | Error::InvalidParameter(_)) => {
+                            format!("{}/{path}", info.artifact_uri)
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    Ok((location, Some(run_id)))
                 }
                 ModelUri::Version { .. } | ModelUri::Alias { .. } | ModelUri::Latest { .. } => {
                     let other = self.registered_version(&ModelUri::parse(&new.source)?).await?;

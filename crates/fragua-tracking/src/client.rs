@@ -1,1 +1,0 @@
-//! A client of the protocol, for any MLflow server.

@@ -1,0 +1,138 @@
+//! Numbers in the forms that clients send.
+
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serializer};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Form {
+    Integer(i64),
+    Float(f64),
+    Text(String),
+}
+
+fn whole<E: serde::de::Error>(form: Form) -> Result<i64, E> {
+    match form {
+        Form::Integer(number) => Ok(number),
+        // Both bounds are exact as floating point numbers.
+        Form::Float(number)
+            if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number) =>
+        {
+            Ok(number.trunc() as i64)
+        }
+        Form::Float(number) => Err(E::invalid_value(Unexpected::Float(number), &"a whole number")),
+        Form::Text(text) => text
+            .trim()
+            .parse()
+            .map_err(|_| E::invalid_value(Unexpected::Str(&text), &"a whole number")),
+    }
+}
+
+/// A whole number that may be missing.
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Option::<Form>::deserialize(deserializer)?.map(whole).transpose()
+}
+
+/// A floating point number; `"NaN"`, `"Infinity"`, `"-Infinity"` and numbers in quotes are taken.
+pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match Option::<Form>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Form::Integer(number)) => Ok(Some(number as f64)),
+        Some(Form::Float(number)) => Ok(Some(number)),
+        Some(Form::Text(text)) => {
+            let parsed = text.trim().parse();
+            parsed
+                .map(Some)
+                .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &"a number"))
+        }
+    }
+}
+
+/// A number is written as JSON has it, and what JSON has no number for as a text.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::ref_option,
+    reason = "the signature serde asks for"
+)]
+pub(crate) fn write_float<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        None => serializer.serialize_none(),
+        Some(number) if number.is_nan() => serializer.serialize_str("NaN"),
+        Some(number) if number.is_infinite() => {
+            serializer.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+        Some(number) => serializer.serialize_f64(*number),
+    }
+}
+
+/// A list; query strings give one item without a list around it.
+pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Items {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Option::<Items>::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Items::One(item)) => vec![item],
+        Some(Items::Many(items)) => items,
+    })
+}
+
+/// A truth; query strings give it as a text.
+pub(crate) fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Truth {
+        Plain(bool),
+        Text(String),
+    }
+    match Option::<Truth>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Truth::Plain(truth)) => Ok(Some(truth)),
+        Some(Truth::Text(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(Truth::Text(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(Truth::Text(text)) => Err(D::Error::invalid_value(Unexpected::Str(&text), &"true or false")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn whole_numbers_come_in_several_forms() {
+        for (value, expected) in [
+            (json!(5), Some(Some(5))),
+            (json!("5"), Some(Some(5))),
+            (json!(-5.0), Some(Some(-5))),
+            (json!(1.5), Some(Some(1))),
+            (json!(null), Some(None)),
+            (json!(1e30), None),
+            (json!("five"), None),
+            (json!([5]), None),
+        ] {
+            assert_eq!(super::integer(value.clone()).ok(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn floating_point_has_names_for_what_json_cannot_say() {
+        for (value, expected) in [
+            (json!(1), Some("1.0")),
+            (json!("1.5"), Some("1.5")),
+            (json!("NaN"), Some("\"NaN\"")),
+            (json!("Infinity"), Some("\"Infinity\"")),
+            (json!("-Infinity"), Some("\"-Infinity\"")),
+            (json!("much"), None),
+        ] {
+            let written = super::float(value.clone()).ok().map(|number| {
+                let mut text = Vec::new();
+                super::write_float(&number, &mut serde_json::Serializer::new(&mut text)).unwrap();
+                String::from_utf8(text).unwrap()
+            });
+            assert_eq!(written.as_deref(), expected, "{value}");
+        }
+    }
+}
