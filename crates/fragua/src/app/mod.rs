@@ -1,0 +1,309 @@
+//! The composition root: the one place that builds the parts and hands them to each other.
+
+mod jobs;
+mod routes;
+mod tasks;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use fragua_auth::{AccessKey, Auth};
+use fragua_base::{Endpoints, SharedClock};
+use fragua_database::Database;
+use fragua_orchestrator::Orchestrator;
+use fragua_serving::{ModelSource, Serving};
+use fragua_storage::{RemoteSettings, Storage};
+use fragua_tracking::Tracking;
+use fragua_tracking::client::MlflowClient;
+
+use crate::databases::{self, Component, Databases};
+use crate::operators;
+use crate::project::Project;
+use crate::settings::{Loaded, Role};
+use crate::source::{self, Source};
+
+/// How often a registry that another process writes is asked for a moved alias.
+const POLL_OTHER_PROCESS: Duration = Duration::from_secs(2);
+
+/// The parts that the roles of this process need. A part that none of them needs is not opened.
+pub(crate) struct App {
+    clock: SharedClock,
+    auth: Auth,
+    storage: Option<Storage>,
+    tracking: Option<Tracking>,
+    orchestrator: Option<Orchestrator>,
+    serving: Option<Serving>,
+    source: Option<Source>,
+    databases: Vec<Database>,
+}
+
+impl App {
+    /// Opens the parts that `roles` need, all at the same time where they do not build on each other.
+    ///
+    /// # Errors
+    /// Says which part cannot be opened, with the setting that decides about it.
+    pub(crate) async fn open(
+        loaded: &Loaded,
+        project: &Project,
+        roles: &BTreeSet<Role>,
+        endpoints: &Endpoints,
+        clock: SharedClock,
+    ) -> anyhow::Result<Self> {
+        let databases = Databases::new(loaded, project);
+        let auth = Auth::open(databases.open(Component::Auth).await?, clock.clone())
+            .await
+            .context("users and keys cannot be opened")?;
+        let keys = access_key(loaded, &auth).await?;
+        let opening = Opening {
+            loaded,
+            project,
+            databases: &databases,
+            roles,
+            clock: &clock,
+        };
+        let (models, orchestrator) = tokio::try_join!(
+            opening.models(&keys),
+            opening.orchestrator(tasks::environment(loaded, endpoints, &keys, &auth)),
+        )?;
+        let (storage, tracking, serving) = models;
+        let source = opening.source()?;
+        Ok(Self {
+            clock,
+            auth,
+            storage,
+            tracking,
+            orchestrator,
+            serving,
+            source,
+            databases: databases.opened().await,
+        })
+    }
+
+    /// Closes the databases, once nothing uses the parts any more.
+    pub(crate) async fn close(self) {
+        databases::close(self.databases).await;
+    }
+
+    /// Returns the orchestrator, where this process has it.
+    pub(crate) fn orchestrator(&self) -> Option<&Orchestrator> {
+        self.orchestrator.as_ref()
+    }
+
+    /// Returns the inference part, where this process has it.
+    pub(crate) fn serving(&self) -> Option<&Serving> {
+        self.serving.as_ref()
+    }
+}
+
+/// Opens the orchestrator alone, for a command that reads or changes its state beside a running server.
+///
+/// # Errors
+/// As [`App::open`].
+pub(crate) async fn open_orchestrator(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+) -> anyhow::Result<Orchestrator> {
+    let database = Databases::new(loaded, project).open(Component::Orchestrator).await?;
+    let settings = tasks::orchestrator_settings(loaded, project);
+    Orchestrator::open(database, settings, operators::catalog(), clock)
+        .await
+        .context("the orchestrator cannot be opened")
+}
+
+/// Opens the object store alone.
+///
+/// # Errors
+/// As [`App::open`].
+pub(crate) async fn open_storage(loaded: &Loaded, project: &Project, clock: SharedClock) -> anyhow::Result<Storage> {
+    let databases = Databases::new(loaded, project);
+    if loaded.uses_other_storage() {
+        return other_storage(loaded, &given_access_key(loaded)?, clock);
+    }
+    own_storage(loaded, project, &databases, clock).await
+}
+
+type Models = (Option<Storage>, Option<Tracking>, Option<Serving>);
+
+/// What opening a part needs.
+struct Opening<'a> {
+    loaded: &'a Loaded,
+    project: &'a Project,
+    databases: &'a Databases<'a>,
+    roles: &'a BTreeSet<Role>,
+    clock: &'a SharedClock,
+}
+
+impl Opening<'_> {
+    fn any_of(&self, roles: &[Role]) -> bool {
+        roles.iter().any(|role| self.roles.contains(role))
+    }
+
+    /// Objects, runs over them, models out of both.
+    async fn models(&self, keys: &AccessKey) -> anyhow::Result<Models> {
+        if !self.any_of(&[Role::Storage, Role::Tracking, Role::Serving, Role::App]) {
+            return Ok((None, None, None));
+        }
+        let storage = self.storage(keys).await?;
+        let tracking = match self.loaded.uses_other_tracking() {
+            true => None,
+            false => Some(self.tracking(&storage).await?),
+        };
+        let serving = match self.any_of(&[Role::Serving, Role::App]) {
+            true => Some(self.serving(tracking.as_ref())?),
+            false => None,
+        };
+        Ok((Some(storage), tracking, serving))
+    }
+
+    async fn storage(&self, keys: &AccessKey) -> anyhow::Result<Storage> {
+        if self.loaded.uses_other_storage() {
+            return other_storage(self.loaded, keys, self.clock.clone());
+        }
+        own_storage(self.loaded, self.project, self.databases, self.clock.clone()).await
+    }
+
+    async fn tracking(&self, storage: &Storage) -> anyhow::Result<Tracking> {
+        let database = self.databases.open(Component::Tracking).await?;
+        let settings = fragua_tracking::Settings {
+            artifact_bucket: self.loaded.settings.tracking.artifact_bucket.clone(),
+            ..fragua_tracking::Settings::default()
+        };
+        Tracking::open(database, storage.clone(), settings, self.clock.clone())
+            .await
+            .with_context(|| {
+                let setting = self.databases.setting(Component::Tracking);
+                format!("tracking cannot be opened (settings {setting}, tracking.artifact_bucket)")
+            })
+    }
+
+    fn serving(&self, tracking: Option<&Tracking>) -> anyhow::Result<Serving> {
+        let loaded = self.loaded;
+        let source = match (tracking, &loaded.settings.tracking.uri) {
+            (Some(tracking), _) => ModelSource::Local(tracking.clone()),
+            (None, Some(uri)) => ModelSource::Remote(MlflowClient::new(uri.expose(), None)?),
+            (None, None) => anyhow::bail!("serving needs a registry of models: start the role tracking too"),
+        };
+        // Changes that another process makes are announced in that process alone.
+        let tracking_is_elsewhere = !self.roles.contains(&Role::Tracking);
+        let settings = fragua_serving::Settings {
+            model: loaded.settings.serving.model.clone(),
+            alias: loaded.settings.serving.alias.clone(),
+            poll_every: tracking_is_elsewhere.then_some(POLL_OTHER_PROCESS),
+            ..fragua_serving::Settings::default()
+        };
+        Serving::open(source, settings, self.clock.clone()).with_context(|| {
+            let origin = loaded.origin("serving.model");
+            format!("serving cannot be opened (serving.model comes from: {origin})")
+        })
+    }
+
+    async fn orchestrator(&self, environment: tasks::Environment) -> anyhow::Result<Option<Orchestrator>> {
+        if !self.any_of(&[Role::Orchestrator, Role::Worker]) {
+            return Ok(None);
+        }
+        let database = self.databases.open(Component::Orchestrator).await?;
+        let settings = environment.into_settings(self.loaded, self.project);
+        let orchestrator = Orchestrator::open(database, settings, operators::catalog(), self.clock.clone())
+            .await
+            .with_context(|| {
+                let setting = self.databases.setting(Component::Orchestrator);
+                format!("the orchestrator cannot be opened (setting {setting})")
+            })?;
+        Ok(Some(orchestrator))
+    }
+
+    fn source(&self) -> anyhow::Result<Option<Source>> {
+        if !self.roles.contains(&Role::Source) {
+            return Ok(None);
+        }
+        let settings = &self.loaded.settings.source;
+        let settings = source::Settings {
+            path: settings.path.as_ref().map(|path| self.project.path(Path::new(path))),
+            batch_seconds: settings.batch_seconds,
+            seed: settings.seed,
+        };
+        let state_file = self.project.state_folder().join("source.json");
+        let source = Source::open(settings, state_file, self.clock.clone()).with_context(|| {
+            let origin = self.loaded.origin("source.path");
+            format!("the source cannot be opened (source.path comes from: {origin})")
+        })?;
+        Ok(Some(source))
+    }
+}
+
+async fn own_storage(
+    loaded: &Loaded,
+    project: &Project,
+    databases: &Databases<'_>,
+    clock: SharedClock,
+) -> anyhow::Result<Storage> {
+    let root = project.path(&loaded.settings.storage.root);
+    let database = databases.open(Component::Storage).await?;
+    Storage::open(database, fragua_storage::Settings::new(root), clock)
+        .await
+        .with_context(|| {
+            let origin = loaded.origin("storage.root");
+            format!("the object store cannot be opened (storage.root comes from: {origin})")
+        })
+}
+
+fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyhow::Result<Storage> {
+    let settings = &loaded.settings.storage;
+    let endpoint = settings
+        .endpoint
+        .as_ref()
+        .context("storage.endpoint is empty")?;
+    let remote = RemoteSettings {
+        endpoint: endpoint.expose().to_owned(),
+        region: settings.region.clone(),
+        access_key: keys.id.clone(),
+        secret: keys.secret.clone(),
+    };
+    Storage::remote(remote, clock).with_context(|| {
+        let origin = loaded.origin("storage.endpoint");
+        format!("storage.endpoint ({origin}) cannot be used")
+    })
+}
+
+/// Returns the keys of the object store: of the other one, else of our own.
+async fn access_key(loaded: &Loaded, auth: &Auth) -> anyhow::Result<AccessKey> {
+    let settings = &loaded.settings.storage;
+    let none_given = settings.access_key_id.is_none() && settings.secret_access_key.is_none();
+    if loaded.uses_other_storage() {
+        return given_access_key(loaded);
+    }
+    let given = match none_given {
+        true => None,
+        false => Some(given_access_key(loaded)?),
+    };
+    auth.root_access_key(given)
+        .await
+        .context("the keys of the object store cannot be read")
+}
+
+fn given_access_key(loaded: &Loaded) -> anyhow::Result<AccessKey> {
+    let settings = &loaded.settings.storage;
+    let (Some(id), Some(secret)) = (&settings.access_key_id, &settings.secret_access_key) else {
+        let (missing, given) = match settings.access_key_id {
+            None => ("storage.access_key_id", "storage.secret_access_key"),
+            Some(_) => ("storage.secret_access_key", "storage.access_key_id"),
+        };
+        let because = match loaded.origin(given) {
+            origin if origin.is_default() => {
+                format!("storage.endpoint ({}) names an object store that needs both keys", loaded.origin("storage.endpoint"))
+            }
+            origin => format!("{given} is given ({origin}) and goes with it"),
+        };
+        anyhow::bail!("{missing} is not set: {because}");
+    };
+    AccessKey::new(id.clone(), secret.expose()).with_context(|| {
+        format!(
+            "storage.access_key_id ({}) and storage.secret_access_key ({}) cannot be used",
+            loaded.origin("storage.access_key_id"),
+            loaded.origin("storage.secret_access_key")
+        )
+    })
+}

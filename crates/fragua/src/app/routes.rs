@@ -1,0 +1,43 @@
+//! The routes of each port.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use fragua_base::Endpoints;
+use fragua_web::Site;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::source;
+use crate::surface::Surface;
+
+impl App {
+    /// Returns the routes of every port that the parts of this process can answer on.
+    pub(crate) fn routes(&self, endpoints: &Endpoints, shutdown: &CancellationToken) -> BTreeMap<Surface, Router> {
+        let site = Site::new(endpoints.clone(), self.clock.clone(), shutdown.clone());
+        let mut routes = BTreeMap::new();
+        if let Some(orchestrator) = &self.orchestrator {
+            let pages = fragua_web::orchestrator_pages(orchestrator.clone(), site.clone());
+            let api = fragua_orchestrator::api::router(orchestrator.clone());
+            routes.insert(Surface::Orchestrator, api.merge(pages));
+        }
+        if let Some(tracking) = &self.tracking {
+            let pages = fragua_web::tracking_pages(tracking.clone(), site.clone());
+            let api = fragua_tracking::mlflow::router(tracking.clone());
+            routes.insert(Surface::Tracking, api.merge(pages));
+        }
+        if let Some(storage) = &self.storage {
+            let s3 = fragua_storage::s3::router(storage.clone(), self.auth.clone());
+            routes.insert(Surface::Storage, s3);
+            routes.insert(Surface::Console, fragua_web::console_pages(storage.clone(), site.clone()));
+        }
+        if let Some(serving) = &self.serving {
+            routes.insert(Surface::Serving, fragua_serving::api::router(serving.clone()));
+            routes.insert(Surface::App, fragua_web::app_pages(serving.clone(), site));
+        }
+        if let Some(source) = &self.source {
+            routes.insert(Surface::Source, source::router(source.clone()));
+        }
+        routes
+    }
+}

@@ -1,0 +1,160 @@
+//! What a task's process is given: addresses and keys, so that every client in it works with no set-up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fragua_auth::{AccessKey, Auth};
+use fragua_base::{Endpoints, Secret};
+use fragua_orchestrator::{Connection, TaskKey, TaskVariables};
+use serde_json::Value;
+
+use crate::databases::{default_url, in_project};
+use crate::project::Project;
+use crate::settings::Loaded;
+use crate::surface::Surface;
+
+/// How long the token of an attempt is good for: longer than any task of tables takes.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Name of the connection to the table of rows.
+const WAREHOUSE: &str = "warehouse";
+
+/// Name of the connection to the example's source.
+const DATA_SOURCE: &str = "data_source";
+
+/// Variables for task processes.
+pub(super) struct Environment {
+    plain: BTreeMap<String, String>,
+    secrets: Secrets,
+    source: Option<String>,
+}
+
+/// Returns what tasks are given, for roles that answer at `endpoints`.
+pub(super) fn environment(loaded: &Loaded, endpoints: &Endpoints, keys: &AccessKey, auth: &Auth) -> Environment {
+    let storage = match &loaded.settings.storage.endpoint {
+        Some(endpoint) if loaded.uses_other_storage() => endpoint.expose().to_owned(),
+        _ => address(loaded, Surface::Storage, endpoints.storage.as_deref()),
+    };
+    let mut plain = BTreeMap::from([
+        ("MLFLOW_S3_ENDPOINT_URL".to_owned(), storage.clone()),
+        ("AWS_ENDPOINT_URL_S3".to_owned(), storage),
+        ("AWS_ACCESS_KEY_ID".to_owned(), keys.id.clone()),
+        ("AWS_DEFAULT_REGION".to_owned(), loaded.settings.storage.region.clone()),
+    ]);
+    let mut fixed = BTreeMap::from([("AWS_SECRET_ACCESS_KEY".to_owned(), keys.secret.clone())]);
+    let other_tracking = loaded
+        .settings
+        .tracking
+        .uri
+        .as_ref()
+        .filter(|_| loaded.uses_other_tracking());
+    match other_tracking {
+        // The address may carry a password.
+        Some(uri) => {
+            fixed.insert("MLFLOW_TRACKING_URI".to_owned(), Secret::new(uri.expose()));
+        }
+        None => {
+            let tracking = address(loaded, Surface::Tracking, endpoints.tracking.as_deref());
+            plain.insert("MLFLOW_TRACKING_URI".to_owned(), tracking);
+        }
+    }
+    // Our token is for our own server; another one has its own ways to know its clients.
+    let auth = other_tracking.is_none().then(|| auth.clone());
+    Environment {
+        plain,
+        secrets: Secrets { fixed, auth },
+        source: endpoints.source.clone(),
+    }
+}
+
+/// Where a role answers: as this process or another of the project says, else where settings put it.
+fn address(loaded: &Loaded, surface: Surface, known: Option<&str>) -> String {
+    known.map_or_else(
+        || {
+            let settings = &loaded.settings;
+            let address = std::net::SocketAddr::new(settings.server.bind, surface.port(settings));
+            format!("http://{address}")
+        },
+        str::to_owned,
+    )
+}
+
+impl Environment {
+    /// Returns the orchestrator's settings with these variables.
+    pub(super) fn into_settings(self, loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
+        let mut settings = orchestrator_settings(loaded, project);
+        if let Some(source) = self.source {
+            settings
+                .connections
+                .entry(DATA_SOURCE.to_owned())
+                .or_insert_with(|| Connection::new(source));
+        }
+        settings.environment = self.plain;
+        settings.task_variables = Some(Arc::new(self.secrets));
+        settings
+    }
+}
+
+/// Returns the orchestrator's settings as far as they do not depend on what else runs.
+pub(super) fn orchestrator_settings(loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
+    let settings = &loaded.settings;
+    let mut connections: BTreeMap<String, Connection> = settings
+        .connections
+        .iter()
+        .filter_map(|(name, connection)| {
+            let url = in_project(connection.url.as_ref()?.expose(), project.folder());
+            Some((name.clone(), Connection::new(url)))
+        })
+        .collect();
+    connections
+        .entry(WAREHOUSE.to_owned())
+        .or_insert_with(|| Connection::new(default_url(project, WAREHOUSE)));
+    let variables = settings
+        .variables
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::String(value.expose().to_owned())))
+        .collect();
+    fragua_orchestrator::Settings {
+        dags_folder: project.path(&settings.orchestrator.dags_folder),
+        logs_folder: project.path(&settings.orchestrator.logs_folder),
+        work_folder: project.state_folder().join("work"),
+        parallelism: slots(loaded),
+        dags_are_paused_at_creation: settings.orchestrator.dags_are_paused_at_creation,
+        python: settings.orchestrator.python.clone(),
+        connections,
+        variables,
+        ..fragua_orchestrator::Settings::for_project(project.folder())
+    }
+}
+
+/// How many attempts run at once in this process.
+pub(super) fn slots(loaded: &Loaded) -> usize {
+    let slots = match loaded.settings.worker.slots {
+        0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
+        slots => slots,
+    };
+    slots.min(loaded.settings.orchestrator.parallelism)
+}
+
+/// Variables whose values are masked in logs.
+struct Secrets {
+    fixed: BTreeMap<String, Secret>,
+    auth: Option<Auth>,
+}
+
+#[async_trait]
+impl TaskVariables for Secrets {
+    async fn variables(&self, key: &TaskKey) -> Result<BTreeMap<String, Secret>, String> {
+        let mut variables = self.fixed.clone();
+        if let Some(auth) = &self.auth {
+            let token = auth
+                .issue_task_token(&key.to_string(), TOKEN_LIFETIME)
+                .await
+                .map_err(|error| format!("no token could be made for the task: {error}"))?;
+            variables.insert("MLFLOW_TRACKING_TOKEN".to_owned(), token);
+        }
+        Ok(variables)
+    }
+}

@@ -1,0 +1,62 @@
+//! What commands on the orchestrator work with: its façade over the database, and the bell of a running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fragua_base::SystemClock;
+use fragua_orchestrator::Orchestrator;
+
+use super::Common;
+use crate::app;
+use crate::http;
+use crate::project::Project;
+use crate::settings::Loaded;
+
+/// How long a server that does not answer may hold a command.
+const RING: Duration = Duration::from_secs(2);
+
+/// The orchestrator of a project, whether a server runs or not.
+pub(crate) struct Desk {
+    pub(crate) loaded: Loaded,
+    pub(crate) project: Project,
+    pub(crate) orchestrator: Orchestrator,
+}
+
+impl Desk {
+    /// Opens the orchestrator's database.
+    ///
+    /// # Errors
+    /// When a setting is wrong or the database cannot be opened.
+    pub(crate) async fn open(common: &Common) -> anyhow::Result<Self> {
+        let loaded = common.load()?;
+        let project = Project::open(&loaded.project)?;
+        let orchestrator = app::open_orchestrator(&loaded, &project, Arc::new(SystemClock)).await?;
+        Ok(Self {
+            loaded,
+            project,
+            orchestrator,
+        })
+    }
+
+    /// Tells a running server that the database has news, so that it acts at once. The change is made already:
+    /// a server that does not answer finds it by itself.
+    pub(crate) async fn ring(&self) -> anyhow::Result<()> {
+        let Some(address) = self.project.live_endpoints()?.orchestrator else {
+            eprintln!(
+                "note: no orchestrator runs for this project; it goes on from here after `fragua up --project {}`",
+                self.project.folder().display()
+            );
+            return Ok(());
+        };
+        let rung = http::client()?
+            .post(format!("{address}/api/v2/fragua/wake"))
+            .timeout(RING)
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status);
+        if let Err(error) = rung {
+            tracing::warn!("the server at {address} could not be woken: {}", http::reason(&error));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! The command line.
+
+mod dag_runs;
+mod dags;
+mod desk;
+mod doctor;
+mod init;
+mod logs;
+pub(crate) mod output;
+mod schema;
+mod settings;
+mod up;
+
+pub(crate) use schema::write_beside as write_schema;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::{Loaded, LogFilter, LogFormat, Sources};
+use crate::shutdown;
+use crate::{demo, telemetry};
+
+/// One program for the whole path from rows to predictions: DAGs, experiments, models, objects, inference, pages.
+#[derive(Debug, Parser)]
+#[command(name = "fragua", version, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Folder of the project [default: the folder you are in]
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// Gives a setting, for example --set serving.port=9000; wins over environment and files
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+    /// How the program's own log is written to standard error
+    #[arg(long, global = true, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, for example serving.port=9000".to_owned()),
+    }
+}
+
+impl Common {
+    /// Returns the project's folder.
+    pub(crate) fn project(&self) -> &Path {
+        self.project.as_deref().unwrap_or(Path::new("."))
+    }
+
+    /// Returns the project's folder if one was named.
+    pub(crate) fn named_project(&self) -> Option<&Path> {
+        self.project.as_deref()
+    }
+
+    /// Loads the settings of the project and starts the log.
+    ///
+    /// # Errors
+    /// Names every wrong setting.
+    pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+        let loaded = crate::settings::load(self.project(), &self.sources())?;
+        telemetry::start(&loaded.settings.log);
+        Ok(loaded)
+    }
+
+    /// Loads the settings of the project in `folder` and starts a log that tells of trouble only, unless a setting
+    /// says otherwise: for a command that shows its own progress.
+    ///
+    /// # Errors
+    /// Names every wrong setting.
+    pub(crate) fn load_quietly(&self, folder: &Path) -> anyhow::Result<Loaded> {
+        let loaded = crate::settings::load(folder, &self.sources())?;
+        let mut log = loaded.settings.log.clone();
+        if loaded.origin("log.filter").is_default() {
+            log.filter = LogFilter::trouble();
+        }
+        telemetry::start(&log);
+        Ok(loaded)
+    }
+
+    fn sources(&self) -> Sources {
+        let mut sources = Sources::process();
+        for (key, value) in &self.set {
+            sources = sources.command_line(key, value, "--set");
+        }
+        match self.log_format {
+            Some(format) => sources.command_line("log.format", format.name(), "--log-format"),
+            None => sources,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Does the main job on real rows: load, train, register, predict; then serves until Ctrl-C
+    Demo(demo::Options),
+    /// Makes a project from an example
+    Init(init::Options),
+    /// Starts the roles of a project and serves until Ctrl-C
+    Up(up::Options),
+    /// Starts the role `worker` alone
+    Worker,
+    /// Checks every connection between the parts and says what to do about each broken one
+    Doctor(doctor::Options),
+    /// Lists every setting with its value and where it was given
+    Settings(settings::Options),
+    /// DAGs: list, show, check, trigger, pause, unpause, clear
+    #[command(subcommand)]
+    Dags(dags::Command),
+    /// Runs of DAGs: list, show, logs
+    #[command(subcommand)]
+    DagRuns(dag_runs::Command),
+    /// JSON Schemas for editors
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Runs one task attempt that the orchestrator describes on standard input
+    #[command(hide = true)]
+    ExecTask,
+}
+
+/// Runs the command and returns how the process ends.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("fragua")
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("the threads cannot be started")),
+    };
+    let result = runtime.block_on(dispatch(arguments));
+    runtime.shutdown_timeout(shutdown::LAST_MOMENT);
+    result.unwrap_or_else(|error| failed(&error))
+}
+
+async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let common = arguments.common;
+    match arguments.command {
+        Command::Demo(options) => demo::run(&common, options).await,
+        Command::Init(options) => init::run(&common, options),
+        Command::Up(options) => up::run(&common, options).await,
+        Command::Worker => up::run(&common, up::Options::worker()).await,
+        Command::Doctor(options) => doctor::run(&common, options).await,
+        Command::Settings(options) => settings::run(&common, options),
+        Command::Dags(command) => dags::run(&common, command).await,
+        Command::DagRuns(command) => dag_runs::run(&common, command).await,
+        Command::Schema(command) => schema::run(command),
+        Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),
+    }
+}
+
+/// Tells what went wrong: the failure and what led to it, on one line each.
+fn failed(error: &anyhow::Error) -> ExitCode {
+    // A reader that has gone, such as `head`, is no failure worth a message.
+    if output::is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("error: {error}");
+    for cause in error.chain().skip(1) {
+        eprintln!("  because: {cause}");
+    }
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_is_key_and_value() {
+        assert_eq!(key_and_value("a.b=c=d").unwrap(), ("a.b".to_owned(), "c=d".to_owned()));
+        assert!(key_and_value("a.b").is_err());
+        assert!(key_and_value("=c").is_err());
+    }
+}

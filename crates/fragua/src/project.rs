@@ -1,0 +1,312 @@
+//! The project's folder: `.fragua/` with its lock files and `endpoints.json`.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fragua_base::Endpoints;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::settings::Role;
+
+/// A project's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    folder: PathBuf,
+}
+
+impl Project {
+    /// Opens the folder and makes `.fragua/` in it.
+    ///
+    /// # Errors
+    /// When the folder does not exist or cannot be written.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let folder = fs::canonicalize(folder)
+            .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
+        let project = Self { folder };
+        let state = project.state_folder();
+        fs::create_dir_all(state.join("locks"))
+            .with_context(|| format!("{} cannot be made: the project's folder must be writable", state.display()))?;
+        // What is in the folder belongs to this machine, never to a repository.
+        let ignore = state.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n").with_context(|| format!("{} cannot be written", ignore.display()))?;
+        }
+        Ok(project)
+    }
+
+    /// Returns the project's folder as an absolute path.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns the folder for the program's own files.
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.join(".fragua")
+    }
+
+    /// Returns a path of a setting: relative ones start at the project's folder.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Takes the roles for this process.
+    ///
+    /// # Errors
+    /// When another process has one of them for this project.
+    pub(crate) fn claim(&self, roles: &BTreeSet<Role>) -> anyhow::Result<Claim> {
+        let mut locks = Vec::with_capacity(roles.len());
+        for role in roles {
+            locks.push(self.lock(*role)?);
+        }
+        Ok(Claim {
+            project: self.clone(),
+            roles: roles.clone(),
+            _locks: locks,
+        })
+    }
+
+    fn lock(&self, role: Role) -> anyhow::Result<Flock<File>> {
+        let path = self.lock_path(role);
+        let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut lock) => {
+                // The process id is for people; the lock itself is what counts.
+                lock.set_len(0)?;
+                write!(lock, "{}", std::process::id())?;
+                Ok(lock)
+            }
+            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+                let mut owner = String::new();
+                file.read_to_string(&mut owner)?;
+                anyhow::bail!(
+                    "the role {role} already runs for the project {} (process {}): stop that one, or start other \
+                     roles here with --roles",
+                    self.folder.display(),
+                    owner.trim(),
+                )
+            }
+            Err((_, error)) => {
+                Err(io::Error::from(error)).with_context(|| format!("{} cannot be locked", path.display()))
+            }
+        }
+    }
+
+    fn lock_path(&self, role: Role) -> PathBuf {
+        self.state_folder().join("locks").join(role.name())
+    }
+
+    /// Returns whether some process has the role.
+    pub(crate) fn is_claimed(&self, role: Role) -> bool {
+        let Ok(file) = File::open(self.lock_path(role)) else {
+            return false;
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => false,
+            Err((_, error)) => error == nix::errno::Errno::EWOULDBLOCK,
+        }
+    }
+
+    /// Returns the path of the file that says where the roles answer.
+    pub(crate) fn endpoints_path(&self) -> PathBuf {
+        self.state_folder().join("endpoints.json")
+    }
+
+    /// Returns where the roles of this project answer; nothing while none was started.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not what this program writes.
+    pub(crate) fn endpoints(&self) -> anyhow::Result<Endpoints> {
+        let path = self.endpoints_path();
+        match fs::read(&path) {
+            Ok(bytes) => {
+                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged: delete it", path.display()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Endpoints::default()),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
+        }
+    }
+
+    /// Returns the endpoints of roles that a process has right now.
+    ///
+    /// # Errors
+    /// As [`Self::endpoints`].
+    pub(crate) fn live_endpoints(&self) -> anyhow::Result<Endpoints> {
+        let mut endpoints = self.endpoints()?;
+        for role in Role::ALL {
+            if !self.is_claimed(role) {
+                clear(&mut endpoints, role);
+            }
+        }
+        Ok(endpoints)
+    }
+
+    /// Replaces the file in one step: a reader sees the old content or the new, never a part.
+    fn write_endpoints(&self, endpoints: &Endpoints) -> anyhow::Result<()> {
+        let path = self.endpoints_path();
+        if endpoints.iter().next().is_none() {
+            return match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(error).with_context(|| format!("{} cannot be removed", path.display()))
+                }
+                _ => Ok(()),
+            };
+        }
+        let mut text = serde_json::to_string_pretty(endpoints)?;
+        text.push('\n');
+        let mut file = tempfile::NamedTempFile::new_in(self.state_folder())?;
+        file.write_all(text.as_bytes())?;
+        file.persist(&path)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(())
+    }
+
+    /// Changes the file while no other process of the project does.
+    fn change_endpoints(&self, change: impl FnOnce(&mut Endpoints)) -> anyhow::Result<()> {
+        let path = self.state_folder().join("locks").join("endpoints");
+        let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        let _lock = Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, error)| io::Error::from(error))
+            .with_context(|| format!("{} cannot be locked", path.display()))?;
+        // A damaged file holds nothing worth keeping.
+        let mut endpoints = self.live_endpoints().unwrap_or_default();
+        change(&mut endpoints);
+        self.write_endpoints(&endpoints)
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// Takes a role's addresses away.
+fn clear(endpoints: &mut Endpoints, role: Role) {
+    match role {
+        Role::Orchestrator => endpoints.orchestrator = None,
+        Role::Worker => {}
+        Role::Tracking => endpoints.tracking = None,
+        Role::Storage => {
+            endpoints.storage = None;
+            endpoints.console = None;
+        }
+        Role::Serving => endpoints.serving = None,
+        Role::App => endpoints.app = None,
+        Role::Source => endpoints.source = None,
+    }
+}
+
+/// Roles that this process has for a project. The system gives them free when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    project: Project,
+    roles: BTreeSet<Role>,
+    _locks: Vec<Flock<File>>,
+}
+
+impl Claim {
+    /// Takes this process's roles out of `endpoints.json`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn withdraw(&self) -> anyhow::Result<()> {
+        self.project.change_endpoints(|endpoints| {
+            for role in &self.roles {
+                clear(endpoints, *role);
+            }
+        })
+    }
+
+    /// Says in `endpoints.json` where this process's roles answer, beside those of other processes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn publish(&self, own: &Endpoints) -> anyhow::Result<()> {
+        self.project.change_endpoints(|endpoints| merge(endpoints, own))
+    }
+}
+
+/// Lays the addresses of `over` over those of `endpoints`.
+pub(crate) fn merge(endpoints: &mut Endpoints, over: &Endpoints) {
+    let lay = |under: &mut Option<String>, over: &Option<String>| {
+        if over.is_some() {
+            under.clone_from(over);
+        }
+    };
+    lay(&mut endpoints.orchestrator, &over.orchestrator);
+    lay(&mut endpoints.tracking, &over.tracking);
+    lay(&mut endpoints.storage, &over.storage);
+    lay(&mut endpoints.console, &over.console);
+    lay(&mut endpoints.serving, &over.serving);
+    lay(&mut endpoints.app, &over.app);
+    lay(&mut endpoints.source, &over.source);
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn tracking_at(address: &str) -> Endpoints {
+        Endpoints {
+            tracking: Some(address.to_owned()),
+            ..Endpoints::default()
+        }
+    }
+
+    #[test]
+    fn a_role_belongs_to_one_process() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        let first = project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+        let message = project
+            .claim(&BTreeSet::from([Role::App, Role::Tracking]))
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("the role tracking already runs"), "{message}");
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
+        assert!(!project.is_claimed(Role::App), "a refused claim keeps nothing");
+        drop(first);
+        project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+    }
+
+    #[test]
+    fn endpoints_of_two_processes_stand_side_by_side() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        let tracking = project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+        let app = project.claim(&BTreeSet::from([Role::App])).unwrap();
+        tracking.publish(&tracking_at("http://one")).unwrap();
+        let own = Endpoints {
+            app: Some("http://two".to_owned()),
+            ..Endpoints::default()
+        };
+        app.publish(&own).unwrap();
+        let keys: Vec<_> = project.endpoints().unwrap().iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["tracking", "app"]);
+        tracking.withdraw().unwrap();
+        assert_eq!(project.endpoints().unwrap(), own);
+        app.withdraw().unwrap();
+        assert!(!project.endpoints_path().exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_not_live() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        let claim = project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+        claim.publish(&tracking_at("http://one")).unwrap();
+        drop(claim);
+        assert_eq!(project.live_endpoints().unwrap(), Endpoints::default());
+        let other = project.claim(&BTreeSet::from([Role::App])).unwrap();
+        other.withdraw().unwrap();
+        assert!(!project.endpoints_path().exists());
+    }
+}
