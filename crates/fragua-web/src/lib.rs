@@ -1,1 +1,23 @@
 #![doc = include_str!("../README.md")]
+
+mod pages;
+
+mod error;
+mod live;
+mod page;
+mod site;
+
+mod chart;
+mod filters;
+mod form;
+mod format;
+mod graph;
+mod schedule;
+mod state;
+mod view;
+
+mod assets;
+mod text;
+
+pub use pages::{app_pages, console_pages, tracking_pages};
+pub use site::Site;

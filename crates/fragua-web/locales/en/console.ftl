@@ -1,0 +1,17 @@
+buckets-title = Buckets
+buckets-lead = Models, artifacts and data as objects. The same store answers any S3 client.
+buckets-none = No bucket
+buckets-none-advice = Make one here, or with any S3 client.
+bucket-new = New bucket
+bucket-name-hint = 3 to 63 lower-case letters, digits, dots and dashes.
+s3-address = S3 address
+objects = Objects
+objects-none = Nothing here
+objects-none-advice = No object begins with this prefix. Upload a file, or write one with any S3 client.
+prefix-search = Objects that begin with
+upload-into = Into { $place }
+files = Files
+key = Key
+content-type = Type
+delete-object-title = Delete this object?
+delete-object-advice = This cannot be undone.

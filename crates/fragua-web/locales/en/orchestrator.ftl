@@ -1,0 +1,133 @@
+dags-title = DAGs
+dags-lead = What runs, when it runs next, and how the last runs went.
+dags-search = Search by name, owner or tag
+dags-all = All
+dags-active = Active
+dags-paused = Paused
+dags-failing = Failing
+dags-none = No DAG yet
+dags-none-advice = Put a YAML file into the project's dags folder. It appears here within a second, for example:
+dags-none-found = No DAG matches
+dags-none-found-advice = Try a shorter search, or look at all of them.
+dag-active-named = { $dag } is active
+dag-active-hint = Active: runs on its schedule. Press to pause it.
+dag-paused-hint = Paused: does not start by itself. Press to activate it.
+import-errors = { $count ->
+    [one] A DAG file could not be read
+   *[other] { $number } DAG files could not be read
+  }
+active = Active
+paused = Paused
+schedule = Schedule
+owner = Owner
+last-run = Last run
+last-runs = Last runs
+next-run = Next run
+no-runs-yet = No runs yet
+no-runs-advice = Trigger it, or activate it and wait for its schedule.
+trigger = Trigger
+trigger-title = Trigger { $dag }
+trigger-lead = A run starts at once with these parameters.
+note-hint = Optional. Why this run was started; shown beside it.
+logical-date = Logical date (UTC)
+graph = Graph
+grid = Grid
+grid-caption = Last 25 runs, oldest first. The bars are durations.
+grid-longest = Longest: { $duration }
+task = Task
+tasks = Tasks
+operator = Operator
+needs = Needs
+code = Code
+code-missing = The file cannot be read
+code-missing-advice = It may have been moved or deleted since it was last loaded.
+run-type = Type
+run-type-scheduled = By schedule
+run-type-manual = By hand
+clear-run = Clear
+clear-run-title = Run all tasks of this run again?
+clear-run-advice = Tasks that finished are queued once more; those that run are stopped first. A load replaces its own rows, so nothing is doubled.
+clear-task = Run again
+clear-task-title = Run { $task } again?
+clear-task-advice = The task and all tasks that need it are queued once more.
+tracking-runs = Experiments
+log = Log
+log-find = Search in the log
+log-follow = Follow
+log-live = Live
+log-raw = Raw
+log-empty = Nothing has been written yet.
+log-cut = Only the end of this log is shown. The raw file has all of it.
+log-choose = No task has started yet
+log-choose-advice = The log appears here as soon as one does.
+attempt = Attempt
+attempt-number = Attempt { $number }
+attempts-of = Attempt { $number } of { $most }
+progress = { $done } of { $all } done
+fact-file = File
+fact-schedule = Schedule
+fact-timezone = Time zone
+fact-start-date = Start date
+fact-end-date = End date
+fact-catchup = Catch-up
+fact-max-active = Runs at once
+fact-timeout = Time-out of a run
+fact-version = Version
+fact-params = Parameters
+yes = Yes
+no = No
+none = None
+count-dags = { $count ->
+    [one] { $number } DAG
+   *[other] { $number } DAGs
+  }
+count-tasks = { $count ->
+    [one] { $number } task
+   *[other] { $number } tasks
+  }
+graph-needs = { $task } needs { $needs }.
+field-bad-json = This is not valid JSON
+field-not-number = Enter a number
+field-not-whole = Enter a whole number
+field-required = Enter a value
+field-between = Between { $lowest } and { $highest }
+field-at-least = At least { $lowest }
+field-at-most = At most { $highest }
+
+schedule-none = On demand
+schedule-once = Once
+schedule-continuous = Continuously
+schedule-hourly = Every hour
+schedule-daily = Daily at 00:00
+schedule-weekly = Sundays at 00:00
+schedule-monthly = Day 1 of each month
+schedule-quarterly = Day 1 of each quarter
+schedule-yearly = January 1 of each year
+schedule-every-seconds = { $count ->
+    [one] Every second
+   *[other] Every { $number } seconds
+  }
+schedule-every-minutes = { $count ->
+    [one] Every minute
+   *[other] Every { $number } minutes
+  }
+schedule-every-hours = { $count ->
+    [one] Every hour
+   *[other] Every { $number } hours
+  }
+schedule-every-days = { $count ->
+    [one] Every day
+   *[other] Every { $number } days
+  }
+schedule-minute = Every hour at minute { $minute }
+schedule-daily-at = Daily at { $time }
+schedule-workdays-at = Monday to Friday at { $time }
+schedule-weekday-at = { $day } at { $time }
+schedule-monthly-at = Day { $day } of each month at { $time }
+schedule-weekday-0 = Sundays
+schedule-weekday-1 = Mondays
+schedule-weekday-2 = Tuesdays
+schedule-weekday-3 = Wednesdays
+schedule-weekday-4 = Thursdays
+schedule-weekday-5 = Fridays
+schedule-weekday-6 = Saturdays

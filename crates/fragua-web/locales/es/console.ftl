@@ -1,0 +1,17 @@
+buckets-title = Buckets
+buckets-lead = Modelos, artefactos y datos como objetos. El mismo almacén responde a cualquier cliente S3.
+buckets-none = Ningún bucket
+buckets-none-advice = Crea uno aquí o con cualquier cliente S3.
+bucket-new = Bucket nuevo
+bucket-name-hint = De 3 a 63 letras minúsculas, cifras, puntos y guiones.
+s3-address = Dirección S3
+objects = Objetos
+objects-none = Aquí no hay nada
+objects-none-advice = Ningún objeto empieza por este prefijo. Sube un archivo o escribe uno con cualquier cliente S3.
+prefix-search = Objetos que empiezan por
+upload-into = En { $place }
+files = Archivos
+key = Clave
+content-type = Tipo
+delete-object-title = ¿Borrar este objeto?
+delete-object-advice = No se puede deshacer.

@@ -1,0 +1,133 @@
+dags-title = DAG
+dags-lead = Qué se ejecuta, cuándo toca y cómo fueron las últimas ejecuciones.
+dags-search = Buscar por nombre, responsable o etiqueta
+dags-all = Todos
+dags-active = Activos
+dags-paused = En pausa
+dags-failing = Con fallos
+dags-none = Todavía no hay ningún DAG
+dags-none-advice = Pon un archivo YAML en la carpeta dags del proyecto. Aparece aquí en un segundo; por ejemplo:
+dags-none-found = Ningún DAG coincide
+dags-none-found-advice = Prueba con una búsqueda más corta o míralos todos.
+dag-active-named = { $dag } está activo
+dag-active-hint = Activo: se ejecuta según su programación. Pulsa para pausarlo.
+dag-paused-hint = En pausa: no empieza por sí solo. Pulsa para activarlo.
+import-errors = { $count ->
+    [one] No se pudo leer un archivo de DAG
+   *[other] No se pudieron leer { $number } archivos de DAG
+  }
+active = Activo
+paused = En pausa
+schedule = Programación
+owner = Responsable
+last-run = Última ejecución
+last-runs = Últimas ejecuciones
+next-run = Próxima ejecución
+no-runs-yet = Sin ejecuciones todavía
+no-runs-advice = Lánzalo, o actívalo y espera a que le toque.
+trigger = Lanzar
+trigger-title = Lanzar { $dag }
+trigger-lead = Se inicia una ejecución al momento con estos parámetros.
+note-hint = Opcional. Por qué se lanzó esta ejecución; se muestra junto a ella.
+logical-date = Fecha lógica (UTC)
+graph = Grafo
+grid = Cuadrícula
+grid-caption = Últimas 25 ejecuciones, la más antigua primero. Las barras son duraciones.
+grid-longest = La más larga: { $duration }
+task = Tarea
+tasks = Tareas
+operator = Operador
+needs = Necesita
+code = Código
+code-missing = No se puede leer el archivo
+code-missing-advice = Puede que se haya movido o borrado desde la última carga.
+run-type = Tipo
+run-type-scheduled = Programada
+run-type-manual = Manual
+clear-run = Repetir
+clear-run-title = ¿Volver a ejecutar todas las tareas?
+clear-run-advice = Las tareas terminadas vuelven a la cola; las que están en curso se detienen antes. Una carga sustituye sus propias filas, así que nada se duplica.
+clear-task = Repetir
+clear-task-title = ¿Volver a ejecutar { $task }?
+clear-task-advice = La tarea y todas las que la necesitan vuelven a la cola.
+tracking-runs = Experimentos
+log = Registro
+log-find = Buscar en el registro
+log-follow = Seguir
+log-live = En vivo
+log-raw = Texto
+log-empty = Todavía no se ha escrito nada.
+log-cut = Solo se muestra el final de este registro. El archivo de texto lo tiene entero.
+log-choose = Ninguna tarea ha empezado todavía
+log-choose-advice = El registro aparece aquí en cuanto empiece una.
+attempt = Intento
+attempt-number = Intento { $number }
+attempts-of = Intento { $number } de { $most }
+progress = { $done } de { $all } terminadas
+fact-file = Archivo
+fact-schedule = Programación
+fact-timezone = Zona horaria
+fact-start-date = Fecha de inicio
+fact-end-date = Fecha final
+fact-catchup = Ponerse al día
+fact-max-active = Ejecuciones a la vez
+fact-timeout = Tiempo límite de una ejecución
+fact-version = Versión
+fact-params = Parámetros
+yes = Sí
+no = No
+none = Ninguno
+count-dags = { $count ->
+    [one] { $number } DAG
+   *[other] { $number } DAG
+  }
+count-tasks = { $count ->
+    [one] { $number } tarea
+   *[other] { $number } tareas
+  }
+graph-needs = { $task } necesita { $needs }.
+field-bad-json = No es JSON válido
+field-not-number = Escribe un número
+field-not-whole = Escribe un número entero
+field-required = Escribe un valor
+field-between = Entre { $lowest } y { $highest }
+field-at-least = Como mínimo { $lowest }
+field-at-most = Como máximo { $highest }
+
+schedule-none = A petición
+schedule-once = Una vez
+schedule-continuous = Sin pausa
+schedule-hourly = Cada hora
+schedule-daily = A diario a las 00:00
+schedule-weekly = Los domingos a las 00:00
+schedule-monthly = El día 1 de cada mes
+schedule-quarterly = El día 1 de cada trimestre
+schedule-yearly = El 1 de enero de cada año
+schedule-every-seconds = { $count ->
+    [one] Cada segundo
+   *[other] Cada { $number } segundos
+  }
+schedule-every-minutes = { $count ->
+    [one] Cada minuto
+   *[other] Cada { $number } minutos
+  }
+schedule-every-hours = { $count ->
+    [one] Cada hora
+   *[other] Cada { $number } horas
+  }
+schedule-every-days = { $count ->
+    [one] Cada día
+   *[other] Cada { $number } días
+  }
+schedule-minute = Cada hora en el minuto { $minute }
+schedule-daily-at = A diario a las { $time }
+schedule-workdays-at = De lunes a viernes a las { $time }
+schedule-weekday-at = { $day } a las { $time }
+schedule-monthly-at = El día { $day } de cada mes a las { $time }
+schedule-weekday-0 = Los domingos
+schedule-weekday-1 = Los lunes
+schedule-weekday-2 = Los martes
+schedule-weekday-3 = Los miércoles
+schedule-weekday-4 = Los jueves
+schedule-weekday-5 = Los viernes
+schedule-weekday-6 = Los sábados

@@ -1,0 +1,18 @@
+//! What templates can do with a value.
+
+use askama::Values;
+use fragua_base::Timestamp;
+
+use crate::{format, page};
+
+/// Percent-encodes a text for a segment or parameter of an address.
+#[askama::filter_fn]
+pub(crate) fn segment<T: AsRef<str>>(text: T, _: &dyn Values) -> askama::Result<String> {
+    Ok(page::encode(text.as_ref()))
+}
+
+/// Writes an instant in UTC.
+#[askama::filter_fn]
+pub(crate) fn utc(instant: &Timestamp, _: &dyn Values) -> askama::Result<String> {
+    Ok(format::instant(*instant))
+}

@@ -1,0 +1,180 @@
+//! How numbers, sizes and times are written, the same in every language.
+
+use fragua_base::Timestamp;
+
+/// Writes a whole number with a narrow space between groups of three digits.
+pub(crate) fn integer(number: u64) -> String {
+    let digits = number.to_string();
+    let mut written = String::with_capacity(digits.len() + digits.len() / 3 * 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            written.push('\u{202f}');
+        }
+        written.push(digit);
+    }
+    written
+}
+
+/// Writes a measured number: up to six significant digits, no trailing zeros, powers of ten only at the extremes.
+pub(crate) fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let size = value.abs();
+    if !(1e-4..1e12).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    if value.fract() == 0.0 {
+        return format!("{value:.0}");
+    }
+    // The magnitude of a number in this range is a small whole number.
+    let digits_before_point = size.log10().floor() as i32 + 1;
+    let decimals = usize::try_from(6 - digits_before_point).unwrap_or(0).min(9);
+    let written = format!("{value:.decimals$}");
+    if !written.contains('.') {
+        return written;
+    }
+    written.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Writes a share of one as a percentage with one decimal.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// Writes a size in bytes with the binary unit that leaves at most four digits.
+pub(crate) fn bytes(size: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if size < 1024 {
+        return format!("{size} B");
+    }
+    let mut scaled = size as f64 / 1024.0;
+    let mut unit = 0;
+    while scaled >= 1023.95 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    format!("{scaled:.1} {}", UNITS[unit])
+}
+
+/// Writes a time span given in milliseconds with at most two units: `840 ms`, `6.2 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`.
+pub(crate) fn duration(millis: i64) -> String {
+    let millis = millis.max(0);
+    if millis < 1_000 {
+        return format!("{millis} ms");
+    }
+    if millis < 60_000 {
+        return format!("{}.{} s", millis / 1_000, millis % 1_000 / 100);
+    }
+    let seconds = millis / 1_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    if hours == 0 {
+        return format!("{minutes} m {:02} s", seconds % 60);
+    }
+    if days == 0 {
+        return format!("{hours} h {:02} m", minutes % 60);
+    }
+    format!("{days} d {:02} h", hours % 24)
+}
+
+/// Writes an instant as `2025-04-02 06:00:00` in UTC.
+pub(crate) fn instant(timestamp: Timestamp) -> String {
+    let text = timestamp.to_rfc3339();
+    let without_fraction = text.split(['.', 'Z']).next().unwrap_or(&text);
+    without_fraction.replacen('T', " ", 1)
+}
+
+/// Shortens a text to `limit` characters, the last of which is then an ellipsis.
+pub(crate) fn shorten(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(limit.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_integers_in_groups() {
+        for (number, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1\u{202f}000"),
+            (116_202, "116\u{202f}202"),
+            (1_234_567, "1\u{202f}234\u{202f}567"),
+        ] {
+            assert_eq!(integer(number), expected);
+        }
+    }
+
+    #[test]
+    fn writes_measures_with_six_digits() {
+        for (value, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (0.914_285_714, "0.914286"),
+            (0.1, "0.1"),
+            (12_345.678_9, "12345.7"),
+            (1_234_567.8, "1234568"),
+            (-3.5, "-3.5"),
+            (0.000_012_3, "1.230e-5"),
+            (1e15, "1.000e15"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "−∞"),
+        ] {
+            assert_eq!(number(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn writes_sizes_with_binary_units() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (1_536, "1.5 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (5 * 1024 * 1024 * 1024, "5.0 GiB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
+    }
+
+    #[test]
+    fn writes_time_spans_with_two_units() {
+        for (millis, expected) in [
+            (-5, "0 ms"),
+            (840, "840 ms"),
+            (6_250, "6.2 s"),
+            (59_999, "59.9 s"),
+            (185_000, "3 m 05 s"),
+            (7_800_000, "2 h 10 m"),
+            (356_400_000, "4 d 03 h"),
+        ] {
+            assert_eq!(duration(millis), expected);
+        }
+    }
+
+    #[test]
+    fn writes_instants_without_zone() {
+        let instant_of = |text| instant(Timestamp::parse_rfc3339(text).unwrap());
+        assert_eq!(instant_of("2025-04-02T06:00:00Z"), "2025-04-02 06:00:00");
+        assert_eq!(instant_of("2025-04-02T06:00:00.250Z"), "2025-04-02 06:00:00");
+    }
+
+    #[test]
+    fn shortens_at_characters_not_bytes() {
+        assert_eq!(shorten("ñandú", 5), "ñandú");
+        assert_eq!(shorten("ñandúes", 5), "ñand…");
+    }
+}

@@ -1,0 +1,39 @@
+//! Streams of events that tell a page to look again.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt};
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_util::sync::CancellationToken;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Answers with one event for each change that concerns the page. A page that lags behind is told to look again as well.
+pub(crate) fn changes<C: Clone + Send + 'static>(
+    receiver: broadcast::Receiver<C>,
+    concerns: impl Fn(&C) -> bool + Send + 'static,
+    shutdown: &CancellationToken,
+) -> Response {
+    let events = BroadcastStream::new(receiver).filter_map(move |change| {
+        let wakes = change.as_ref().map_or(true, &concerns);
+        let event = wakes.then(|| Event::default().event("change").data("1"));
+        futures::future::ready(event)
+    });
+    stream(events, shutdown)
+}
+
+/// Answers with events until they end or the server stops.
+pub(crate) fn stream(
+    events: impl Stream<Item = Event> + Send + 'static,
+    shutdown: &CancellationToken,
+) -> Response {
+    let stopped = shutdown.clone().cancelled_owned();
+    let events = events.take_until(Box::pin(stopped)).map(Ok::<_, Infallible>);
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response()
+}

@@ -1,0 +1,17 @@
+// Everything here makes a page that already works quicker to use. Each module finds its elements by a data attribute.
+import { followHash } from "./hash.js";
+import { startLog } from "./log.js";
+import { startLive } from "./live.js";
+import { startSwap } from "./swap.js";
+import { startTheme } from "./theme.js";
+import { startTimes } from "./times.js";
+import { startCopy } from "./copy.js";
+
+document.documentElement.classList.add("has-script");
+followHash();
+startTheme();
+startTimes();
+startCopy();
+startSwap();
+startLive();
+startLog();

@@ -1,0 +1,38 @@
+// Keeps "3 min ago" true while a page stays open, and adds the reader's own time to the UTC shown on hover.
+const UNITS = [["hours", 3600], ["minutes", 60], ["seconds", 1]];
+const DAY = 86400;
+
+function readWords() {
+  const meta = document.querySelector('meta[name="time-words"]');
+  return meta ? JSON.parse(meta.content) : null;
+}
+
+function describe(seconds, words) {
+  const distance = Math.abs(seconds);
+  if (distance < 5) return words.now;
+  const [unit, size] = UNITS.find(([, size]) => distance >= size);
+  const direction = seconds > 0 ? "past" : "future";
+  return words[`${unit}-${direction}`].replace("#", Math.floor(distance / size));
+}
+
+function update(words) {
+  const language = document.documentElement.lang;
+  for (const element of document.querySelectorAll("time[data-relative]")) {
+    const then = Date.parse(element.dateTime);
+    if (Number.isNaN(then)) continue;
+    if (!element.dataset.local) {
+      element.dataset.local = new Date(then).toLocaleString(language, { dateStyle: "medium", timeStyle: "medium" });
+      element.title += `\n${element.dataset.local}`;
+    }
+    const seconds = (Date.now() - then) / 1000;
+    if (Math.abs(seconds) < DAY) element.textContent = describe(seconds, words);
+  }
+}
+
+export function startTimes() {
+  const words = readWords();
+  if (!words) return;
+  update(words);
+  setInterval(() => { if (!document.hidden) update(words); }, 5000);
+  document.addEventListener("fragua:exchanged", () => update(words));
+}
