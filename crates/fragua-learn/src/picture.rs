@@ -6,15 +6,18 @@
 use crate::{ConfusionMatrix, FeatureImportance};
 use std::fmt::Write;
 
+/// Every selector begins with the picture's class, so that a picture set into a page leaves the page alone.
 const STYLE: &str = "<style>\
-svg{--text:#1f2933;--quiet:#616e7c;--line:#d3dae1;--page:#ffffff;--low:#eef4fb;--bar:#2f6fb5;--track:#eef1f4}\
-@media(prefers-color-scheme:dark){\
-svg{--text:#e6ebf0;--quiet:#9aa7b4;--line:#3a4653;--page:#151b22;--low:#1d2833;--bar:#5b9be0;--track:#222c36}}\
-text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:var(--text)}\
-.title{font-size:16px;font-weight:600}.quiet{fill:var(--quiet)}.small{font-size:11px}\
-.end{text-anchor:end}.middle{text-anchor:middle}\
-.page{fill:var(--page)}.low{fill:var(--low)}.bar{fill:var(--bar)}.track{fill:var(--track)}\
-.frame{fill:none;stroke:var(--line)}.on{fill:#ffffff}</style>";
+.fragua-picture{--text:#1f2933;--quiet:#616e7c;--line:#d3dae1;--page:#ffffff;--low:#eef4fb;--bar:#2f6fb5;\
+--track:#eef1f4}\
+@media(prefers-color-scheme:dark){.fragua-picture{--text:#e6ebf0;--quiet:#9aa7b4;--line:#3a4653;--page:#151b22;\
+--low:#1d2833;--bar:#3f83cc;--track:#222c36}}\
+.fragua-picture text{font:13px system-ui,-apple-system,'Segoe UI',sans-serif;fill:var(--text)}\
+.fragua-picture .title{font-size:16px;font-weight:600}.fragua-picture .quiet{fill:var(--quiet)}\
+.fragua-picture .small{font-size:11px}.fragua-picture .on{fill:#ffffff}\
+.fragua-picture .end{text-anchor:end}.fragua-picture .middle{text-anchor:middle}\
+.fragua-picture .page{fill:var(--page)}.fragua-picture .low{fill:var(--low)}.fragua-picture .bar{fill:var(--bar)}\
+.fragua-picture .track{fill:var(--track)}.fragua-picture .frame{fill:none;stroke:var(--line)}</style>";
 
 /// Rows of the importance picture; smaller ones are summed up in a last bar.
 const MAX_BARS: usize = 20;
@@ -137,7 +140,7 @@ pub fn feature_importance(importance: &[FeatureImportance]) -> String {
 
 fn open(width: usize, height: usize, title: &str) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"fragua-picture\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\" aria-label=\"{title}\">{STYLE}\
          <rect class=\"page\" width=\"{width}\" height=\"{height}\" rx=\"8\"/>\
          <rect class=\"frame\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"8\"/>",

@@ -76,10 +76,8 @@ pub fn stratified_folds(
     }
     let mut result = vec![Vec::new(); folds];
     // Dealing on where the class before ended keeps the folds equally large.
-    let mut next = 0;
-    for row in by_class.into_iter().flatten() {
-        result[next % folds].push(row);
-        next += 1;
+    for (dealt, row) in by_class.into_iter().flatten().enumerate() {
+        result[dealt % folds].push(row);
     }
     result.iter_mut().for_each(|rows| rows.sort_unstable());
     Ok(result)

@@ -1,5 +1,7 @@
 //! Training as a whole: determinism, search, progress, cancelling, and what the report holds.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
+
 use fragua_learn::{
     CandidateResult, Categorical, Column, Error, Event, NoProgress, Progress, Table, TrainConfig,
     TrainReport, train,

@@ -115,9 +115,8 @@ fn line_search(
     let mut lowest: Option<Probe> = None;
     for _ in 0..LINE_SEARCH_STEPS {
         let there = at(length);
-        if !(there.value <= here.value + SUFFICIENT_DECREASE * length * slope) {
-            high = length;
-        } else {
+        let is_low_enough = there.value <= here.value + SUFFICIENT_DECREASE * length * slope;
+        if is_low_enough {
             let slope_there = dot(direction, &there.gradient);
             if slope_there.abs() <= CURVATURE * slope.abs() {
                 return Some(there);
@@ -130,6 +129,9 @@ fn line_search(
             if lowest.as_ref().is_none_or(|lowest| there.value < lowest.value) {
                 lowest = Some(there);
             }
+        } else {
+            // Too far, or so far that the value is not a number.
+            high = length;
         }
         length = if high.is_finite() {
             (low + high) / 2.0

@@ -8,6 +8,10 @@ use crate::progress::check_cancelled;
 use crate::{Error, Progress};
 use rayon::prelude::*;
 
+/// Longest step of a leaf before shrinkage, in log odds. Where nearly all rows are settled the second derivative
+/// vanishes, and one row of a rare class would throw its leaf so far that the fit never comes back.
+const LONGEST_STEP: f64 = 4.0;
+
 /// Fits the trees and returns them with the gain of each column.
 pub(crate) fn fit(
     sample: Sample<'_>,
@@ -123,7 +127,7 @@ struct Layout<'a> {
     row_count: usize,
     bins: Vec<u8>,
     begins: Vec<usize>,
-    /// Where the bin of each column's missing values lies.
+    /// Number of bins of all columns.
     total: usize,
 }
 
@@ -165,8 +169,8 @@ impl<'a> Layout<'a> {
 
 #[derive(Clone, Copy, Default)]
 struct Sums {
-    first: f32,
-    second: f32,
+    first: f64,
+    second: f64,
     rows: u32,
 }
 
@@ -239,7 +243,7 @@ impl Grower<'_> {
         let mut moves = vec![0.0; row_count];
         for leaf in &leaves {
             let value = -leaf.first / (leaf.second + self.params.l2_regularization + 1e-9);
-            let value = (value * self.params.learning_rate) as f32;
+            let value = (value.clamp(-LONGEST_STEP, LONGEST_STEP) * self.params.learning_rate) as f32;
             let begin = tree.values.len() as u32;
             tree.values.push(LeafValue { class, value });
             if class_count == 2 {
@@ -353,8 +357,8 @@ impl Grower<'_> {
             let gradient = self.gradients[row as usize];
             for (&begin, &bin) in begins.iter().zip(self.layout.row(row)) {
                 let sums = &mut histogram[begin + usize::from(bin)];
-                sums.first += gradient.first;
-                sums.second += gradient.second;
+                sums.first += f64::from(gradient.first);
+                sums.second += f64::from(gradient.second);
                 sums.rows += 1;
             }
         }
@@ -483,8 +487,8 @@ impl Cuts {
 
 fn add(left: (f64, f64, usize), sums: &Sums) -> (f64, f64, usize) {
     (
-        left.0 + f64::from(sums.first),
-        left.1 + f64::from(sums.second),
+        left.0 + sums.first,
+        left.1 + sums.second,
         left.2 + sums.rows as usize,
     )
 }

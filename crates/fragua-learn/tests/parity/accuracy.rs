@@ -45,3 +45,20 @@ fn the_forest_is_at_least_as_accurate_as_scikit_learns() {
     );
     assert!(ours["accuracy"] > report.baseline["accuracy"]);
 }
+
+/// Fitted without a limit on a leaf's step, rare classes threw the scores so far that accuracy fell below 0.1.
+#[test]
+fn boosting_does_not_diverge_at_a_high_learning_rate() {
+    let target = "Cover_Type";
+    let table = rows::sample(&rows::covertype(), target, 6_000, 5);
+    for learning_rate in [0.3, 0.6] {
+        let config: TrainConfig = serde_json::from_value(json!({
+            "target": target,
+            "candidates": [{ "model": "gradient_boosting", "learning_rate": learning_rate, "max_leaf_nodes": 63 }],
+            "search": { "n_iter": 1, "cv": 2 },
+        }))
+        .unwrap();
+        let accuracy = train(&table, &config, &NoProgress).unwrap().metrics["accuracy"];
+        assert!(accuracy > 0.74, "learning rate {learning_rate}: {accuracy}");
+    }
+}

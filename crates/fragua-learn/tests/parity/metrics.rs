@@ -51,6 +51,9 @@ fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: 
     case
 }
 
+/// Figures by name, and the confusion matrix.
+type Theirs = (BTreeMap<String, f64>, Vec<Vec<u64>>);
+
 #[test]
 fn figures_equal_those_of_scikit_learn() {
     let mut cases: Vec<Case> = Vec::new();
@@ -80,7 +83,7 @@ fn figures_equal_those_of_scikit_learn() {
         serde_json::to_vec(&written).unwrap(),
     )
     .unwrap();
-    let theirs: Vec<(BTreeMap<String, f64>, Vec<Vec<u64>>)> = python::run("metrics.py", folder.path());
+    let theirs: Vec<Theirs> = python::run("metrics.py", folder.path());
     assert_eq!(theirs.len(), cases.len());
     for (position, (case, (theirs, confusion))) in cases.iter().zip(theirs).enumerate() {
         let outcome = Outcome::new(
