@@ -1,0 +1,271 @@
+//! Rows of a warehouse table as a table to learn from.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, bail, ensure};
+use fragua_database::{Database, Engine};
+use fragua_learn::{Cell, Table, TableBuilder};
+use futures::TryStreamExt as _;
+use sea_orm::{ConnectionTrait as _, QueryResult, Statement, StreamTrait as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// The column that `http_to_table` tags rows with.
+const DAG_RUN_COLUMN: &str = "fragua_dag_run_id";
+/// The table in which `http_to_table` notes each load.
+const LOADS_TABLE: &str = "fragua_loads";
+
+/// A table with where its rows came from.
+pub(super) struct Rows {
+    pub(super) table: Table,
+    /// 16 hexadecimal characters of the SHA-256 over names and cells; equal tables have equal digests.
+    pub(super) digest: String,
+    /// The loads that brought the rows, in the order of their DAG runs.
+    pub(super) batches: Vec<Batch>,
+}
+
+/// The rows that one DAG run loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Batch {
+    pub(super) dag_id: String,
+    pub(super) dag_run_id: String,
+    pub(super) row_count: i64,
+    /// What the source said beside the rows, such as `batch_number`.
+    pub(super) source: Value,
+}
+
+/// Reads all rows of `table` in an order that does not depend on the engine's mood: by DAG run, then by value.
+/// Columns named `fragua_…` are ours and left out.
+///
+/// # Errors
+/// When the table is missing or empty, or a column holds something that is neither a number nor a text.
+pub(super) async fn read(database: &Database, table: &str) -> anyhow::Result<Rows> {
+    let all_columns = columns(database, table).await?;
+    let names: Vec<String> = all_columns
+        .iter()
+        .filter(|name| !name.starts_with("fragua_"))
+        .cloned()
+        .collect();
+    ensure!(!names.is_empty(), "table {table} has no columns");
+    let is_tagged = all_columns.iter().any(|name| name == DAG_RUN_COLUMN);
+
+    let listed = names
+        .iter()
+        .map(|name| quote(database, name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let order = if is_tagged {
+        format!("{}, {listed}", quote(database, DAG_RUN_COLUMN))
+    } else {
+        listed.clone()
+    };
+    let sql = format!("SELECT {listed} FROM {} ORDER BY {order}", quote(database, table));
+
+    let mut builder = TableBuilder::new(names.iter().cloned());
+    let mut hasher = Sha256::new();
+    names
+        .iter()
+        .for_each(|name| absorb(&mut hasher, b'c', name.as_bytes()));
+    let mut decoders = vec![Decoder::Integer; names.len()];
+    let mut stream = database.reader().stream_raw(statement(database, sql)).await?;
+    while let Some(row) = stream.try_next().await? {
+        let mut cells = Vec::with_capacity(names.len());
+        for (index, name) in names.iter().enumerate() {
+            cells.push(cell(&row, index, &mut decoders[index]).with_context(|| format!("column {name}"))?);
+        }
+        cells.iter().for_each(|cell| cell.absorb_into(&mut hasher));
+        builder.push_row(cells.iter().map(Owned::as_cell))?;
+    }
+    drop(stream);
+
+    let digest = hex::encode(&hasher.finalize()[..8]);
+    let batches = if is_tagged {
+        batches(database, table).await?
+    } else {
+        Vec::new()
+    };
+    Ok(Rows {
+        table: builder.finish()?,
+        digest,
+        batches,
+    })
+}
+
+async fn columns(database: &Database, table: &str) -> anyhow::Result<Vec<String>> {
+    let sql = format!("SELECT * FROM {} LIMIT 1", quote(database, table));
+    let row = database
+        .reader()
+        .query_one_raw(statement(database, sql))
+        .await
+        .with_context(|| format!("cannot read table {table}; has its loading DAG run?"))?;
+    Ok(row
+        .with_context(|| format!("table {table} has no rows; has its loading DAG run?"))?
+        .column_names())
+}
+
+/// Counts the rows of each DAG run and joins what was noted when they were loaded.
+async fn batches(database: &Database, table: &str) -> anyhow::Result<Vec<Batch>> {
+    let run = quote(database, DAG_RUN_COLUMN);
+    let sql = format!(
+        "SELECT {run}, COUNT(*) FROM {} WHERE {run} IS NOT NULL GROUP BY {run} ORDER BY {run}",
+        quote(database, table)
+    );
+    let counted = database.reader().query_all_raw(statement(database, sql)).await?;
+    let mut notes = notes(database, table).await?;
+    counted
+        .iter()
+        .map(|row| {
+            let tag: String = row.try_get_by_index(0)?;
+            let row_count = row.try_get_by_index(1)?;
+            let (dag_id, dag_run_id, source) = notes
+                .remove(&tag)
+                .unwrap_or_else(|| (String::new(), tag, Value::Null));
+            Ok(Batch {
+                dag_id,
+                dag_run_id,
+                row_count,
+                source,
+            })
+        })
+        .collect()
+}
+
+/// Returns DAG, DAG run and the source's fields of each load of a table, by the tag of its rows.
+async fn notes(
+    database: &Database,
+    table: &str,
+) -> anyhow::Result<BTreeMap<String, (String, String, Value)>> {
+    let placeholder = if database.engine() == Engine::Postgres {
+        "$1"
+    } else {
+        "?"
+    };
+    let sql = format!(
+        "SELECT tag, dag_id, dag_run_id, source_fields FROM {LOADS_TABLE} WHERE table_name = {placeholder}",
+    );
+    let backend = database.reader().get_database_backend();
+    let noted = Statement::from_sql_and_values(backend, sql, [table.into()]);
+    let rows = database.reader().query_all_raw(noted).await?;
+    rows.iter()
+        .map(|row| {
+            let source: String = row.try_get_by_index(3)?;
+            let source = serde_json::from_str(&source).unwrap_or_default();
+            Ok((
+                row.try_get_by_index(0)?,
+                (row.try_get_by_index(1)?, row.try_get_by_index(2)?, source),
+            ))
+        })
+        .collect()
+}
+
+fn statement(database: &Database, sql: String) -> Statement {
+    Statement::from_string(database.reader().get_database_backend(), sql)
+}
+
+/// Quotes a name of a table or column; the quote character inside is doubled.
+fn quote(database: &Database, name: &str) -> String {
+    let mark = if database.engine() == Engine::MySql {
+        '`'
+    } else {
+        '"'
+    };
+    format!("{mark}{}{mark}", name.replace(mark, &format!("{mark}{mark}")))
+}
+
+/// A cell that outlives its row.
+#[derive(Debug, PartialEq)]
+enum Owned {
+    Missing,
+    Number(f64),
+    Text(String),
+}
+
+impl Owned {
+    fn as_cell(&self) -> Cell<'_> {
+        match self {
+            Self::Missing => Cell::Missing,
+            Self::Number(number) => Cell::Number(*number),
+            Self::Text(text) => Cell::Text(text),
+        }
+    }
+
+    fn absorb_into(&self, hasher: &mut Sha256) {
+        match self {
+            Self::Missing => absorb(hasher, b'0', b""),
+            Self::Number(number) => absorb(hasher, b'n', &number.to_bits().to_le_bytes()),
+            Self::Text(text) => absorb(hasher, b't', text.as_bytes()),
+        }
+    }
+}
+
+/// Hashes a kind, a length and the bytes, so that no two lists of cells hash the same text.
+fn absorb(hasher: &mut Sha256, kind: u8, bytes: &[u8]) {
+    hasher.update([kind]);
+    hasher.update((bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+/// How a column's values are read. The engines differ in the types they report, SQLite even from row to row,
+/// so the way that worked last is tried first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decoder {
+    Integer,
+    Double,
+    Text,
+    SmallInteger,
+    Single,
+    Boolean,
+}
+
+const DECODERS: [Decoder; 6] = [
+    Decoder::Integer,
+    Decoder::Double,
+    Decoder::Text,
+    Decoder::SmallInteger,
+    Decoder::Single,
+    Decoder::Boolean,
+];
+
+impl Decoder {
+    #[expect(clippy::cast_precision_loss, reason = "models calculate in floating point")]
+    fn decode(self, row: &QueryResult, index: usize) -> Option<Owned> {
+        let number = |value: Option<f64>| value.map_or(Owned::Missing, Owned::Number);
+        match self {
+            Self::Integer => row
+                .try_get_by_index::<Option<i64>>(index)
+                .ok()
+                .map(|value| number(value.map(|value| value as f64))),
+            Self::Double => row.try_get_by_index::<Option<f64>>(index).ok().map(number),
+            Self::Text => row
+                .try_get_by_index::<Option<String>>(index)
+                .ok()
+                .map(|value| value.map_or(Owned::Missing, Owned::Text)),
+            Self::SmallInteger => row
+                .try_get_by_index::<Option<i32>>(index)
+                .ok()
+                .map(|value| number(value.map(f64::from))),
+            Self::Single => row
+                .try_get_by_index::<Option<f32>>(index)
+                .ok()
+                .map(|value| number(value.map(f64::from))),
+            Self::Boolean => row
+                .try_get_by_index::<Option<bool>>(index)
+                .ok()
+                .map(|value| number(value.map(|value| f64::from(u8::from(value))))),
+        }
+    }
+}
+
+fn cell(row: &QueryResult, index: usize, decoder: &mut Decoder) -> anyhow::Result<Owned> {
+    if let Some(value) = decoder.decode(row, index) {
+        return Ok(value);
+    }
+    for other in DECODERS {
+        if let Some(value) = other.decode(row, index) {
+            *decoder = other;
+            return Ok(value);
+        }
+    }
+    bail!("holds a type that is neither a number nor a text; cast it in a view")
+}

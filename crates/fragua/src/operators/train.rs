@@ -1,0 +1,380 @@
+//! `train`: from a warehouse table to a tracked run and a registered model.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use fragua_base::{Clock as _, SystemClock};
+use fragua_database::Database;
+use fragua_learn::{
+    CandidateResult, Event, Progress, Table, TrainConfig, TrainReport, mlflow_model, picture, train,
+};
+use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
+use fragua_tracking::client::MlflowClient;
+use fragua_tracking::{Batch, Metric, NewRun, Param, RunInfo, RunStatus, Tag};
+use schemars::{JsonSchema, Schema};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::rows::{self, Rows};
+use super::tracking::{connect, describe, end_run, end_runs_of_lost_attempts, params};
+use super::{dataset, held_out};
+
+/// The longest tag that MLflow keeps.
+const MAXIMUM_TAG_CHARACTERS: usize = 8_000;
+
+/// Trains on a table, tracks what it did, and registers the best model.
+pub(super) struct Train;
+
+/// The arguments beside those of [`TrainConfig`].
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Destination {
+    /// The connection of the table.
+    connection: String,
+    /// The table to learn from.
+    table: String,
+    /// The experiment that the run belongs to; made when it is missing.
+    experiment: String,
+    /// The registered model that gets the new version; none is registered when absent.
+    #[serde(default)]
+    register: Option<String>,
+    /// The name of the run; the task and the DAG run by default.
+    #[serde(default)]
+    run_name: Option<String>,
+}
+
+const DESTINATION_KEYS: [&str; 5] = ["connection", "table", "experiment", "register", "run_name"];
+
+/// Cuts the arguments in those that say where things are and those that say what to learn.
+fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
+    let arguments = arguments.as_object().ok_or_else(|| {
+        ArgumentError::at(
+            "",
+            "train takes a map with connection, table, experiment and target",
+        )
+    })?;
+    let (destination, config): (Map<_, _>, Map<_, _>) = arguments
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .partition(|(key, _)| DESTINATION_KEYS.contains(&key.as_str()));
+    Ok((Value::Object(destination), Value::Object(config)))
+}
+
+fn parse(arguments: &Value) -> Result<(Destination, TrainConfig), ArgumentError> {
+    let (destination, config) = split(arguments)?;
+    let config: TrainConfig = parse_arguments(&config)?;
+    config
+        .check()
+        .map_err(|error| ArgumentError::at("", error.to_string()))?;
+    Ok((parse_arguments(&destination)?, config))
+}
+
+#[async_trait]
+impl Operator for Train {
+    fn name(&self) -> &'static str {
+        "train"
+    }
+
+    fn schema(&self) -> Schema {
+        let mut schema = schemars::schema_for!(TrainConfig);
+        let destination = schemars::schema_for!(Destination);
+        for part in ["properties", "required"] {
+            match (schema.get_mut(part), destination.get(part)) {
+                (Some(Value::Object(all)), Some(Value::Object(more))) => all.extend(more.clone()),
+                (Some(Value::Array(all)), Some(Value::Array(more))) => all.extend(more.clone()),
+                _ => {}
+            }
+        }
+        schema
+    }
+
+    fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
+        parse(arguments).map(|_| ())
+    }
+
+    async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError> {
+        let (destination, config) = parse(&arguments)?;
+        train_and_log(context, &destination, config)
+            .await
+            .map_err(|error| TaskError::failed(format!("{error:#}")))
+    }
+}
+
+async fn train_and_log(
+    context: &TaskContext,
+    destination: &Destination,
+    config: TrainConfig,
+) -> anyhow::Result<Outcome> {
+    let url = context.connection_url(&destination.connection)?;
+    let database = Database::open(url.expose(), "connections").await?;
+    let rows = rows::read(&database, &destination.table).await?;
+    let (count, loads) = (rows.table.row_count(), rows.batches.len());
+    println!(
+        "read {count} rows of {} from {loads} loads, digest {}",
+        destination.table, rows.digest
+    );
+
+    let client = connect()?;
+    let experiment = client
+        .get_or_create_experiment(&destination.experiment)
+        .await?
+        .id;
+    end_runs_of_lost_attempts(&client, experiment, context).await?;
+    let run_name = destination.run_name.clone();
+    let run_name = run_name.unwrap_or_else(|| format!("{} {}", context.task_id, context.dag_run_id));
+    let mut tags = describe(context);
+    let dag_runs: Vec<_> = rows
+        .batches
+        .iter()
+        .map(|batch| batch.dag_run_id.as_str())
+        .collect();
+    tags.push(Tag::new(
+        "fragua.data_dag_runs",
+        dag_runs
+            .join(" ")
+            .chars()
+            .take(MAXIMUM_TAG_CHARACTERS)
+            .collect::<String>(),
+    ));
+    let new = NewRun {
+        experiment_id: Some(experiment),
+        run_name: Some(run_name),
+        tags,
+        ..NewRun::default()
+    };
+    let run = client.create_run(new).await?.info;
+    println!("run {} of experiment {}", run.run_id, destination.experiment);
+
+    let logged = log_training(&client, &run, context, destination, config, rows).await;
+    let status = if logged.is_ok() {
+        RunStatus::Finished
+    } else {
+        RunStatus::Failed
+    };
+    end_run(&client, &run.run_id, status).await?;
+    logged.map(Outcome::with_xcom)
+}
+
+async fn log_training(
+    client: &MlflowClient,
+    run: &RunInfo,
+    context: &TaskContext,
+    destination: &Destination,
+    config: TrainConfig,
+    rows: Rows,
+) -> anyhow::Result<Value> {
+    let run_id = run.run_id.as_str();
+    client
+        .log_inputs(
+            run_id,
+            vec![dataset::input(&destination.connection, &destination.table, &rows)],
+        )
+        .await?;
+    let mut settings = params(&serde_json::to_value(&config)?, &["candidates"]);
+    settings.push(Param::new("rows", rows.table.row_count().to_string()));
+    client
+        .log_batch(
+            run_id,
+            Batch {
+                params: settings,
+                ..Batch::default()
+            },
+        )
+        .await?;
+
+    let report = search(client, run, context, config.clone(), rows.table.clone()).await?;
+    let best = report.best_candidate();
+    println!("best: candidate {} {:?}", best.index, best.params);
+    client.log_batch(run_id, figures(&report, &config)).await?;
+    log_files(client, run, &report).await?;
+    let held_out = held_out::pack(&rows.table, &report.test_rows)?;
+    client
+        .put_artifact_bytes(&run.artifact_uri, held_out::ARTIFACT, held_out)
+        .await?;
+
+    let folder = context.work_folder.join("model");
+    let created_at = jiff::Timestamp::now()
+        .strftime("%Y-%m-%d %H:%M:%S.%6f")
+        .to_string();
+    let info = mlflow_model::ModelInfo {
+        run_id: Some(run_id.to_owned()),
+        created_at,
+        ..Default::default()
+    };
+    mlflow_model::write(&folder, &report.pipeline, &info)?;
+    let model = client.log_model_folder(run_id, "model", &folder).await?;
+    let version = match &destination.register {
+        None => None,
+        Some(name) => {
+            let source = format!("models:/{}", model.model_id);
+            let made = client
+                .register_model_version(name, &source, Some(run_id), Some(&model.model_id))
+                .await?;
+            println!("registered {name} version {}", made.version);
+            Some(made.version)
+        }
+    };
+    Ok(json!({
+        "run_id": run_id,
+        "model_id": model.model_id,
+        "model": destination.register,
+        "version": version,
+        "rows": rows.table.row_count(),
+        "metrics": report.metrics,
+    }))
+}
+
+/// Trains on the threads made for it, and makes a child run of each candidate as it is judged.
+async fn search(
+    client: &MlflowClient,
+    run: &RunInfo,
+    context: &TaskContext,
+    config: TrainConfig,
+    table: Table,
+) -> anyhow::Result<TrainReport> {
+    let scoring = config.search.scoring.name();
+    let (judged, mut to_log) = mpsc::channel(16);
+    let watcher = Watcher {
+        judged,
+        cancelled: AtomicBool::new(false),
+    };
+    let training = tokio::task::spawn_blocking(move || train(&table, &config, &watcher));
+    while let Some(candidate) = to_log.recv().await {
+        log_candidate(client, run, context, scoring, &candidate).await?;
+    }
+    Ok(training.await.context("the training panicked")??)
+}
+
+async fn log_candidate(
+    client: &MlflowClient,
+    parent: &RunInfo,
+    context: &TaskContext,
+    scoring: &str,
+    candidate: &CandidateResult,
+) -> anyhow::Result<()> {
+    let mut tags = describe(context);
+    tags.push(Tag::new("mlflow.parentRunId", &parent.run_id));
+    let name = format!("candidate {} {}", candidate.index, candidate.params.model_name());
+    let new = NewRun {
+        experiment_id: Some(parent.experiment_id),
+        run_name: Some(name),
+        tags,
+        ..NewRun::default()
+    };
+    let run_id = client.create_run(new).await?.info.run_id;
+    let now = SystemClock.now();
+    let mut metrics = vec![
+        Metric::new(format!("cv_{scoring}_mean"), candidate.mean, now, 0),
+        Metric::new(format!("cv_{scoring}_std"), candidate.std, now, 0),
+        Metric::new("cv_seconds", candidate.seconds, now, 0),
+    ];
+    let folds = candidate.fold_scores.iter().zip(0_i64..);
+    metrics.extend(folds.map(|(score, fold)| Metric::new(format!("cv_{scoring}"), *score, now, fold)));
+    client
+        .log_batch(
+            &run_id,
+            Batch {
+                metrics,
+                params: candidate_params(candidate),
+                tags: Vec::new(),
+            },
+        )
+        .await?;
+    end_run(client, &run_id, RunStatus::Finished).await?;
+    Ok(())
+}
+
+fn candidate_params(candidate: &CandidateResult) -> Vec<Param> {
+    candidate
+        .params
+        .to_map()
+        .into_iter()
+        .map(|(key, value)| Param::new(key, value))
+        .collect()
+}
+
+/// What the best model is and how it did, on the held-out rows and in cross-validation.
+fn figures(report: &TrainReport, config: &TrainConfig) -> Batch {
+    let now = SystemClock.now();
+    let best = report.best_candidate();
+    let scoring = config.search.scoring.name();
+    let mut metrics: Vec<Metric> = report
+        .metrics
+        .iter()
+        .map(|(name, value)| Metric::new(name, *value, now, 0))
+        .collect();
+    metrics.extend(
+        report
+            .baseline
+            .iter()
+            .map(|(name, value)| Metric::new(format!("baseline_{name}"), *value, now, 0)),
+    );
+    metrics.push(Metric::new(format!("cv_{scoring}_mean"), best.mean, now, 0));
+    metrics.push(Metric::new(format!("cv_{scoring}_std"), best.std, now, 0));
+    let mut params = candidate_params(best);
+    params.push(Param::new("best_candidate", best.index.to_string()));
+    params.push(Param::new("train_rows", report.train_rows.len().to_string()));
+    params.push(Param::new("test_rows", report.test_rows.len().to_string()));
+    Batch {
+        metrics,
+        params,
+        tags: Vec::new(),
+    }
+}
+
+/// Pictures for people, and the same as JSON for programs.
+async fn log_files(client: &MlflowClient, run: &RunInfo, report: &TrainReport) -> anyhow::Result<()> {
+    let confusion = serde_json::to_vec_pretty(&report.confusion_matrix)?;
+    let importance = serde_json::to_vec_pretty(&report.feature_importance)?;
+    let classes = json!({ "labels": report.labels, "classes": report.classes, "baseline": report.baseline });
+    for (path, bytes) in [
+        (
+            "confusion_matrix.svg",
+            picture::confusion_matrix(&report.confusion_matrix).into_bytes(),
+        ),
+        ("confusion_matrix.json", confusion),
+        (
+            "feature_importance.svg",
+            picture::feature_importance(&report.feature_importance).into_bytes(),
+        ),
+        ("feature_importance.json", importance),
+        ("classes.json", serde_json::to_vec_pretty(&classes)?),
+        ("candidates.json", serde_json::to_vec_pretty(&report.candidates)?),
+    ] {
+        client.put_artifact_bytes(&run.artifact_uri, path, bytes).await?;
+    }
+    Ok(())
+}
+
+struct Watcher {
+    judged: mpsc::Sender<CandidateResult>,
+    cancelled: AtomicBool,
+}
+
+impl Progress for Watcher {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::SearchStarted { candidates, folds } => {
+                println!("search: {candidates} candidates, {folds} folds each")
+            }
+            Event::CandidateFinished(result) => {
+                println!(
+                    "candidate {}: {:.4} ± {:.4} {:?}",
+                    result.index, result.mean, result.std, result.params
+                );
+                // Nobody listens any more when logging failed: there is no use in training on.
+                if self.judged.blocking_send(result.clone()).is_err() {
+                    self.cancelled.store(true, Ordering::Relaxed);
+                }
+            }
+            Event::FitStarted { candidate } => println!("fitting candidate {candidate} on all training rows"),
+            _ => {}
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}

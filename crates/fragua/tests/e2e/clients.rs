@@ -1,0 +1,70 @@
+//! The unmodified `mlflow` and `boto3` on what the demo left.
+
+use fragua_base::SystemClock;
+use std::sync::Arc;
+
+use crate::harness::{Server, demo, python, repository};
+
+#[test]
+fn mlflow_finds_the_runs_and_predicts_what_the_inference_api_predicts() {
+    let demo = demo();
+    let server = Server::start(demo.project());
+    let endpoints = server.project.join(".fragua/endpoints.json");
+    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
+    let found = python(
+        "read_with_mlflow.py",
+        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
+    );
+
+    assert_eq!(found["version"], 1);
+    assert_eq!(found["accuracy"], demo.summary["accuracy"]);
+    assert!(found["runs"].as_u64().unwrap() >= 1, "{found}");
+    assert!(
+        found["candidates"].as_u64().unwrap() >= 2,
+        "a child run a candidate: {found}"
+    );
+    let source: serde_json::Value =
+        serde_json::from_str(found["datasets"][0]["source"].as_str().unwrap()).unwrap();
+    let batches: Vec<_> = source["batches"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|batch| batch["source"]["batch_number"].as_u64())
+        .collect();
+    assert_eq!(
+        batches,
+        (1..=10).map(Some).collect::<Vec<_>>(),
+        "the data set names the batch of each load"
+    );
+    assert_eq!(
+        (&found["rows"], &found["equal_labels"]),
+        (&1_000.into(), &1_000.into()),
+        "{found}"
+    );
+    assert!(found["largest_difference"].as_f64().unwrap() < 1e-5, "{found}");
+    server.stop();
+}
+
+#[tokio::test]
+async fn boto3_reads_the_model_that_the_training_logged() {
+    let demo = demo();
+    let server = Server::start(demo.project());
+    let auth_file = format!("sqlite:{}", server.project.join(".fragua/auth.db").display());
+    let database = fragua_database::Database::open(&auth_file, "auth.database_url")
+        .await
+        .unwrap();
+    let auth = fragua_auth::Auth::open(database, Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let key = auth.root_access_key(None).await.unwrap();
+    let found = python(
+        "read_with_boto3.py",
+        &[&server.address("storage"), &key.id, key.secret.expose()],
+    );
+
+    assert_eq!(found["buckets"], serde_json::json!(["mlflows3"]));
+    assert_eq!(found["size"], found["listed_size"]);
+    assert_eq!(found["tail_is_the_end"], true);
+    assert_eq!(found["wrong_secret"], "SignatureDoesNotMatch");
+    server.stop();
+}
