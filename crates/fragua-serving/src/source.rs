@@ -6,7 +6,8 @@ pub(crate) mod memory;
 use std::collections::BTreeMap;
 
 use fragua_base::{ErrorKind, Timestamp};
-use fragua_tracking::{Change, Tracking};
+use fragua_tracking::client::{ClientError, MlflowClient};
+use fragua_tracking::{Change, ModelVersion, Run, Tracking};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -15,6 +16,8 @@ use tokio::sync::broadcast::error::RecvError;
 pub enum ModelSource {
     /// The registry of this program: in this process, or one that shares its database.
     Local(Tracking),
+    /// The registry of another MLflow server, with its artifact proxy.
+    Remote(MlflowClient),
     /// A registry in memory, for tests.
     #[cfg(test)]
     Memory(memory::Registry),
@@ -55,6 +58,7 @@ impl ModelSource {
     pub(crate) async fn locate(&self, model: &str, alias: &str) -> Result<Located, SourceError> {
         match self {
             Self::Local(tracking) => locate(tracking, model, alias).await,
+            Self::Remote(client) => locate_remote(client, model, alias).await,
             #[cfg(test)]
             Self::Memory(registry) => registry.locate(model, alias),
         }
@@ -69,6 +73,7 @@ impl ModelSource {
     ) -> Result<Vec<u8>, SourceError> {
         match self {
             Self::Local(tracking) => read(tracking, located, file, limit).await,
+            Self::Remote(client) => read_remote(client, located, file, limit).await,
             #[cfg(test)]
             Self::Memory(registry) => registry.read(located, file, limit),
         }
@@ -78,12 +83,12 @@ impl ModelSource {
     pub(crate) async fn run_metrics(&self, run_id: &str) -> Result<BTreeMap<String, f64>, SourceError> {
         match self {
             Self::Local(tracking) => {
-                let run = tracking.run(run_id).await.map_err(|error| unreachable(&error))?;
-                Ok(run
-                    .metrics
-                    .into_iter()
-                    .map(|metric| (metric.key, metric.value))
-                    .collect())
+                let run = tracking.run(run_id).await.map_err(unreachable)?;
+                Ok(latest(run))
+            }
+            Self::Remote(client) => {
+                let run = client.run(run_id).await.map_err(unreachable)?;
+                Ok(latest(run))
             }
             #[cfg(test)]
             Self::Memory(_) => Ok(BTreeMap::from([(format!("of_{run_id}"), 0.5)])),
@@ -94,6 +99,7 @@ impl ModelSource {
     pub(crate) fn changes(&self) -> Option<Changes> {
         match self {
             Self::Local(tracking) => Some(Changes::Tracking(tracking.changes())),
+            Self::Remote(_) => None,
             #[cfg(test)]
             Self::Memory(registry) => registry.changes().map(Changes::Memory),
         }
@@ -101,24 +107,14 @@ impl ModelSource {
 }
 
 async fn locate(tracking: &Tracking, model: &str, alias: &str) -> Result<Located, SourceError> {
-    let version = tracking
-        .version_by_alias(model, alias)
-        .await
-        .map_err(|error| match error.kind() {
-            // MLflow calls an alias that is not there an invalid parameter.
-            ErrorKind::NotFound | ErrorKind::InvalidInput => {
-                SourceError::NotFound(format!("{model}@{alias}"))
-            }
-            _ => unreachable(&error),
-        })?;
+    let version = tracking.version_by_alias(model, alias).await;
+    let version = version.map_err(|error| match error.kind() {
+        // MLflow calls an alias that is not there an invalid parameter.
+        ErrorKind::NotFound | ErrorKind::InvalidInput => SourceError::NotFound(format!("{model}@{alias}")),
+        _ => unreachable(error),
+    })?;
     let folder = version.download_uri().to_owned();
-    Ok(Located {
-        identity: format!("{} {} {folder}", version.version, version.created_at.as_millis()),
-        version: version.version.to_string(),
-        run_id: version.run_id,
-        created_at: version.created_at,
-        folder,
-    })
+    Ok(located(version, folder))
 }
 
 async fn read(
@@ -131,21 +127,70 @@ async fn read(
     let path = folder
         .and_then(|folder| folder.join(file))
         .map_err(|error| SourceError::Foreign(error.to_string()))?;
-    let bytes = tracking
-        .read_artifact(&path, limit)
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => SourceError::NotFound(file.to_owned()),
-            ErrorKind::TooLarge => SourceError::TooLarge {
-                file: file.to_owned(),
-                limit,
-            },
-            _ => unreachable(&error),
-        })?;
+    let bytes = tracking.read_artifact(&path, limit).await;
+    let bytes = bytes.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => SourceError::NotFound(file.to_owned()),
+        ErrorKind::TooLarge => too_large(file, limit),
+        _ => unreachable(error),
+    })?;
     Ok(bytes.into())
 }
 
-fn unreachable(error: &fragua_tracking::Error) -> SourceError {
+async fn locate_remote(client: &MlflowClient, model: &str, alias: &str) -> Result<Located, SourceError> {
+    let version = client.resolve_alias(model, alias).await.map_err(unreachable)?;
+    let version = version.ok_or_else(|| SourceError::NotFound(format!("{model}@{alias}")))?;
+    let folder = match version.download_uri() {
+        // The source of a logged model names the model; where its files are, the server tells.
+        uri if uri.starts_with("models:/") => client
+            .download_uri(model, version.version)
+            .await
+            .map_err(unreachable)?,
+        uri => uri.to_owned(),
+    };
+    Ok(located(version, folder))
+}
+
+async fn read_remote(
+    client: &MlflowClient,
+    located: &Located,
+    file: &str,
+    limit: u64,
+) -> Result<Vec<u8>, SourceError> {
+    let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+    let bytes = client.read_artifact(&located.folder, file, limit_bytes).await;
+    bytes.map_err(|error| match (error.kind(), &error) {
+        (ErrorKind::NotFound, _) => SourceError::NotFound(file.to_owned()),
+        (ErrorKind::TooLarge, _) => too_large(file, limit),
+        (ErrorKind::InvalidInput, ClientError::Invalid(reason)) => SourceError::Foreign(reason.to_string()),
+        _ => unreachable(error),
+    })
+}
+
+fn located(version: ModelVersion, folder: String) -> Located {
+    Located {
+        identity: format!("{} {} {folder}", version.version, version.created_at.as_millis()),
+        version: version.version.to_string(),
+        run_id: version.run_id.filter(|run_id| !run_id.is_empty()),
+        created_at: version.created_at,
+        folder,
+    }
+}
+
+fn latest(run: Run) -> BTreeMap<String, f64> {
+    run.metrics
+        .into_iter()
+        .map(|metric| (metric.key, metric.value))
+        .collect()
+}
+
+fn too_large(file: &str, limit: u64) -> SourceError {
+    SourceError::TooLarge {
+        file: file.to_owned(),
+        limit,
+    }
+}
+
+fn unreachable(error: impl std::error::Error) -> SourceError {
     SourceError::Unreachable(error.to_string())
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{ProblemKind, Serving};
 
 /// The MLflow release whose scoring protocol is spoken here.
-const MLFLOW_VERSION: &str = "3.17.2";
+const MLFLOW_VERSION: &str = "3.18.0";
 
 /// MLflow's liveness: 200 with one newline, 404 while there is no model.
 pub(super) async fn ping(State(serving): State<Serving>) -> Response {

@@ -1,6 +1,7 @@
 //! Over the registry of this program, with its database and its object store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -8,13 +9,14 @@ use bytes::Bytes;
 use fragua_base::{SharedClock, SystemClock};
 use fragua_database::testing::TestDatabase;
 use fragua_storage::Storage;
+use fragua_tracking::client::MlflowClient;
 use fragua_tracking::{Batch, Metric, NewRun, NewVersion, Tracking};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::support::{broken, forest, settings, text_forest};
 use crate::source::memory::Files;
-use crate::{ModelSource, ProblemKind, Serving, State, api};
+use crate::{Followed, ModelSource, ProblemKind, Serving, Settings, State, api};
 
 struct House {
     tracking: Tracking,
@@ -91,10 +93,40 @@ impl House {
 }
 
 #[tokio::test]
-async fn the_alias_of_the_registry_is_followed() {
+async fn the_alias_of_this_programs_registry_is_followed() {
     let house = House::open().await;
     let source = ModelSource::Local(house.tracking.clone());
+    follows(&house, source, settings()).await;
+}
+
+#[tokio::test]
+async fn the_alias_of_a_registry_behind_http_is_followed() {
+    // Another test of this process may have installed it before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let house = House::open().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let router = fragua_tracking::mlflow::router(house.tracking.clone());
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let source = ModelSource::Remote(MlflowClient::new(&address, None).unwrap());
+    let often = Settings {
+        poll_every: Some(Duration::from_millis(10)),
+        ..settings()
+    };
+    follows(&house, source.clone(), often).await;
+    server.abort();
+
     let serving = Serving::open(source, settings(), Arc::new(SystemClock)).unwrap();
+    assert_eq!(serving.follow_alias().await, Followed::TryAgain);
+    let state = serving.state();
+    let problem = state.problem.as_ref().unwrap();
+    assert_eq!(problem.kind, ProblemKind::Unreachable);
+    assert!(problem.message.contains("did not answer"), "{}", problem.message);
+}
+
+/// The whole life of an alias: nothing, a model, another one, a broken one, nothing again.
+async fn follows(house: &House, source: ModelSource, settings: Settings) {
+    let serving = Serving::open(source, settings, Arc::new(SystemClock)).unwrap();
     let shutdown = CancellationToken::new();
     let (following, stop) = (serving.clone(), shutdown.clone());
     let running = tokio::spawn(async move { following.run(stop).await });
