@@ -104,41 +104,47 @@ pub(crate) async fn delete(connection: &impl ConnectionTrait, upload: &str) -> R
     if locked.is_none() {
         return Err(not_found(upload));
     }
-    delete_locked(connection, upload).await
+    delete_locked(connection, &[upload.to_owned()]).await
 }
 
-async fn delete_locked(connection: &impl ConnectionTrait, upload: &str) -> Result<Vec<String>, Error> {
-    let blobs: Vec<String> = parts::Entity::find()
-        .select_only()
-        .column(parts::Column::BlobId)
-        .filter(parts::Column::UploadId.eq(upload))
-        .lock_exclusive()
-        .into_tuple()
-        .all(connection)
-        .await?;
-    garbage::add(connection, &blobs).await?;
-    parts::Entity::delete_many()
-        .filter(parts::Column::UploadId.eq(upload))
-        .exec(connection)
-        .await?;
-    Entity::delete_by_id(upload).exec(connection).await?;
-    Ok(blobs)
-}
-
+/// Deletes every upload of a bucket as [`delete`] deletes one.
 pub(crate) async fn delete_of_bucket(
     connection: &impl ConnectionTrait,
     bucket: &str,
 ) -> Result<Vec<String>, Error> {
-    let uploads: Vec<Model> = Entity::find()
+    let uploads: Vec<String> = Entity::find()
+        .select_only()
+        .column(Column::UploadId)
         .filter(Column::Bucket.eq(bucket))
         .lock_exclusive()
+        .into_tuple()
         .all(connection)
         .await?;
-    let mut blobs = Vec::new();
-    for upload in uploads {
-        blobs.extend(delete_locked(connection, &upload.upload_id).await?);
+    delete_locked(connection, &uploads).await
+}
+
+async fn delete_locked(connection: &impl ConnectionTrait, uploads: &[String]) -> Result<Vec<String>, Error> {
+    let mut useless = Vec::new();
+    for batch in uploads.chunks(garbage::BATCH) {
+        let of_batch = || parts::Column::UploadId.is_in(batch.iter().map(String::as_str));
+        let blobs: Vec<String> = parts::Entity::find()
+            .select_only()
+            .column(parts::Column::BlobId)
+            .filter(of_batch())
+            .lock_exclusive()
+            .into_tuple()
+            .all(connection)
+            .await?;
+        garbage::add(connection, &blobs).await?;
+        parts::Entity::delete_many()
+            .filter(of_batch())
+            .exec(connection)
+            .await?;
+        let deleted = Column::UploadId.is_in(batch.iter().map(String::as_str));
+        Entity::delete_many().filter(deleted).exec(connection).await?;
+        useless.extend(blobs);
     }
-    Ok(blobs)
+    Ok(useless)
 }
 
 /// Returns some uploads that were begun before `limit`.

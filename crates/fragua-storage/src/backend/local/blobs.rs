@@ -4,19 +4,22 @@
 //! name stays until the row is committed: it is how the next start finds what a crash left without one. An
 //! instance holds a lock on its folder, so that one process does not tidy up behind another that is alive.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use fragua_base::random_hex;
 use futures::{StreamExt, TryStreamExt};
 
+use super::abandoned::Abandoned;
+use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, remove_file};
+use super::sink::{Batch, Sink, StoredBlob};
 use crate::Error;
-use crate::checksum::{BodyDigest, BodyHasher, Checksum, ChecksumAlgorithm, Expected, Hasher};
+use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
 use crate::stream::{BodyStream, ObjectStream};
 
 /// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
@@ -28,35 +31,17 @@ const READ_CHUNK_BYTES: usize = 256 << 10;
 /// Reads that are under way at once for one reader.
 const READ_AHEAD: usize = 2;
 
-/// An instance locks its file under the first of these names and then gives it the second, so that nobody sees
-/// a lock that is not held yet.
-const NEW_LOCK_FILE: &str = "lock.new";
-const LOCK_FILE: &str = "lock";
-
 /// The folder of blobs, held by this process.
 #[derive(Debug)]
-pub(crate) struct Blobs {
-    folders: Arc<Folders>,
+pub(super) struct Blobs {
+    pub(super) folders: Arc<Folders>,
     // Held, not used: the lock lives as long as the file is open.
     _lock: File,
 }
 
-#[derive(Debug)]
-struct Folders {
-    incoming: PathBuf,
-    blobs: PathBuf,
-}
-
-/// A file that is in place and has no row yet.
-#[derive(Debug)]
-pub(crate) struct StoredBlob {
-    pub(crate) id: String,
-    pub(crate) digest: BodyDigest,
-}
-
 impl Blobs {
     /// Makes the folders and takes the lock.
-    pub(crate) async fn open(root: &Path) -> Result<Self, Error> {
+    pub(super) async fn open(root: &Path) -> Result<Self, Error> {
         let root = root.to_owned();
         blocking(move || {
             let (all_incoming, blobs) = (root.join("incoming"), root.join("blobs"));
@@ -78,7 +63,7 @@ impl Blobs {
     }
 
     /// Writes a body to a new file, compares it with what was announced and puts it in place.
-    pub(crate) async fn store(
+    pub(super) async fn store(
         &self,
         mut body: BodyStream<'_>,
         expected: Expected,
@@ -110,7 +95,7 @@ impl Blobs {
     }
 
     /// Makes a second blob of the same bytes.
-    pub(crate) async fn duplicate(&self, blob: &str) -> io::Result<String> {
+    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<String> {
         let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
         let copied = tokio::task::spawn_blocking(move || {
             let copy = random_hex(16);
@@ -132,7 +117,7 @@ impl Blobs {
     }
 
     /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for.
-    pub(crate) async fn concatenate(
+    pub(super) async fn concatenate(
         &self,
         blobs: Vec<String>,
         algorithm: Option<ChecksumAlgorithm>,
@@ -170,7 +155,7 @@ impl Blobs {
     }
 
     /// Opens a part of a blob. The file stays readable after its name is gone.
-    pub(crate) async fn read(&self, blob: &str, range: Range<u64>) -> io::Result<ObjectStream> {
+    pub(super) async fn read(&self, blob: &str, range: Range<u64>) -> io::Result<ObjectStream> {
         let path = self.folders.blob(blob);
         let wanted = range.clone();
         let opened = tokio::task::spawn_blocking(move || {
@@ -211,7 +196,7 @@ impl Blobs {
     }
 
     /// Forgets the first name of blobs whose rows are committed.
-    pub(crate) async fn settle(&self, blobs: Vec<String>) {
+    pub(super) async fn settle(&self, blobs: Vec<String>) {
         let folders = Arc::clone(&self.folders);
         let settled = tokio::task::spawn_blocking(move || {
             for blob in blobs {
@@ -222,7 +207,7 @@ impl Blobs {
     }
 
     /// Removes blobs with both names and returns those that are gone for certain.
-    pub(crate) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
+    pub(super) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
         let folders = Arc::clone(&self.folders);
         let removed = tokio::task::spawn_blocking(move || {
             let gone =
@@ -233,7 +218,7 @@ impl Blobs {
     }
 
     /// Finds the folders of instances that are no longer alive, with the blobs in them.
-    pub(crate) async fn abandoned(&self) -> Result<Vec<Abandoned>, Error> {
+    pub(super) async fn abandoned(&self) -> Result<Vec<Abandoned>, Error> {
         let folders = Arc::clone(&self.folders);
         blocking(move || {
             let all = folders
@@ -257,7 +242,7 @@ impl Blobs {
     }
 
     /// Writes, syncs, reads and removes a file.
-    pub(crate) async fn check_writable(&self) -> Result<(), Error> {
+    pub(super) async fn check_writable(&self) -> Result<(), Error> {
         let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
         let stored = self.store(body, Expected::default(), 64).await?;
         let read = self.read(&stored.id, 0..stored.digest.size_bytes).await;
@@ -270,7 +255,7 @@ impl Blobs {
     }
 
     /// Succeeds when the folder is there.
-    pub(crate) async fn check_ready(&self) -> Result<(), Error> {
+    pub(super) async fn check_ready(&self) -> Result<(), Error> {
         let blobs = self.folders.blobs.clone();
         blocking(move || {
             let action = format!("cannot read the folder {}", blobs.display());
@@ -287,56 +272,6 @@ impl Drop for Blobs {
         let empty = std::fs::read_dir(incoming).is_ok_and(|entries| entries.count() == 1);
         if empty && std::fs::remove_file(incoming.join(LOCK_FILE)).is_ok() {
             drop(std::fs::remove_dir(incoming));
-        }
-    }
-}
-
-impl Folders {
-    /// Returns where readers look for a blob. Ids are our own hexadecimal digits.
-    fn blob(&self, id: &str) -> PathBuf {
-        self.blobs.join(&id[..2]).join(id)
-    }
-
-    /// Gives an incoming file its second name, durably.
-    fn publish(&self, incoming: &Incoming, id: &str) -> io::Result<()> {
-        let path = self.blob(id);
-        let folder = path.parent().expect("a blob lies in a folder");
-        if let Err(error) = link(&incoming.path, &path) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error);
-            }
-            std::fs::create_dir_all(folder)?;
-            File::open(&self.blobs)?.sync_all()?;
-            link(&incoming.path, &path)?;
-        }
-        File::open(folder)?.sync_all()
-    }
-}
-
-/// Some file systems have no second names. A move is as atomic; a crash before the commit then leaves a file
-/// that nobody finds.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    match std::fs::hard_link(from, to) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
-            ) =>
-        {
-            std::fs::rename(from, to)
-        }
-        other => other,
-    }
-}
-
-/// Removes a file; returns whether it is gone.
-fn remove_file(path: &Path) -> bool {
-    match std::fs::remove_file(path) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "cannot remove a blob; the next start tries again");
-            false
         }
     }
 }
@@ -367,164 +302,5 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(Error::disk("file work ended early")(io::Error::other(error))),
-    }
-}
-
-#[derive(Default)]
-struct Batch {
-    chunks: Vec<Bytes>,
-    bytes: usize,
-}
-
-impl Batch {
-    fn push(&mut self, chunk: Bytes) {
-        self.bytes += chunk.len();
-        self.chunks.push(chunk);
-    }
-}
-
-/// A file under its first name; removed when dropped unless kept.
-struct Incoming {
-    path: PathBuf,
-    kept: bool,
-}
-
-impl Incoming {
-    fn new(folders: &Folders, id: &str) -> Self {
-        Self {
-            path: folders.incoming.join(id),
-            kept: false,
-        }
-    }
-
-    fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        if !self.kept {
-            remove_file(&self.path);
-        }
-    }
-}
-
-/// A body on its way to a file.
-struct Sink {
-    id: String,
-    incoming: Incoming,
-    file: File,
-    hasher: BodyHasher,
-}
-
-impl Sink {
-    fn create(folders: &Folders, algorithm: Option<ChecksumAlgorithm>) -> io::Result<Self> {
-        let id = random_hex(16);
-        let incoming = Incoming::new(folders, &id);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&incoming.path)?;
-        Ok(Self {
-            id,
-            incoming,
-            file,
-            hasher: BodyHasher::new(algorithm),
-        })
-    }
-
-    /// Hashes and writes a batch, to a new file when there is none yet.
-    fn write(
-        sink: Option<Self>,
-        folders: &Folders,
-        algorithm: Option<ChecksumAlgorithm>,
-        batch: Batch,
-    ) -> Result<Self, Error> {
-        let action = "cannot write an object's bytes";
-        let mut sink = match sink {
-            Some(sink) => sink,
-            None => Self::create(folders, algorithm).map_err(Error::disk(action))?,
-        };
-        for chunk in &batch.chunks {
-            sink.hasher.update(chunk);
-            sink.file.write_all(chunk).map_err(Error::disk(action))?;
-        }
-        Ok(sink)
-    }
-
-    fn finish(self, folders: &Folders, expected: Expected) -> Result<StoredBlob, Error> {
-        let digest = self.hasher.finish(expected)?;
-        self.file
-            .sync_all()
-            .map_err(Error::disk("cannot sync an object's bytes"))?;
-        let published = folders.publish(&self.incoming, &self.id);
-        published.map_err(Error::disk("cannot put an object's bytes in place"))?;
-        self.incoming.keep();
-        Ok(StoredBlob { id: self.id, digest })
-    }
-}
-
-/// The folder of an instance that is gone, locked while it is tidied up.
-#[derive(Debug)]
-pub(crate) struct Abandoned {
-    folder: PathBuf,
-    /// Blobs that may or may not have a row.
-    pub(crate) blobs: Vec<String>,
-    _lock: File,
-}
-
-impl Abandoned {
-    /// Returns `None` when the instance is alive, or just beginning or ending.
-    fn open(folder: PathBuf) -> io::Result<Option<Self>> {
-        let lock = match OpenOptions::new().write(true).open(folder.join(LOCK_FILE)) {
-            Ok(lock) => lock,
-            // Between making its folder and its lock, an instance has written nothing.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        match lock.try_lock() {
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-            Ok(()) => {}
-        }
-        let mut blobs = Vec::new();
-        for entry in std::fs::read_dir(&folder)? {
-            let name = entry?.file_name();
-            let is_id = |name: &&str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            blobs.extend(name.to_str().filter(is_id).map(str::to_owned));
-        }
-        Ok(Some(Self {
-            folder,
-            blobs,
-            _lock: lock,
-        }))
-    }
-
-    /// Removes blobs that have no row with both names, the first name of the others, and the folder.
-    pub(crate) async fn tidy(self, blobs: &Blobs, needed: &[String]) -> usize {
-        let folders = Arc::clone(&blobs.folders);
-        let needed = needed.to_vec();
-        let tidied = tokio::task::spawn_blocking(move || {
-            let mut removed = 0;
-            for blob in &self.blobs {
-                if !needed.contains(blob) {
-                    remove_file(&folders.blob(blob));
-                    removed += 1;
-                }
-                remove_file(&self.folder.join(blob));
-            }
-            remove_file(&self.folder.join(LOCK_FILE));
-            drop(std::fs::remove_dir(&self.folder));
-            removed
-        });
-        tidied.await.unwrap_or(0)
     }
 }

@@ -1,8 +1,11 @@
 //! Objects of our own: rows in a database, bytes in files.
 
+mod abandoned;
 mod blobs;
+mod folders;
 mod list;
 mod multipart;
+mod sink;
 
 use std::io;
 use std::sync::{Arc, Mutex};

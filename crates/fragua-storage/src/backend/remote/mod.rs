@@ -1,24 +1,28 @@
 //! Another S3, spoken to with `object_store`.
 
-use std::collections::{BTreeMap, HashMap};
+mod chunks;
+mod convert;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fragua_auth::AccessKey;
 use fragua_base::{SharedClock, Timestamp};
 use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
-use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
-    PutPayload, RetryConfig, UpdateVersion,
+    Attributes, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload,
+    RetryConfig, UpdateVersion,
 };
 use reqwest::{Method, StatusCode};
 
+use self::chunks::{Chunks, MAX_OBJECT_BYTES, PART_BYTES};
+use self::convert::{attributes, get_range, object_meta, path, says, unquoted};
 use super::{Backend, Place};
 use crate::checksum::{BodyDigest, BodyHasher, Expected};
 use crate::listing::{ListQuery, Listing, ObjectSummary};
@@ -26,16 +30,12 @@ use crate::multipart::{
     CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
 };
 use crate::object::{
-    ByteRange, CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta,
-    PutOptions, WriteCondition,
+    ByteRange, CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectKey, ObjectMeta, PutOptions,
+    WriteCondition,
 };
 use crate::presign::{PresignedRequest, endpoint_and_host, presigned_url};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::{Bucket, BucketName, Error, RemoteSettings};
-
-/// Bodies up to this size are sent in one request, larger ones in parts of it. S3 takes 10,000 parts.
-const PART_BYTES: usize = 16 << 20;
-const MAX_OBJECT_BYTES: u64 = PART_BYTES as u64 * 10_000;
 
 /// The largest part of [`Backend::upload_part`], which is held in memory to be sent again on failure.
 const MAX_PART_BYTES: u64 = 64 << 20;
@@ -266,141 +266,6 @@ impl Remote {
         put.expected_size = Some(meta.size_bytes);
         put.condition = options.condition;
         self.put(target, put, stream.boxed()).await
-    }
-}
-
-/// A body cut in parts and summed up on its way.
-struct Chunks<'body> {
-    body: BodyStream<'body>,
-    rest: BytesMut,
-    hasher: BodyHasher,
-    expected: Expected,
-    received: u64,
-    limit_bytes: u64,
-}
-
-impl<'body> Chunks<'body> {
-    fn new(body: BodyStream<'body>, expected: Expected, limit_bytes: u64) -> Self {
-        let hasher = BodyHasher::new(expected.checksum.as_ref().map(|checksum| checksum.algorithm));
-        Self {
-            body,
-            rest: BytesMut::new(),
-            hasher,
-            expected,
-            received: 0,
-            limit_bytes,
-        }
-    }
-
-    /// Returns the next part, empty at the end; only the last one is smaller than the others.
-    async fn next(&mut self) -> Result<Bytes, Error> {
-        while self.rest.len() < PART_BYTES {
-            let Some(chunk) = self.body.try_next().await.map_err(Error::Body)? else {
-                break;
-            };
-            self.received += chunk.len() as u64;
-            if self.received > self.limit_bytes {
-                return Err(Error::TooLarge {
-                    limit_bytes: self.limit_bytes,
-                });
-            }
-            self.hasher.update(&chunk);
-            self.rest.extend_from_slice(&chunk);
-        }
-        let length = self.rest.len().min(PART_BYTES);
-        Ok(self.rest.split_to(length).freeze())
-    }
-
-    fn finish(self) -> Result<BodyDigest, Error> {
-        self.hasher.finish(self.expected)
-    }
-}
-
-/// Returns the key as the client crate addresses it, which cannot address all keys.
-fn path(key: &ObjectKey) -> Result<Path, Error> {
-    let invalid = || Error::InvalidKey {
-        reason: "with empty segments, `.`, `..` or control characters cannot be used at this object store",
-    };
-    let path = Path::parse(key.as_str()).map_err(|_| invalid())?;
-    if path.as_ref() == key.as_str() {
-        Ok(path)
-    } else {
-        Err(invalid())
-    }
-}
-
-fn get_range(range: ByteRange) -> GetRange {
-    match range {
-        ByteRange::From { first } => GetRange::Offset(first),
-        ByteRange::Between { first, last } => GetRange::Bounded(first..last.saturating_add(1)),
-        ByteRange::Last { length } => GetRange::Suffix(length),
-    }
-}
-
-fn says(error: &(dyn std::error::Error + 'static), code: &str) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.to_string().contains(code) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-fn unquoted(etag: Option<String>) -> String {
-    etag.unwrap_or_default().trim_matches('"').to_owned()
-}
-
-fn attributes(
-    content_type: Option<String>,
-    headers: ObjectHeaders,
-    user_metadata: BTreeMap<String, String>,
-) -> Attributes {
-    let named = [
-        (Attribute::ContentType, content_type),
-        (Attribute::CacheControl, headers.cache_control),
-        (Attribute::ContentDisposition, headers.content_disposition),
-        (Attribute::ContentEncoding, headers.content_encoding),
-        (Attribute::ContentLanguage, headers.content_language),
-    ];
-    let mut attributes = Attributes::new();
-    for (name, value) in named {
-        if let Some(value) = value {
-            attributes.insert(name, value.into());
-        }
-    }
-    for (name, value) in user_metadata {
-        attributes.insert(Attribute::Metadata(name.into()), value.into());
-    }
-    attributes
-}
-
-fn object_meta(key: &ObjectKey, result: &GetResult) -> ObjectMeta {
-    let attributes = &result.attributes;
-    let text = |name: Attribute| attributes.get(&name).map(|value| value.as_ref().to_owned());
-    let user_metadata = attributes
-        .iter()
-        .filter_map(|(name, value)| match name {
-            Attribute::Metadata(name) => Some((name.to_string(), value.as_ref().to_owned())),
-            _ => None,
-        })
-        .collect();
-    ObjectMeta {
-        key: key.clone(),
-        size_bytes: result.meta.size,
-        etag: unquoted(result.meta.e_tag.clone()),
-        content_type: text(Attribute::ContentType).unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned()),
-        headers: ObjectHeaders {
-            cache_control: text(Attribute::CacheControl),
-            content_disposition: text(Attribute::ContentDisposition),
-            content_encoding: text(Attribute::ContentEncoding),
-            content_language: text(Attribute::ContentLanguage),
-            expires: None,
-        },
-        modified_at: Timestamp::from_millis(result.meta.last_modified.timestamp_millis()),
-        user_metadata,
-        checksum: None,
     }
 }
 

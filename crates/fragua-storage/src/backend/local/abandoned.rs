@@ -1,0 +1,73 @@
+//! What an instance that is gone left in its folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::blobs::Blobs;
+use super::folders::{LOCK_FILE, remove_file};
+
+/// The folder of an instance that is gone, locked while it is tidied up.
+#[derive(Debug)]
+pub(super) struct Abandoned {
+    folder: PathBuf,
+    /// Blobs that may or may not have a row.
+    pub(super) blobs: Vec<String>,
+    _lock: File,
+}
+
+impl Abandoned {
+    /// Returns `None` when the instance is alive, or just beginning or ending.
+    pub(super) fn open(folder: PathBuf) -> io::Result<Option<Self>> {
+        let lock = match OpenOptions::new().write(true).open(folder.join(LOCK_FILE)) {
+            Ok(lock) => lock,
+            // Between making its folder and its lock, an instance has written nothing.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => {}
+        }
+        let mut blobs = Vec::new();
+        for entry in std::fs::read_dir(&folder)? {
+            let name = entry?.file_name();
+            let is_id = |name: &&str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            blobs.extend(name.to_str().filter(is_id).map(str::to_owned));
+        }
+        Ok(Some(Self {
+            folder,
+            blobs,
+            _lock: lock,
+        }))
+    }
+
+    /// Removes blobs that have no row with both names, the first name of the others, and the folder.
+    pub(super) async fn tidy(self, blobs: &Blobs, needed: &[String]) -> usize {
+        let folders = Arc::clone(&blobs.folders);
+        let needed = needed.to_vec();
+        let tidied = tokio::task::spawn_blocking(move || {
+            let mut removed = 0;
+            for blob in &self.blobs {
+                if !needed.contains(blob) {
+                    remove_file(&folders.blob(blob));
+                    removed += 1;
+                }
+                remove_file(&self.folder.join(blob));
+            }
+            remove_file(&self.folder.join(LOCK_FILE));
+            drop(std::fs::remove_dir(&self.folder));
+            removed
+        });
+        tidied.await.unwrap_or(0)
+    }
+}

@@ -1,0 +1,95 @@
+//! The names of files: where they are written and where readers look for them.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An instance locks its file under the first of these names and then gives it the second, so that nobody sees
+/// a lock that is not held yet.
+pub(super) const NEW_LOCK_FILE: &str = "lock.new";
+pub(super) const LOCK_FILE: &str = "lock";
+
+#[derive(Debug)]
+pub(super) struct Folders {
+    /// Where this instance writes.
+    pub(super) incoming: PathBuf,
+    /// Where all instances read.
+    pub(super) blobs: PathBuf,
+}
+
+impl Folders {
+    /// Returns where readers look for a blob. Ids are our own hexadecimal digits.
+    pub(super) fn blob(&self, id: &str) -> PathBuf {
+        self.blobs.join(&id[..2]).join(id)
+    }
+
+    /// Gives an incoming file its second name, durably.
+    pub(super) fn publish(&self, incoming: &Incoming, id: &str) -> io::Result<()> {
+        let path = self.blob(id);
+        let folder = path.parent().expect("a blob lies in a folder");
+        if let Err(error) = link(&incoming.path, &path) {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::fs::create_dir_all(folder)?;
+            File::open(&self.blobs)?.sync_all()?;
+            link(&incoming.path, &path)?;
+        }
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// Some file systems have no second names. A move is as atomic; a crash before the commit then leaves a file
+/// that nobody finds.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match std::fs::hard_link(from, to) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            std::fs::rename(from, to)
+        }
+        other => other,
+    }
+}
+
+/// Removes a file; returns whether it is gone.
+pub(super) fn remove_file(path: &Path) -> bool {
+    match std::fs::remove_file(path) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove a blob; the next start tries again");
+            false
+        }
+    }
+}
+
+/// A file under its first name; removed when dropped unless kept.
+pub(super) struct Incoming {
+    pub(super) path: PathBuf,
+    kept: bool,
+}
+
+impl Incoming {
+    pub(super) fn new(folders: &Folders, id: &str) -> Self {
+        Self {
+            path: folders.incoming.join(id),
+            kept: false,
+        }
+    }
+
+    pub(super) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.kept {
+            remove_file(&self.path);
+        }
+    }
+}
