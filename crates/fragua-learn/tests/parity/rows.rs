@@ -35,7 +35,7 @@ pub(crate) fn with_gaps(table: &Table, target: &str, every: u64) -> Table {
         .map(|(position, (name, column))| {
             let is_gap = |row: usize| {
                 let mixed = (row as u64 * 31 + position as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                name != target && (mixed >> 33) % every == 0
+                name != target && (mixed >> 33).is_multiple_of(every)
             };
             let column = match column {
                 Column::Numeric(values) => {
