@@ -3,7 +3,7 @@
 
 mod plan;
 
-pub(crate) use plan::{Plan, PlanView, WaitView, plan, wait_is_over};
+pub(crate) use plan::{PlanView, WaitView, plan, wait_is_over};
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,37 @@ use crate::{DagRunState, TaskState};
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     pub(crate) dag: &'a Dag,
-    /// Where tasks stand: those the event names, those that need them, and what these need in turn; all leaves when
-    /// nothing is unfinished.
+    /// Where tasks stand: at least those of [`Scope`].
     pub(crate) tasks: BTreeMap<String, TaskView>,
     /// How many tasks of the run are not over.
     pub(crate) unfinished: u64,
     /// How many attempts may be lost in a row.
     pub(crate) lost_attempts: u32,
+}
+
+/// Which tasks a decision about an event looks at, so that no more than these are loaded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Scope<'a> {
+    /// Every task of the run.
+    All,
+    /// These, and the leaves when nothing is unfinished.
+    These(Vec<&'a str>),
+}
+
+/// Returns the scope of an event: after a task is over its direct successors, and what these need; otherwise the
+/// task itself, and what it needs.
+pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
+    let with_needs = |task: &'a Task| task.needs.iter().map(String::as_str).chain([task.task_id.as_str()]);
+    let mut tasks: Vec<&str> = match event {
+        Event::Started => return Scope::All,
+        Event::Finished { task_id } => dag.successors(task_id).flat_map(with_needs).collect(),
+        Event::AttemptEnded { task_id, .. } | Event::WaitEnded { task_id } | Event::WaitFailed { task_id, .. } => {
+            dag.task(task_id).into_iter().flat_map(with_needs).collect()
+        }
+    };
+    tasks.sort_unstable();
+    tasks.dedup();
+    Scope::These(tasks)
 }
 
 /// Where one task stands.
@@ -70,6 +94,8 @@ pub(crate) enum Action {
     Queue { task_id: String, because: Because },
     /// Begin a wait, without a process.
     BeginWait { task_id: String },
+    /// The task starts over, as if it had never run.
+    Reset { task_id: String },
     /// Look at the task again at an instant.
     RetryAt { task_id: String, at: Timestamp, message: String },
     /// The task is over.
@@ -89,8 +115,6 @@ pub(crate) enum Because {
     Lost { message: String },
     /// Its worker gave it back.
     HandedBack { message: String },
-    /// It was cleared while it ran.
-    Cleared,
 }
 
 /// Says what follows from an event.
@@ -112,6 +136,10 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
                 actions.push(view.verdict());
             }
             actions
+        }
+        Event::AttemptEnded { task_id, .. } if view.state(task_id) == Some(TaskState::Restarting) => {
+            let reset = Action::Reset { task_id: task_id.clone() };
+            [Some(reset), view.dag.task(task_id).and_then(|task| view.consider(task))].into_iter().flatten().collect()
         }
         Event::AttemptEnded { task_id, ending } => view.attempt_ended(task_id, ending, now).into_iter().collect(),
         Event::WaitEnded { task_id } => match view.state(task_id) {
@@ -171,9 +199,6 @@ impl View<'_> {
 
     fn attempt_ended(&self, task_id: &str, ending: &Ending, now: Timestamp) -> Option<Action> {
         let (task, view) = (self.dag.task(task_id)?, self.tasks.get(task_id)?);
-        if view.state == TaskState::Restarting {
-            return Some(Action::Queue { task_id: task_id.to_owned(), because: Because::Cleared });
-        }
         if view.state != TaskState::Running {
             return None;
         }

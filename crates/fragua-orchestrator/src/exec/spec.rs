@@ -1,0 +1,124 @@
+//! What passes between a worker and the process of an attempt.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use fragua_base::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::dag::Task;
+use crate::operator::{Connection, TaskContext};
+
+/// What an attempt is to do: one line of JSON on its standard input, which stays open as long as the worker lives.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) task: Task,
+    dag_id: String,
+    dag_run_id: String,
+    try_number: u32,
+    attempt_token: String,
+    logical_date: Timestamp,
+    data_interval_start: Timestamp,
+    data_interval_end: Timestamp,
+    params: Map<String, Value>,
+    /// Addresses with their credentials: they are why this is not on the command line.
+    connections: BTreeMap<String, String>,
+    variables: BTreeMap<String, Value>,
+    project_folder: PathBuf,
+    work_folder: PathBuf,
+    xcom: BTreeMap<String, Value>,
+    python: String,
+}
+
+impl Spec {
+    pub(crate) fn new(task: Task, context: TaskContext) -> Self {
+        let connections = context.connections.iter();
+        Self {
+            task,
+            connections: connections.map(|(name, to)| (name.clone(), to.url.expose().to_owned())).collect(),
+            dag_id: context.dag_id,
+            dag_run_id: context.dag_run_id,
+            try_number: context.try_number,
+            attempt_token: context.attempt_token,
+            logical_date: context.logical_date,
+            data_interval_start: context.data_interval_start,
+            data_interval_end: context.data_interval_end,
+            params: context.params,
+            variables: context.variables,
+            project_folder: context.project_folder,
+            work_folder: context.work_folder,
+            xcom: context.xcom,
+            python: context.python,
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Task, TaskContext) {
+        let connections = self.connections.into_iter().map(|(name, url)| (name, Connection::new(url)));
+        let context = TaskContext {
+            dag_id: self.dag_id,
+            dag_run_id: self.dag_run_id,
+            task_id: self.task.task_id.clone(),
+            try_number: self.try_number,
+            attempt_token: self.attempt_token,
+            logical_date: self.logical_date,
+            data_interval_start: self.data_interval_start,
+            data_interval_end: self.data_interval_end,
+            params: self.params,
+            connections: connections.collect(),
+            variables: self.variables,
+            project_folder: self.project_folder,
+            work_folder: self.work_folder,
+            xcom: self.xcom,
+            python: self.python,
+        };
+        (self.task, context)
+    }
+}
+
+/// How the operator ended, as the attempt's process reports it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) end: End,
+    pub(crate) peak_memory_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum End {
+    Success { xcom: Option<Value> },
+    Failed { message: String },
+    FailedForGood { message: String },
+    Skipped { message: String },
+}
+
+/// The file in an attempt's folder that its report is in.
+pub(crate) fn report_path(work_folder: &Path) -> PathBuf {
+    work_folder.join("report.json")
+}
+
+/// The largest report that is read.
+const LARGEST_REPORT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Writes a report so that it is there as a whole or not at all.
+pub(crate) fn write_report(work_folder: &Path, report: &Report) -> io::Result<()> {
+    let path = report_path(work_folder);
+    let unfinished = path.with_extension("unfinished");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(&serde_json::to_vec(report)?)?;
+    file.sync_all()?;
+    fs::rename(unfinished, path)
+}
+
+/// Reads a report; nothing where there is none.
+pub(crate) fn read_report(work_folder: &Path) -> Option<Report> {
+    let path = report_path(work_folder);
+    let length = fs::metadata(&path).ok()?.len();
+    if length > LARGEST_REPORT_BYTES {
+        let message = format!("the attempt handed on {length} bytes, more than {LARGEST_REPORT_BYTES}");
+        return Some(Report { end: End::FailedForGood { message }, peak_memory_bytes: None });
+    }
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}

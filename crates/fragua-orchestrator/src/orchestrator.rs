@@ -1,0 +1,632 @@
+//! The façade: what pages, the API and the command line ask for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fragua_base::{SharedClock, Timestamp, random_hex};
+use fragua_database::Database;
+use sea_orm::ConnectionTrait as _;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::dag::parse;
+use crate::operator::OperatorCatalog;
+use crate::scheduler::clear::Clearing;
+use crate::scheduler::work::Work;
+use crate::store::{self, attempts, dag_runs, dags, import_errors, processes, task_instances, transitions};
+use crate::{
+    Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, LogChunk, NextRun,
+    RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState, TriggerRequest, files, logs, scheduler, worker,
+};
+
+/// How many runs of each DAG a list shows.
+const RECENT_RUNS: u32 = 14;
+
+/// The longest name of a run.
+const LONGEST_RUN_ID: usize = 250;
+
+/// DAGs, their runs and tasks. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    core: Arc<Core>,
+}
+
+impl std::fmt::Debug for Orchestrator {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Orchestrator").field("settings", &self.core.settings).finish_non_exhaustive()
+    }
+}
+
+/// A DAG as lists show it.
+#[derive(Debug, Clone)]
+pub struct DagSummary {
+    /// What its file says.
+    pub dag: Arc<Dag>,
+    /// Its file, relative to the folder of DAG files.
+    pub path: PathBuf,
+    /// Whether its file is there.
+    pub is_active: bool,
+    /// Whether its schedule rests.
+    pub is_paused: bool,
+    /// Whether its file cannot be read now, so that this is what it said before.
+    pub has_import_errors: bool,
+    /// A hash of what it says.
+    pub version: String,
+    /// When its file was read last with something new in it.
+    pub parsed_at: Timestamp,
+    /// Its newest runs, newest first.
+    pub recent_runs: Vec<RecentDagRun>,
+    /// The next run its schedule makes, due or not; nothing while it is paused.
+    pub next_run: Option<NextRun>,
+}
+
+/// A change of state of a run, or of a task in it, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transition {
+    /// The task, with the number of its attempt; nothing where the run changed.
+    pub task: Option<(String, u32)>,
+    /// The state before.
+    pub from: String,
+    /// The state after.
+    pub to: String,
+    /// Why, where there is more to say.
+    pub message: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// When a part of the orchestrator was heard of last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heartbeats {
+    /// The scheduler; nothing when none runs.
+    pub scheduler: Option<Timestamp>,
+    /// The worker; nothing when none runs.
+    pub worker: Option<Timestamp>,
+}
+
+impl Orchestrator {
+    /// Opens the orchestrator over a database, whose tables are brought up to date. Nothing runs until
+    /// [`Self::run_scheduler`] and [`Self::run_worker`] do.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn open(
+        database: Database,
+        settings: Settings,
+        catalog: OperatorCatalog,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        database.migrate("orchestrator", store::migrations()).await?;
+        Ok(Self { core: Arc::new(Core::new(database, settings, catalog, clock)) })
+    }
+
+    /// Follows the folder of DAG files and starts what is due, until told to end.
+    ///
+    /// # Errors
+    /// When the folder of DAG files cannot be made, or the database fails at the start or the end.
+    pub async fn run_scheduler(&self, shutdown: CancellationToken) -> Result<(), Error> {
+        scheduler::run(&self.core, shutdown).await
+    }
+
+    /// Runs queued tasks, `slots` at a time, until told to end; then stops what runs within
+    /// [`Settings::stop_grace`] and some more, and gives it back. What an earlier worker of this work folder left is
+    /// given back first.
+    ///
+    /// # Errors
+    /// [`Error::WorkerRunning`] when another process works in this folder, and when the database fails at the start
+    /// or the end.
+    pub async fn run_worker(&self, shutdown: CancellationToken, slots: usize) -> Result<(), Error> {
+        worker::run(self.core.clone(), shutdown, slots).await
+    }
+
+    /// Looks at the database at once: another process has written to it.
+    pub fn wake(&self) {
+        self.core.scheduler_bell.notify_one();
+        self.core.worker_bell.notify_one();
+        self.core.lease_bell.notify_one();
+        self.core.tell(Change::Dags);
+    }
+
+    /// Returns what happens from now on in this process.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.core.changes.subscribe()
+    }
+
+    /// Returns the settings it was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.core.settings
+    }
+
+    /// Returns what time it is here.
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
+    /// Checks that the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.core.database.reader().execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Returns when the scheduler and the worker were heard of last.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn heartbeats(&self) -> Result<Heartbeats, Error> {
+        let reader = self.core.database.reader();
+        let at = |row: Option<processes::Model>| row.map(|row| Timestamp::from_millis(row.heartbeat_at));
+        Ok(Heartbeats {
+            scheduler: at(processes::newest(reader, processes::SCHEDULER).await?),
+            worker: at(processes::newest(reader, processes::WORKER).await?),
+        })
+    }
+
+    /// Reads a DAG file as the scheduler would, without keeping anything.
+    ///
+    /// # Errors
+    /// Everything wrong with it.
+    pub fn check_file(&self, path: &Path) -> Result<Vec<Dag>, Vec<ImportError>> {
+        let read = std::fs::metadata(path).and_then(|metadata| files::read_file(path, metadata.len()));
+        let bytes = read.map_err(|error| {
+            vec![ImportError {
+                path: path.to_owned(),
+                line: None,
+                column: None,
+                message: format!("the file cannot be read: {error}"),
+                hint: None,
+            }]
+        })?;
+        parse::parse(path, &bytes, &self.core.catalog).map(|dag| vec![dag])
+    }
+
+    /// Returns every active DAG, by name.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_dags(&self) -> Result<Vec<DagSummary>, Error> {
+        let reader = self.core.database.reader();
+        let rows = dags::active(reader).await?;
+        for version in dags::current_versions(reader).await? {
+            let dag = Arc::new(dags::read_definition(&version.definition)?);
+            self.core.keep_version(&version.version, dag);
+        }
+        let mut recent = dag_runs::recent(reader, RECENT_RUNS).await?;
+        let last_ends = dag_runs::last_ends(reader, None).await?;
+        let errors = import_errors::all(reader).await?;
+        let mut summaries = Vec::with_capacity(rows.len());
+        for row in rows {
+            let recent = recent.remove(&row.dag_id).unwrap_or_default();
+            let last_end = last_ends.get(&row.dag_id).copied();
+            let is_broken = errors.iter().any(|error| error.path == row.path);
+            summaries.push(self.summary(row, recent, last_end, is_broken).await?);
+        }
+        Ok(summaries)
+    }
+
+    /// Returns one DAG; one whose file is gone too, as long as it is remembered.
+    ///
+    /// # Errors
+    /// [`Error::DagNotFound`], and when the database fails.
+    pub async fn dag(&self, dag_id: &str) -> Result<DagSummary, Error> {
+        let reader = self.core.database.reader();
+        let row = self.dag_row(dag_id).await?;
+        let query = DagRunQuery {
+            dag_id: Some(dag_id.to_owned()),
+            limit: u64::from(RECENT_RUNS),
+            ..DagRunQuery::default()
+        };
+        let recent = self.dag_runs(query).await?.into_iter().map(|run| RecentDagRun {
+            run_id: run.run_id,
+            state: run.state,
+            logical_date: run.logical_date,
+        });
+        let last_end = dag_runs::last_ends(reader, Some(dag_id)).await?.get(dag_id).copied();
+        let errors = import_errors::all(reader).await?;
+        let is_broken = errors.iter().any(|error| error.path == row.path);
+        self.summary(row, recent.collect(), last_end, is_broken).await
+    }
+
+    async fn dag_row(&self, dag_id: &str) -> Result<dags::row::Model, Error> {
+        let row = dags::find(self.core.database.reader(), dag_id).await?;
+        row.ok_or_else(|| Error::DagNotFound { dag_id: dag_id.to_owned() })
+    }
+
+    async fn summary(
+        &self,
+        row: dags::row::Model,
+        recent_runs: Vec<RecentDagRun>,
+        last_end: Option<Timestamp>,
+        has_import_errors: bool,
+    ) -> Result<DagSummary, Error> {
+        let dag = self.core.dag_version(self.core.database.reader(), &row.dag_id, &row.version).await?;
+        let next = dag.timetable.next(last_end, dag.catchup, self.core.now());
+        Ok(DagSummary {
+            path: row.path(),
+            is_active: row.is_active,
+            is_paused: row.is_paused,
+            has_import_errors,
+            version: row.version,
+            parsed_at: Timestamp::from_millis(row.parsed_at),
+            recent_runs,
+            next_run: next.filter(|_| row.is_active && !row.is_paused),
+            dag,
+        })
+    }
+
+    /// Returns the next runs that the schedule of a DAG makes, paused or not.
+    ///
+    /// # Errors
+    /// [`Error::DagNotFound`], and when the database fails.
+    pub async fn next_runs(&self, dag_id: &str, count: usize) -> Result<Vec<NextRun>, Error> {
+        let row = self.dag_row(dag_id).await?;
+        let reader = self.core.database.reader();
+        let dag = self.core.dag_version(reader, dag_id, &row.version).await?;
+        let mut last_end = dag_runs::last_ends(reader, Some(dag_id)).await?.get(dag_id).copied();
+        let mut next_runs = Vec::new();
+        while next_runs.len() < count {
+            let Some(next) = dag.timetable.next(last_end, dag.catchup, self.core.now()) else { break };
+            last_end = Some(next.data_interval_end);
+            next_runs.push(next);
+        }
+        Ok(next_runs)
+    }
+
+    /// Returns the text of a DAG's file, as it was when it was last understood.
+    ///
+    /// # Errors
+    /// [`Error::DagNotFound`], and when the database fails.
+    pub async fn dag_source(&self, dag_id: &str) -> Result<Option<String>, Error> {
+        let row = self.dag_row(dag_id).await?;
+        let version = dags::find_version(self.core.database.reader(), dag_id, &row.version).await?;
+        Ok(version.map(|version| version.source))
+    }
+
+    /// Returns the DAG as it was when a run was made.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn dag_of_run(&self, run: &DagRun) -> Result<Arc<Dag>, Error> {
+        self.core.dag_version(self.core.database.reader(), &run.dag_id, &run.version).await
+    }
+
+    /// Lets a DAG's schedule rest, or go on.
+    ///
+    /// # Errors
+    /// [`Error::DagNotFound`], and when the database fails.
+    pub async fn set_paused(&self, dag_id: &str, is_paused: bool) -> Result<(), Error> {
+        self.dag_row(dag_id).await?;
+        dags::set_paused(self.core.database.writer(), dag_id, is_paused).await?;
+        self.core.tell(Change::Dags);
+        self.settle(dag_id).await
+    }
+
+    /// Plans a DAG at once.
+    async fn settle(&self, dag_id: &str) -> Result<(), Error> {
+        scheduler::settle(&self.core, [dag_id.to_owned()].into()).await
+    }
+
+    /// Makes a run by hand. It waits while the DAG is paused or has as many runs under way as it may.
+    ///
+    /// # Errors
+    /// [`Error::DagNotFound`] when the DAG has no file, [`Error::InvalidParam`], [`Error::InvalidRequest`],
+    /// [`Error::DagRunExists`], and when the database fails.
+    pub async fn trigger(&self, dag_id: &str, request: TriggerRequest) -> Result<DagRun, Error> {
+        let row = self.dag_row(dag_id).await?;
+        if !row.is_active {
+            return Err(Error::DagNotFound { dag_id: dag_id.to_owned() });
+        }
+        let dag = self.core.dag_version(self.core.database.reader(), dag_id, &row.version).await?;
+        let now = self.core.now();
+        let logical_date = request.logical_date.unwrap_or(now);
+        let (data_interval_start, data_interval_end) = dag.timetable.manual_interval(logical_date);
+        let run_id = match request.run_id {
+            Some(run_id) => check_run_id(run_id)?,
+            None => format!("{}__{}_{}", RunType::Manual.as_str(), logical_date.to_rfc3339(), random_hex(3)),
+        };
+        let run = DagRun {
+            dag_id: dag_id.to_owned(),
+            run_id,
+            run_type: RunType::Manual,
+            state: DagRunState::Queued,
+            logical_date: Some(logical_date),
+            data_interval_start,
+            data_interval_end,
+            run_after: now,
+            queued_at: now,
+            started_at: None,
+            ended_at: None,
+            params: dag.resolve_params(&request.params)?,
+            note: request.note,
+            version: row.version,
+        };
+        let mut work = Work::begin(&self.core).await?;
+        work.make_run(&dag, &run).await.map_err(|error| match error {
+            Error::Database(fragua_database::Error::Unique { .. }) => {
+                Error::DagRunExists { dag_id: dag_id.to_owned(), run_id: run.run_id.clone() }
+            }
+            other => other,
+        })?;
+        work.commit().await?;
+        self.settle(dag_id).await?;
+        self.dag_run(dag_id, &run.run_id).await
+    }
+
+    /// Returns runs, newest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn dag_runs(&self, query: DagRunQuery) -> Result<Vec<DagRun>, Error> {
+        let rows = dag_runs::list(self.core.database.reader(), &query).await?;
+        rows.into_iter().map(DagRun::try_from).collect()
+    }
+
+    /// Returns how many runs a query finds, whatever its limit and offset.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn count_dag_runs(&self, query: &DagRunQuery) -> Result<u64, Error> {
+        Ok(dag_runs::count(self.core.database.reader(), query).await?)
+    }
+
+    /// Returns one run.
+    ///
+    /// # Errors
+    /// [`Error::DagRunNotFound`], and when the database fails.
+    pub async fn dag_run(&self, dag_id: &str, run_id: &str) -> Result<DagRun, Error> {
+        let row = dag_runs::find(self.core.database.reader(), dag_id, run_id).await?;
+        let missing = || Error::DagRunNotFound { dag_id: dag_id.to_owned(), run_id: run_id.to_owned() };
+        row.ok_or_else(missing)?.try_into()
+    }
+
+    /// Returns the tasks of a run, in the order of the DAG's file.
+    ///
+    /// # Errors
+    /// [`Error::DagRunNotFound`], and when the database fails.
+    pub async fn task_instances(&self, dag_id: &str, run_id: &str) -> Result<Vec<TaskInstance>, Error> {
+        let run = self.dag_run(dag_id, run_id).await?;
+        let dag = self.dag_of_run(&run).await?;
+        let rows = task_instances::of_dag_run(self.core.database.reader(), dag_id, run_id).await?;
+        let mut instances = rows.into_iter().map(TaskInstance::try_from).collect::<Result<Vec<_>, _>>()?;
+        instances.sort_by_key(|instance| dag.tasks.iter().position(|task| task.task_id == instance.task_id));
+        Ok(instances)
+    }
+
+    /// Returns the tasks of several runs of a DAG, in one query and no particular order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn task_instances_of(&self, dag_id: &str, run_ids: &[String]) -> Result<Vec<TaskInstance>, Error> {
+        let rows = task_instances::of_dag_runs(self.core.database.reader(), dag_id, run_ids).await?;
+        rows.into_iter().map(TaskInstance::try_from).collect()
+    }
+
+    /// Returns one task of a run.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], and when the database fails.
+    pub async fn task_instance(&self, dag_id: &str, run_id: &str, task_id: &str) -> Result<TaskInstance, Error> {
+        let row = task_instances::find(self.core.database.reader(), dag_id, run_id, task_id).await?;
+        let missing = || Error::TaskNotFound {
+            dag_id: dag_id.to_owned(),
+            run_id: run_id.to_owned(),
+            task_id: task_id.to_owned(),
+        };
+        row.ok_or_else(missing)?.try_into()
+    }
+
+    /// Returns the attempts of a task instance, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn attempts(&self, instance: &TaskInstance) -> Result<Vec<Attempt>, Error> {
+        let rows = attempts::of_task(self.core.database.reader(), &instance.id).await?;
+        rows.into_iter().map(Attempt::try_from).collect()
+    }
+
+    /// Returns every change of state of a run and its tasks, in order.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn transitions(&self, dag_id: &str, run_id: &str) -> Result<Vec<Transition>, Error> {
+        let rows = transitions::of_run(self.core.database.reader(), dag_id, run_id).await?;
+        let transition = |row: transitions::Model| Transition {
+            task: row.task_id.map(|task_id| (task_id, store::count(row.attempt.unwrap_or(0)))),
+            from: row.from_state,
+            to: row.to_state,
+            message: row.message,
+            at: Timestamp::from_millis(row.happened_at),
+        };
+        Ok(rows.into_iter().map(transition).collect())
+    }
+
+    /// Lets tasks of a run, and all that come after them, start over; all tasks when none is named. Returns those it
+    /// concerned, as they stood before. What runs is stopped first.
+    ///
+    /// # Errors
+    /// [`Error::DagRunNotFound`], [`Error::TaskNotFound`], and when the database fails.
+    pub async fn clear(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+        task_ids: &[String],
+    ) -> Result<Vec<TaskInstance>, Error> {
+        let clearing = Clearing { task_ids: task_ids.to_vec(), downstream: true, ..Clearing::default() };
+        self.clear_tasks(dag_id, run_id, &clearing).await
+    }
+
+    /// As [`Self::clear`], with a choice of tasks.
+    ///
+    /// # Errors
+    /// As [`Self::clear`].
+    pub async fn clear_tasks(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+        clearing: &Clearing,
+    ) -> Result<Vec<TaskInstance>, Error> {
+        scheduler::clear::clear(&self.core, dag_id, run_id, clearing).await
+    }
+
+    /// Returns what is wrong with DAG files now, by file.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn import_errors(&self) -> Result<Vec<ImportError>, Error> {
+        let errors = self.import_errors_with_times().await?;
+        Ok(errors.into_iter().map(|(_, error)| error).collect())
+    }
+
+    /// As [`Self::import_errors`], with the instant at which the folder was read.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn import_errors_with_times(&self) -> Result<Vec<(Timestamp, ImportError)>, Error> {
+        let rows = import_errors::all(self.core.database.reader()).await?;
+        Ok(rows.into_iter().map(|row| (Timestamp::from_millis(row.seen_at), row.into())).collect())
+    }
+
+    /// Reads a piece of an attempt's log, from an offset in bytes. Ask again from where it ended until it is
+    /// finished; [`Change::Log`] and [`Change::TaskInstance`] say when there is more.
+    ///
+    /// # Errors
+    /// [`Error::TaskNotFound`], [`Error::LogNotFound`], [`Error::File`], and when the database fails.
+    pub async fn read_log(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+        task_id: &str,
+        attempt: u32,
+        offset: u64,
+    ) -> Result<LogChunk, Error> {
+        let instance = self.task_instance(dag_id, run_id, task_id).await?;
+        let found = attempts::find(self.core.database.reader(), &instance.id, attempt).await?;
+        let not_found = || Error::LogNotFound { task_id: task_id.to_owned(), attempt };
+        // Looked at before the file: an attempt that is over writes no more.
+        let is_over = Attempt::try_from(found.ok_or_else(not_found)?)?.state != AttemptState::Running;
+        let key = TaskKey {
+            dag_id: dag_id.to_owned(),
+            run_id: run_id.to_owned(),
+            task_id: task_id.to_owned(),
+            attempt,
+        };
+        let path = logs::path(&self.core.settings.logs_folder, &key);
+        let read = {
+            let path = path.clone();
+            tokio::task::spawn_blocking(move || logs::read(&path, offset)).await
+        };
+        let fault = |source| Error::File { action: "the log cannot be read:", path, source };
+        let piece = read.map_err(std::io::Error::other).and_then(|read| read).map_err(fault)?;
+        Ok(LogChunk {
+            finished: is_over && (piece.reaches_end || piece.bytes.is_empty()),
+            bytes: piece.bytes,
+            next_offset: piece.next_offset,
+        })
+    }
+
+    /// Says in words what a task that is not over waits for; nothing when it runs or is over.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn waiting_reason(&self, instance: &TaskInstance) -> Result<Option<String>, Error> {
+        match instance.state {
+            TaskState::None => self.why_not_started(instance).await.map(Some),
+            TaskState::Queued => self.why_queued().await.map(Some),
+            TaskState::Deferred => match &instance.waits_for_dag {
+                Some(dag_id) => self.why_waits_for(dag_id).await.map(Some),
+                None => Ok(instance.wake_at.map(|at| format!("waits until {}", clock_words(at)))),
+            },
+            TaskState::UpForRetry => {
+                let at = instance.wake_at.map(clock_words).unwrap_or_default();
+                let message = instance.message.as_deref().unwrap_or("it failed");
+                Ok(Some(format!("tries again at {at}: {message}")))
+            }
+            TaskState::Restarting => Ok(Some("was cleared; starts over when its attempt has been stopped".to_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    async fn why_not_started(&self, instance: &TaskInstance) -> Result<String, Error> {
+        let run = self.dag_run(&instance.dag_id, &instance.run_id).await?;
+        let reader = self.core.database.reader();
+        if run.state == DagRunState::Queued {
+            let row = self.dag_row(&run.dag_id).await?;
+            if row.is_paused {
+                return Ok("the run waits: the DAG is paused".to_owned());
+            }
+            let dag = self.dag_of_run(&run).await?;
+            let running = dag_runs::count_running(reader, &run.dag_id).await?;
+            return Ok(format!("the run waits: {running} of {} active runs are under way", dag.max_active_runs));
+        }
+        let dag = self.dag_of_run(&run).await?;
+        let Some(task) = dag.task(&instance.task_id) else { return Ok(String::new()) };
+        let needs = task.needs.iter().map(String::as_str).collect();
+        let views = task_instances::views(reader, &run.dag_id, &run.run_id, Some(needs)).await?;
+        let open = views.iter().filter(|(_, view)| !view.state.is_finished());
+        let open: Vec<String> = open.map(|(task_id, view)| format!("{task_id} ({})", view.state)).collect();
+        Ok(format!("waits for {}", open.join(", ")))
+    }
+
+    async fn why_queued(&self) -> Result<String, Error> {
+        let reader = self.core.database.reader();
+        let Some(worker) = processes::newest(reader, processes::WORKER).await? else {
+            return Ok("no worker runs".to_owned());
+        };
+        let running = task_instances::count_in_state(reader, TaskState::Running).await?;
+        let silent = self.core.now().since(Timestamp::from_millis(worker.heartbeat_at));
+        if silent > self.core.settings.lease * 3 {
+            return Ok(format!("no worker was heard of for {} s", silent.as_secs()));
+        }
+        Ok(format!("waits for a free slot of a worker; {running} tasks run"))
+    }
+
+    async fn why_waits_for(&self, dag_id: &str) -> Result<String, Error> {
+        let reader = self.core.database.reader();
+        let Some(row) = dags::find(reader, dag_id).await? else {
+            return Ok(format!("waits for {dag_id}, and there is no DAG of this name"));
+        };
+        let running = dag_runs::count_running(reader, dag_id).await?;
+        let queued = dag_runs::queued(reader, dag_id).await?.len();
+        let mut reasons = Vec::new();
+        if running > 0 {
+            reasons.push(format!("{running} runs are under way"));
+        }
+        if queued > 0 {
+            reasons.push(format!("{queued} runs wait to start"));
+        }
+        if row.is_paused {
+            reasons.push("it is paused".to_owned());
+        } else if let Some(next) = self.next_runs(dag_id, 1).await?.first().filter(|next| next.run_after <= self.core.now()) {
+            reasons.push(format!("a run is due that {next}"));
+        }
+        let newest = DagRunQuery { dag_id: Some(dag_id.to_owned()), limit: 1, ..DagRunQuery::default() };
+        match self.dag_runs(newest).await?.first() {
+            None => reasons.push("it has never run".to_owned()),
+            Some(run) if run.state == DagRunState::Failed => reasons.push(format!("its run {} failed", run.run_id)),
+            Some(_) => {}
+        }
+        Ok(format!("waits for {dag_id}: {}", reasons.join(", ")))
+    }
+}
+
+fn check_run_id(run_id: String) -> Result<String, Error> {
+    let fits = !run_id.is_empty()
+        && run_id.chars().count() <= LONGEST_RUN_ID
+        && !run_id.chars().any(|character| character.is_control() || character == '/')
+        && run_id.trim() == run_id;
+    if fits {
+        return Ok(run_id);
+    }
+    Err(Error::InvalidRequest {
+        field: "dag_run_id",
+        reason: format!("must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"),
+    })
+}
+
+fn clock_words(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}

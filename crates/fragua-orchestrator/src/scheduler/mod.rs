@@ -1,0 +1,171 @@
+//! The loop around [`crate::decide`]: it does what is due, and sleeps until something else is.
+
+pub(crate) mod attempts;
+pub(crate) mod clear;
+pub(crate) mod plan;
+pub(crate) mod work;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use fragua_base::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use self::work::Work;
+use crate::core::Core;
+use crate::decide::Event;
+use crate::files::DagFolder;
+use crate::store::{dag_runs, dags, instant, millis, processes, task_instances};
+use crate::{DagRunState, Error, TaskState};
+
+/// The longest sleep: what another process wrote without ringing is found after it.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How long the loop pauses after the database failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Runs until told to end.
+pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), Error> {
+    let process = processes::Model {
+        id: uuid::Uuid::now_v7().to_string(),
+        kind: processes::SCHEDULER.to_owned(),
+        home: String::new(),
+        process_id: i64::from(std::process::id()),
+        started_at: millis(core.now()),
+        heartbeat_at: millis(core.now()),
+        ended_at: None,
+    };
+    let id = process.id.clone();
+    processes::insert(core.database.writer(), process).await?;
+    let folder = DagFolder::watch(core)?;
+    tokio::select! {
+        result = schedule(core, &id) => result?,
+        result = folder.follow(core) => result?,
+        () = shutdown.cancelled() => {}
+    }
+    processes::end(core.database.writer(), &[id], millis(core.now())).await?;
+    Ok(())
+}
+
+async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
+    let mut everything_planned_at: Option<tokio::time::Instant> = None;
+    loop {
+        let plan_everything = everything_planned_at.is_none_or(|at| at.elapsed() >= LONGEST_SLEEP);
+        let done = async {
+            if plan_everything {
+                processes::heartbeat(core.database.writer(), process, millis(core.now())).await?;
+                plan_everything_active(core).await?;
+            }
+            tick(core).await
+        };
+        let sleep = match done.await {
+            Ok(next) => {
+                if plan_everything {
+                    everything_planned_at = Some(tokio::time::Instant::now());
+                }
+                next.map_or(LONGEST_SLEEP, |next| next.since(core.now()).min(LONGEST_SLEEP))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the scheduler could not do what is due, and tries again");
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        // Timers of the system count whole milliseconds; one more makes sure that the instant has come.
+        let sleep = sleep + Duration::from_millis(1);
+        tokio::select! {
+            () = core.scheduler_bell.notified() => {}
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+}
+
+/// Does all that is due now. Returns when something will be due next by the clock.
+pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
+    attempts::expire(core).await?;
+    end_waits(core).await?;
+    time_out_runs(core).await?;
+    let due = dags::due(core.database.reader(), millis(core.now())).await?;
+    settle(core, due.into_iter().collect()).await?;
+    let reader = core.database.reader();
+    let next = [
+        task_instances::next_due(reader).await?,
+        dag_runs::next_timeout(reader).await?,
+        dags::next_due(reader).await?,
+    ];
+    Ok(instant(next.into_iter().flatten().min()))
+}
+
+/// Plans DAGs, and those that follow from it, each in a transaction of its own.
+pub(crate) async fn settle(core: &Core, mut dag_ids: BTreeSet<String>) -> Result<(), Error> {
+    while let Some(dag_id) = dag_ids.pop_first() {
+        dag_ids.extend(plan::plan_dag(core, &dag_id).await?);
+    }
+    Ok(())
+}
+
+/// Finds what a process that ended between two transactions left undone.
+pub(crate) async fn plan_everything_active(core: &Core) -> Result<(), Error> {
+    let active = dags::active(core.database.reader()).await?;
+    let mut dag_ids: BTreeSet<String> = active.into_iter().map(|row| row.dag_id).collect();
+    dag_ids.extend(dag_runs::dags_with_queued(core.database.reader()).await?);
+    settle(core, dag_ids).await
+}
+
+/// Goes on with tasks whose delay or wait is over, or took too long.
+async fn end_waits(core: &Core) -> Result<(), Error> {
+    let now = millis(core.now());
+    for found in task_instances::due(core.database.reader(), now).await? {
+        let mut work = Work::begin(core).await?;
+        let (dag, run) = work.lock_run(&found.dag_id, &found.run_id).await?;
+        let row = task_instances::find(&work.transaction, &found.dag_id, &found.run_id, &found.task_id).await?;
+        let Some(row) = row else { continue };
+        let is_due = |at: Option<i64>| at.is_some_and(|at| at <= now);
+        let task_id = row.task_id.clone();
+        let event = match (is_due(row.wake_at), is_due(row.deadline_at)) {
+            (true, _) => Event::WaitEnded { task_id },
+            (false, true) => {
+                let timeout = dag.task(&row.task_id).and_then(|task| task.execution_timeout).unwrap_or_default();
+                let timeout = crate::dag::duration::Written(timeout);
+                Event::WaitFailed { task_id, message: format!("the wait was not over after {timeout}") }
+            }
+            (false, false) => continue,
+        };
+        work.apply(&dag, run, event).await?;
+        let to_plan = work.commit().await?;
+        settle(core, to_plan).await?;
+    }
+    Ok(())
+}
+
+/// Fails the runs that took longer than their DAG allows; what is unfinished in them is skipped.
+async fn time_out_runs(core: &Core) -> Result<(), Error> {
+    for found in dag_runs::timed_out(core.database.reader(), millis(core.now())).await? {
+        let mut work = Work::begin(core).await?;
+        let (dag, mut run) = work.lock_run(&found.dag_id, &found.run_id).await?;
+        if run.state != DagRunState::Running {
+            continue;
+        }
+        let timeout = crate::dag::duration::Written(dag.dagrun_timeout.unwrap_or_default());
+        let message = format!("the run was not over after {timeout}");
+        for mut row in task_instances::of_dag_run(&work.transaction, &run.dag_id, &run.run_id).await? {
+            let from = row.state()?;
+            if from.is_finished() {
+                continue;
+            }
+            row.release();
+            row.set_state(TaskState::Skipped);
+            row.ended_at = Some(millis(work.now));
+            row.message = Some(message.clone());
+            work.write(row, from).await?;
+        }
+        work.end_run(&mut run, DagRunState::Failed, Some(&message)).await?;
+        work.ring(&core.lease_bell);
+        let to_plan = work.commit().await?;
+        settle(core, to_plan).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! What is remembered: rows of SQL tables, and the queries on them. No rule lives here.
+
+pub(crate) mod attempts;
+pub(crate) mod dag_runs;
+pub(crate) mod dags;
+pub(crate) mod import_errors;
+mod migrations;
+pub(crate) mod processes;
+pub(crate) mod task_instances;
+pub(crate) mod transitions;
+
+use fragua_base::Timestamp;
+use fragua_database::{Engine, dialect};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect, Select};
+
+pub(crate) use migrations::migrations;
+
+/// Locks the rows of a selection until the transaction ends, where the engine has such locks.
+pub(crate) fn locked<E: EntityTrait>(connection: &impl ConnectionTrait, mut select: Select<E>) -> Select<E> {
+    dialect::lock_for_update(Engine::from(connection.get_database_backend()), QuerySelect::query(&mut select));
+    select
+}
+
+/// As [`locked`], without those that another transaction holds.
+pub(crate) fn claimed<E: EntityTrait>(connection: &impl ConnectionTrait, mut select: Select<E>) -> Select<E> {
+    dialect::claim_for_update(Engine::from(connection.get_database_backend()), QuerySelect::query(&mut select));
+    select
+}
+
+pub(crate) fn millis(at: Timestamp) -> i64 {
+    at.as_millis()
+}
+
+pub(crate) fn instant(millis: Option<i64>) -> Option<Timestamp> {
+    millis.map(Timestamp::from_millis)
+}
+
+pub(crate) fn count(number: i64) -> u32 {
+    u32::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,70 @@
+//! Schedulers and workers.
+
+use sea_orm::ActiveValue::Set;
+use sea_orm::entity::prelude::*;
+use sea_orm::{DbErr, QueryOrder, QuerySelect};
+
+/// The kind of a worker.
+pub(crate) const WORKER: &str = "worker";
+
+/// The kind of a scheduler.
+pub(crate) const SCHEDULER: &str = "scheduler";
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "processes")]
+pub(crate) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) id: String,
+    pub(crate) kind: String,
+    /// Names the work folder that a worker holds the lock of.
+    pub(crate) home: String,
+    pub(crate) process_id: i64,
+    pub(crate) started_at: i64,
+    pub(crate) heartbeat_at: i64,
+    pub(crate) ended_at: Option<i64>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(crate) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+pub(crate) async fn insert(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+    Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn heartbeat(connection: &impl ConnectionTrait, id: &str, at: i64) -> Result<(), DbErr> {
+    let change = ActiveModel { heartbeat_at: Set(at), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(connection).await?;
+    Ok(())
+}
+
+pub(crate) async fn end(connection: &impl ConnectionTrait, ids: &[String], at: i64) -> Result<(), DbErr> {
+    let change = ActiveModel { ended_at: Set(Some(at)), ..Default::default() };
+    Entity::update_many().set(change).filter(Column::Id.is_in(ids.iter().map(String::as_str))).exec(connection).await?;
+    Ok(())
+}
+
+/// Returns the workers of a home that have not said that they ended.
+pub(crate) async fn unended_workers(connection: &impl ConnectionTrait, home: &str) -> Result<Vec<String>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Kind.eq(WORKER))
+        .filter(Column::Home.eq(home))
+        .filter(Column::EndedAt.is_null())
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
+/// Returns the process of a kind that was heard of last.
+pub(crate) async fn newest(connection: &impl ConnectionTrait, kind: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::Kind.eq(kind))
+        .filter(Column::EndedAt.is_null())
+        .order_by_desc(Column::HeartbeatAt)
+        .one(connection)
+        .await
+}

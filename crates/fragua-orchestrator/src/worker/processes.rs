@@ -1,0 +1,111 @@
+//! Processes of attempts, as the kernel tells of them in `/proc`. Where there is no such folder nothing is found.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+/// The variable in the environment of an attempt's processes that names the attempt.
+pub(crate) const TOKEN_VARIABLE: &str = "FRAGUA_ATTEMPT_TOKEN";
+
+/// How long killed processes may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Returns when a process started, in the kernel's count. Together with its number it names a process for ever:
+/// numbers are used again.
+pub(crate) fn start_of(process_id: u32) -> Option<i64> {
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
+    // The second field is the program's name in brackets, which may hold anything.
+    let after_name = stat.rsplit_once(") ")?.1;
+    after_name.split(' ').nth(19)?.parse().ok()
+}
+
+/// Returns the most memory a process held at once so far.
+pub(crate) fn peak_memory_bytes(process_id: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process_id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Sends a signal to a process group; one that is gone is fine.
+pub(crate) fn signal_group(leader: u32, signal: Signal) {
+    if let Ok(leader) = i32::try_from(leader) {
+        let _ = killpg(Pid::from_raw(leader), signal);
+    }
+}
+
+/// Kills what an earlier worker left of an attempt: the group of its process if that is still the same one, and every
+/// process that carries the attempt's token, wherever it went. Returns when they are gone.
+pub(crate) async fn kill_leftovers(process: Option<(u32, i64)>, token: &str) {
+    if let Some((process_id, start)) = process
+        && start_of(process_id) == Some(start)
+    {
+        signal_group(process_id, Signal::SIGKILL);
+    }
+    let deadline = tokio::time::Instant::now() + GONE_WITHIN;
+    loop {
+        let left = carriers(token);
+        if left.is_empty() {
+            return;
+        }
+        if tokio::time::Instant::now() > deadline {
+            tracing::warn!(?left, "processes of a lost attempt do not end");
+            return;
+        }
+        for process_id in left {
+            let _ = kill(process_id, Signal::SIGKILL);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn carriers(token: &str) -> Vec<Pid> {
+    let wanted = format!("{TOKEN_VARIABLE}={token}");
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let own = std::process::id();
+    let carries = |process_id: &u32| {
+        let environment = fs::read(format!("/proc/{process_id}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|process_id| *process_id != own)
+        .filter(carries)
+        .filter_map(|process_id| i32::try_from(process_id).ok().map(Pid::from_raw))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn leftovers_are_killed_by_token_even_in_another_session() {
+        let token = fragua_base::random_hex(16);
+        let mut child = Command::new("setsid")
+            .args(["sleep", "600"])
+            .env(TOKEN_VARIABLE, &token)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        // A child of ours stays as a zombie, without an environment, until it is waited for.
+        kill_leftovers(None, &token).await;
+        let status = child.wait().unwrap();
+        assert!(!status.success());
+    }
+
+    #[tokio::test]
+    async fn a_number_that_was_used_again_is_left_alone() {
+        let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let start = start_of(child.id()).unwrap();
+        kill_leftovers(Some((child.id(), start - 1)), "no-such-token").await;
+        assert_eq!(start_of(child.id()), Some(start));
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
