@@ -26,7 +26,7 @@ pub(super) fn pack(table: &Table, rows: &[usize]) -> anyhow::Result<Vec<u8>> {
         let cells = (0..table.names().len()).map(|column| match table.cell(row, column) {
             Cell::Missing => String::new(),
             Cell::Number(number) => number.to_string(),
-            Cell::Text(text) => text.to_owned(),
+            Cell::Text(text) => text.into_owned(),
         });
         writer.write_record(cells)?;
     }
@@ -69,7 +69,7 @@ pub(super) fn unpack(bytes: &[u8]) -> anyhow::Result<Table> {
             .zip(&record)
             .map(|((name, kind), text)| match kind {
                 _ if text.is_empty() => Ok(Cell::Missing),
-                ColumnKind::Categorical => Ok(Cell::Text(text)),
+                ColumnKind::Categorical => Ok(Cell::Text(text.into())),
                 ColumnKind::Numeric => text
                     .parse()
                     .map(Cell::Number)
@@ -88,10 +88,10 @@ mod tests {
     fn what_is_packed_is_unpacked() {
         let mut builder = TableBuilder::new(["height".to_owned(), "kind, of".to_owned()]);
         for (height, kind) in [
-            (Cell::Number(1.5), Cell::Text("a \"b\"")),
-            (Cell::Missing, Cell::Text("7")),
+            (Cell::Number(1.5), Cell::Text("a \"b\"".into())),
+            (Cell::Missing, Cell::Text("7".into())),
             (Cell::Number(-3.0), Cell::Missing),
-            (Cell::Number(0.1), Cell::Text("left out")),
+            (Cell::Number(0.1), Cell::Text("left out".into())),
         ] {
             builder.push_row([height, kind]).unwrap();
         }

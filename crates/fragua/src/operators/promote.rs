@@ -8,7 +8,7 @@ use fragua_learn::config::Scoring;
 use fragua_learn::{Pipeline, Table, mlflow_model};
 use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
 use fragua_tracking::client::MlflowClient;
-use fragua_tracking::{Batch, Tag};
+use fragua_tracking::Tag;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};

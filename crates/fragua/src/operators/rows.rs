@@ -186,7 +186,7 @@ impl Owned {
         match self {
             Self::Missing => Cell::Missing,
             Self::Number(number) => Cell::Number(*number),
-            Self::Text(text) => Cell::Text(text),
+            Self::Text(text) => Cell::Text(text.into()),
         }
     }
 

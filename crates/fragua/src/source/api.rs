@@ -40,7 +40,8 @@ async fn data(
         None => None,
         Some(Ok(key)) if (1..=MAXIMUM_KEY_BYTES).contains(&key.len()) => Some(key.to_owned()),
         Some(_) => {
-            let detail = format!("Idempotency-Key must be 1 to {MAXIMUM_KEY_BYTES} printable ASCII characters");
+            let detail =
+                format!("Idempotency-Key must be 1 to {MAXIMUM_KEY_BYTES} printable ASCII characters");
             return refusal(StatusCode::BAD_REQUEST, &detail);
         }
     };
@@ -60,7 +61,9 @@ async fn restart(
 }
 
 fn group_number(parameters: Result<Query<Parameters>, QueryRejection>) -> Result<usize, String> {
-    let given = parameters.ok().and_then(|Query(parameters)| parameters.group_number);
+    let given = parameters
+        .ok()
+        .and_then(|Query(parameters)| parameters.group_number);
     let group = given.as_deref().and_then(|text| text.parse().ok());
     group.filter(|group| (1..=PARTS).contains(group)).ok_or_else(|| {
         let given = given.map_or_else(|| "missing".to_owned(), |text| format!("{text:.20?}"));

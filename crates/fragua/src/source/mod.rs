@@ -62,7 +62,9 @@ pub(crate) struct Batch {
 /// Why there is no batch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("group {group} has collected all {PARTS} batches; start over with GET /restart_data_generation?group_number={group}")]
+    #[error(
+        "group {group} has collected all {PARTS} batches; start over with GET /restart_data_generation?group_number={group}"
+    )]
     Exhausted { group: usize },
     #[error("the source failed; its log says why")]
     Internal(#[from] anyhow::Error),
@@ -75,9 +77,16 @@ impl Source {
     /// When the state file exists and cannot be read.
     pub(crate) fn open(settings: Settings, state_file: PathBuf, clock: SharedClock) -> anyhow::Result<Self> {
         let state = State::load(&state_file)?;
-        let shared =
-            Shared { settings, clock, state_file, state: Mutex::new(state), rows: OnceLock::new() };
-        Ok(Self { shared: Arc::new(shared) })
+        let shared = Shared {
+            settings,
+            clock,
+            state_file,
+            state: Mutex::new(state),
+            rows: OnceLock::new(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Draws rows for `group` (1 to 10). Blocks on the disk.
@@ -85,7 +94,11 @@ impl Source {
         let rows = self.rows()?;
         let draw = self.draw(group, idempotency_key)?;
         let data = rows.draw(self.shared.settings.seed, group, draw)?;
-        Ok(Batch { group_number: group, batch_number: draw.batch + 1, data })
+        Ok(Batch {
+            group_number: group,
+            batch_number: draw.batch + 1,
+            data,
+        })
     }
 
     /// Puts `group` back before its first batch. Blocks on the disk.
@@ -98,7 +111,8 @@ impl Source {
             now: self.shared.clock.now(),
             batch_seconds: self.shared.settings.batch_seconds,
         };
-        self.change(|state| state.draw(group, idempotency_key, pace))?.ok_or(Error::Exhausted { group })
+        self.change(|state| state.draw(group, idempotency_key, pace))?
+            .ok_or(Error::Exhausted { group })
     }
 
     /// Applies a change and keeps it only once it is on the disk: an answer that was given is never forgotten.

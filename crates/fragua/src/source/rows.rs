@@ -40,17 +40,28 @@ impl Rows {
     pub(super) fn parse(from: impl Read) -> anyhow::Result<Self> {
         let mut text = Vec::new();
         from.take(MAXIMUM_BYTES + 1).read_to_end(&mut text)?;
-        ensure!(text.len() as u64 <= MAXIMUM_BYTES, "the table is larger than {MAXIMUM_BYTES} bytes");
+        ensure!(
+            text.len() as u64 <= MAXIMUM_BYTES,
+            "the table is larger than {MAXIMUM_BYTES} bytes"
+        );
         // The reader refuses rows whose number of fields differs from the header's.
         let mut reader = csv::Reader::from_reader(Cursor::new(&text));
         reader.byte_headers()?;
         let mut starts = Vec::new();
         let mut record = csv::ByteRecord::new();
         while reader.read_byte_record(&mut record)? {
-            let start = record.position().context("a record read from a file has a position")?.byte();
+            let start = record
+                .position()
+                .context("a record read from a file has a position")?
+                .byte();
             starts.push(usize::try_from(start)?);
         }
-        ensure!(starts.len() >= PARTS * PARTS, "the table has {} rows, at least {} are needed", starts.len(), PARTS * PARTS);
+        ensure!(
+            starts.len() >= PARTS * PARTS,
+            "the table has {} rows, at least {} are needed",
+            starts.len(),
+            PARTS * PARTS
+        );
         Ok(Self { text, starts })
     }
 
@@ -62,7 +73,8 @@ impl Rows {
     pub(super) fn draw(&self, seed: u64, group: usize, draw: Draw) -> anyhow::Result<Vec<Vec<String>>> {
         let first = self.len() * draw.batch / PARTS;
         let end = self.len() * (draw.batch + 1) / PARTS;
-        let mut generator = SplitMix(seed ^ ((group as u64) << 56) ^ ((draw.batch as u64) << 48) ^ draw.number);
+        let mut generator =
+            SplitMix(seed ^ ((group as u64) << 56) ^ ((draw.batch as u64) << 48) ^ draw.number);
         let mut rows: Vec<usize> = (first..end).collect();
         let count = rows.len() / PARTS;
         for place in 0..count {

@@ -48,7 +48,10 @@ impl State {
     pub(super) fn load(file: &Path) -> anyhow::Result<Self> {
         match fs::read(file) {
             Ok(text) => serde_json::from_slice(&text).with_context(|| {
-                format!("{} is not the state of a source; remove it to start over", file.display())
+                format!(
+                    "{} is not the state of a source; remove it to start over",
+                    file.display()
+                )
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
@@ -79,7 +82,10 @@ impl State {
             return Some(*known);
         }
         let batch = group.advance(pace)?;
-        let draw = Draw { batch, number: group.draws };
+        let draw = Draw {
+            batch,
+            number: group.draws,
+        };
         group.draws += 1;
         if let Some(key) = key {
             group.remember(key, draw);
@@ -107,7 +113,11 @@ impl Group {
 
     fn remember(&mut self, key: &str, draw: Draw) {
         if self.answers.len() >= REMEMBERED_ANSWERS {
-            let oldest = self.answers.iter().min_by_key(|(_, draw)| draw.number).map(|(key, _)| key.clone());
+            let oldest = self
+                .answers
+                .iter()
+                .min_by_key(|(_, draw)| draw.number)
+                .map(|(key, _)| key.clone());
             if let Some(oldest) = oldest {
                 self.answers.remove(&oldest);
             }

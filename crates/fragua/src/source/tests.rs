@@ -24,8 +24,16 @@ impl Harness {
         let path = folder.path().join("table.csv");
         let rows: String = (0..400).map(|row| format!("\"row, {row}\",{row}\n")).collect();
         std::fs::write(&path, format!("name,number\n{rows}")).unwrap();
-        let settings = Settings { path: Some(path), batch_seconds, seed: 7 };
-        Self { folder, clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000))), settings }
+        let settings = Settings {
+            path: Some(path),
+            batch_seconds,
+            seed: 7,
+        };
+        Self {
+            folder,
+            clock: Arc::new(ManualClock::at(Timestamp::from_millis(1_000_000))),
+            settings,
+        }
     }
 
     fn open(&self) -> Source {
@@ -39,7 +47,10 @@ async fn get(source: &Source, path: &str, key: Option<&str>) -> (StatusCode, Val
     if let Some(key) = key {
         request = request.header("idempotency-key", key);
     }
-    let response = router(source.clone()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = router(source.clone())
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap())
@@ -55,7 +66,10 @@ async fn each_request_moves_on_when_the_pause_is_zero_and_the_eleventh_is_refuse
     let source = harness.open();
     for expected in 1..=10 {
         let (status, body) = get(&source, "/data?group_number=7", None).await;
-        assert_eq!((status, body["batch_number"].as_u64()), (StatusCode::OK, Some(expected)));
+        assert_eq!(
+            (status, body["batch_number"].as_u64()),
+            (StatusCode::OK, Some(expected))
+        );
         let rows = body["data"].as_array().unwrap();
         assert_eq!(rows.len(), 4);
         for row in rows {
@@ -67,7 +81,11 @@ async fn each_request_moves_on_when_the_pause_is_zero_and_the_eleventh_is_refuse
     let (status, body) = get(&source, "/data?group_number=7", None).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(body["detail"].as_str().unwrap().contains("all 10 batches"));
-    assert_eq!(batch_number(&source, 6).await, Some(1), "groups do not share their state");
+    assert_eq!(
+        batch_number(&source, 6).await,
+        Some(1),
+        "groups do not share their state"
+    );
     get(&source, "/restart_data_generation?group_number=7", None).await;
     assert_eq!(batch_number(&source, 7).await, Some(1));
 }
@@ -79,7 +97,10 @@ async fn a_batch_stays_until_more_than_the_pause_has_passed() {
     let first = get(&source, "/data?group_number=1", None).await.1;
     harness.clock.advance(Duration::from_secs(300));
     let second = get(&source, "/data?group_number=1", None).await.1;
-    assert_eq!((&first["batch_number"], &second["batch_number"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!(
+        (&first["batch_number"], &second["batch_number"]),
+        (&Value::from(1), &Value::from(1))
+    );
     assert_ne!(first["data"], second["data"], "each request draws anew");
     harness.clock.advance(Duration::from_millis(1));
     assert_eq!(batch_number(&source, 1).await, Some(2));
@@ -90,21 +111,44 @@ async fn the_same_key_gets_the_same_rows_even_after_a_restart() {
     let harness = Harness::new(0);
     let source = harness.open();
     let first = get(&source, "/data?group_number=2", Some("dag/run/load")).await;
-    assert_eq!(get(&source, "/data?group_number=2", Some("dag/run/load")).await, first);
+    assert_eq!(
+        get(&source, "/data?group_number=2", Some("dag/run/load")).await,
+        first
+    );
     let reopened = harness.open();
-    assert_eq!(get(&reopened, "/data?group_number=2", Some("dag/run/load")).await, first);
-    assert_eq!(batch_number(&reopened, 2).await, Some(2), "the state survives, and the repeats cost no batch");
+    assert_eq!(
+        get(&reopened, "/data?group_number=2", Some("dag/run/load")).await,
+        first
+    );
+    assert_eq!(
+        batch_number(&reopened, 2).await,
+        Some(2),
+        "the state survives, and the repeats cost no batch"
+    );
 }
 
 #[tokio::test]
 async fn bad_requests_name_the_parameter() {
     let harness = Harness::new(0);
     let source = harness.open();
-    for query in ["", "?group_number=", "?group_number=0", "?group_number=11", "?group_number=two", "?group_number=1&group_number=2"] {
+    for query in [
+        "",
+        "?group_number=",
+        "?group_number=0",
+        "?group_number=11",
+        "?group_number=two",
+        "?group_number=1&group_number=2",
+    ] {
         for path in ["/data", "/restart_data_generation"] {
             let (status, body) = get(&source, &format!("{path}{query}"), None).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{path}{query}");
-            assert!(body["detail"].as_str().unwrap().starts_with("group_number must be"), "{path}{query}");
+            assert!(
+                body["detail"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("group_number must be"),
+                "{path}{query}"
+            );
         }
     }
     let long = "k".repeat(1_025);
@@ -128,7 +172,13 @@ fn a_broken_state_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("source.json");
     std::fs::write(&file, "{").unwrap();
-    let error = Source::open(Settings::default(), file.clone(), Arc::new(ManualClock::default())).err().unwrap();
+    let error = Source::open(
+        Settings::default(),
+        file.clone(),
+        Arc::new(ManualClock::default()),
+    )
+    .err()
+    .unwrap();
     assert!(format!("{error:#}").contains(file.to_str().unwrap()));
 }
 
