@@ -23,6 +23,9 @@ mod wire;
 pub mod client;
 pub mod mlflow;
 
+#[cfg(test)]
+mod tests;
+
 pub use artifacts::{ArtifactEntry, ArtifactPath};
 pub use changes::Change;
 pub use client::{ClientError, MlflowClient};

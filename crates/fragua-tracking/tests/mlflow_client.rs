@@ -16,12 +16,17 @@ async fn the_python_client_finds_an_mlflow_server() {
     let objects = TestDatabase::sqlite().await;
     let clock = Arc::new(SystemClock);
     let settings = fragua_storage::Settings::new(folder.path().join("objects"));
-    let storage = Storage::open(objects.database.clone(), settings, clock.clone()).await.unwrap();
+    let storage = Storage::open(objects.database.clone(), settings, clock.clone())
+        .await
+        .unwrap();
     let runs = TestDatabase::sqlite().await;
-    let tracking = Tracking::open(runs.database.clone(), storage, Settings::default(), clock).await.unwrap();
+    let tracking = Tracking::open(runs.database.clone(), storage, Settings::default(), clock)
+        .await
+        .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move { axum::serve(listener, fragua_tracking::mlflow::router(tracking)).await });
+    let server =
+        tokio::spawn(async move { axum::serve(listener, fragua_tracking::mlflow::router(tracking)).await });
 
     let mut command = Command::new(python);
     command
@@ -37,7 +42,10 @@ async fn the_python_client_finds_an_mlflow_server() {
         .env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         .env_remove("MLFLOW_REGISTRY_URI")
         .stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap()
+        .unwrap();
     server.abort();
     assert!(
         output.status.success(),

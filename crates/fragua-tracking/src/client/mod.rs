@@ -1,7 +1,6 @@
 //! A small client of MLflow's REST protocol, for this server and for any other that speaks it.
 //!
-//! Artifacts go through the server's artifact proxy. Plain `http` works without a TLS provider; for `https` the
-//! process installs one before the client is made.
+//! Artifacts go through the server's artifact proxy.
 
 mod artifacts;
 mod error;
@@ -52,6 +51,11 @@ impl MlflowClient {
         let address = url::Url::parse(base_url).map_err(|_| invalid())?;
         if !matches!(address.scheme(), "http" | "https") || !address.has_host() {
             return Err(invalid());
+        }
+        // The HTTP client wants a TLS provider even where it speaks plain HTTP. One that the process chose stays.
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Losing the race to another thread is as good.
+            let _ = rustls::crypto::ring::default_provider().install_default();
         }
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)

@@ -14,9 +14,6 @@ mod runs;
 mod server;
 mod versions;
 
-#[cfg(test)]
-mod tests;
-
 use axum::Json;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -366,6 +366,3 @@ fn dataset_subject(name: &str) -> Result<Subject, Error> {
         ))),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -375,4 +375,16 @@ mod tests {
             assert_eq!(parsed, expected, "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_the_parser(text in "([a-z`'\"=<>!., ()0-9eE+\\-]|AND|LIKE|IN|NOT|IS|NULL|\\PC){0,40}") {
+            if let Err(error) = filter(&text) {
+                // The place lies on the borders of characters.
+                proptest::prop_assert!(text.get(error.span.clone()).is_some());
+                error.in_text("filter string", &text);
+            }
+            let _ = order(&text);
+        }
+    }
 }

@@ -14,7 +14,7 @@ const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// Adds conditions, order and page to a selection from the target's table. One row more than the page is asked for.
 pub(crate) fn apply(select: &mut SelectStatement, plan: &Plan, engine: Engine) {
     filter(select, plan, engine, &[]);
-    order(select, plan);
+    order(select, plan, engine);
     select.limit(plan.limit + 1).offset(plan.offset);
 }
 
@@ -228,10 +228,10 @@ fn exact(value: Expr, engine: Engine) -> Expr {
 
 /// Adds the order: what was asked for, then the target's own. What is missing comes last in both directions, after
 /// numbers that are none.
-pub(crate) fn order(select: &mut SelectStatement, plan: &Plan) {
+pub(crate) fn order(select: &mut SelectStatement, plan: &Plan, engine: Engine) {
     for (at, key) in plan.order.iter().enumerate() {
         let direction = if key.ascending { Order::Asc } else { Order::Desc };
-        let (rank, value) = order_value(select, plan.target, key, at);
+        let (rank, value) = order_value(select, plan.target, key, at, engine);
         select.order_by_expr(rank, Order::Asc);
         select.order_by_expr(value, direction);
     }
@@ -239,7 +239,13 @@ pub(crate) fn order(select: &mut SelectStatement, plan: &Plan) {
         let given = |key: &OrderKey| matches!(key.subject, Subject::Column { name, .. } if name == *column);
         if !plan.order.iter().any(given) {
             let direction = if *ascending { Order::Asc } else { Order::Desc };
-            select.order_by((plan.target.table, *column), direction);
+            let value = Expr::col((plan.target.table, *column));
+            let value = if *column == "name" {
+                by_bytes(value, engine)
+            } else {
+                value
+            };
+            select.order_by_expr(value, direction);
         }
     }
 }
@@ -250,14 +256,20 @@ fn order_value(
     target: &'static Target,
     key: &OrderKey,
     at: usize,
+    engine: Engine,
 ) -> (Expr, Expr) {
     let (values, name) = match &key.subject {
         Subject::Metric(name) => (target.metrics.as_ref(), name),
         Subject::Param(name) => (target.params.as_ref(), name),
         Subject::Tag(name) => (target.tags.as_ref(), name),
-        Subject::Column { name, .. } => {
+        Subject::Column { name, kind } => {
             let column = || Expr::col((target.table, *name));
-            return (missing_last(column()), column());
+            let value = if *kind == Kind::Text {
+                by_bytes(column(), engine)
+            } else {
+                column()
+            };
+            return (missing_last(column()), value);
         }
         Subject::Dataset(_) | Subject::DatasetContext => return (Expr::val(0), Expr::val(0)),
     };
@@ -282,7 +294,21 @@ fn order_value(
             .finally(0)
             .into(),
     };
+    let value = if matches!(key.subject, Subject::Metric(_)) {
+        value
+    } else {
+        by_bytes(value, engine)
+    };
     (rank, value)
+}
+
+/// PostgreSQL sorts texts by the language of the database; the other engines, and pages that compare them, by bytes.
+fn by_bytes(value: Expr, engine: Engine) -> Expr {
+    if engine == Engine::Postgres {
+        Expr::cust_with_expr("$1 COLLATE \"C\"", value)
+    } else {
+        value
+    }
 }
 
 fn missing_last(value: Expr) -> Expr {

@@ -208,7 +208,7 @@ pub(crate) static EXPERIMENTS: Target = Target {
         Attribute::text(&["name"], "name"),
         Attribute {
             kind: Kind::Identity,
-            ..Attribute::text(&["experiment_id"], "experiment_id")
+            ..Attribute::text(&["experiment_id"], "experiment_id").with_in()
         },
         Attribute::number(&["creation_time"], "creation_time"),
         Attribute::number(&["last_update_time"], "last_update_time"),

@@ -46,6 +46,13 @@ pub(crate) async fn ensure_default(database: &Database, now: Timestamp) -> Resul
             .await?;
     }
     transaction.commit().await?;
+    if database.engine() == Engine::MySql {
+        // The number given up goes to the next experiment: the counter falls back to what the table holds.
+        database
+            .writer()
+            .execute_unprepared("ALTER TABLE experiments AUTO_INCREMENT = 1")
+            .await?;
+    }
     Ok(())
 }
 

@@ -83,7 +83,7 @@ pub(crate) async fn search(
         visible().filter(model::Column::ExperimentId.is_in(query.experiment_ids.iter().map(|id| id.0)));
     let statement = QueryTrait::query(&mut select);
     sql::filter(statement, plan, engine, &query.datasets);
-    sql::order(statement, plan);
+    sql::order(statement, plan, engine);
     statement.limit(plan.limit + 1).offset(plan.offset);
     Ok(page(plan, select.all(connection).await?).map(convert))
 }

@@ -11,15 +11,13 @@ enum Form {
     Text(String),
 }
 
+/// One more than the largest whole number, exact as a floating point number.
+const TWO_TO_63: f64 = (1_u64 << 63) as f64;
+
 fn whole<E: serde::de::Error>(form: Form) -> Result<i64, E> {
     match form {
         Form::Integer(number) => Ok(number),
-        // Both bounds are exact as floating point numbers.
-        Form::Float(number)
-            if (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&number) =>
-        {
-            Ok(number.trunc() as i64)
-        }
+        Form::Float(number) if (-TWO_TO_63..TWO_TO_63).contains(&number) => Ok(number.trunc() as i64),
         Form::Float(number) => Err(E::invalid_value(Unexpected::Float(number), &"a whole number")),
         Form::Text(text) => text
             .trim()
@@ -49,11 +47,6 @@ pub(crate) fn float<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 }
 
 /// A number is written as JSON has it, and what JSON has no number for as a text.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    clippy::ref_option,
-    reason = "the signature serde asks for"
-)]
 pub(crate) fn write_float<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
     match number {
         None => serializer.serialize_none(),

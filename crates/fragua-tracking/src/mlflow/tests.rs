@@ -1,1 +1,0 @@
-//! The routes, asked without a socket.

@@ -1,1 +1,0 @@
-//! Filters and orders as a whole.

@@ -1,0 +1,254 @@
+use fragua_database::Database;
+
+use super::{Bench, assert_invalid, metric};
+use crate::runs::{Dataset, DatasetInput, RunStatus, RunUpdate, Tag};
+use crate::{ExperimentId, Query, ViewType};
+
+/// Runs named a to g with what the rows below look for.
+async fn filled(database: Database) -> (Bench, ExperimentId) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("searched").await;
+    for (name, score, params, tags) in [
+        (
+            "a",
+            Some(1.0),
+            &[("side", "left"), ("size", "10")][..],
+            &[("team", "Red"), ("x.y z", "1")][..],
+        ),
+        ("b", Some(2.0), &[("side", "right")], &[("team", "red")]),
+        ("c", Some(-0.5), &[("side", "left")], &[]),
+        ("d", Some(f64::NAN), &[("side", "100%")], &[("team", "blue")]),
+        ("e", None, &[], &[("team", "Red team")]),
+        ("f", Some(2.0), &[("Side", "left")], &[]),
+    ] {
+        let run = bench.run(experiment, name).await;
+        let metrics: Vec<_> = score
+            .map(|score| metric("score", score, 0, 0))
+            .into_iter()
+            .collect();
+        bench.log(&run, &metrics, params, tags).await;
+        if name == "b" {
+            let update = RunUpdate {
+                status: Some(RunStatus::Failed),
+                ..RunUpdate::default()
+            };
+            bench.tracking.update_run(&run.info.run_id, update).await.unwrap();
+        }
+        if name == "c" {
+            let dataset = Dataset {
+                name: "rows".to_owned(),
+                digest: "d1".to_owned(),
+                source_type: "sql".to_owned(),
+                source: "{}".to_owned(),
+                schema: None,
+                profile: None,
+            };
+            let inputs = vec![DatasetInput {
+                dataset,
+                tags: vec![Tag::new("mlflow.data.context", "training")],
+            }];
+            bench
+                .tracking
+                .log_inputs(&run.info.run_id, inputs, Vec::new())
+                .await
+                .unwrap();
+        }
+    }
+    let deleted = bench.run(experiment, "g").await;
+    bench.tracking.delete_run(&deleted.info.run_id).await.unwrap();
+    (bench, experiment)
+}
+
+fn query(filter: &str, order: &[&str]) -> Query {
+    let order_by = order.iter().map(|term| (*term).to_owned()).collect();
+    Query {
+        filter: filter.to_owned(),
+        order_by,
+        ..Query::default()
+    }
+}
+
+async fn filters_row_by_row(database: Database) {
+    let (bench, experiment) = filled(database).await;
+    for (filter, expected) in [
+        ("", "abcdef"),
+        ("metrics.score > 1", "bf"),
+        ("metric.score >= 1", "abf"),
+        ("metrics.score < 0", "c"),
+        ("metrics.score <= 1 ", "ac"),
+        ("metrics.score = 2", "bf"),
+        // Only "not equal" is true of NaN; what lacks the metric never matches.
+        ("metrics.score != 2", "acd"),
+        ("metrics.score = 0", ""),
+        ("metrics.score > -1 AND metrics.score < 2", "ac"),
+        ("params.side = 'left'", "ac"),
+        ("params.Side = 'left'", "f"),
+        ("params.side != 'left'", "bd"),
+        ("params.side = 'Left'", ""),
+        ("params.side LIKE 'l%'", "ac"),
+        ("params.side LIKE 'L%'", ""),
+        ("params.side ILIKE 'L%'", "ac"),
+        ("parameters.side LIKE '_eft'", "ac"),
+        ("params.side IS NULL", "ef"),
+        ("params.side IS NOT NULL", "abcd"),
+        ("params.size = '10'", "a"),
+        ("tags.team = 'Red'", "a"),
+        ("tags.team ILIKE 'red%'", "abe"),
+        ("tags.team != 'Red'", "bde"),
+        ("tag.`x.y z` = '1'", "a"),
+        ("tags.\"x.y z\" = \"1\"", "a"),
+        ("tags.mlflow.runName = 'b'", "b"),
+        ("run_name = 'b'", "b"),
+        ("attributes.`Run name` LIKE '%'", "abcdef"),
+        ("status = 'FAILED'", "b"),
+        ("attr.status != 'FAILED'", "acdef"),
+        ("status ILIKE 'fail%'", "b"),
+        ("run.user_id = 'ana' and status = 'RUNNING'", "acdef"),
+        ("user_id = 'Ana'", ""),
+        ("start_time > 3000", "cdef"),
+        ("created <= 2000", "a"),
+        ("artifact_uri LIKE 'mlflow-artifacts:/%'", "abcdef"),
+        ("end_time > 0", ""),
+        ("datasets.name = 'rows'", "c"),
+        ("dataset.digest IN ('d0', 'd1')", "c"),
+        ("datasets.context = 'training' AND datasets.name LIKE 'r%'", "c"),
+        ("datasets.context = 'testing'", ""),
+        (
+            "params.side = 'left' AND tags.team = 'Red' AND metrics.score = 1 AND",
+            "a",
+        ),
+        ("params.side = 'x'' OR 1=1 --'", "error"),
+    ] {
+        let found = bench
+            .tracking
+            .search_runs(&[experiment], &query(filter, &["start_time"]))
+            .await;
+        let names = match found {
+            Ok(page) => page
+                .items
+                .into_iter()
+                .map(|run| run.info.run_name)
+                .collect::<String>(),
+            Err(crate::Error::InvalidParameter(_)) => "error".to_owned(),
+            Err(error) => panic!("{filter}: {error}"),
+        };
+        assert_eq!(names, expected, "{filter}");
+    }
+}
+
+async fn what_is_not_offered_is_refused(database: Database) {
+    let (bench, experiment) = filled(database).await;
+    for filter in [
+        "metrics.score > '1'",
+        "metrics.score LIKE '1'",
+        "metrics.score IN (1)",
+        "metrics.score IS NULL",
+        "params.side > 'a'",
+        "params.side = left",
+        "params.side = 1",
+        "params.side IN ('left')",
+        "status > 'RUNNING'",
+        "status IN ('RUNNING')",
+        "status IS NULL",
+        "start_time = '5'",
+        "lifecycle_stage = 'active'",
+        "experiment_id = '1'",
+        "nothing.side = 'x'",
+        "datasets.size = 'x'",
+        "params.a = 'b' OR params.c = 'd'",
+        "(params.a = 'b')",
+        "params.a",
+        "= 'b'",
+        &"params.a = 'b' AND ".repeat(51),
+    ] {
+        assert_invalid(
+            bench
+                .tracking
+                .search_runs(&[experiment], &query(filter, &[]))
+                .await,
+        );
+    }
+    for order in [
+        &["nothing"][..],
+        &["metrics.score", "metrics.score DESC"],
+        &["datasets.name"],
+        &["a b"],
+    ] {
+        assert_invalid(bench.tracking.search_runs(&[experiment], &query("", order)).await);
+    }
+    // What the filter is wrong about is refused also where there is nothing to search.
+    assert_invalid(bench.tracking.search_runs(&[], &query("x", &[])).await);
+    assert!(
+        bench
+            .tracking
+            .search_runs(&[], &query("", &[]))
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+}
+
+async fn orders_keep_none_and_missing_last(database: Database) {
+    let (bench, experiment) = filled(database).await;
+    for (order, expected) in [
+        (&[][..], "fedcba"),
+        (&["start_time ASC"], "abcdef"),
+        (&["metrics.score"], "cafbde"),
+        (&["metrics.score ASC"], "cafbde"),
+        (&["metrics.score DESC"], "fbacde"),
+        (&["metrics.score", "start_time"], "cabfde"),
+        (&["params.side"], "dcabfe"),
+        (&["params.side DESC"], "bcadfe"),
+        (&["tags.team"], "aedbfc"),
+        (&["attributes.run_name DESC"], "fedcba"),
+        (&["status", "run_name"], "bacdef"),
+        (&["end_time", "Created"], "abcdef"),
+    ] {
+        let page = bench
+            .tracking
+            .search_runs(&[experiment], &query("", order))
+            .await
+            .unwrap();
+        let names: String = page.items.into_iter().map(|run| run.info.run_name).collect();
+        assert_eq!(names, expected, "{order:?}");
+    }
+}
+
+async fn pages_cover_every_run_once(database: Database) {
+    let (bench, experiment) = filled(database).await;
+    for (view, expected) in [
+        (ViewType::ActiveOnly, "fedcba"),
+        (ViewType::DeletedOnly, "g"),
+        (ViewType::All, "gfedcba"),
+    ] {
+        let mut names = String::new();
+        let mut query = Query {
+            view,
+            max_results: Some(2),
+            ..Query::default()
+        };
+        loop {
+            let page = bench.tracking.search_runs(&[experiment], &query).await.unwrap();
+            assert!(page.items.len() <= 2);
+            names.extend(page.items.into_iter().map(|run| run.info.run_name));
+            match page.next {
+                Some(token) => query.page_token = Some(token),
+                None => break,
+            }
+        }
+        assert_eq!(names, expected);
+    }
+    let bad = Query {
+        page_token: Some("bad".to_owned()),
+        ..Query::default()
+    };
+    assert_invalid(bench.tracking.search_runs(&[experiment], &bad).await);
+}
+
+fragua_database::each_engine!(
+    searches: filters_row_by_row,
+    what_is_not_offered_is_refused,
+    orders_keep_none_and_missing_last,
+    pages_cover_every_run_once,
+);
