@@ -1,2 +1,30 @@
-//! Fragua.
-fn main() {}
+#![doc = include_str!("../README.md")]
+
+mod app;
+mod cli;
+mod databases;
+mod demo;
+mod http;
+mod operators;
+mod project;
+mod roles;
+mod scaffold;
+mod settings;
+mod shutdown;
+mod source;
+mod surface;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    // Every TLS connection of the program goes through one provider; it can be chosen once, before the first of them.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("error: a TLS provider was installed before the program's own");
+        return ExitCode::FAILURE;
+    }
+    cli::run(arguments)
+}

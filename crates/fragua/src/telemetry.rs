@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{IsTerminal as _, stderr};
 
-use fragua_base::{Clock as _, SystemClock};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
@@ -26,11 +25,11 @@ pub(crate) fn start(settings: &LogSettings) {
     };
 }
 
-/// UTC with milliseconds, as everywhere else in the program.
+/// UTC, always with milliseconds, so that lines stand below each other.
 struct Rfc3339;
 
 impl FormatTime for Rfc3339 {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{}", SystemClock.now())
+        write!(writer, "{}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
     }
 }

@@ -148,7 +148,7 @@ async fn show(desk: &Desk, dag_id: &str, run_id: &str, as_json: bool) -> anyhow:
 pub(super) fn run_json(run: &DagRun) -> Value {
     json!({
         "dag_id": run.dag_id,
-        "run_id": run.run_id,
+        "dag_run_id": run.run_id,
         "run_type": run.run_type.as_str(),
         "state": run.state.as_str(),
         "logical_date": run.logical_date.map(Timestamp::to_rfc3339),

@@ -144,7 +144,8 @@ async fn list(desk: &Desk, as_json: bool) -> anyhow::Result<()> {
 }
 
 async fn show(desk: &Desk, dag_id: &str, as_json: bool) -> anyhow::Result<()> {
-    let summary = desk.orchestrator.dag(dag_id).await?;
+    let summary = desk.orchestrator.dag(dag_id).await;
+    let summary = summary.map_err(|error| desk.explain(error))?;
     let dag = &summary.dag;
     if as_json {
         let mut shown = summary_json(&summary);
@@ -291,7 +292,8 @@ async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
         run_id: options.run_id,
         note: options.note,
     };
-    let run = desk.orchestrator.trigger(&options.dag, request).await?;
+    let run = desk.orchestrator.trigger(&options.dag, request).await;
+    let run = run.map_err(|error| desk.explain(error))?;
     desk.ring().await?;
     match options.json {
         true => output::json(&dag_runs::run_json(&run)),
@@ -300,7 +302,8 @@ async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
 }
 
 async fn set_paused(desk: &Desk, dag_id: &str, paused: bool) -> anyhow::Result<()> {
-    desk.orchestrator.set_paused(dag_id, paused).await?;
+    let changed = desk.orchestrator.set_paused(dag_id, paused).await;
+    changed.map_err(|error| desk.explain(error))?;
     desk.ring().await?;
     output::line(&format!("{dag_id} is {}", state_word(paused)))
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fragua_base::SystemClock;
-use fragua_orchestrator::Orchestrator;
+use fragua_orchestrator::{Error, Orchestrator};
 
 use super::Common;
 use crate::app;
 use crate::http;
 use crate::project::Project;
-use crate::settings::Loaded;
+use crate::settings::{Loaded, Role};
 
 /// How long a server that does not answer may hold a command.
 const RING: Duration = Duration::from_secs(2);
@@ -36,6 +36,19 @@ impl Desk {
             project,
             orchestrator,
         })
+    }
+
+    /// Adds to the error about an unknown DAG that nobody reads DAG files at the moment, if that is so.
+    pub(crate) fn explain(&self, error: Error) -> anyhow::Error {
+        let is_running = || self.project.is_claimed(Role::Orchestrator);
+        match &error {
+            Error::DagNotFound { .. } if !is_running() => anyhow::anyhow!(
+                "{error}; DAG files are read by a running orchestrator, and none runs: \
+                 start it with `fragua up --project {}`",
+                self.project.folder().display()
+            ),
+            _ => error.into(),
+        }
     }
 
     /// Tells a running server that the database has news, so that it acts at once. The change is made already:

@@ -17,7 +17,7 @@ pub(super) struct Summary {
     /// On the held-out rows.
     pub(super) f1_macro: f64,
     pub(super) model: Model,
-    /// What the inference API answered for the example row.
+    /// The whole answer of the inference API for the example row.
     pub(super) prediction: serde_json::Value,
     pub(super) endpoints: Endpoints,
     /// From the start of the program.
@@ -29,7 +29,8 @@ pub(super) struct Summary {
 #[derive(Debug, Serialize)]
 pub(super) struct Model {
     pub(super) name: String,
-    pub(super) version: String,
+    /// A number, as the inference API gives it.
+    pub(super) version: serde_json::Value,
     pub(super) alias: String,
 }
 
@@ -51,9 +52,9 @@ impl Summary {
 
     fn text(&self) -> String {
         let Model { name, version, alias } = &self.model;
-        let prediction = match self.prediction.as_str() {
-            Some(text) => text.to_owned(),
-            None => self.prediction.to_string(),
+        let prediction = match &self.prediction["Prediction"] {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
         };
         let mut text = format!(
             "\n  rows loaded     {}\n  accuracy        {:.4}\n  macro F1        {:.4}\n  model           {name} version {version}, \
@@ -105,10 +106,10 @@ mod tests {
             f1_macro: 0.85,
             model: Model {
                 name: "cover_type_class".to_owned(),
-                version: "1".to_owned(),
+                version: json!(1),
                 alias: "champion".to_owned(),
             },
-            prediction: json!(4),
+            prediction: json!({ "Prediction": 4, "Model Version": 1 }),
             endpoints: Endpoints {
                 serving: Some("http://127.0.0.1:8085".to_owned()),
                 ..Endpoints::default()
@@ -125,8 +126,8 @@ mod tests {
                 "rows_loaded": 11620,
                 "accuracy": 0.91234,
                 "f1_macro": 0.85,
-                "model": { "name": "cover_type_class", "version": "1", "alias": "champion" },
-                "prediction": 4,
+                "model": { "name": "cover_type_class", "version": 1, "alias": "champion" },
+                "prediction": { "Prediction": 4, "Model Version": 1 },
                 "endpoints": { "serving": "http://127.0.0.1:8085" },
                 "seconds": 31.4,
             })

@@ -88,7 +88,7 @@ impl<'a> Work<'a> {
             f1_macro: figure("f1_macro")?,
             model: Model {
                 name: model.name.clone(),
-                version: model.version.clone(),
+                version: model.version_value(),
                 alias: model.alias.clone(),
             },
             prediction,
@@ -172,10 +172,10 @@ impl<'a> Work<'a> {
             .context("the inference API does not answer")?;
         let status = response.status();
         let body: Value = response.json().await.context("the inference API answers no JSON")?;
-        match body.get("Prediction") {
-            Some(prediction) if status.is_success() => Ok(prediction.clone()),
-            _ => anyhow::bail!("the inference API answers {status} to the example row: {body}"),
+        if !status.is_success() {
+            anyhow::bail!("the inference API answers {status} to the example row: {body}");
         }
+        Ok(body)
     }
 
     async fn row_count(&self) -> anyhow::Result<u64> {

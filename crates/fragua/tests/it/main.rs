@@ -1,0 +1,7 @@
+//! Tests that start the real program, each in a folder of its own and on free ports.
+
+mod support;
+
+mod command_line;
+mod roles;
+mod shutdown;

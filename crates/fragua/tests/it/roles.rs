@@ -1,0 +1,151 @@
+//! What starts, where it answers, and what keeps it from starting.
+
+use std::net::TcpListener;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Project, client, run};
+
+const ALL: [&str; 7] = ["orchestrator", "tracking", "storage", "console", "serving", "app", "source"];
+
+fn health(role: &str) -> &'static str {
+    match role {
+        "storage" => "/minio/health/live",
+        _ => "/health",
+    }
+}
+
+#[tokio::test]
+async fn every_role_answers_where_endpoints_json_says() {
+    let project = Project::empty();
+    let server = project.up(&["--set", "source.enabled=true"]).await;
+    let keys: Vec<&str> = server.endpoints.keys().map(String::as_str).collect();
+    let mut expected = ALL.to_vec();
+    expected.sort_unstable();
+    assert_eq!(keys, expected);
+    let client = client();
+    for role in ALL {
+        let url = format!("{}{}", server.address(role), health(role));
+        let response = client.get(&url).send().await.unwrap();
+        assert!(response.status().is_success(), "{role}: GET {url} answers {}", response.status());
+    }
+    let (ok, said) = server.stop().await;
+    assert!(ok, "{said}");
+    assert!(!project.path(".fragua/endpoints.json").exists());
+}
+
+#[tokio::test]
+async fn only_the_roles_asked_for_start() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "tracking,storage"]).await;
+    let keys: Vec<&str> = server.endpoints.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["console", "storage", "tracking"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn roles_of_one_project_run_in_two_processes() {
+    let project = Project::empty();
+    let tracking = project.up(&["--roles", "tracking,storage"]).await;
+    let rest = project.up(&["--roles", "orchestrator,worker,serving,app"]).await;
+    assert_eq!(rest.endpoints.len(), 6);
+    assert_eq!(rest.address("tracking"), tracking.address("tracking"));
+    rest.stop().await;
+    assert_eq!(project.endpoints().len(), 3, "the other process still answers");
+    tracking.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_instance_of_a_project_is_refused() {
+    let project = Project::empty();
+    let server = project.up(&[]).await;
+    let second = project.run(&["up", "--ports", "auto"]).await;
+    assert!(!second.ok);
+    assert!(
+        second.stderr.contains("the role orchestrator already runs for the project"),
+        "{}",
+        second.stderr
+    );
+    let health = format!("{}/health", server.address("orchestrator"));
+    assert!(client().get(health).send().await.unwrap().status().is_success());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_names_port_role_and_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let project = Project::empty();
+    project.write("fragua.toml", &format!("[serving]\nport = {port}\n"));
+    let finished = project.run(&["up", "--roles", "serving"]).await;
+    assert!(!finished.ok);
+    let expected = format!("error: port {port} is in use, so the role serving cannot listen on 127.0.0.1:{port}");
+    assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
+    assert!(finished.stderr.contains("serving.port"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("fragua.toml:2"), "{}", finished.stderr);
+    assert!(!project.path(".fragua/endpoints.json").exists());
+}
+
+#[tokio::test]
+async fn an_address_for_others_is_refused_while_nobody_must_log_in() {
+    let project = Project::empty();
+    let finished = project
+        .run(&["up", "--ports", "auto", "--set", "server.bind=0.0.0.0"])
+        .await;
+    assert!(!finished.ok);
+    assert!(finished.stderr.contains("server.bind"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_project_that_was_killed_starts_again() {
+    let project = Project::empty();
+    let first = project.up(&[]).await;
+    let old = first.endpoints.clone();
+    first.signal(Signal::SIGKILL);
+    first.ended().await;
+    assert_eq!(project.endpoints(), old, "nobody was there to take it away");
+    let second = project.up(&[]).await;
+    let health = format!("{}/health", second.address("tracking"));
+    assert!(client().get(health).send().await.unwrap().status().is_success());
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_foreign_host_name_is_refused() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "tracking"]).await;
+    let response = client()
+        .get(format!("{}/health", server.address("tracking")))
+        .header("host", "rebound.example")
+        .send()
+        .await
+        .unwrap();
+    assert!(response.status().is_client_error(), "{}", response.status());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let finished = run(&["up", "--project", "/does/not/exist"]).await;
+    assert!(!finished.ok);
+    assert!(finished.stderr.contains("/does/not/exist"), "{}", finished.stderr);
+}
+
+#[tokio::test]
+async fn another_mlflow_server_takes_the_place_of_tracking() {
+    let others = Project::empty();
+    let other = others.up(&["--roles", "tracking,storage"]).await;
+    let project = Project::empty();
+    project.write(".env", &format!("MLFLOW_TRACKING_URI={}\n", other.address("tracking")));
+    let server = project.up(&[]).await;
+    assert!(!server.endpoints.contains_key("tracking"), "{:?}", server.endpoints);
+    let refused = project.run(&["up", "--ports", "auto", "--roles", "tracking"]).await;
+    assert!(!refused.ok);
+    assert!(
+        refused.stderr.contains("MLFLOW_TRACKING_URI in"),
+        "{}",
+        refused.stderr
+    );
+    server.stop().await;
+    other.stop().await;
+}
