@@ -80,7 +80,12 @@ macro_rules! from_part {
     )*};
 }
 
-from_part!(fragua_serving, fragua_storage, fragua_tracking);
+from_part!(
+    fragua_orchestrator,
+    fragua_serving,
+    fragua_storage,
+    fragua_tracking
+);
 
 /// What an error page says. Travels in the response's extensions from the handler to the frame.
 #[derive(Debug, Clone)]

@@ -1,5 +1,10 @@
 //! What templates can do with a value.
 
+#![expect(
+    unreachable_pub,
+    reason = "the attribute makes public types of its own in this private module"
+)]
+
 use askama::Values;
 use fragua_base::Timestamp;
 

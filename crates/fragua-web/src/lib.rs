@@ -19,5 +19,5 @@ mod view;
 mod assets;
 mod text;
 
-pub use pages::{app_pages, console_pages, tracking_pages};
+pub use pages::{app_pages, console_pages, orchestrator_pages, tracking_pages};
 pub use site::Site;

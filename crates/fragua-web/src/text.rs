@@ -88,6 +88,7 @@ impl Language {
     }
 
     /// Returns a text, or nothing when no text has this key.
+    #[cfg(test)]
     pub(crate) fn find(self, key: &str) -> Option<String> {
         LOCALES.try_lookup(self.identifier(), key)
     }

@@ -1,4 +1,7 @@
 // Follows the log of one attempt. The server rendered what there was; this module asks for what comes after it.
+// A log that grows for hours must not fill the tab's memory.
+const MOST_LINES = 20000;
+
 let source = null;
 let following = null;
 
@@ -68,6 +71,7 @@ function attach() {
     for (const line of fragment.children) line.hidden = !isWanted(line, wanted);
     document.getElementById("log-empty")?.remove();
     log.append(fragment);
+    for (let surplus = log.childElementCount - MOST_LINES; surplus > 0; surplus -= 1) log.firstElementChild.remove();
     log.dataset.stream = piece.stream;
     toEnd(log);
   });

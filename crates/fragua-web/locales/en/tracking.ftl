@@ -61,3 +61,4 @@ count-experiments = { $count ->
 dag-run-made = What this DAG run logged here.
 dag-run-made-none = This DAG run has logged nothing here
 dag-run-made-none-advice = Only tasks that train log runs. The task may not have started yet.
+in-storage = Open in storage

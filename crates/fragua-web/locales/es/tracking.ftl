@@ -61,3 +61,4 @@ count-experiments = { $count ->
 dag-run-made = Lo que esta ejecución del DAG registró aquí.
 dag-run-made-none = Esta ejecución del DAG no ha registrado nada aquí
 dag-run-made-none-advice = Solo registran ejecuciones las tareas que entrenan. Puede que la tarea no haya empezado.
+in-storage = Abrir en el almacén

@@ -16,6 +16,8 @@ const MOST_TEXT_BYTES: u64 = 8 * 1024 * 1024;
 
 pub(super) struct Artifacts {
     pub(super) entries: Vec<Entry>,
+    /// Where the console shows the same files.
+    pub(super) console_address: Option<String>,
     /// The file chosen.
     pub(super) path: String,
     pub(super) raw_address: String,
@@ -45,6 +47,7 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, run: &Run) -> Result<
         // The files lie in another store; their address is on the overview.
         return Ok(Artifacts {
             entries: Vec::new(),
+            console_address: None,
             path: String::new(),
             raw_address: String::new(),
             preview: Preview::Nothing,
@@ -91,7 +94,10 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, run: &Run) -> Result<
         None => Preview::Nothing,
     };
     let run_id = encode(&run.info.run_id);
+    let bucket = encode(tracking.artifact_bucket().as_str());
+    let prefix = encode(&format!("{}/", root.as_str()));
     Ok(Artifacts {
+        console_address: page.at_console(&format!("/buckets/{bucket}?prefix={prefix}")),
         entries,
         raw_address: format!("/runs/{run_id}/artifact?path={}", encode(chosen)),
         path: chosen.to_owned(),

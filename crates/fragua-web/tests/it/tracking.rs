@@ -1,0 +1,209 @@
+//! The pages of experiments, runs and models.
+
+use axum::Router;
+use axum::http::StatusCode;
+
+use super::browser::{assert_pages, get, post};
+use super::house::House;
+
+fn pages(house: &House) -> Router {
+    fragua_web::tracking_pages(house.tracking.clone(), house.site())
+}
+
+#[tokio::test]
+async fn the_pages_merge_with_the_protocol() {
+    let house = House::open().await;
+    let both = fragua_tracking::mlflow::router(house.tracking.clone()).merge(pages(&house));
+    let health = get(&both, "/health").await;
+    assert_eq!(health.status, StatusCode::OK);
+    get(&both, "/").await.has(&["Experiments"]);
+    let api = get(&both, "/api/2.0/mlflow/no-such-thing").await;
+    assert_eq!(api.status, StatusCode::NOT_FOUND);
+    api.lacks(&["<html"]);
+    get(&both, "/nowhere").await.has(&["class=\"error-page\""]);
+}
+
+#[tokio::test]
+async fn an_empty_registry_has_pages() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    let all = [
+        "/",
+        "/experiments",
+        "/experiments/0",
+        "/models",
+        "/dag-runs?dag=a&run=b",
+    ];
+    assert_pages(&pages, &all).await;
+    get(&pages, "/experiments/0")
+        .await
+        .has(&["No runs yet", "http://127.0.0.1:8084"]);
+    get(&pages, "/models").await.has(&["No registered model"]);
+    get(&pages, "/?search=nothing").await.has(&["No experiment"]);
+}
+
+#[tokio::test]
+async fn runs_are_filtered_sorted_and_compared() {
+    let house = House::open().await;
+    house.run("weak", 0.6, None).await;
+    house.run("strong", 0.9, None).await;
+    let pages = pages(&house);
+    let table = get(&pages, "/experiments/0?sort=-metrics.accuracy").await;
+    let place = |name: &str| table.body.find(name).unwrap();
+    assert!(place(">strong<") < place(">weak<"));
+    table.has(&[
+        "aria-sort=\"descending\"",
+        "is-best",
+        ">0.9<",
+        "&#60;forest&#62;",
+        "1 m 35 s",
+    ]);
+    let filtered = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+0.8").await;
+    filtered.has(&[">strong<", "1 run shown"]);
+    filtered.lacks(&[">weak<"]);
+    let none = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+1").await;
+    none.has(&["No run matches"]);
+    let wrong = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E%3E+1").await;
+    assert_eq!(wrong.status, StatusCode::OK);
+    wrong.has(&["id=\"filter-error\"", "aria-invalid=\"true\""]);
+    let chosen = get(&pages, "/experiments/0?column=params.model").await;
+    chosen.has(&["title=\"params.model\""]);
+    chosen.lacks(&["title=\"metrics.accuracy\""]);
+    assert_pages(
+        &pages,
+        &[
+            "/experiments/0",
+            "/experiments/0?size=25&sort=metrics.accuracy&column=metrics.accuracy",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_shows_what_it_logged_and_where_it_came_from() {
+    let house = House::open().await;
+    let run_id = house.run("parent", 0.9, None).await;
+    let child_id = house.run("candidate 0", 0.7, Some(&run_id)).await;
+    let pages = pages(&house);
+    let address = format!("/runs/{run_id}");
+    let run = get(&pages, &address).await;
+    run.has(&[
+        "Success",
+        &run_id,
+        ">accuracy<",
+        "http://127.0.0.1:8080/dags/model_training_dag/runs/manual__1",
+        "candidate 0",
+        "1 m 35 s",
+    ]);
+    get(&pages, &format!("/runs/{child_id}"))
+        .await
+        .has(&[&address, "Parent run"]);
+    let curves = get(&pages, &format!("{address}?tab=metrics")).await;
+    curves.has(&[
+        "class=\"curve-line\"",
+        "<title id=\"curve-0-title\">loss</title>",
+        "Show as a table",
+    ]);
+    assert_eq!(curves.body.matches("class=\"curve-line\"").count(), 1);
+    assert_pages(
+        &pages,
+        &[
+            &address,
+            &format!("{address}?tab=metrics"),
+            &format!("{address}?tab=artifacts"),
+        ],
+    )
+    .await;
+    let straight = get(&pages, "/dag-runs?dag=model_training_dag&run=manual__1").await;
+    assert_eq!(
+        (straight.status, straight.header("location")),
+        (StatusCode::SEE_OTHER, address.as_str())
+    );
+}
+
+#[tokio::test]
+async fn artifacts_are_shown_and_never_run() {
+    let house = House::open().await;
+    let run_id = house.run("files", 0.9, None).await;
+    house
+        .artifact(&run_id, "plots/matrix.svg", b"<svg onload='alert(1)'/>".to_vec())
+        .await;
+    house
+        .artifact(&run_id, "report.html", b"<script>alert(1)</script>".to_vec())
+        .await;
+    house
+        .artifact(&run_id, "params.json", b"{\"a\":1}".to_vec())
+        .await;
+    house.artifact(&run_id, "model.bin", vec![0, 159, 146, 150]).await;
+    let pages = pages(&house);
+    let tab = format!("/runs/{run_id}?tab=artifacts");
+    get(&pages, &tab)
+        .await
+        .has(&["plots", "report.html", "params.json", "Choose a file"]);
+    let picture = get(&pages, &format!("{tab}&path=plots%2Fmatrix.svg")).await;
+    picture.has(&["<img src=\"", "matrix.svg"]);
+    picture.lacks(&["onload"]);
+    let text = get(&pages, &format!("{tab}&path=report.html")).await;
+    text.has(&["&#60;script&#62;alert(1)"]);
+    let json = get(&pages, &format!("{tab}&path=params.json")).await;
+    json.has(&["{\n  &#34;a&#34;: 1\n}"]);
+    get(&pages, &format!("{tab}&path=model.bin"))
+        .await
+        .has(&["No preview of this file"]);
+    let raw = get(&pages, &format!("/runs/{run_id}/artifact?path=report.html")).await;
+    assert_eq!(raw.header("content-type"), "application/octet-stream");
+    assert!(raw.header("content-disposition").starts_with("attachment"));
+    let outside = get(&pages, &format!("/runs/{run_id}/artifact?path=..%2F..%2Fx")).await;
+    assert_eq!(outside.status, StatusCode::BAD_REQUEST);
+    assert_pages(&pages, &[&format!("{tab}&path=params.json")]).await;
+}
+
+#[tokio::test]
+async fn an_alias_is_set_moved_and_removed() {
+    let house = House::open().await;
+    house.champion().await;
+    let run_id = house.champion().await;
+    let pages = pages(&house);
+    let address = "/models/cover_type_class";
+    let model = get(&pages, address).await;
+    model.has(&[
+        "champion → v2",
+        &format!("/runs/{run_id}"),
+        "http://127.0.0.1:8086/",
+        "0.875",
+    ]);
+    let moved = post(&pages, &format!("{address}/aliases"), "alias=champion&version=1").await;
+    assert_eq!(
+        (moved.status, moved.header("location")),
+        (StatusCode::SEE_OTHER, address)
+    );
+    get(&pages, address).await.has(&["champion → v1"]);
+    get(&pages, "/models").await.has(&["champion → v1", ">v2<"]);
+    post(&pages, &format!("{address}/aliases/delete"), "alias=champion").await;
+    get(&pages, address).await.lacks(&["champion → "]);
+    for form in [
+        "alias=champion&version=9",
+        "alias=champion&version=x",
+        "alias=&version=1",
+    ] {
+        let refused = post(&pages, &format!("{address}/aliases"), form).await;
+        assert!(refused.status.is_client_error(), "{form}: {}", refused.status);
+    }
+    assert_pages(&pages, &["/models", address]).await;
+}
+
+#[tokio::test]
+async fn what_does_not_exist_is_an_error_page() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    for address in [
+        "/experiments/77",
+        "/experiments/abc",
+        "/runs/ghost",
+        "/models/ghost",
+    ] {
+        let answer = get(&pages, address).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{address}");
+        answer.has(&["class=\"error-page\""]);
+    }
+}
