@@ -107,7 +107,7 @@ impl Failure {
             _ => "error-5xx".to_owned(),
         };
         let title = page.t(&title_key);
-        let advice = page.t(&format!("{title_key}-advice"));
+        let advice = page.t(format!("{title_key}-advice"));
         let detail = self.detail.clone().unwrap_or_default();
         if !as_html {
             let text = if detail.is_empty() { &title } else { &detail };

@@ -255,7 +255,7 @@ impl Page {
             } else {
                 address.map(|address| slash(&address))?
             };
-            let label = self.t(&format!("role-{key}"));
+            let label = self.t(format!("role-{key}"));
             Some(RoleLink {
                 label,
                 address,

@@ -32,6 +32,12 @@ pub(crate) struct Tab {
 }
 
 impl Tab {
+    /// Returns the tab that the address names; the first of them when it names none of them.
+    pub(crate) fn current(page: &Page, tabs: &[&'static str]) -> &'static str {
+        let wanted = page.parameter("tab").unwrap_or_default();
+        tabs.iter().copied().find(|tab| *tab == wanted).unwrap_or(tabs[0])
+    }
+
     /// Returns the tabs of a page, each shown by `?tab=` and named by a text; the first is shown without it.
     pub(crate) fn all(page: &Page, current: &str, tabs: &[(&str, &str, Option<usize>)]) -> Vec<Self> {
         tabs.iter()

@@ -1,5 +1,7 @@
 //! The pages over real façades, asked in process.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
+
 mod app;
 mod browser;
 mod console;

@@ -81,7 +81,7 @@ impl Forge {
         let shutdown = CancellationToken::new();
         let mut changes = orchestrator.changes();
         let (scheduled, stop) = (orchestrator.clone(), shutdown.clone());
-        tokio::spawn(async move { scheduled.run_scheduler(stop).await });
+        tokio::spawn(async move { Box::pin(scheduled.run_scheduler(stop)).await });
         let read = async {
             loop {
                 let dags = orchestrator.list_dags().await.unwrap().len();

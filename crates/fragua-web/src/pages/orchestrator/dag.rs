@@ -82,10 +82,7 @@ pub(super) async fn show(
     Path(dag_id): Path<String>,
 ) -> Result<Response, Error> {
     let summary = orchestrator.dag(&dag_id).await?;
-    let current = match page.parameter("tab") {
-        Some(tab @ ("runs" | "details" | "code")) => tab,
-        _ => "overview",
-    };
+    let current = Tab::current(&page, &["overview", "runs", "details", "code"]);
     let tab = match current {
         "runs" => DagTab::Runs(runs(&orchestrator, &page, &dag_id).await?),
         "details" => DagTab::Details(details(&page, &summary)),

@@ -225,7 +225,7 @@ fn mark(page: &Page, dag_id: &str, run: &RecentDagRun) -> Mark {
         .logical_date
         .map_or_else(|| run.run_id.clone(), format::instant);
     Mark {
-        label: format!("{when} · {}", page.t(&view.text_key())),
+        label: format!("{when} · {}", page.t(view.text_key())),
         address: run_address(dag_id, &run.run_id),
         view,
     }

@@ -85,7 +85,7 @@ fn head(page: &Page, run: &DagRun, longest: i64) -> GridRun {
     let took = took.map_or_else(|| "–".to_owned(), format::duration);
     GridRun {
         address: run_address(&run.dag_id, &run.run_id),
-        label: format!("{} · {} · {took}", run.run_id, page.t(&view.text_key())),
+        label: format!("{} · {} · {took}", run.run_id, page.t(view.text_key())),
         view,
         top: BAR_HEIGHT - height,
         height,
@@ -101,7 +101,7 @@ fn cell(page: &Page, run: &DagRun, instance: &TaskInstance) -> Mark {
             "{} · {} · {}",
             instance.task_id,
             run.run_id,
-            page.t(&view.text_key())
+            page.t(view.text_key())
         ),
         view,
     }

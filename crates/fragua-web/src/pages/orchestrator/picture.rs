@@ -63,7 +63,7 @@ pub(super) fn draw(page: &Page, tasks: &[Task], look: impl Fn(&Task) -> Look) ->
         .zip(tasks)
         .map(|(node, task)| {
             let look = look(task);
-            let word = page.t(&look.view.text_key());
+            let word = page.t(look.view.text_key());
             NodeView {
                 x: node.x,
                 y: node.y,

@@ -54,10 +54,6 @@ struct VersionLink {
     version: String,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value a page, made once and rendered at once"
-)]
 enum RunTab {
     Overview(Overview),
     Curves(Vec<CurveCard>),
@@ -119,10 +115,7 @@ pub(super) async fn show(
     let run = tracking.run(&id).await?;
     let experiment = tracking.experiment(run.info.experiment_id).await?;
     let name = run_name(&run);
-    let current = match page.parameter("tab") {
-        Some(tab @ ("metrics" | "artifacts")) => tab,
-        _ => "overview",
-    };
+    let current = Tab::current(&page, &["overview", "metrics", "artifacts"]);
     let tab = match current {
         "metrics" => RunTab::Curves(curves(&tracking, &run).await?),
         "artifacts" => RunTab::Artifacts(artifacts::show(&tracking, &page, &run).await?),
