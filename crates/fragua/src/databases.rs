@@ -102,7 +102,9 @@ impl<'a> Databases<'a> {
             .get_or_try_init(|| Database::open(&url, setting))
             .await
             .with_context(|| match self.loaded.origin(setting) {
-                origin if origin.is_default() => format!("the database of {} cannot be opened", component.name()),
+                origin if origin.is_default() => {
+                    format!("the database of {} cannot be opened", component.name())
+                }
                 origin => format!(
                     "the database of {} cannot be opened ({setting} comes from: {origin})",
                     component.name()
@@ -141,7 +143,9 @@ pub(crate) fn in_project(url: &str, folder: &Path) -> String {
         Some(path) => path,
         None => path,
     };
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(path, query)| (path, Some(query)));
     if path.is_empty() || path.starts_with(":memory:") {
         return url.to_owned();
     }

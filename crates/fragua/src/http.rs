@@ -22,11 +22,7 @@ pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
 /// # Errors
 /// Says why there was no answer, or which other status it had.
 pub(crate) async fn expect_ok(client: &reqwest::Client, address: &str) -> Result<(), String> {
-    let response = client
-        .get(address)
-        .send()
-        .await
-        .map_err(|error| reason(&error))?;
+    let response = client.get(address).send().await.map_err(|error| reason(&error))?;
     match response.status() {
         status if status.is_success() => Ok(()),
         status => Err(format!("it answers {status}")),

@@ -27,8 +27,12 @@ impl Project {
             .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
         let project = Self { folder };
         let state = project.state_folder();
-        fs::create_dir_all(state.join("locks"))
-            .with_context(|| format!("{} cannot be made: the project's folder must be writable", state.display()))?;
+        fs::create_dir_all(state.join("locks")).with_context(|| {
+            format!(
+                "{} cannot be made: the project's folder must be writable",
+                state.display()
+            )
+        })?;
         // What is in the folder belongs to this machine, never to a repository.
         let ignore = state.join(".gitignore");
         if !ignore.exists() {
@@ -121,9 +125,8 @@ impl Project {
     pub(crate) fn endpoints(&self) -> anyhow::Result<Endpoints> {
         let path = self.endpoints_path();
         match fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged: delete it", path.display()))
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is damaged: delete it", path.display())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Endpoints::default()),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
         }

@@ -78,7 +78,15 @@ pub(crate) async fn start(loaded: &Loaded, roles: &BTreeSet<Role>, ports: Ports)
     merge(&mut endpoints, &own);
 
     let shutdown = CancellationToken::new();
-    let app = App::open(loaded, &project, roles, &endpoints, Arc::new(SystemClock)).await?;
+    // On the heap, as every part's own opening is inside it.
+    let app = Box::pin(App::open(
+        loaded,
+        &project,
+        roles,
+        &endpoints,
+        Arc::new(SystemClock),
+    ))
+    .await?;
     // Editors find the schema of DAG files beside the project; a folder that refuses it stops nothing.
     if roles.contains(&Role::Orchestrator)
         && let Err(error) = cli::write_schema(project.folder())

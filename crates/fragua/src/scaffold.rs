@@ -101,7 +101,11 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let written = write(Example::Covertype, &folder.path().join("new"), Existing::Refuse).unwrap();
         assert!(is_project(&folder.path().join("new")));
-        for name in ["dags/data_loading_dag.yaml", "dags/model_training_dag.yaml", "dags/data_clearing_dag.yaml"] {
+        for name in [
+            "dags/data_loading_dag.yaml",
+            "dags/model_training_dag.yaml",
+            "dags/data_clearing_dag.yaml",
+        ] {
             assert!(written.contains(&folder.path().join("new").join(name)), "{name}");
         }
         assert!(!written.iter().any(|path| path.ends_with(".env")));

@@ -71,12 +71,7 @@ pub(crate) async fn end_event_streams(
     if !is_event_stream {
         return response;
     }
-    response.map(|body| {
-        Body::from_stream(
-            body.into_data_stream()
-                .take_until(token.cancelled_owned()),
-        )
-    })
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(token.cancelled_owned())))
 }
 
 #[cfg(test)]
@@ -98,7 +93,10 @@ mod tests {
         let token = CancellationToken::new();
         let router = Router::new()
             .route("/", get(endless))
-            .layer(axum::middleware::from_fn_with_state(token.clone(), end_event_streams));
+            .layer(axum::middleware::from_fn_with_state(
+                token.clone(),
+                end_event_streams,
+            ));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         let mut body = response.into_body().into_data_stream();
         assert_eq!(body.next().await.unwrap().unwrap(), "data: hello\n\n");

@@ -216,7 +216,10 @@ mod tests {
         let routes = Router::new()
             .route("/", get(|| async { "hello" }))
             .route("/panic", get(broken))
-            .route("/length", post(|body: Bytes| async move { body.len().to_string() }));
+            .route(
+                "/length",
+                post(|body: Bytes| async move { body.len().to_string() }),
+            );
         surface.dress(routes, &Guard::new([]), &CancellationToken::new())
     }
 
@@ -225,7 +228,10 @@ mod tests {
     }
 
     fn get_from(host: &str, path: &str) -> Request<Body> {
-        Request::get(path).header("host", host).body(Body::empty()).unwrap()
+        Request::get(path)
+            .header("host", host)
+            .body(Body::empty())
+            .unwrap()
     }
 
     #[tokio::test]
@@ -264,14 +270,19 @@ mod tests {
             .header("content-length", 9 * 1024 * 1024)
             .body(Body::empty())
             .unwrap();
-        assert_eq!(status(Surface::Orchestrator, request).await, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            status(Surface::Orchestrator, request).await,
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
     }
 
     #[test]
     fn a_port_in_use_names_port_role_and_setting() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let message = bind(Surface::Console, address, "fragua.toml:3").unwrap_err().to_string();
+        let message = bind(Surface::Console, address, "fragua.toml:3")
+            .unwrap_err()
+            .to_string();
         let port = address.port();
         assert_eq!(
             message,

@@ -30,6 +30,10 @@ struct Rfc3339;
 
 impl FormatTime for Rfc3339 {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        write!(writer, "{}", jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+        write!(
+            writer,
+            "{}",
+            jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ")
+        )
     }
 }

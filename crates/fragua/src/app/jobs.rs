@@ -15,20 +15,31 @@ pub(crate) type Job = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 impl App {
     /// Returns the loops of the roles.
-    pub(crate) fn jobs(&self, loaded: &Loaded, roles: &BTreeSet<Role>, shutdown: &CancellationToken) -> Vec<Job> {
+    pub(crate) fn jobs(
+        &self,
+        loaded: &Loaded,
+        roles: &BTreeSet<Role>,
+        shutdown: &CancellationToken,
+    ) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
         if let Some(orchestrator) = &self.orchestrator {
             if roles.contains(&Role::Orchestrator) {
                 let (scheduler, shutdown) = (orchestrator.clone(), shutdown.clone());
                 jobs.push(Box::pin(async move {
-                    scheduler.run_scheduler(shutdown).await.context("the scheduler stopped")
+                    scheduler
+                        .run_scheduler(shutdown)
+                        .await
+                        .context("the scheduler stopped")
                 }));
             }
             if runs_tasks(loaded, roles) {
                 let (worker, shutdown) = (orchestrator.clone(), shutdown.clone());
                 let slots = tasks::slots(loaded);
                 jobs.push(Box::pin(async move {
-                    worker.run_worker(shutdown, slots).await.context("the worker stopped")
+                    worker
+                        .run_worker(shutdown, slots)
+                        .await
+                        .context("the worker stopped")
                 }));
             }
         }

@@ -106,7 +106,9 @@ pub(crate) async fn open_orchestrator(
     project: &Project,
     clock: SharedClock,
 ) -> anyhow::Result<Orchestrator> {
-    let database = Databases::new(loaded, project).open(Component::Orchestrator).await?;
+    let database = Databases::new(loaded, project)
+        .open(Component::Orchestrator)
+        .await?;
     let settings = tasks::orchestrator_settings(loaded, project);
     Orchestrator::open(database, settings, operators::catalog(), clock)
         .await
@@ -117,7 +119,11 @@ pub(crate) async fn open_orchestrator(
 ///
 /// # Errors
 /// As [`App::open`].
-pub(crate) async fn open_storage(loaded: &Loaded, project: &Project, clock: SharedClock) -> anyhow::Result<Storage> {
+pub(crate) async fn open_storage(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+) -> anyhow::Result<Storage> {
     let databases = Databases::new(loaded, project);
     if loaded.uses_other_storage() {
         return other_storage(loaded, &given_access_key(loaded)?, clock);
@@ -221,7 +227,10 @@ impl Opening<'_> {
         }
         let settings = &self.loaded.settings.source;
         let settings = source::Settings {
-            path: settings.path.as_ref().map(|path| self.project.path(Path::new(path))),
+            path: settings
+                .path
+                .as_ref()
+                .map(|path| self.project.path(Path::new(path))),
             batch_seconds: settings.batch_seconds,
             seed: settings.seed,
         };
@@ -252,10 +261,7 @@ async fn own_storage(
 
 fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyhow::Result<Storage> {
     let settings = &loaded.settings.storage;
-    let endpoint = settings
-        .endpoint
-        .as_ref()
-        .context("storage.endpoint is empty")?;
+    let endpoint = settings.endpoint.as_ref().context("storage.endpoint is empty")?;
     let remote = RemoteSettings {
         endpoint: endpoint.expose().to_owned(),
         region: settings.region.clone(),
@@ -293,7 +299,10 @@ fn given_access_key(loaded: &Loaded) -> anyhow::Result<AccessKey> {
         };
         let because = match loaded.origin(given) {
             origin if origin.is_default() => {
-                format!("storage.endpoint ({}) names an object store that needs both keys", loaded.origin("storage.endpoint"))
+                format!(
+                    "storage.endpoint ({}) names an object store that needs both keys",
+                    loaded.origin("storage.endpoint")
+                )
             }
             origin => format!("{given} is given ({origin}) and goes with it"),
         };

@@ -13,7 +13,11 @@ use crate::surface::Surface;
 
 impl App {
     /// Returns the routes of every port that the parts of this process can answer on.
-    pub(crate) fn routes(&self, endpoints: &Endpoints, shutdown: &CancellationToken) -> BTreeMap<Surface, Router> {
+    pub(crate) fn routes(
+        &self,
+        endpoints: &Endpoints,
+        shutdown: &CancellationToken,
+    ) -> BTreeMap<Surface, Router> {
         let site = Site::new(endpoints.clone(), self.clock.clone(), shutdown.clone());
         let mut routes = BTreeMap::new();
         if let Some(orchestrator) = &self.orchestrator {
@@ -29,7 +33,10 @@ impl App {
         if let Some(storage) = &self.storage {
             let s3 = fragua_storage::s3::router(storage.clone(), self.auth.clone());
             routes.insert(Surface::Storage, s3);
-            routes.insert(Surface::Console, fragua_web::console_pages(storage.clone(), site.clone()));
+            routes.insert(
+                Surface::Console,
+                fragua_web::console_pages(storage.clone(), site.clone()),
+            );
         }
         if let Some(serving) = &self.serving {
             routes.insert(Surface::Serving, fragua_serving::api::router(serving.clone()));

@@ -32,7 +32,12 @@ pub(super) struct Environment {
 }
 
 /// Returns what tasks are given, for roles that answer at `endpoints`.
-pub(super) fn environment(loaded: &Loaded, endpoints: &Endpoints, keys: &AccessKey, auth: &Auth) -> Environment {
+pub(super) fn environment(
+    loaded: &Loaded,
+    endpoints: &Endpoints,
+    keys: &AccessKey,
+    auth: &Auth,
+) -> Environment {
     let storage = match &loaded.settings.storage.endpoint {
         Some(endpoint) if loaded.uses_other_storage() => endpoint.expose().to_owned(),
         _ => address(loaded, Surface::Storage, endpoints.storage.as_deref()),
@@ -41,7 +46,10 @@ pub(super) fn environment(loaded: &Loaded, endpoints: &Endpoints, keys: &AccessK
         ("MLFLOW_S3_ENDPOINT_URL".to_owned(), storage.clone()),
         ("AWS_ENDPOINT_URL_S3".to_owned(), storage),
         ("AWS_ACCESS_KEY_ID".to_owned(), keys.id.clone()),
-        ("AWS_DEFAULT_REGION".to_owned(), loaded.settings.storage.region.clone()),
+        (
+            "AWS_DEFAULT_REGION".to_owned(),
+            loaded.settings.storage.region.clone(),
+        ),
     ]);
     let mut fixed = BTreeMap::from([("AWS_SECRET_ACCESS_KEY".to_owned(), keys.secret.clone())]);
     let other_tracking = loaded

@@ -68,7 +68,12 @@ fn state(text: &str) -> Result<DagRunState, String> {
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
     let desk = Desk::open(common).await?;
     match command {
-        Command::List { dag, state, limit, json } => {
+        Command::List {
+            dag,
+            state,
+            limit,
+            json,
+        } => {
             let query = DagRunQuery {
                 dag_id: dag,
                 state,
@@ -78,7 +83,13 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
             list(&desk, query, json).await?;
         }
         Command::Show { dag, run, json } => show(&desk, &dag, &run, json).await?,
-        Command::Logs { dag, run, task, attempt, follow } => {
+        Command::Logs {
+            dag,
+            run,
+            task,
+            attempt,
+            follow,
+        } => {
             let logs = Logs {
                 orchestrator: &desk.orchestrator,
                 dag_id: &dag,
@@ -123,7 +134,11 @@ async fn show(desk: &Desk, dag_id: &str, run_id: &str, as_json: bool) -> anyhow:
         shown["tasks"] = tasks.iter().map(task_json).collect();
         return output::json(&shown);
     }
-    output::line(&format!("{dag_id} {run_id}: {}, {}", run.state, run.run_type.as_str()))?;
+    output::line(&format!(
+        "{dag_id} {run_id}: {}, {}",
+        run.state,
+        run.run_type.as_str()
+    ))?;
     if let Some(note) = &run.note {
         output::line(note)?;
     }

@@ -252,7 +252,11 @@ fn check(desk: &Desk, paths: &[PathBuf], as_json: bool) -> anyhow::Result<ExitCo
     } else if files.is_empty() {
         output::line("no DAG files")?;
     }
-    Ok(if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn import_error(error: &ImportError) -> Value {

@@ -68,7 +68,10 @@ impl Desk {
             .await
             .and_then(reqwest::Response::error_for_status);
         if let Err(error) = rung {
-            tracing::warn!("the server at {address} could not be woken: {}", http::reason(&error));
+            tracing::warn!(
+                "the server at {address} could not be woken: {}",
+                http::reason(&error)
+            );
         }
         Ok(())
     }

@@ -45,7 +45,12 @@ struct Check {
 
 impl Check {
     /// Makes a check of the result; `fix` is what to do if it failed.
-    fn of<E: Display>(name: impl Into<String>, tried: String, result: Result<(), E>, fix: impl Into<String>) -> Self {
+    fn of<E: Display>(
+        name: impl Into<String>,
+        tried: String,
+        result: Result<(), E>,
+        fix: impl Into<String>,
+    ) -> Self {
         let problem = result.err().map(|error| error.to_string());
         Self {
             name: name.into(),
@@ -91,7 +96,11 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
     for notice in &loaded.notices {
         eprintln!("note: {notice}");
     }
-    Ok(if all_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_ok {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 struct Patient<'a> {
@@ -130,7 +139,9 @@ impl Patient<'_> {
         let (from, fix) = match is_started {
             true => (
                 self.project.endpoints_path().display().to_string(),
-                format!("the process runs but does not answer: end it and start it again with `fragua up --project {folder}`"),
+                format!(
+                    "the process runs but does not answer: end it and start it again with `fragua up --project {folder}`"
+                ),
             ),
             false => (
                 format!("{setting}, {}", self.loaded.origin(&setting)),
@@ -140,7 +151,9 @@ impl Patient<'_> {
         let result = http::expect_ok(client, &url).await;
         let result = match (is_started, result) {
             // Something answers there, but it is not this project's.
-            (false, Ok(())) => Err("another project's role answers there, this one is not started".to_owned()),
+            (false, Ok(())) => {
+                Err("another project's role answers there, this one is not started".to_owned())
+            }
             (_, result) => result,
         };
         Check::of(surface.name(), format!("GET {url} ({from})"), result, fix)
@@ -167,7 +180,9 @@ impl Patient<'_> {
             Component::Storage => self.loaded.uses_other_storage(),
             Component::Auth | Component::Orchestrator => false,
         };
-        let components = Component::ALL.into_iter().filter(|component| !uses_other(*component));
+        let components = Component::ALL
+            .into_iter()
+            .filter(|component| !uses_other(*component));
         join_all(components.map(|component| async move {
             let setting = databases.setting(component);
             let origin = self.loaded.origin(setting);
@@ -217,7 +232,10 @@ impl Patient<'_> {
     }
 
     async fn objects(&self) -> Check {
-        let (key, place) = match (&self.loaded.settings.storage.endpoint, self.loaded.uses_other_storage()) {
+        let (key, place) = match (
+            &self.loaded.settings.storage.endpoint,
+            self.loaded.uses_other_storage(),
+        ) {
             (Some(endpoint), true) => ("storage.endpoint", endpoint.shown()),
             _ => {
                 let root = self.project.path(&self.loaded.settings.storage.root);

@@ -27,10 +27,12 @@ pub(crate) struct Options {
 /// # Errors
 /// When a file exists and `--force` was not given, or when one cannot be written.
 pub(crate) fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
-    let folder = options
-        .dir
-        .unwrap_or_else(|| common.project().to_owned());
-    let existing = if options.force { Existing::Replace } else { Existing::Refuse };
+    let folder = options.dir.unwrap_or_else(|| common.project().to_owned());
+    let existing = if options.force {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    };
     let written = scaffold::write(options.example, &folder, existing)?;
     super::schema::write_beside(&folder)?;
     for path in &written {

@@ -149,10 +149,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let common = arguments.common;
     match arguments.command {
-        Command::Demo(options) => demo::run(&common, options).await,
+        Command::Demo(options) => Box::pin(demo::run(&common, options)).await,
         Command::Init(options) => init::run(&common, options),
-        Command::Up(options) => up::run(&common, options).await,
-        Command::Worker => up::run(&common, up::Options::worker()).await,
+        Command::Up(options) => Box::pin(up::run(&common, options)).await,
+        Command::Worker => Box::pin(up::run(&common, up::Options::worker())).await,
         Command::Doctor(options) => doctor::run(&common, options).await,
         Command::Settings(options) => settings::run(&common, options),
         Command::Dags(command) => dags::run(&common, command).await,
@@ -188,7 +188,10 @@ mod tests {
 
     #[test]
     fn a_setting_is_key_and_value() {
-        assert_eq!(key_and_value("a.b=c=d").unwrap(), ("a.b".to_owned(), "c=d".to_owned()));
+        assert_eq!(
+            key_and_value("a.b=c=d").unwrap(),
+            ("a.b".to_owned(), "c=d".to_owned())
+        );
         assert!(key_and_value("a.b").is_err());
         assert!(key_and_value("=c").is_err());
     }

@@ -65,7 +65,10 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
     if running.used_other_ports() {
         progress.note("a port of the settings is in use, so free ones were taken");
     }
-    progress.done(&format!("{} addresses answer", running.endpoints().iter().count()));
+    progress.done(&format!(
+        "{} addresses answer",
+        running.endpoints().iter().count()
+    ));
 
     let work = Work::new(&loaded, &running, &progress)?;
     let outcome = tokio::select! {

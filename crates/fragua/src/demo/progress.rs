@@ -82,7 +82,10 @@ impl Progress {
     }
 
     fn say(&self, text: &str) {
-        let mut said = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut said = self
+            .said
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if *said == text {
             return;
         }

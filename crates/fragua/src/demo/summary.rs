@@ -74,7 +74,10 @@ impl Summary {
                 "app" => ("", "a form that predicts"),
                 _ => ("/data?group_number=7", "the example's data API"),
             };
-            text.push_str(&format!("  {role:<15} {:<42} {what}\n", format!("{address}{path}")));
+            text.push_str(&format!(
+                "  {role:<15} {:<42} {what}\n",
+                format!("{address}{path}")
+            ));
         }
         text
     }
@@ -85,7 +88,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -137,7 +140,15 @@ mod tests {
     #[test]
     fn the_text_shows_figures_and_addresses() {
         let text = summary().text();
-        for part in ["11,620", "0.9123", "0.8500", "version 1, alias champion", "cover type 4", "8085/docs", "31.4 s"] {
+        for part in [
+            "11,620",
+            "0.9123",
+            "0.8500",
+            "version 1, alias champion",
+            "cover type 4",
+            "8085/docs",
+            "31.4 s",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

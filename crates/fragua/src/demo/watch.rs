@@ -26,7 +26,11 @@ fn shown(tasks: &[FailedTask]) -> String {
     let mut text = String::new();
     for task in tasks {
         let message = task.message.as_deref().map(|message| format!(": {message}"));
-        text.push_str(&format!("\n  task {}{}", task.task_id, message.unwrap_or_default()));
+        text.push_str(&format!(
+            "\n  task {}{}",
+            task.task_id,
+            message.unwrap_or_default()
+        ));
         for line in &task.last_lines {
             text.push_str(&format!("\n    {line}"));
         }
@@ -44,7 +48,10 @@ impl Watch {
     /// Follows what happens from now on.
     pub(super) fn new(orchestrator: Orchestrator) -> Self {
         let changes = orchestrator.changes();
-        Self { orchestrator, changes }
+        Self {
+            orchestrator,
+            changes,
+        }
     }
 
     /// Waits for the next thing that happens; `None` when some were missed and the state must be read again.
@@ -124,7 +131,13 @@ async fn last_lines(orchestrator: &Orchestrator, instance: &TaskInstance) -> Vec
     let mut offset = 0;
     loop {
         let chunk = orchestrator
-            .read_log(&instance.dag_id, &instance.run_id, &instance.task_id, instance.attempt, offset)
+            .read_log(
+                &instance.dag_id,
+                &instance.run_id,
+                &instance.task_id,
+                instance.attempt,
+                offset,
+            )
             .await;
         let Ok(chunk) = chunk else { return lines };
         let text = String::from_utf8_lossy(&chunk.bytes);

@@ -44,11 +44,15 @@ impl<'a> Work<'a> {
     /// When the settings leave one of those roles out.
     pub(super) fn new(loaded: &'a Loaded, running: &Running, progress: &'a Progress) -> anyhow::Result<Self> {
         let app = running.app();
-        let needs = |role: &str| format!("the demo needs the role {role}: take server.roles out of the settings");
+        let needs =
+            |role: &str| format!("the demo needs the role {role}: take server.roles out of the settings");
         Ok(Self {
             loaded,
             project: Project::open(&loaded.project)?,
-            orchestrator: app.orchestrator().cloned().with_context(|| needs("orchestrator"))?,
+            orchestrator: app
+                .orchestrator()
+                .cloned()
+                .with_context(|| needs("orchestrator"))?,
             serving: app.serving().cloned().with_context(|| needs("serving"))?,
             endpoints: running.endpoints().clone(),
             progress,
@@ -74,7 +78,8 @@ impl<'a> Work<'a> {
         self.load_and_train(&mut watch, &training).await?;
         let model = self.served_model().await?;
         let prediction = self.predict().await?;
-        self.progress.done("the inference API answered for the example row");
+        self.progress
+            .done("the inference API answered for the example row");
         let figure = |name: &str| {
             model
                 .metrics
@@ -104,7 +109,11 @@ impl<'a> Work<'a> {
         let mut log = LogTail::default();
         watch
             .until_finished(training, async |change| match change {
-                Change::DagRun { dag_id, run_id, state } if dag_id == LOADING => {
+                Change::DagRun {
+                    dag_id,
+                    run_id,
+                    state,
+                } if dag_id == LOADING => {
                     if *state == DagRunState::Failed {
                         let run = orchestrator.dag_run(dag_id, run_id).await?;
                         return Err(failure(orchestrator, &run).await?.into());
@@ -119,9 +128,12 @@ impl<'a> Work<'a> {
                     }
                     Ok(())
                 }
-                Change::Log { dag_id, run_id, task_id, attempt }
-                    if dag_id == TRAINING && *run_id == training.run_id && task_id == TRAINING_TASK =>
-                {
+                Change::Log {
+                    dag_id,
+                    run_id,
+                    task_id,
+                    attempt,
+                } if dag_id == TRAINING && *run_id == training.run_id && task_id == TRAINING_TASK => {
                     if let Some(line) = log.newest_line(orchestrator, training, *attempt).await {
                         progress.doing(&format!("training: {line}"));
                     }
@@ -130,7 +142,9 @@ impl<'a> Work<'a> {
                 _ => Ok(()),
             })
             .await?;
-        progress.done(&format!("{TRAINING} trained, registered and promoted the best model"));
+        progress.done(&format!(
+            "{TRAINING} trained, registered and promoted the best model"
+        ));
         Ok(())
     }
 
@@ -152,8 +166,12 @@ impl<'a> Work<'a> {
         if let Some(explanation) = state.explanation() {
             anyhow::bail!("the trained model is not served: {explanation}");
         }
-        let model = state.model.clone().context("no model is served after the training")?;
-        self.progress.done(&format!("{} version {} is served", model.name, model.version));
+        let model = state
+            .model
+            .clone()
+            .context("no model is served after the training")?;
+        self.progress
+            .done(&format!("{} version {} is served", model.name, model.version));
         Ok(model)
     }
 
@@ -171,7 +189,10 @@ impl<'a> Work<'a> {
             .await
             .context("the inference API does not answer")?;
         let status = response.status();
-        let body: Value = response.json().await.context("the inference API answers no JSON")?;
+        let body: Value = response
+            .json()
+            .await
+            .context("the inference API answers no JSON")?;
         if !status.is_success() {
             anyhow::bail!("the inference API answers {status} to the example row: {body}");
         }
@@ -225,7 +246,12 @@ struct LogTail {
 
 impl LogTail {
     /// Returns the newest whole line since the last call.
-    async fn newest_line(&mut self, orchestrator: &Orchestrator, run: &DagRun, attempt: u32) -> Option<String> {
+    async fn newest_line(
+        &mut self,
+        orchestrator: &Orchestrator,
+        run: &DagRun,
+        attempt: u32,
+    ) -> Option<String> {
         if self.attempt != attempt {
             *self = Self { attempt, offset: 0 };
         }
@@ -235,6 +261,48 @@ impl LogTail {
             .ok()?;
         self.offset = chunk.next_offset;
         let text = String::from_utf8_lossy(&chunk.bytes);
-        text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+        text.lines().rev().find_map(message).map(shortened)
+    }
+}
+
+/// Returns what the task itself said in a line of its log: after the instant and the name of the stream.
+fn message(line: &str) -> Option<&str> {
+    let (_instant, rest) = line.split_once(' ')?;
+    let (stream, message) = rest.split_once(' ')?;
+    let message = message.trim();
+    (matches!(stream, "out" | "err") && !message.is_empty()).then_some(message)
+}
+
+/// Cuts a message to what one line of a terminal shows.
+fn shortened(message: &str) -> String {
+    const LONGEST: usize = 100;
+    match message.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_task_said_is_shown() {
+        let check = |line: &str, expected: Option<&str>| assert_eq!(message(line), expected, "{line}");
+        check(
+            "2026-11-24T04:41:24.851Z out read 11620 rows",
+            Some("read 11620 rows"),
+        );
+        check("2026-11-24T04:41:24.851Z err careful", Some("careful"));
+        check("2026-11-24T04:41:24.851Z fragua attempt 1 begins", None);
+        check("2026-11-24T04:41:24.851Z out ", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(shortened("short"), "short");
+        let long = "ñ".repeat(200);
+        assert_eq!(shortened(&long).chars().count(), 101);
     }
 }

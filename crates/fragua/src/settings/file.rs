@@ -60,26 +60,19 @@ impl Place<'_> {
                 continue;
             }
             let (line, column) = position(self.text, name.span().start);
-            let plain =
-                toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).map_err(
-                    |error| Problem::Syntax {
-                        path: self.path.to_owned(),
-                        line,
-                        column,
-                        message: error.message().to_owned(),
-                    },
-                )?;
+            let plain = toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).map_err(
+                |error| Problem::Syntax {
+                    path: self.path.to_owned(),
+                    line,
+                    column,
+                    message: error.message().to_owned(),
+                },
+            )?;
             let origin = Origin::File {
                 path: self.path.to_owned(),
                 line,
             };
-            self.layer.insert(
-                key,
-                Entry {
-                    value: plain,
-                    origin,
-                },
-            );
+            self.layer.insert(key, Entry { value: plain, origin });
         }
         Ok(())
     }
@@ -123,9 +116,6 @@ mod tests {
     #[test]
     fn a_syntax_error_names_line_and_column() {
         let problem = parse("[serving]\nport = = 1\n", Path::new("fragua.toml")).unwrap_err();
-        assert!(
-            problem.to_string().starts_with("fragua.toml:2:"),
-            "{problem}"
-        );
+        assert!(problem.to_string().starts_with("fragua.toml:2:"), "{problem}");
     }
 }

@@ -55,26 +55,53 @@ enum Rule {
 
 /// Every foreign name with a fixed spelling. Where two set the same key, the one that stands first counts.
 const NAMES: &[(&str, Rule)] = &[
-    ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", Rule::Key("orchestrator.database_url")),
-    ("AIRFLOW__CORE__SQL_ALCHEMY_CONN", Rule::Key("orchestrator.database_url")),
-    ("AIRFLOW__CORE__EXECUTOR", Rule::Translate("orchestrator.executor", executor)),
-    ("AIRFLOW__CORE__PARALLELISM", Rule::Key("orchestrator.parallelism")),
-    ("AIRFLOW__CORE__DAGS_FOLDER", Rule::Key("orchestrator.dags_folder")),
-    ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", Rule::Key("orchestrator.logs_folder")),
+    (
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+        Rule::Key("orchestrator.database_url"),
+    ),
+    (
+        "AIRFLOW__CORE__SQL_ALCHEMY_CONN",
+        Rule::Key("orchestrator.database_url"),
+    ),
+    (
+        "AIRFLOW__CORE__EXECUTOR",
+        Rule::Translate("orchestrator.executor", executor),
+    ),
+    (
+        "AIRFLOW__CORE__PARALLELISM",
+        Rule::Key("orchestrator.parallelism"),
+    ),
+    (
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        Rule::Key("orchestrator.dags_folder"),
+    ),
+    (
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
+        Rule::Key("orchestrator.logs_folder"),
+    ),
     (
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION",
         Rule::Key("orchestrator.dags_are_paused_at_creation"),
     ),
     ("AIRFLOW__API__PORT", Rule::Key("orchestrator.port")),
-    ("AIRFLOW__WEBSERVER__WEB_SERVER_PORT", Rule::Key("orchestrator.port")),
+    (
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT",
+        Rule::Key("orchestrator.port"),
+    ),
     ("AIRFLOW__CELERY__WORKER_CONCURRENCY", Rule::Key("worker.slots")),
     ("AIRFLOW__CELERY__BROKER_URL", Rule::Tell(broker)),
     ("AIRFLOW__CELERY__RESULT_BACKEND", Rule::Tell(result_backend)),
     ("AIRFLOW__CORE__FERNET_KEY", Rule::Tell(fernet_key)),
     ("AIRFLOW__CORE__LOAD_EXAMPLES", Rule::Tell(load_examples)),
     ("RUST_LOG", Rule::Key("log.filter")),
-    ("MLFLOW_TRACKING_URI", Rule::Translate("tracking.uri", tracking_uri)),
-    ("MLFLOW_BACKEND_STORE_URI", Rule::Translate("tracking.database_url", backend_store)),
+    (
+        "MLFLOW_TRACKING_URI",
+        Rule::Translate("tracking.uri", tracking_uri),
+    ),
+    (
+        "MLFLOW_BACKEND_STORE_URI",
+        Rule::Translate("tracking.database_url", backend_store),
+    ),
     (
         "MLFLOW_ARTIFACTS_DESTINATION",
         Rule::Translate("tracking.artifact_bucket", artifact_root),
@@ -168,7 +195,9 @@ fn executor(value: &str) -> Meaning {
         "LocalExecutor" => Ok(Understood::one("orchestrator.executor", "local")),
         "SequentialExecutor" => {
             let mut understood = Understood::one("orchestrator.executor", "local");
-            understood.values.push(("orchestrator.parallelism", "1".to_owned()));
+            understood
+                .values
+                .push(("orchestrator.parallelism", "1".to_owned()));
             Ok(understood)
         }
         "CeleryExecutor" => Ok(Understood::one("orchestrator.executor", "workers")),
@@ -196,7 +225,8 @@ fn fernet_key(_: &str) -> Option<&'static str> {
 
 fn load_examples(value: &str) -> Option<&'static str> {
     let wanted = matches!(value.trim().to_ascii_lowercase().as_str(), "true" | "t" | "1");
-    wanted.then_some("examples are a project of their own: make one with `fragua init DIR --example covertype`")
+    wanted
+        .then_some("examples are a project of their own: make one with `fragua init DIR --example covertype`")
 }
 
 fn tracking_uri(value: &str) -> Meaning {
@@ -228,7 +258,10 @@ fn artifact_root(value: &str) -> Meaning {
     if value.starts_with("mlflow-artifacts:") {
         return Ok(Understood::default());
     }
-    let Some(rest) = value.strip_prefix("s3://").filter(|rest| !rest.is_empty() && !rest.starts_with('/')) else {
+    let Some(rest) = value
+        .strip_prefix("s3://")
+        .filter(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    else {
         return Err("artifacts go to a bucket: give s3://BUCKET".to_owned());
     };
     let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
@@ -243,7 +276,11 @@ fn artifact_root(value: &str) -> Meaning {
 fn keys(variables: &Variables, translated: &mut Translated) {
     const AWS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     const MINIO: [&str; 2] = ["MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"];
-    let has = |name: &str| variables.get(name).is_some_and(|variable| !variable.value.is_empty());
+    let has = |name: &str| {
+        variables
+            .get(name)
+            .is_some_and(|variable| !variable.value.is_empty())
+    };
     let given = |names: [&str; 2]| names.into_iter().any(has);
     let other_s3 = translated.layer.contains_key("storage.endpoint");
     let (first, second) = if other_s3 { (AWS, MINIO) } else { (MINIO, AWS) };
@@ -252,7 +289,10 @@ fn keys(variables: &Variables, translated: &mut Translated) {
         (false, true) => second,
         (false, false) => return,
     };
-    for (name, key) in chosen.into_iter().zip(["storage.access_key_id", "storage.secret_access_key"]) {
+    for (name, key) in chosen
+        .into_iter()
+        .zip(["storage.access_key_id", "storage.secret_access_key"])
+    {
         if let Some(variable) = variables.get(name).filter(|variable| !variable.value.is_empty()) {
             set(translated, key, variable.value.clone(), &variable.origin);
         }
@@ -261,9 +301,15 @@ fn keys(variables: &Variables, translated: &mut Translated) {
         return;
     }
     let value = |name: &str| variables.get(name).map(|variable| variable.value.as_str());
-    let differ = first.into_iter().zip(second).any(|(one, other)| value(one) != value(other));
+    let differ = first
+        .into_iter()
+        .zip(second)
+        .any(|(one, other)| value(one) != value(other));
     if let Some(variable) = variables.get(second[0]).filter(|_| differ) {
-        let text = format!("has no effect: {} and {} are given too and count first", first[0], first[1]);
+        let text = format!(
+            "has no effect: {} and {} are given too and count first",
+            first[0], first[1]
+        );
         notice(translated, &variable.origin, text);
     }
 }
@@ -315,9 +361,15 @@ fn connection(value: &str) -> Result<String, String> {
             Err(error) => Err(format!("is neither a URL nor Airflow's JSON: {error}")),
         };
     }
-    let parts: AirflowConnection = serde_json::from_str(value)
-        .map_err(|error| format!("is not Airflow's JSON of a connection (column {})", error.column()))?;
-    parts.url().map_err(|error| format!("does not make a URL: {error}"))
+    let parts: AirflowConnection = serde_json::from_str(value).map_err(|error| {
+        format!(
+            "is not Airflow's JSON of a connection (column {})",
+            error.column()
+        )
+    })?;
+    parts
+        .url()
+        .map_err(|error| format!("does not make a URL: {error}"))
 }
 
 impl AirflowConnection {
@@ -347,7 +399,11 @@ impl AirflowConnection {
         if let Some(port) = self.port()? {
             url.set_port(Some(port)).map_err(refused)?;
         }
-        if let Some(schema) = self.schema.as_deref().filter(|schema| !schema.is_empty() && url.path().len() <= 1) {
+        if let Some(schema) = self
+            .schema
+            .as_deref()
+            .filter(|schema| !schema.is_empty() && url.path().len() <= 1)
+        {
             url.set_path(schema);
         }
         for (name, value) in self.extra()? {
@@ -364,7 +420,9 @@ impl AirflowConnection {
             Some(serde_json::Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),
         };
-        text.parse().map(Some).map_err(|_| "the port is not a number up to 65535".to_owned())
+        text.parse()
+            .map(Some)
+            .map_err(|_| "the port is not a number up to 65535".to_owned())
     }
 
     /// The extra part: an object, or the text of one.
@@ -389,13 +447,19 @@ fn unknown(variables: &Variables, translated: &mut Translated) {
         .map(String::as_str)
         .filter(|name| name.starts_with("AIRFLOW__") && !is_known(name))
         .collect();
-    let Some(origin) = names.first().and_then(|name| variables.get(*name)).map(|variable| variable.origin.clone())
+    let Some(origin) = names
+        .first()
+        .and_then(|name| variables.get(*name))
+        .map(|variable| variable.origin.clone())
     else {
         return;
     };
     let text = match names.as_slice() {
         [_] => "is not known here and has no effect".to_owned(),
-        [_, others @ ..] => format!("is not known here and has no effect, nor have {}", others.join(", ")),
+        [_, others @ ..] => format!(
+            "is not known here and has no effect, nor have {}",
+            others.join(", ")
+        ),
         [] => return,
     };
     notice(translated, &origin, text);
@@ -408,13 +472,19 @@ mod tests {
 
     /// Renders what `pairs` mean: `key = value` lines, then `! notice` and `error:` lines.
     fn meaning(pairs: &[(&str, &str)]) -> Vec<String> {
-        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let translated = translate(&from_pairs(pairs));
-        let values = translated.layer.iter().map(|(key, entry)| {
-            format!("{key} = {}", entry.value.as_str().unwrap_or_default())
-        });
+        let values = translated
+            .layer
+            .iter()
+            .map(|(key, entry)| format!("{key} = {}", entry.value.as_str().unwrap_or_default()));
         let notices = translated.notices.iter().map(|notice| format!("! {notice}"));
-        let problems = translated.problems.iter().map(|problem| format!("error: {problem}"));
+        let problems = translated
+            .problems
+            .iter()
+            .map(|problem| format!("error: {problem}"));
         values.chain(notices).chain(problems).collect()
     }
 
@@ -439,7 +509,10 @@ mod tests {
         check(
             &[
                 ("AIRFLOW__CORE__SQL_ALCHEMY_CONN", "sqlite:////old.db"),
-                ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://a:b@db/airflow"),
+                (
+                    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN",
+                    "postgresql+psycopg2://a:b@db/airflow",
+                ),
             ],
             &["orchestrator.database_url = postgresql+psycopg2://a:b@db/airflow"],
         );
@@ -447,7 +520,8 @@ mod tests {
 
     #[test]
     fn airflow_executor() {
-        let check_one = |value: &str, expected: &[&str]| check(&[("AIRFLOW__CORE__EXECUTOR", value)], expected);
+        let check_one =
+            |value: &str, expected: &[&str]| check(&[("AIRFLOW__CORE__EXECUTOR", value)], expected);
         check_one("LocalExecutor", &["orchestrator.executor = local"]);
         check_one("CeleryExecutor", &["orchestrator.executor = workers"]);
         check_one(
@@ -467,16 +541,31 @@ mod tests {
 
     #[test]
     fn airflow_names_that_set_a_key() {
-        check(&[("AIRFLOW__CORE__PARALLELISM", "8")], &["orchestrator.parallelism = 8"]);
-        check(&[("AIRFLOW__CORE__DAGS_FOLDER", "/dags")], &["orchestrator.dags_folder = /dags"]);
-        check(&[("AIRFLOW__LOGGING__BASE_LOG_FOLDER", "/logs")], &["orchestrator.logs_folder = /logs"]);
+        check(
+            &[("AIRFLOW__CORE__PARALLELISM", "8")],
+            &["orchestrator.parallelism = 8"],
+        );
+        check(
+            &[("AIRFLOW__CORE__DAGS_FOLDER", "/dags")],
+            &["orchestrator.dags_folder = /dags"],
+        );
+        check(
+            &[("AIRFLOW__LOGGING__BASE_LOG_FOLDER", "/logs")],
+            &["orchestrator.logs_folder = /logs"],
+        );
         check(
             &[("AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION", "False")],
             &["orchestrator.dags_are_paused_at_creation = False"],
         );
-        check(&[("AIRFLOW__WEBSERVER__WEB_SERVER_PORT", "81")], &["orchestrator.port = 81"]);
+        check(
+            &[("AIRFLOW__WEBSERVER__WEB_SERVER_PORT", "81")],
+            &["orchestrator.port = 81"],
+        );
         check(&[("AIRFLOW__API__PORT", "82")], &["orchestrator.port = 82"]);
-        check(&[("AIRFLOW__CELERY__WORKER_CONCURRENCY", "4")], &["worker.slots = 4"]);
+        check(
+            &[("AIRFLOW__CELERY__WORKER_CONCURRENCY", "4")],
+            &["worker.slots = 4"],
+        );
         check(&[("RUST_LOG", "debug")], &["log.filter = debug"]);
     }
 
@@ -500,9 +589,14 @@ mod tests {
         );
         check(&[("AIRFLOW__CORE__LOAD_EXAMPLES", "false")], &[]);
         check(
-            &[("AIRFLOW__CORE__AUTH_MANAGER", "x"), ("AIRFLOW__API__AUTH_BACKENDS", "y")],
-            &["! environment variable AIRFLOW__API__AUTH_BACKENDS: is not known here and has no effect, nor have \
-               AIRFLOW__CORE__AUTH_MANAGER"],
+            &[
+                ("AIRFLOW__CORE__AUTH_MANAGER", "x"),
+                ("AIRFLOW__API__AUTH_BACKENDS", "y"),
+            ],
+            &[
+                "! environment variable AIRFLOW__API__AUTH_BACKENDS: is not known here and has no effect, nor have \
+               AIRFLOW__CORE__AUTH_MANAGER",
+            ],
         );
     }
 
@@ -516,7 +610,8 @@ mod tests {
 
     #[test]
     fn airflow_connections() {
-        let check_one = |value: &str, expected: &str| check(&[("AIRFLOW_CONN_WAREHOUSE", value)], &[expected]);
+        let check_one =
+            |value: &str, expected: &str| check(&[("AIRFLOW_CONN_WAREHOUSE", value)], &[expected]);
         check_one(
             "mysql://user:p%40ss@db:3306/data",
             "connections.warehouse.url = mysql://user:p%40ss@db:3306/data",
@@ -542,7 +637,10 @@ mod tests {
 
     #[test]
     fn a_broken_connection_does_not_show_its_password() {
-        let text = meaning(&[("AIRFLOW_CONN_A", r#"{"conn_type": "mysql", "password": "hunter2", "port": "x1"}"#)]);
+        let text = meaning(&[(
+            "AIRFLOW_CONN_A",
+            r#"{"conn_type": "mysql", "password": "hunter2", "port": "x1"}"#,
+        )]);
         assert!(text[0].starts_with("error:"), "{text:?}");
         assert!(!text[0].contains("hunter2"), "{text:?}");
         let text = meaning(&[("AIRFLOW_CONN_A", r#"{"password": "hunter2""#)]);
@@ -594,16 +692,28 @@ mod tests {
 
     #[test]
     fn s3_endpoint() {
-        check(&[("AWS_ENDPOINT_URL", "http://c")], &["storage.endpoint = http://c"]);
         check(
-            &[("AWS_ENDPOINT_URL", "http://c"), ("AWS_ENDPOINT_URL_S3", "http://b")],
+            &[("AWS_ENDPOINT_URL", "http://c")],
+            &["storage.endpoint = http://c"],
+        );
+        check(
+            &[
+                ("AWS_ENDPOINT_URL", "http://c"),
+                ("AWS_ENDPOINT_URL_S3", "http://b"),
+            ],
             &["storage.endpoint = http://b"],
         );
         check(
-            &[("AWS_ENDPOINT_URL_S3", "http://b"), ("MLFLOW_S3_ENDPOINT_URL", "http://a")],
+            &[
+                ("AWS_ENDPOINT_URL_S3", "http://b"),
+                ("MLFLOW_S3_ENDPOINT_URL", "http://a"),
+            ],
             &["storage.endpoint = http://a"],
         );
-        check(&[("AWS_DEFAULT_REGION", "eu-west-1")], &["storage.region = eu-west-1"]);
+        check(
+            &[("AWS_DEFAULT_REGION", "eu-west-1")],
+            &["storage.region = eu-west-1"],
+        );
         check(
             &[("AWS_DEFAULT_REGION", "eu-west-1"), ("AWS_REGION", "eu-south-2")],
             &["storage.region = eu-south-2"],
@@ -612,10 +722,22 @@ mod tests {
 
     #[test]
     fn s3_keys() {
-        let aws = [("AWS_ACCESS_KEY_ID", "aws"), ("AWS_SECRET_ACCESS_KEY", "aws-secret")];
-        let minio = [("MINIO_ROOT_USER", "minio"), ("MINIO_ROOT_PASSWORD", "minio-secret")];
-        let aws_values = ["storage.access_key_id = aws", "storage.secret_access_key = aws-secret"];
-        let minio_values = ["storage.access_key_id = minio", "storage.secret_access_key = minio-secret"];
+        let aws = [
+            ("AWS_ACCESS_KEY_ID", "aws"),
+            ("AWS_SECRET_ACCESS_KEY", "aws-secret"),
+        ];
+        let minio = [
+            ("MINIO_ROOT_USER", "minio"),
+            ("MINIO_ROOT_PASSWORD", "minio-secret"),
+        ];
+        let aws_values = [
+            "storage.access_key_id = aws",
+            "storage.secret_access_key = aws-secret",
+        ];
+        let minio_values = [
+            "storage.access_key_id = minio",
+            "storage.secret_access_key = minio-secret",
+        ];
         check(&aws, &aws_values);
         check(&minio, &minio_values);
         check(
@@ -630,7 +752,10 @@ mod tests {
         let endpoint = [("MLFLOW_S3_ENDPOINT_URL", "http://minio:9000")];
         let with_endpoint = meaning(&[&aws[..], &minio[..], &endpoint[..]].concat());
         for value in aws_values {
-            assert!(with_endpoint.iter().any(|line| line == value), "{with_endpoint:?}");
+            assert!(
+                with_endpoint.iter().any(|line| line == value),
+                "{with_endpoint:?}"
+            );
         }
     }
 

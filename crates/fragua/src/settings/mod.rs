@@ -89,7 +89,12 @@ impl Loaded {
             let folder = std::fs::canonicalize(&self.project).ok()?;
             Some(folder.file_name()?.to_string_lossy().into_owned())
         };
-        self.settings.project.name.clone().or_else(folder).unwrap_or_default()
+        self.settings
+            .project
+            .name
+            .clone()
+            .or_else(folder)
+            .unwrap_or_default()
     }
 }
 

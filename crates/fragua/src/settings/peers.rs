@@ -28,8 +28,16 @@ impl Loaded {
     /// Returns the addresses of the other servers, without credentials, as pages link them.
     pub(crate) fn other_endpoints(&self) -> Endpoints {
         let settings = &self.settings;
-        let tracking = settings.tracking.uri.as_ref().filter(|_| self.uses_other_tracking());
-        let storage = settings.storage.endpoint.as_ref().filter(|_| self.uses_other_storage());
+        let tracking = settings
+            .tracking
+            .uri
+            .as_ref()
+            .filter(|_| self.uses_other_tracking());
+        let storage = settings
+            .storage
+            .endpoint
+            .as_ref()
+            .filter(|_| self.uses_other_storage());
         Endpoints {
             tracking: tracking.map(|uri| uri.shown()),
             storage: storage.map(|endpoint| endpoint.shown()),

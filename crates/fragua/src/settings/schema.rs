@@ -194,11 +194,7 @@ mod tests {
     #[test]
     fn suggests_the_nearest_key() {
         let check = |key: &str, expected: Option<&str>| {
-            assert_eq!(
-                Schema::builtin().suggest(key).as_deref(),
-                expected,
-                "for {key}"
-            );
+            assert_eq!(Schema::builtin().suggest(key).as_deref(), expected, "for {key}");
         };
         check("serving.prot", Some("serving.port"));
         check("servng.port", Some("serving.port"));
@@ -211,7 +207,11 @@ mod tests {
     #[test]
     fn values_take_the_type_of_their_default() {
         let check = |default: Value, text: &str, expected: Result<Value, &str>| {
-            assert_eq!(convert(&Value::String(text.to_owned()), &default), expected, "{text}");
+            assert_eq!(
+                convert(&Value::String(text.to_owned()), &default),
+                expected,
+                "{text}"
+            );
         };
         check(Value::Integer(0), "12", Ok(Value::Integer(12)));
         check(Value::Integer(0), "12a", Err("a whole number"));

@@ -307,7 +307,9 @@ impl<'de> Deserialize<'de> for LogFilter {
         let text = String::deserialize(deserializer)?;
         match tracing_subscriber::EnvFilter::try_new(&text) {
             Ok(_) => Ok(Self(text)),
-            Err(error) => Err(de::Error::custom(format!("{text:?} is not a log filter: {error}"))),
+            Err(error) => Err(de::Error::custom(format!(
+                "{text:?} is not a log filter: {error}"
+            ))),
         }
     }
 }
@@ -346,8 +348,11 @@ impl FromText for HttpUrl {
 
 fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let number = i64::deserialize(deserializer)?;
-    u16::try_from(number)
-        .map_err(|_| de::Error::custom(format!("{number} is not a port: give a number from 0 (any free port) to 65535")))
+    u16::try_from(number).map_err(|_| {
+        de::Error::custom(format!(
+            "{number} is not a port: give a number from 0 (any free port) to 65535"
+        ))
+    })
 }
 
 fn count<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {

@@ -207,16 +207,19 @@ fn a_secret_is_read_from_a_file_without_its_line_end() {
     let path = folder.path().join("secret");
     std::fs::write(&path, "hunter2\n").unwrap();
     let loaded = Given {
-        environment: &[(
-            "FRAGUA__STORAGE__SECRET_ACCESS_KEY_FILE",
-            path.to_str().unwrap(),
-        )],
+        environment: &[("FRAGUA__STORAGE__SECRET_ACCESS_KEY_FILE", path.to_str().unwrap())],
         ..Given::default()
     }
     .load()
     .unwrap();
     assert_eq!(
-        loaded.settings.storage.secret_access_key.as_ref().unwrap().expose(),
+        loaded
+            .settings
+            .storage
+            .secret_access_key
+            .as_ref()
+            .unwrap()
+            .expose(),
         "hunter2"
     );
     let origin = loaded.origin("storage.secret_access_key").to_string();
@@ -271,7 +274,10 @@ fn names_that_people_choose_may_hold_dots() {
     .unwrap();
     assert_eq!(loaded.settings.variables["a.b.c"].expose(), "1");
     assert_eq!(loaded.settings.variables["list"].expose(), "[1,2]");
-    assert_eq!(loaded.settings.connections["data"].url.as_ref().unwrap().expose(), "http://x");
+    assert_eq!(
+        loaded.settings.connections["data"].url.as_ref().unwrap().expose(),
+        "http://x"
+    );
 }
 
 #[test]

@@ -15,7 +15,9 @@ async fn help_and_version() {
     let version = run(&["--version"]).await;
     assert_eq!(version.stdout, format!("fragua {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"]).await;
-    for command in ["demo", "init", "up", "doctor", "settings", "dags", "dag-runs", "schema"] {
+    for command in [
+        "demo", "init", "up", "doctor", "settings", "dags", "dag-runs", "schema",
+    ] {
         assert!(help.stdout.contains(command), "{command}: {}", help.stdout);
     }
     assert!(!help.stdout.contains("exec-task"), "{}", help.stdout);
@@ -37,7 +39,11 @@ async fn a_bad_setting_stops_the_start_and_says_where_it_is() {
         ".env:1): the executor \"KubernetesExecutor\" is not offered",
         "trackng.port (command line, --set): there is no such setting; did you mean tracking.port?",
     ] {
-        assert!(finished.stderr.contains(part), "{part} is not in {}", finished.stderr);
+        assert!(
+            finished.stderr.contains(part),
+            "{part} is not in {}",
+            finished.stderr
+        );
     }
     assert!(!finished.stderr.contains("hunter2"), "{}", finished.stderr);
     assert!(!project.path(".fragua").exists(), "nothing was started");
@@ -60,7 +66,12 @@ async fn settings_lists_where_each_value_comes_from_and_no_secret() {
             .unwrap_or_else(|| panic!("{key} is not in {rows}"))
     };
     assert_eq!(find("serving.port")["value"], "1234");
-    assert!(find("serving.port")["origin"].as_str().unwrap().ends_with("fragua.toml:2"));
+    assert!(
+        find("serving.port")["origin"]
+            .as_str()
+            .unwrap()
+            .ends_with("fragua.toml:2")
+    );
     assert_eq!(find("app.port")["origin"], "default");
     assert_eq!(find("storage.secret_access_key")["value"], "***");
     assert_eq!(
@@ -86,20 +97,31 @@ async fn init_makes_a_project_whose_dags_are_right_and_refuses_to_overwrite() {
     place.write("new/fragua.toml", "broken");
     let forced = run(&["init", folder, "--force"]).await;
     assert!(forced.ok, "{}", forced.stderr);
-    assert_ne!(std::fs::read_to_string(place.path("new/fragua.toml")).unwrap(), "broken");
+    assert_ne!(
+        std::fs::read_to_string(place.path("new/fragua.toml")).unwrap(),
+        "broken"
+    );
 }
 
 #[tokio::test]
 async fn a_broken_dag_file_is_shown_with_line_and_column() {
     let project = Project::with_dag("fine", ECHO);
-    project.write("dags/broken.yaml", "dag: broken\nschedule: none\ntasks:\n  - id: one\n    bsh: echo\n");
+    project.write(
+        "dags/broken.yaml",
+        "dag: broken\nschedule: none\ntasks:\n  - id: one\n    bsh: echo\n",
+    );
     let finished = project.run(&["dags", "check"]).await;
     assert!(!finished.ok);
     assert!(finished.stdout.contains("broken.yaml:5:"), "{}", finished.stdout);
     assert!(finished.stdout.contains("bsh"), "{}", finished.stdout);
     let listed = project.run(&["dags", "check", "--json"]).await;
     let listed = json(&listed.stdout);
-    let errors: Vec<&Value> = listed.as_array().unwrap().iter().filter(|file| file["ok"] == false).collect();
+    let errors: Vec<&Value> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|file| file["ok"] == false)
+        .collect();
     assert_eq!(errors.len(), 1, "{listed}");
     assert_eq!(errors[0]["errors"][0]["line"], 5, "{listed}");
 }
@@ -107,7 +129,9 @@ async fn a_broken_dag_file_is_shown_with_line_and_column() {
 #[tokio::test]
 async fn a_run_asked_for_on_the_command_line_is_done_by_a_running_server() {
     let project = Project::with_dag("echo", ECHO);
-    let server = project.up(&["--set", "orchestrator.dags_are_paused_at_creation=false"]).await;
+    let server = project
+        .up(&["--set", "orchestrator.dags_are_paused_at_creation=false"])
+        .await;
     let finished = project
         .run(&["dags", "trigger", "echo", "--param", "word=world", "--json"])
         .await;
@@ -116,7 +140,9 @@ async fn a_run_asked_for_on_the_command_line_is_done_by_a_running_server() {
     let run_id = run["dag_run_id"].as_str().unwrap();
     assert_eq!(run["params"]["word"], "world");
     // The log ends with the attempt, so following it waits for the server's work.
-    let logs = project.run(&["dag-runs", "logs", "echo", run_id, "say", "--follow"]).await;
+    let logs = project
+        .run(&["dag-runs", "logs", "echo", run_id, "say", "--follow"])
+        .await;
     assert!(logs.ok, "{}", logs.stderr);
     assert!(logs.stdout.contains("said world"), "{}", logs.stdout);
     server.stop().await;
@@ -125,7 +151,12 @@ async fn a_run_asked_for_on_the_command_line_is_done_by_a_running_server() {
     assert_eq!(listed[0]["dag_run_id"], run_id);
     assert_eq!(listed[0]["state"], "success");
     let shown = project.run(&["dag-runs", "show", "echo", run_id, "--json"]).await;
-    assert_eq!(json(&shown.stdout)["tasks"][0]["state"], "success", "{}", shown.stdout);
+    assert_eq!(
+        json(&shown.stdout)["tasks"][0]["state"],
+        "success",
+        "{}",
+        shown.stdout
+    );
 }
 
 #[tokio::test]
@@ -149,7 +180,11 @@ async fn an_unknown_dag_is_named() {
     let project = Project::with_dag("echo", ECHO);
     let finished = project.run(&["dags", "trigger", "ecko"]).await;
     assert!(!finished.ok);
-    assert!(finished.stderr.contains("there is no DAG \"ecko\""), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("there is no DAG \"ecko\""),
+        "{}",
+        finished.stderr
+    );
     assert!(finished.stderr.contains("fragua up"), "{}", finished.stderr);
 }
 
@@ -157,7 +192,9 @@ async fn an_unknown_dag_is_named() {
 async fn a_parameter_that_does_not_fit_is_named() {
     let project = Project::with_dag("echo", ECHO);
     project.up(&[]).await.stop().await;
-    let finished = project.run(&["dags", "trigger", "echo", "--param", "word=7"]).await;
+    let finished = project
+        .run(&["dags", "trigger", "echo", "--param", "word=7"])
+        .await;
     assert!(!finished.ok);
     assert!(finished.stderr.contains("word"), "{}", finished.stderr);
 }
@@ -166,7 +203,15 @@ async fn a_parameter_that_does_not_fit_is_named() {
 async fn the_schema_names_every_operator() {
     let finished = run(&["schema", "dag"]).await;
     let schema = json(&finished.stdout).to_string();
-    for operator in ["bash", "python", "wait", "http_to_table", "sql", "train", "promote"] {
+    for operator in [
+        "bash",
+        "python",
+        "wait",
+        "http_to_table",
+        "sql",
+        "train",
+        "promote",
+    ] {
         assert!(schema.contains(&format!("\"{operator}\"")), "{operator}");
     }
 }
@@ -178,7 +223,11 @@ async fn doctor_is_content_with_a_running_project() {
     let finished = project.run(&["doctor"]).await;
     assert!(finished.ok, "{}{}", finished.stdout, finished.stderr);
     assert!(finished.stdout.lines().count() >= 12, "{}", finished.stdout);
-    assert!(finished.stdout.lines().all(|line| line.starts_with("ok ")), "{}", finished.stdout);
+    assert!(
+        finished.stdout.lines().all(|line| line.starts_with("ok ")),
+        "{}",
+        finished.stdout
+    );
     server.stop().await;
 }
 
@@ -200,10 +249,16 @@ async fn doctor_names_what_is_broken_and_the_fix() {
     };
     let tracking = find("tracking");
     assert_eq!(tracking["ok"], false);
-    assert!(tracking["fix"].as_str().unwrap().contains("fragua up"), "{tracking}");
+    assert!(
+        tracking["fix"].as_str().unwrap().contains("fragua up"),
+        "{tracking}"
+    );
     let objects = find("object store");
     assert_eq!(objects["ok"], false);
-    assert!(objects["tried"].as_str().unwrap().contains("fragua.toml:2"), "{objects}");
+    assert!(
+        objects["tried"].as_str().unwrap().contains("fragua.toml:2"),
+        "{objects}"
+    );
     assert_eq!(find("database of tracking")["ok"], true);
 }
 
@@ -211,9 +266,20 @@ async fn doctor_names_what_is_broken_and_the_fix() {
 async fn a_log_is_followed_while_it_is_written() {
     let dag = "dag: slow\nschedule: none\ntasks:\n  - id: talk\n    bash: \"echo first; exec sleep 600\"\n";
     let project = Project::with_dag("slow", dag);
-    let server = project.up(&["--set", "orchestrator.dags_are_paused_at_creation=false"]).await;
+    let server = project
+        .up(&["--set", "orchestrator.dags_are_paused_at_creation=false"])
+        .await;
     let run_id = project.trigger("slow").await;
-    let arguments = ["dag-runs", "logs", "slow", &run_id, "talk", "--follow", "--project", project.argument()];
+    let arguments = [
+        "dag-runs",
+        "logs",
+        "slow",
+        &run_id,
+        "talk",
+        "--follow",
+        "--project",
+        project.argument(),
+    ];
     let mut follower = Follower::start(fragua(&arguments));
     follower.until_said("first").await;
     server.stop().await;

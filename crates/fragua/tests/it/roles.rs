@@ -6,7 +6,15 @@ use nix::sys::signal::Signal;
 
 use crate::support::{Project, client, run};
 
-const ALL: [&str; 7] = ["orchestrator", "tracking", "storage", "console", "serving", "app", "source"];
+const ALL: [&str; 7] = [
+    "orchestrator",
+    "tracking",
+    "storage",
+    "console",
+    "serving",
+    "app",
+    "source",
+];
 
 fn health(role: &str) -> &'static str {
     match role {
@@ -27,7 +35,11 @@ async fn every_role_answers_where_endpoints_json_says() {
     for role in ALL {
         let url = format!("{}{}", server.address(role), health(role));
         let response = client.get(&url).send().await.unwrap();
-        assert!(response.status().is_success(), "{role}: GET {url} answers {}", response.status());
+        assert!(
+            response.status().is_success(),
+            "{role}: GET {url} answers {}",
+            response.status()
+        );
     }
     let (ok, said) = server.stop().await;
     assert!(ok, "{said}");
@@ -62,7 +74,9 @@ async fn a_second_instance_of_a_project_is_refused() {
     let second = project.run(&["up", "--ports", "auto"]).await;
     assert!(!second.ok);
     assert!(
-        second.stderr.contains("the role orchestrator already runs for the project"),
+        second
+            .stderr
+            .contains("the role orchestrator already runs for the project"),
         "{}",
         second.stderr
     );
@@ -79,7 +93,8 @@ async fn a_port_in_use_names_port_role_and_setting() {
     project.write("fragua.toml", &format!("[serving]\nport = {port}\n"));
     let finished = project.run(&["up", "--roles", "serving"]).await;
     assert!(!finished.ok);
-    let expected = format!("error: port {port} is in use, so the role serving cannot listen on 127.0.0.1:{port}");
+    let expected =
+        format!("error: port {port} is in use, so the role serving cannot listen on 127.0.0.1:{port}");
     assert!(finished.stderr.contains(&expected), "{}", finished.stderr);
     assert!(finished.stderr.contains("serving.port"), "{}", finished.stderr);
     assert!(finished.stderr.contains("fragua.toml:2"), "{}", finished.stderr);
@@ -136,10 +151,19 @@ async fn another_mlflow_server_takes_the_place_of_tracking() {
     let others = Project::empty();
     let other = others.up(&["--roles", "tracking,storage"]).await;
     let project = Project::empty();
-    project.write(".env", &format!("MLFLOW_TRACKING_URI={}\n", other.address("tracking")));
+    project.write(
+        ".env",
+        &format!("MLFLOW_TRACKING_URI={}\n", other.address("tracking")),
+    );
     let server = project.up(&[]).await;
-    assert!(!server.endpoints.contains_key("tracking"), "{:?}", server.endpoints);
-    let refused = project.run(&["up", "--ports", "auto", "--roles", "tracking"]).await;
+    assert!(
+        !server.endpoints.contains_key("tracking"),
+        "{:?}",
+        server.endpoints
+    );
+    let refused = project
+        .run(&["up", "--ports", "auto", "--roles", "tracking"])
+        .await;
     assert!(!refused.ok);
     assert!(
         refused.stderr.contains("MLFLOW_TRACKING_URI in"),

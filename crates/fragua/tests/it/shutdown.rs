@@ -29,7 +29,10 @@ async fn ctrl_c_and_sigterm_end_it() {
 
 #[tokio::test]
 async fn an_open_event_stream_does_not_hold_it() {
-    let project = Project::with_dag("one", "dag: one\nschedule: none\ntasks:\n  - id: only\n    bash: \"true\"\n");
+    let project = Project::with_dag(
+        "one",
+        "dag: one\nschedule: none\ntasks:\n  - id: only\n    bash: \"true\"\n",
+    );
     let server = project.up(&[]).await;
     let url = format!("{}/events", server.address("orchestrator"));
     let mut stream = client().get(url).send().await.unwrap();
@@ -43,11 +46,23 @@ async fn an_open_event_stream_does_not_hold_it() {
 
 #[tokio::test]
 async fn a_running_task_does_not_hold_it() {
-    let dag = "dag: slow\nschedule: none\ntasks:\n  - id: sleep\n    bash: \"echo started; exec sleep 600\"\n";
+    let dag =
+        "dag: slow\nschedule: none\ntasks:\n  - id: sleep\n    bash: \"echo started; exec sleep 600\"\n";
     let project = Project::with_dag("slow", dag);
-    let server = project.up(&["--set", "orchestrator.dags_are_paused_at_creation=false"]).await;
+    let server = project
+        .up(&["--set", "orchestrator.dags_are_paused_at_creation=false"])
+        .await;
     let run_id = project.trigger("slow").await;
-    let arguments = ["dag-runs", "logs", "slow", &run_id, "sleep", "--follow", "--project", project.argument()];
+    let arguments = [
+        "dag-runs",
+        "logs",
+        "slow",
+        &run_id,
+        "sleep",
+        "--follow",
+        "--project",
+        project.argument(),
+    ];
     let mut follower = Follower::start(fragua(&arguments));
     follower.until_said("started").await;
     ends_in_time(server, Signal::SIGTERM).await;

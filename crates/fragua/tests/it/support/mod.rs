@@ -1,7 +1,7 @@
 //! Starts and ends the program.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -92,14 +92,12 @@ impl Project {
         self.folder.path().join(path)
     }
 
-    /// Returns the folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// Returns the folder as an argument.
     pub(crate) fn argument(&self) -> &str {
-        self.folder.path().to_str().expect("temporary folders have plain names")
+        self.folder
+            .path()
+            .to_str()
+            .expect("temporary folders have plain names")
     }
 
     /// Runs a command on the project to its end.
@@ -173,7 +171,11 @@ impl Server {
             false
         });
         let found = found.await.unwrap_or(false);
-        assert!(found, "{text:?} is not in what the program said:\n{}", self.said.join("\n"));
+        assert!(
+            found,
+            "{text:?} is not in what the program said:\n{}",
+            self.said.join("\n")
+        );
     }
 
     /// Returns the address of a role.
