@@ -21,8 +21,10 @@ pub(crate) mod limits {
     pub(crate) const RUN_TAG_VALUE: usize = 8_000;
     /// The value of an experiment's tag.
     pub(crate) const EXPERIMENT_TAG_VALUE: usize = 20_000;
-    /// The value of a tag in the registry.
+    /// The value of a registered model's tag: the width of its column.
     pub(crate) const MODEL_TAG_VALUE: usize = 5_000;
+    /// The value of a version's tag, in bytes: what MySQL's `TEXT` holds.
+    pub(crate) const VERSION_TAG_VALUE_BYTES: usize = 65_535;
     /// The name of an experiment: the width of its column.
     pub(crate) const EXPERIMENT_NAME: usize = 256;
     /// The name of a run: the width of its column.
@@ -278,6 +280,12 @@ pub(crate) fn model_tag(tag: &Tag) -> Result<(), Error> {
     key("tag", &tag.key)?;
     no_nul("value", &tag.value)?;
     max_chars("value", &tag.value, limits::MODEL_TAG_VALUE)
+}
+
+pub(crate) fn version_tag(tag: &Tag) -> Result<(), Error> {
+    key("tag", &tag.key)?;
+    no_nul("value", &tag.value)?;
+    max_bytes("value", &tag.value, limits::VERSION_TAG_VALUE_BYTES)
 }
 
 pub(crate) fn logged_model_tag(tag: &Tag) -> Result<(), Error> {

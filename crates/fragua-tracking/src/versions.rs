@@ -141,7 +141,7 @@ impl Tracking {
     pub async fn create_version(&self, new: NewVersion) -> Result<ModelVersion, Error> {
         validation::description(new.description.as_deref())?;
         for tag in &new.tags {
-            validation::model_tag(tag)?;
+            validation::version_tag(tag)?;
         }
         let (storage_location, run_id) = self.resolve_source(&new).await?;
         let now = self.now();
@@ -384,7 +384,7 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`], [`Error::InvalidParameter`].
     pub async fn set_version_tag(&self, name: &str, version: i32, tag: Tag) -> Result<(), Error> {
-        validation::model_tag(&tag)?;
+        validation::version_tag(&tag)?;
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         self.find_version(&transaction, name, version).await?;
