@@ -50,6 +50,16 @@ async fn a_bad_setting_stops_the_start_and_says_where_it_is() {
 }
 
 #[tokio::test]
+async fn the_log_is_json_on_demand() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "app", "--log-format", "json"]).await;
+    let (_, said) = server.stop().await;
+    for line in said.lines() {
+        assert!(json(line)["message"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn settings_lists_where_each_value_comes_from_and_no_secret() {
     let project = Project::empty();
     project.write("fragua.toml", "[serving]\nport = 1234\n");
@@ -136,6 +146,7 @@ async fn a_run_asked_for_on_the_command_line_is_done_by_a_running_server() {
         .run(&["dags", "trigger", "echo", "--param", "word=world", "--json"])
         .await;
     assert!(finished.ok, "{}", finished.stderr);
+    assert_eq!(finished.stderr, "", "the server was woken");
     let run = json(&finished.stdout);
     let run_id = run["dag_run_id"].as_str().unwrap();
     assert_eq!(run["params"]["word"], "world");

@@ -44,11 +44,10 @@ async fn an_open_event_stream_does_not_hold_it() {
     while let Ok(Some(_)) = stream.chunk().await {}
 }
 
-#[tokio::test]
-async fn a_running_task_does_not_hold_it() {
-    let dag =
-        "dag: slow\nschedule: none\ntasks:\n  - id: sleep\n    bash: \"echo started; exec sleep 600\"\n";
-    let project = Project::with_dag("slow", dag);
+/// Starts a task that runs until it is killed, and ends the program under it.
+async fn ends_under_a_task(commands: &str) {
+    let dag = format!("dag: slow\nschedule: none\ntasks:\n  - id: sleep\n    bash: {commands:?}\n");
+    let project = Project::with_dag("slow", &dag);
     let server = project
         .up(&["--set", "orchestrator.dags_are_paused_at_creation=false"])
         .await;
@@ -66,4 +65,14 @@ async fn a_running_task_does_not_hold_it() {
     let mut follower = Follower::start(fragua(&arguments));
     follower.until_said("started").await;
     ends_in_time(server, Signal::SIGTERM).await;
+}
+
+#[tokio::test]
+async fn a_running_task_does_not_hold_it() {
+    ends_under_a_task("echo started; exec sleep 600").await;
+}
+
+#[tokio::test]
+async fn a_task_that_ignores_the_signal_does_not_hold_it() {
+    ends_under_a_task("trap '' TERM INT HUP; echo started; while true; do sleep 1; done").await;
 }
