@@ -137,7 +137,7 @@ fn vertex(index: usize) -> u32 {
 }
 
 fn node_width(id: &str) -> f64 {
-    (id.chars().count().min(MAX_LABEL) as f64 * 7.3 + 52.0).clamp(112.0, 272.0)
+    (id.chars().count().min(MAX_LABEL) as f64 * 8.0 + 54.0).clamp(112.0, 300.0)
 }
 
 /// The longest label that fits the widest box.

@@ -12,6 +12,7 @@ mod filters;
 mod form;
 mod format;
 mod graph;
+mod headline;
 mod schedule;
 mod state;
 mod view;

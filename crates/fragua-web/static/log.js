@@ -5,12 +5,24 @@ const MOST_LINES = 20000;
 let source = null;
 let following = null;
 
+function part(name, text) {
+  const element = document.createElement("span");
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
 function lineElement(text) {
   const line = document.createElement("span");
   line.className = "log-line";
   const level = /\b(ERROR|CRITICAL|WARN(?:ING)?)\b/.exec(text)?.[1];
   if (level) line.classList.add(level.startsWith("WARN") ? "is-warning" : "is-error");
-  line.textContent = `${text}\n`;
+  const parts = /^\S+T(\d\S+)Z (out|err|fragua) (.*)$/s.exec(text);
+  if (parts) {
+    line.append(part("log-time", `${parts[1]} `), part(`log-source is-${parts[2]}`, `${parts[2]} `), `${parts[3]}\n`);
+  } else {
+    line.textContent = `${text}\n`;
+  }
   return line;
 }
 

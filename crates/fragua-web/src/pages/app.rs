@@ -18,12 +18,14 @@ use crate::chart::{self, Bar};
 use crate::error::{Error, render};
 use crate::form::{self, Field, Kind};
 use crate::format;
+use crate::headline;
 use crate::live;
 use crate::page::{Page, encode, parse_query};
 use crate::site::{Role, Site};
 
 /// Below this distance between the two likeliest classes the page says that it was close.
 const CLOSE_CALL: f64 = 0.1;
+const HEADLINE_METRICS: usize = 4;
 
 /// Returns the pages of the app: the form of the served model, which works with and without script, and `/health`.
 pub fn app_pages(serving: Serving, site: Site) -> Router {
@@ -260,18 +262,10 @@ fn model_view(page: &Page, model: &ServedModel) -> ModelView {
 
 /// Chooses the few figures that people ask for first.
 fn headline_metrics(model: &ServedModel) -> Vec<&String> {
-    let wanted = ["accuracy", "f1_macro", "f1", "log_loss", "roc_auc"];
-    let matches = |name: &str| {
-        let plain = name.to_ascii_lowercase();
-        wanted.iter().position(|wanted| plain.contains(wanted))
-    };
-    let mut found: Vec<(usize, &String)> = model
-        .metrics
-        .keys()
-        .filter_map(|name| Some((matches(name)?, name)))
-        .collect();
-    found.sort();
-    found.into_iter().map(|(_, name)| name).take(4).collect()
+    let mut names: Vec<&String> = model.metrics.keys().collect();
+    names.sort_by_key(|name| headline::rank(name));
+    names.truncate(HEADLINE_METRICS);
+    names
 }
 
 /// Makes the fields of the form: filled with what was typed, or with the model's example.

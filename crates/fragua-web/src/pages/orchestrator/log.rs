@@ -48,7 +48,11 @@ pub(super) struct AttemptLink {
     pub(super) is_current: bool,
 }
 
+/// A line, taken apart where it begins with the time and the source that the worker writes.
+#[derive(Debug, PartialEq)]
 pub(super) struct LogLine {
+    pub(super) time: String,
+    pub(super) source: String,
     pub(super) text: String,
     pub(super) class: &'static str,
 }
@@ -160,11 +164,27 @@ fn lines(text: &str, find: &str) -> Vec<LogLine> {
     let wanted = find.to_lowercase();
     text.lines()
         .filter(|line| wanted.is_empty() || line.to_lowercase().contains(&wanted))
-        .map(|line| LogLine {
-            text: line.to_owned(),
-            class: class(line),
-        })
+        .map(line)
         .collect()
+}
+
+fn line(line: &str) -> LogLine {
+    let (time, source, text) = parts(line).unwrap_or(("", "", line));
+    LogLine {
+        time: time.to_owned(),
+        source: source.to_owned(),
+        text: text.to_owned(),
+        class: class(text),
+    }
+}
+
+/// Splits `2025-04-02T06:00:00.000Z out text`; of the time only that of the day is kept.
+fn parts(line: &str) -> Option<(&str, &str, &str)> {
+    let (time, rest) = line.split_once(' ')?;
+    let (source, text) = rest.split_once(' ').unwrap_or((rest, ""));
+    let time = time.strip_suffix('Z')?.split_once('T')?.1;
+    let is_time = time.starts_with(|first: char| first.is_ascii_digit());
+    (is_time && matches!(source, "out" | "err" | "fragua")).then_some((time, source, text))
 }
 
 /// Marks the lines that people look for first. `static/log.js` does the same with what comes later.
@@ -361,6 +381,33 @@ mod tests {
             ("error_count = 0", ""),
         ] {
             assert_eq!(class(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_of_the_worker_are_taken_apart() {
+        for (text, time, source, rest) in [
+            (
+                "2025-04-02T06:00:00.125Z out loaded 9 rows",
+                "06:00:00.125",
+                "out",
+                "loaded 9 rows",
+            ),
+            ("2025-04-02T06:00:00.125Z err ", "06:00:00.125", "err", ""),
+            (
+                "2025-04-02T06:00:00.125Z odd x",
+                "",
+                "",
+                "2025-04-02T06:00:00.125Z odd x",
+            ),
+            ("plain", "", "", "plain"),
+            ("", "", "", ""),
+        ] {
+            let line = line(text);
+            assert_eq!(
+                (line.time.as_str(), line.source.as_str(), line.text.as_str()),
+                (time, source, rest)
+            );
         }
     }
 

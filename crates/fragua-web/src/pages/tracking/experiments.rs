@@ -1,6 +1,6 @@
 //! The list of experiments, and the table of one experiment's runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -12,6 +12,7 @@ use super::query;
 use crate::error::{Error, render};
 use crate::filters;
 use crate::format;
+use crate::headline;
 use crate::page::Page;
 use crate::state::StateView;
 use crate::view::{Cell, Crumb};
@@ -154,6 +155,7 @@ pub(super) async fn show(
         Err(error) if error.kind() == ErrorKind::InvalidInput => (Vec::new(), None, error.to_string()),
         Err(error) => return Err(error.into()),
     };
+    let runs = if sort.key.is_empty() { families(runs) } else { runs };
     let known = known_columns(&runs);
     let chosen: Vec<String> = page.parameters("column").map(str::to_owned).collect();
     let shown = if chosen.is_empty() {
@@ -238,24 +240,46 @@ impl Sort {
     }
 }
 
-/// Returns the metrics, then the parameters, of some runs.
+/// Returns the metrics, those that matter most first, then the parameters, of some runs.
 fn known_columns(runs: &[Run]) -> Vec<String> {
-    let mut metrics = BTreeMap::new();
-    let mut params = BTreeMap::new();
-    for run in runs {
-        for metric in &run.metrics {
-            *metrics.entry(metric.key.as_str()).or_insert(0_usize) += 1;
-        }
-        for param in &run.params {
-            *params.entry(param.key.as_str()).or_insert(0_usize) += 1;
-        }
+    let metrics: BTreeSet<&str> = runs
+        .iter()
+        .flat_map(|run| run.metrics.iter().map(|metric| metric.key.as_str()))
+        .collect();
+    let params: BTreeSet<&str> = runs
+        .iter()
+        .flat_map(|run| run.params.iter().map(|param| param.key.as_str()))
+        .collect();
+    let mut metrics: Vec<&str> = metrics.into_iter().collect();
+    metrics.sort_by_key(|key| headline::rank(key));
+    let metrics = metrics.into_iter().map(|key| format!("metrics.{key}"));
+    metrics
+        .chain(params.into_iter().map(|key| format!("params.{key}")))
+        .collect()
+}
+
+/// Puts child runs below their parent where both are on the page and the reader chose no order.
+fn families(runs: Vec<Run>) -> Vec<Run> {
+    let ids: BTreeSet<String> = runs.iter().map(|run| run.info.run_id.clone()).collect();
+    let (children, parents): (Vec<Run>, Vec<Run>) = runs
+        .into_iter()
+        .partition(|run| run.parent_run_id().is_some_and(|parent| ids.contains(parent)));
+    let mut of_parent: BTreeMap<String, Vec<Run>> = BTreeMap::new();
+    for child in children {
+        let parent = child.parent_run_id().unwrap_or_default().to_owned();
+        of_parent.entry(parent).or_default().push(child);
     }
-    let named = |group: &'static str, keys: BTreeMap<&str, usize>| -> Vec<String> {
-        keys.keys().map(|key| format!("{group}.{key}")).collect()
-    };
-    let mut columns = named("metrics", metrics);
-    columns.extend(named("params", params));
-    columns
+    let mut ordered = Vec::new();
+    let mut open: Vec<Run> = parents.into_iter().rev().collect();
+    while let Some(run) = open.pop() {
+        if let Some(children) = of_parent.remove(&run.info.run_id) {
+            open.extend(children.into_iter().rev());
+        }
+        ordered.push(run);
+    }
+    // Runs that name each other as parents have no place in a tree.
+    ordered.extend(of_parent.into_values().flatten());
+    ordered
 }
 
 fn columns_at_first(known: &[String]) -> Vec<String> {
@@ -335,16 +359,11 @@ pub(super) fn best(runs: &[Run], column: &str) -> Option<f64> {
     if values.len() < 2 || lowest == highest {
         return None;
     }
-    Some(if less_is_better(name) { lowest } else { highest })
-}
-
-fn less_is_better(metric: &str) -> bool {
-    let metric = metric.to_ascii_lowercase();
-    [
-        "loss", "error", "seconds", "time", "std", "rmse", "mae", "mse", "duration",
-    ]
-    .iter()
-    .any(|part| metric.split(['_', '.', '-', '/']).any(|word| word == *part))
+    Some(if headline::less_is_better(name) {
+        lowest
+    } else {
+        highest
+    })
 }
 
 fn cell(page: &Page, run: &Run, column: &str, best: Option<f64>) -> Cell {
@@ -411,19 +430,5 @@ mod tests {
             assert_eq!(order.first().map(String::as_str), expected, "{text}");
         }
         assert_eq!(Sort::parse("-metrics.a").text(), "-metrics.a");
-    }
-
-    #[test]
-    fn knows_which_metrics_are_better_small() {
-        for (metric, expected) in [
-            ("log_loss", true),
-            ("val.loss", true),
-            ("seconds", true),
-            ("accuracy", false),
-            ("f1_macro", false),
-            ("lossless_share", false),
-        ] {
-            assert_eq!(less_is_better(metric), expected, "{metric}");
-        }
     }
 }

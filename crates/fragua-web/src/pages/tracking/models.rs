@@ -14,6 +14,7 @@ use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::form;
 use crate::format;
+use crate::headline;
 use crate::page::{Page, encode, parse_query};
 use crate::state::StateView;
 use crate::view::Crumb;
@@ -86,7 +87,8 @@ struct VersionRow {
     version: String,
     description: String,
     aliases: Vec<String>,
-    view: StateView,
+    /// The state, where it is not the usual one.
+    view: Option<StateView>,
     run_id: String,
     run_name: String,
     cells: Vec<String>,
@@ -160,15 +162,8 @@ fn metric_keys(runs: &BTreeMap<String, Run>) -> Vec<String> {
     for metric in runs.values().flat_map(|run| &run.metrics) {
         *counts.entry(&metric.key).or_default() += 1;
     }
-    let known = ["accuracy", "f1_macro", "roc_auc", "log_loss"];
-    let rank = |key: &str| {
-        known
-            .iter()
-            .position(|known| key.contains(known))
-            .unwrap_or(known.len())
-    };
     let mut keys: Vec<(&str, usize)> = counts.into_iter().collect();
-    keys.sort_by_key(|(key, count)| (rank(key), std::cmp::Reverse(*count), key.len()));
+    keys.sort_by_key(|(key, count)| (headline::rank(key), std::cmp::Reverse(*count)));
     keys.into_iter()
         .take(METRIC_COLUMNS)
         .map(|(key, _)| key.to_owned())
@@ -189,7 +184,7 @@ fn version_row(version: ModelVersion, runs: &BTreeMap<String, Run>, metric_keys:
         version: version.version.to_string(),
         description: version.description.unwrap_or_default(),
         aliases: version.aliases,
-        view: StateView::of(&version.status),
+        view: (version.status != "READY").then(|| StateView::of(&version.status)),
         run_name: run.map_or_else(|| format::shorten(&run_id, 12), run_name),
         run_id,
         cells,
