@@ -34,7 +34,6 @@ impl Progress {
     pub(super) fn doing(&self, text: &str) {
         match &self.bar {
             Some(bar) => {
-                bar.set_length(0);
                 bar.set_style(style("{spinner:.cyan} {wide_msg}"));
                 bar.set_message(text.to_owned());
             }
@@ -57,6 +56,9 @@ impl Progress {
 
     /// Says that a step is done.
     pub(super) fn done(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("{spinner:.cyan}"));
+        }
         self.print("✓", text);
     }
 

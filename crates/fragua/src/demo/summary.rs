@@ -75,7 +75,7 @@ impl Summary {
                 _ => ("/data?group_number=7", "the example's data API"),
             };
             text.push_str(&format!(
-                "  {role:<15} {:<42} {what}\n",
+                "  {role:<15} {:<46} {what}\n",
                 format!("{address}{path}")
             ));
         }

@@ -143,7 +143,7 @@ impl<'a> Work<'a> {
             })
             .await?;
         progress.done(&format!(
-            "{TRAINING} trained, registered and promoted the best model"
+            "{TRAINING} trained and registered a model and compared it with the champion"
         ));
         Ok(())
     }
