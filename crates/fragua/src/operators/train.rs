@@ -186,7 +186,7 @@ async fn log_training(
 
     let report = search(client, run, context, config.clone(), rows.table.clone()).await?;
     let best = report.best_candidate();
-    println!("best: candidate {} {:?}", best.index, best.params);
+    println!("best: candidate {}, {}", best.index, shown(best));
     client.log_batch(run_id, figures(&report, &config)).await?;
     log_files(client, run, &report).await?;
     let held_out = held_out::pack(&rows.table, &report.test_rows)?;
@@ -286,6 +286,13 @@ async fn log_candidate(
     Ok(())
 }
 
+/// Returns model and parameters in a line, for the log.
+fn shown(candidate: &CandidateResult) -> String {
+    let params = candidate.params.to_map();
+    let params = params.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}"));
+    format!("{}({})", candidate.params.model_name(), params.collect::<Vec<_>>().join(", "))
+}
+
 fn candidate_params(candidate: &CandidateResult) -> Vec<Param> {
     candidate
         .params
@@ -360,10 +367,8 @@ impl Progress for Watcher {
                 println!("search: {candidates} candidates, {folds} folds each")
             }
             Event::CandidateFinished(result) => {
-                println!(
-                    "candidate {}: {:.4} ± {:.4} {:?}",
-                    result.index, result.mean, result.std, result.params
-                );
+                let (index, mean, std) = (result.index, result.mean, result.std);
+                println!("candidate {index}: {mean:.4} ± {std:.4}, {}", shown(result));
                 // Nobody listens any more when logging failed: there is no use in training on.
                 if self.judged.blocking_send(result.clone()).is_err() {
                     self.cancelled.store(true, Ordering::Relaxed);
