@@ -29,10 +29,30 @@ function update(words) {
   }
 }
 
+// Written as the server writes time spans.
+function span(millis) {
+  if (millis < 1000) return `${Math.floor(millis)} ms`;
+  if (millis < 60000) return `${(Math.floor(millis / 100) / 10).toFixed(1)} s`;
+  const seconds = Math.floor(millis / 1000);
+  const two = (number) => String(number).padStart(2, "0");
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;
+  if (seconds < DAY) return `${Math.floor(seconds / 3600)} h ${two(Math.floor(seconds / 60) % 60)} m`;
+  return `${Math.floor(seconds / DAY)} d ${two(Math.floor(seconds / 3600) % 24)} h`;
+}
+
+function grow() {
+  for (const element of document.querySelectorAll("[data-since]")) {
+    const since = Date.parse(element.dataset.since);
+    if (!Number.isNaN(since)) element.textContent = span(Math.max(0, Date.now() - since));
+  }
+}
+
 export function startTimes() {
   const words = readWords();
   if (!words) return;
-  update(words);
+  const all = () => { update(words); grow(); };
+  all();
   setInterval(() => { if (!document.hidden) update(words); }, 5000);
-  document.addEventListener("fragua:exchanged", () => update(words));
+  setInterval(() => { if (!document.hidden) grow(); }, 1000);
+  document.addEventListener("fragua:exchanged", all);
 }

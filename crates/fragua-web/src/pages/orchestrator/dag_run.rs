@@ -49,6 +49,8 @@ struct TaskView {
     duration: String,
     attempts: String,
     started_at: Option<Timestamp>,
+    /// An attempt runs, so its duration grows.
+    is_timed: bool,
     waiting: String,
     error: String,
     is_selected: bool,
@@ -177,6 +179,7 @@ fn task_view(page: &Page, instance: &TaskInstance, waiting: String, is_selected:
         } else {
             String::new()
         },
+        is_timed: instance.state.is_leased(),
         waiting,
         is_selected,
     }

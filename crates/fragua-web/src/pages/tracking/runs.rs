@@ -16,6 +16,7 @@ use crate::chart::{self, Curve};
 use crate::error::{Error, render};
 use crate::filters;
 use crate::format;
+use crate::headline;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::{Cell, Crumb, Tab};
@@ -175,13 +176,12 @@ fn dag_run_address(page: &Page, dag_id: Option<&str>, dag_run_id: Option<&str>) 
 
 async fn overview(tracking: &Tracking, page: &Page, run: &Run) -> Result<Overview, Error> {
     let children = tracking.child_runs(&run.info.run_id).await?;
-    let child_metrics: Vec<String> = children
+    let all_metrics = children
         .iter()
-        .flat_map(|child| child.metrics.iter().map(|metric| metric.key.clone()))
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .take(CHILD_METRICS)
-        .collect();
+        .flat_map(|child| child.metrics.iter().map(|metric| metric.key.clone()));
+    let mut child_metrics: Vec<String> = all_metrics.collect::<BTreeSet<_>>().into_iter().collect();
+    child_metrics.sort_by_key(|key| headline::rank(key));
+    child_metrics.truncate(CHILD_METRICS);
     let best_values: Vec<Option<f64>> = child_metrics
         .iter()
         .map(|key| best(&children, &format!("metrics.{key}")))
@@ -195,7 +195,9 @@ async fn overview(tracking: &Tracking, page: &Page, run: &Run) -> Result<Overvie
             step: metric.step.to_string(),
         })
         .collect();
-    metrics.sort_by(|one, other| one.key.cmp(&other.key));
+    metrics.sort_by(|one, other| {
+        (headline::rank(&one.key), &one.key).cmp(&(headline::rank(&other.key), &other.key))
+    });
     let mut params: Vec<(String, String)> = run
         .params
         .iter()
