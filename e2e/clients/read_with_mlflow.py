@@ -36,6 +36,12 @@ request = urllib.request.Request(
 )
 there = pandas.DataFrame(json.load(urllib.request.urlopen(request))["predictions"])
 
+
+
+def probabilities(frame):
+    return frame.filter(like="proba_").to_numpy(dtype=float)
+
+
 print(
     json.dumps(
         {
@@ -50,12 +56,7 @@ print(
             "artifacts": sorted(entry.path for entry in client.list_artifacts(champion.run_id)),
             "rows": len(here),
             "equal_labels": int((here["label"].to_numpy() == there["label"].to_numpy()).sum()),
-            "largest_difference": float(
-                (here.filter(like="proba_").astype(float) - there[here.filter(like="proba_").columns].astype(float))
-                .abs()
-                .to_numpy()
-                .max()
-            ),
+            "largest_difference": float(abs(probabilities(here) - probabilities(there)).max()),
         }
     )
 )

@@ -176,11 +176,11 @@ async fn the_form_predicts_what_the_api_predicts() {
     let server = Server::start(demo.project());
     let browser = Browser::start().await;
     browser.open(&(server.address("app") + "/")).await;
-    let form = browser.client.form(Locator::Css("form.predict")).await.unwrap();
+    let form = browser.client.form(Locator::Css("#predict-form")).await.unwrap();
     for (name, value) in example_row().as_object().unwrap() {
         let field = browser
             .client
-            .find(Locator::Css(&format!("form.predict [name='{name}']")))
+            .find(Locator::Css(&format!("#predict-form [name='{name}']")))
             .await
             .unwrap();
         match value.as_str() {
@@ -190,7 +190,7 @@ async fn the_form_predicts_what_the_api_predicts() {
     }
     browser
         .client
-        .find(Locator::Css("form.predict button[type=submit]"))
+        .find(Locator::Css("#predict-button"))
         .await
         .unwrap()
         .click()
@@ -199,10 +199,10 @@ async fn the_form_predicts_what_the_api_predicts() {
     let predicted = browser
         .client
         .wait()
-        .for_element(Locator::Css("[data-prediction]"))
+        .for_element(Locator::Css("#predicted-class"))
         .await
         .unwrap();
-    let predicted = predicted.attr("data-prediction").await.unwrap().unwrap();
+    let predicted = predicted.text().await.unwrap();
     assert_eq!(predicted, demo.summary["prediction"]["Prediction"].to_string());
     browser.check("the form after predicting").await;
 

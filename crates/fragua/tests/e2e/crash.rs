@@ -8,28 +8,39 @@ use futures::StreamExt as _;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
 
-use crate::harness::{Server, fragua, succeed};
+use crate::harness::{Server, fragua, http, succeed};
 
-/// Waits until the events of the orchestrator have named a task instance in a state, `count` times.
-async fn until_task(server: &Server, task: &str, state: &str, count: usize) {
-    let url = format!(
-        "{}/api/v2/dags/~/dagRuns/~/taskInstances?limit=100",
-        server.address("orchestrator")
-    );
-    let events = reqwest::get(format!("{}/events", server.address("orchestrator")))
+/// Returns how many task instances of a task are in a state, over all runs of its DAG.
+async fn count(server: &Server, dag: &str, task: &str, state: &str) -> usize {
+    let runs_url = format!("{}/api/v2/dags/{dag}/dagRuns", server.address("orchestrator"));
+    let runs = get_json(&format!("{runs_url}?limit=100")).await;
+    let mut count = 0;
+    for run in runs["dag_runs"].as_array().unwrap() {
+        let run = run["dag_run_id"].as_str().unwrap();
+        let instances = get_json(&format!("{runs_url}/{run}/taskInstances")).await;
+        let instances = instances["task_instances"].as_array().unwrap();
+        count += instances
+            .iter()
+            .filter(|one| one["task_id"] == task && one["state"] == state)
+            .count();
+    }
+    count
+}
+
+async fn get_json(url: &str) -> Value {
+    let response = http().get(url).send().await.unwrap();
+    response.error_for_status().unwrap().json().await.unwrap()
+}
+
+/// Waits, by the events that the pages listen to, until so many instances of a task are in a state.
+async fn until_task(server: &Server, dag: &str, task: &str, state: &str, wanted: usize) {
+    let events = http()
+        .get(format!("{}/events", server.address("orchestrator")))
+        .send()
         .await
         .unwrap();
     let mut events = events.error_for_status().unwrap().bytes_stream();
-    loop {
-        let listed: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
-        let instances = listed["task_instances"].as_array().unwrap();
-        let reached = instances
-            .iter()
-            .filter(|instance| instance["task_id"] == task && instance["state"] == state)
-            .count();
-        if reached >= count {
-            return;
-        }
+    while count(server, dag, task, state).await < wanted {
         events
             .next()
             .await
@@ -76,8 +87,8 @@ async fn killed_in_a_load_and_in_a_training_every_run_still_reaches_success_and_
 
     for loads in [0, 2, 5] {
         let server = Server::start(&project);
-        until_task(&server, "load_dataset", "success", loads).await;
-        until_task(&server, "load_dataset", "running", 1).await;
+        until_task(&server, "data_loading_dag", "load_dataset", "success", loads).await;
+        until_task(&server, "data_loading_dag", "load_dataset", "running", 1).await;
         server.kill();
     }
 
@@ -86,11 +97,11 @@ async fn killed_in_a_load_and_in_a_training_every_run_still_reaches_success_and_
         .output()
         .unwrap();
     let triggered = succeed(&triggered);
-    until_task(&server, "train_model", "running", 1).await;
+    until_task(&server, "model_training_dag", "train_model", "running", 1).await;
     server.kill();
 
     let server = Server::start(&project);
-    until_task(&server, "promote_model", "success", 1).await;
+    until_task(&server, "model_training_dag", "promote_model", "success", 1).await;
     let runs = succeed(
         &run(&project, &["dag-runs", "list", "data_loading_dag", "--json"])
             .output()

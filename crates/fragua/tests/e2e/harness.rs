@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, Once};
 
 use fragua_base::Endpoints;
 use nix::sys::signal::{Signal, kill};
@@ -27,6 +27,18 @@ pub(crate) fn fragua() -> Command {
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .stdin(Stdio::null());
     command
+}
+
+/// A client that speaks plain HTTP to the program.
+pub(crate) fn http() -> reqwest::Client {
+    static TLS: Once = Once::new();
+    // The client asks for a provider even when no connection is encrypted.
+    TLS.call_once(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .expect("the first in this process")
+    });
+    reqwest::Client::new()
 }
 
 /// A running `fragua up`, killed when dropped.

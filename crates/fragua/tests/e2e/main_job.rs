@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, demo, example_row};
+use crate::harness::{Server, demo, example_row, http};
 
 #[test]
 fn the_demo_does_the_main_job_and_says_what_it_did() {
@@ -42,7 +42,7 @@ async fn predict_answers_as_the_old_stack_did() {
     let demo = demo();
     let server = Server::start(demo.project());
     let url = format!("{}/predict", server.address("serving"));
-    let client = reqwest::Client::new();
+    let client = http();
     let post = async |body: &Value| {
         let response = client.post(&url).json(body).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
