@@ -22,6 +22,9 @@ mod orchestrator;
 mod settings;
 mod store;
 
+#[cfg(test)]
+mod testing;
+
 pub use change::Change;
 pub use dag::{Dag, ImportError, Param, Schedule, Task, TriggerRule, dag_schema};
 pub use dag_run::{DagRun, DagRunQuery, DagRunState, NextRun, RecentDagRun, RunType, TriggerRequest};

@@ -216,7 +216,7 @@ mod tests {
         writer.flush().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3);
-        assert!(text.ends_with("fragua the log is cut here, it has 138 bytes\n"), "{text}");
+        assert!(text.ends_with("fragua the log is cut here, it has 140 bytes\n"), "{text}");
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Orchestrator {
         Ok(Self { core: Arc::new(Core::new(database, settings, catalog, clock)) })
     }
 
+    #[cfg(test)]
+    pub(crate) fn over(core: Arc<Core>) -> Self {
+        Self { core }
+    }
+
     /// Follows the folder of DAG files and starts what is due, until told to end.
     ///
     /// # Errors

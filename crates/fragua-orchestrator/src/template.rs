@@ -68,7 +68,8 @@ fn words(error: &Error, source: &str) -> String {
             None => kind.to_string(),
         },
     };
-    let quoted = error.range().and_then(|range| source.get(range)).map(|part| format!(" in `{}`", part.trim()));
+    let is_quoted = what.contains('`');
+    let quoted = error.range().filter(|_| !is_quoted).and_then(|range| source.get(range)).map(|part| format!(" in `{}`", part.trim()));
     let line = error.line().filter(|_| source.trim_end().contains('\n')).map(|line| format!(", line {line} of the text"));
     format!("{what}{}{}", quoted.unwrap_or_default(), line.unwrap_or_default())
 }
@@ -304,7 +305,7 @@ mod tests {
             assert!(error.starts_with("task load, argument command (line 9 of the DAG file): "), "{error}");
             assert!(error.contains(expected), "{error}");
         };
-        check("{{ params.row }}", "undefined value in `params.row`");
+        check("{{ params.row }}", "`params.row` is undefined");
         check("first\n{{ nothing }}\n", "line 2 of the text");
         check("{% for a in range(9000) %}{% for b in range(9000) %}x{% endfor %}{% endfor %}", "does not end");
         check("{{ ti.pull() }}", "xcom_pull");

@@ -19,6 +19,8 @@ use crate::template;
 /// The largest DAG file that is read.
 pub(crate) const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
 
+const KEYS: &str = "the keys known here";
+
 /// The longest name of a DAG or task.
 const LONGEST_ID: usize = 200;
 
@@ -144,7 +146,7 @@ impl Reader<'_, '_> {
             let unknown: Vec<&String> = mapping.keys().filter(|key| !keys.contains(&key.as_str())).collect();
             for key in &unknown {
                 let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-                self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, keys)));
+                self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, keys, KEYS)));
             }
             if !unknown.is_empty() {
                 return None;
@@ -299,7 +301,7 @@ impl Reader<'_, '_> {
         let all_keys: Vec<&str> = operators.iter().copied().chain(TaskFile::KEYS.iter().copied()).collect();
         for key in &unknown {
             let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-            self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, &all_keys)));
+            self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, &all_keys, KEYS)));
         }
         if !unknown.is_empty() {
             return None;
@@ -368,16 +370,21 @@ fn check_id(id: &str) -> Result<(), String> {
 
 /// Says what serde says in the words of a DAG file.
 fn plain(message: &str) -> String {
-    message.replace("invalid type: ", "").replace("missing field", "missing key").replace("unknown field", "unknown key")
+    message
+        .replace("invalid type: ", "")
+        .replace("missing field", "missing key")
+        .replace("unknown field", "unknown key")
+        .replace("expected u32", "expected a whole number")
 }
 
-pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
+/// Names the nearest of some words, or all of them.
+pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
     let nearest = known.iter().map(|candidate| (distance(word, candidate), candidate)).min();
     match nearest {
-        Some((distance, candidate)) if distance <= 2.max(word.chars().count() / 3) => {
+        Some((distance, candidate)) if distance <= 2.max(word.chars().count() * 3 / 5) => {
             format!("did you mean {candidate}?")
         }
-        _ => format!("the keys known here are {}", known.join(", ")),
+        _ => format!("{what} are {}", known.join(", ")),
     }
 }
 

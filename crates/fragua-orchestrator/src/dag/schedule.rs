@@ -195,9 +195,10 @@ impl Timetable {
             Schedule::None | Schedule::Once => None,
             Schedule::Every(interval) => Some(self.step(instant, *interval, true)),
             Schedule::Cron(cron) => {
-                // Cron ticks stand on whole seconds: a fraction belongs to the second after it.
+                // Cron ticks stand on whole seconds: a fraction belongs to the second after it. The search begins one
+                // second earlier, because a tick that a clock change moved is found only from before the change.
                 let seconds = instant.as_millis().div_euclid(1000) + i64::from(instant.as_millis() % 1000 != 0);
-                instant_of(cron.cron.find_next_occurrence(&self.zoned_second(seconds)?, true).ok()?)
+                instant_of(cron.cron.find_next_occurrence(&self.zoned_second(seconds - 1)?, false).ok()?)
             }
         }
     }
@@ -212,7 +213,12 @@ impl Timetable {
             Schedule::Every(interval) => Some(self.step(instant, *interval, false)),
             Schedule::Cron(cron) => {
                 let seconds = instant.as_millis().div_euclid(1000);
-                instant_of(cron.cron.find_previous_occurrence(&self.zoned_second(seconds)?, true).ok()?)
+                let mut tick = instant_of(cron.cron.find_previous_occurrence(&self.zoned_second(seconds)?, true).ok()?)?;
+                // Backwards a tick that a clock change moved is passed over; forwards it is found.
+                while let Some(next) = self.tick_after(tick).filter(|next| *next <= instant) {
+                    tick = next;
+                }
+                Some(tick)
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn dag(dag: &Dag, document: &Document, faults: &mut Faults<'_>) {
                 all_known = false;
             } else if !known.contains(&need.as_str()) {
                 let message = format!("task {:?} needs {need:?}, which is no task of this DAG", task.task_id);
-                faults.add(&pointer, message, Some(did_you_mean(need, &known)));
+                faults.add(&pointer, message, Some(did_you_mean(need, &known, "the tasks")));
                 all_known = false;
             } else if !seen.insert(need) {
                 faults.add(&pointer, format!("{need:?} stands here twice"), None);

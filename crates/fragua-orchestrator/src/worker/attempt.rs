@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::output::Log;
-use super::processes::{TOKEN_VARIABLE, peak_memory_bytes, signal_group, start_of};
+use super::processes::{TOKEN_VARIABLE, kill_leftovers, peak_memory_bytes, signal_group, start_of};
 use crate::core::Core;
 use crate::dag::duration::Written;
 use crate::decide::Ending;
@@ -137,8 +137,8 @@ async fn execute(
     if let Err(error) = noted.await {
         tracing::warn!(%error, "the process of {} could not be noted", lease.key);
     }
-    let out = log.follow(Source::Out, child.stdout().take());
-    let err = log.follow(Source::Err, child.stderr().take());
+    let mut out = log.follow(Source::Out, child.stdout().take());
+    let mut err = log.follow(Source::Err, child.stderr().take());
     // Held until the process has ended: its end tells the process that this worker is gone.
     let mut lifeline = child.stdin().take();
     if let Some(lifeline) = &mut lifeline {
@@ -151,7 +151,16 @@ async fn execute(
     let (stopped, status, peak) = watched.wait(&mut child, orders, core.settings.stop_grace).await;
     drop(lifeline);
     signal_group(process_id, Signal::SIGKILL);
-    let _ = tokio::time::timeout(PIPES_CLOSE_WITHIN, async { (out.await, err.await) }).await;
+    if stopped.is_some() {
+        // What was told to stop may have left the group before.
+        kill_leftovers(None, &lease.token).await;
+    }
+    let closed = tokio::time::timeout(PIPES_CLOSE_WITHIN, async { (&mut out).await.and((&mut err).await) }).await;
+    if closed.is_err() {
+        log.say("a process that the task left behind keeps its output open; what it says is not read".to_owned()).await;
+        out.abort();
+        err.abort();
+    }
 
     let report = read_report(&folder);
     let ended = match stopped {

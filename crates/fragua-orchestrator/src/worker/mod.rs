@@ -189,6 +189,3 @@ impl Worker {
         let _ = tokio::time::timeout(self.core.settings.stop_grace + STOP_MARGIN, all).await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,11 +44,11 @@ pub(crate) async fn kill_leftovers(process: Option<(u32, i64)>, token: &str) {
         signal_group(process_id, Signal::SIGKILL);
     }
     let deadline = tokio::time::Instant::now() + GONE_WITHIN;
-    loop {
+    // A process that is just about to become another program shows no environment for a moment.
+    let mut seen_none = 0;
+    while seen_none < 2 {
         let left = carriers(token);
-        if left.is_empty() {
-            return;
-        }
+        seen_none = if left.is_empty() { seen_none + 1 } else { 0 };
         if tokio::time::Instant::now() > deadline {
             tracing::warn!(?left, "processes of a lost attempt do not end");
             return;
@@ -79,6 +79,7 @@ fn carriers(token: &str) -> Vec<Pid> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -87,13 +88,17 @@ mod tests {
     async fn leftovers_are_killed_by_token_even_in_another_session() {
         let token = fragua_base::random_hex(16);
         let mut child = Command::new("setsid")
-            .args(["sleep", "600"])
+            .args(["sh", "-c", "echo ready; sleep 600; true"])
             .env(TOKEN_VARIABLE, &token)
             .stdin(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut ready = [0; 6];
+        child.stdout.take().unwrap().read_exact(&mut ready).unwrap();
         // A child of ours stays as a zombie, without an environment, until it is waited for.
         kill_leftovers(None, &token).await;
+        assert_eq!(carriers(&token), []);
         let status = child.wait().unwrap();
         assert!(!status.success());
     }

@@ -118,6 +118,17 @@ fn a_time_that_a_change_skips_or_repeats_happens_once() {
 }
 
 #[test]
+fn the_newest_complete_interval_is_found_across_a_change() {
+    let spring = timetable("30 2 * * *", "Europe/Madrid", "", None);
+    let check = |now: &str, start: &str, end: &str| {
+        assert_eq!(spring.manual_interval(at(now)), (at(start), at(end)), "at {now}");
+    };
+    check("2026-03-29T12:00:00Z", "2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z");
+    check("2026-03-30T12:00:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z");
+    check("2026-10-25T12:00:00Z", "2026-10-24T00:30:00Z", "2026-10-25T00:30:00Z");
+}
+
+#[test]
 fn a_manual_run_covers_the_newest_complete_interval() {
     let daily = timetable("@daily", "UTC", "2025-04-02", None);
     assert_eq!(daily.manual_interval(at("2025-04-09T10:00:00Z")), (at("2025-04-08"), at("2025-04-09")));
