@@ -35,7 +35,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(database: Database, settings: Settings, catalog: OperatorCatalog, clock: SharedClock) -> Self {
+    pub(crate) fn new(
+        database: Database,
+        settings: Settings,
+        catalog: OperatorCatalog,
+        clock: SharedClock,
+    ) -> Self {
         Self {
             database,
             settings,
@@ -70,7 +75,8 @@ impl Core {
             return Ok(dag.clone());
         }
         let row = dags::find_version(connection, dag_id, version).await?;
-        let row = row.ok_or_else(|| Error::corrupt("DAG", format!("version {version} of {dag_id} is missing")))?;
+        let row =
+            row.ok_or_else(|| Error::corrupt("DAG", format!("version {version} of {dag_id} is missing")))?;
         let dag = Arc::new(dags::read_definition(&row.definition)?);
         self.keep_version(version, dag.clone());
         Ok(dag)

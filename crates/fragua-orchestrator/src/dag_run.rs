@@ -69,7 +69,9 @@ impl RunType {
 
     /// Returns the type of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Scheduled, Self::Manual].into_iter().find(|run_type| run_type.as_str() == name)
+        [Self::Scheduled, Self::Manual]
+            .into_iter()
+            .find(|run_type| run_type.as_str() == name)
     }
 }
 
@@ -191,7 +193,11 @@ impl Words {
 impl fmt::Display for Words {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_millis().rem_euclid(60_000) != 0;
-        let pattern = if seconds { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+        let pattern = if seconds {
+            "%Y-%m-%d %H:%M:%S"
+        } else {
+            "%Y-%m-%d %H:%M"
+        };
         write!(formatter, "{}", self.instant().strftime(pattern))
     }
 }
@@ -204,10 +210,18 @@ mod tests {
     fn a_next_run_says_what_it_covers_and_when_it_runs() {
         let at = |text| Timestamp::parse_rfc3339(text).unwrap();
         let check = |start, end, expected: &str| {
-            let run = NextRun { data_interval_start: at(start), data_interval_end: at(end), run_after: at(end) };
+            let run = NextRun {
+                data_interval_start: at(start),
+                data_interval_end: at(end),
+                run_after: at(end),
+            };
             assert_eq!(run.to_string(), expected);
         };
-        check("2025-04-02T00:00:00Z", "2025-04-03T00:00:00Z", "covers 2025-04-02, runs 2025-04-03 00:00 UTC");
+        check(
+            "2025-04-02T00:00:00Z",
+            "2025-04-03T00:00:00Z",
+            "covers 2025-04-02, runs 2025-04-03 00:00 UTC",
+        );
         check(
             "2025-04-02T06:00:00Z",
             "2025-04-02T06:05:00Z",

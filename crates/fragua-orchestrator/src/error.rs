@@ -111,14 +111,19 @@ impl Error {
             | Self::TaskNotFound { .. }
             | Self::LogNotFound { .. } => ErrorKind::NotFound,
             Self::InvalidParam { .. } | Self::InvalidRequest { .. } => ErrorKind::InvalidInput,
-            Self::DagRunExists { .. } | Self::StaleToken { .. } | Self::WorkerRunning { .. } => ErrorKind::Conflict,
+            Self::DagRunExists { .. } | Self::StaleToken { .. } | Self::WorkerRunning { .. } => {
+                ErrorKind::Conflict
+            }
             Self::File { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
             Self::Database(error) => error.kind(),
         }
     }
 
     pub(crate) fn corrupt(what: &'static str, reason: impl ToString) -> Self {
-        Self::Corrupt { what, reason: reason.to_string() }
+        Self::Corrupt {
+            what,
+            reason: reason.to_string(),
+        }
     }
 }
 

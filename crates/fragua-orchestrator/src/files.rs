@@ -48,7 +48,10 @@ struct Stamp {
 
 impl From<&Metadata> for Stamp {
     fn from(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), modified: metadata.modified().ok() }
+        Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
     }
 }
 
@@ -71,10 +74,15 @@ impl Files {
     }
 
     fn refresh_file(&mut self, folder: &Path, path: PathBuf, catalog: &OperatorCatalog) -> bool {
-        let Ok(metadata) = fs::metadata(&path) else { return self.0.remove(&path).is_some() };
+        let Ok(metadata) = fs::metadata(&path) else {
+            return self.0.remove(&path).is_some();
+        };
         let stamp = Stamp::from(&metadata);
         // A file written within the same tick of the file system's clock has the same stamp: fresh ones are read.
-        let is_settled = stamp.modified.and_then(|at| at.elapsed().ok()).is_some_and(|age| age > Duration::from_secs(5));
+        let is_settled = stamp
+            .modified
+            .and_then(|at| at.elapsed().ok())
+            .is_some_and(|age| age > Duration::from_secs(5));
         if is_settled && self.0.get(&path).is_some_and(|known| known.stamp == stamp) {
             return false;
         }
@@ -84,7 +92,11 @@ impl Files {
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
-        if let Some(known) = self.0.get_mut(&path).filter(|known| failed.is_none() && known.digest == digest) {
+        if let Some(known) = self
+            .0
+            .get_mut(&path)
+            .filter(|known| failed.is_none() && known.digest == digest)
+        {
             known.stamp = stamp;
             return false;
         }
@@ -99,7 +111,15 @@ impl Files {
             }]),
         };
         let source = String::from_utf8_lossy(&bytes).into();
-        self.0.insert(path, ReadFile { stamp, digest, source, result });
+        self.0.insert(
+            path,
+            ReadFile {
+                stamp,
+                digest,
+                source,
+                result,
+            },
+        );
         true
     }
 
@@ -115,7 +135,11 @@ impl Files {
                 Ok(dag) => match dags.get(&dag.dag_id) {
                     Some(first) => errors.push(duplicate(path, dag, first, &file.source)),
                     None => {
-                        let found = Found { dag: dag.clone(), path: path.to_owned(), source: file.source.clone() };
+                        let found = Found {
+                            dag: dag.clone(),
+                            path: path.to_owned(),
+                            source: file.source.clone(),
+                        };
                         dags.insert(dag.dag_id.clone(), found);
                     }
                 },
@@ -138,7 +162,11 @@ fn duplicate(path: &Path, dag: &Dag, first: &Found, source: &str) -> ImportError
         path: path.to_owned(),
         line: line.and_then(|line| u32::try_from(line + 1).ok()),
         column: line.map(|_| 1),
-        message: format!("there is another DAG {:?}, in {}", dag.dag_id, first.path.display()),
+        message: format!(
+            "there is another DAG {:?}, in {}",
+            dag.dag_id,
+            first.path.display()
+        ),
         hint: Some("give one of them another name".to_owned()),
     }
 }
@@ -146,7 +174,8 @@ fn duplicate(path: &Path, dag: &Dag, first: &Found, source: &str) -> ImportError
 /// Reads one file; more than a DAG file may have is not read.
 pub(crate) fn read_file(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     if length > LARGEST_FILE_BYTES {
-        let message = format!("it has {length} bytes, more than the {LARGEST_FILE_BYTES} that a DAG file may have");
+        let message =
+            format!("it has {length} bytes, more than the {LARGEST_FILE_BYTES} that a DAG file may have");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
     fs::read(path)
@@ -155,7 +184,9 @@ pub(crate) fn read_file(path: &Path, length: u64) -> io::Result<Vec<u8>> {
 fn collect(folder: &Path, depth: usize, paths: &mut BTreeSet<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if hidden {
             continue;
         }
@@ -163,7 +194,10 @@ fn collect(folder: &Path, depth: usize, paths: &mut BTreeSet<PathBuf>) {
             if depth < DEEPEST {
                 collect(&path, depth + 1, paths);
             }
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
             paths.insert(path);
         }
     }
@@ -216,7 +250,9 @@ impl DagFolder {
                 (files, changed)
             });
             let changed;
-            (files, changed) = refreshed.await.map_err(|error| Error::corrupt("DAG file", error))?;
+            (files, changed) = refreshed
+                .await
+                .map_err(|error| Error::corrupt("DAG file", error))?;
             is_stale |= changed;
             if is_stale {
                 match sync(core, &files).await {
@@ -248,8 +284,11 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
     let broken: BTreeSet<&Path> = errors.iter().map(|error| error.path.as_path()).collect();
     let now = core.now();
     let transaction = core.database.begin().await?;
-    let known: BTreeMap<String, dags::row::Model> =
-        dags::all(&transaction).await?.into_iter().map(|row| (row.dag_id.clone(), row)).collect();
+    let known: BTreeMap<String, dags::row::Model> = dags::all(&transaction)
+        .await?
+        .into_iter()
+        .map(|row| (row.dag_id.clone(), row))
+        .collect();
     let mut changed = BTreeSet::new();
     for (dag_id, found) in &found {
         let version = version_of(&found.dag)?;
@@ -272,8 +311,9 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
             created_at: millis(now),
         };
         dags::put_version(&transaction, kept).await?;
-        let is_same =
-            before.is_some_and(|before| before.version == row.version && before.path == row.path && before.is_active);
+        let is_same = before.is_some_and(|before| {
+            before.version == row.version && before.path == row.path && before.is_active
+        });
         if !is_same {
             dags::put(&transaction, row).await?;
             changed.insert(dag_id.clone());
@@ -283,7 +323,14 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
     for (dag_id, row) in known {
         // A file that is broken now says nothing about the DAG it held.
         if row.is_active && !found.contains_key(&dag_id) && !broken.contains(Path::new(&row.path)) {
-            dags::put(&transaction, dags::row::Model { is_active: false, ..row }).await?;
+            dags::put(
+                &transaction,
+                dags::row::Model {
+                    is_active: false,
+                    ..row
+                },
+            )
+            .await?;
             changed.insert(dag_id);
         }
     }

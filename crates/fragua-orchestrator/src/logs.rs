@@ -43,7 +43,12 @@ impl Source {
 
 /// Returns the file of an attempt: `dag_id=…/run_id=…/task_id=…/attempt=N.log`.
 pub(crate) fn path(folder: &Path, key: &TaskKey) -> PathBuf {
-    let part = |name: &str, value: &str| format!("{name}={}", shortened(&utf8_percent_encode(value, SAFE).to_string()));
+    let part = |name: &str, value: &str| {
+        format!(
+            "{name}={}",
+            shortened(&utf8_percent_encode(value, SAFE).to_string())
+        )
+    };
     folder
         .join(part("dag_id", &key.dag_id))
         .join(part("run_id", &key.run_id))
@@ -57,7 +62,11 @@ fn shortened(encoded: &str) -> String {
     if encoded.len() <= 240 {
         return encoded.to_owned();
     }
-    format!("{}-{}", &encoded[..200], hex::encode(&sha2::Sha256::digest(encoded)[..8]))
+    format!(
+        "{}-{}",
+        &encoded[..200],
+        hex::encode(&sha2::Sha256::digest(encoded)[..8])
+    )
 }
 
 /// Hides secrets in texts.
@@ -69,7 +78,10 @@ pub(crate) struct Mask {
 impl Mask {
     /// Makes a mask for some secrets, the longest first so that none is hidden in part.
     pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let mut secrets: Vec<String> = secrets.into_iter().filter(|secret| secret.len() >= SHORTEST_SECRET).collect();
+        let mut secrets: Vec<String> = secrets
+            .into_iter()
+            .filter(|secret| secret.len() >= SHORTEST_SECRET)
+            .collect();
         secrets.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
         secrets.dedup();
         Self { secrets }
@@ -77,7 +89,11 @@ impl Mask {
 
     pub(crate) fn hide(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| {
-            if text.contains(secret.as_str()) { text.replace(secret.as_str(), "***") } else { text }
+            if text.contains(secret.as_str()) {
+                text.replace(secret.as_str(), "***")
+            } else {
+                text
+            }
         })
     }
 }
@@ -99,7 +115,13 @@ impl Writer {
         }
         let file = File::options().create(true).append(true).open(path)?;
         let written = file.metadata()?.len();
-        Ok(Self { file: io::BufWriter::new(file), clock, mask, written, limit })
+        Ok(Self {
+            file: io::BufWriter::new(file),
+            clock,
+            mask,
+            written,
+            limit,
+        })
     }
 
     /// Writes a line with its time and where it came from. Past the limit nothing is written any more.
@@ -110,7 +132,10 @@ impl Writer {
         let text = self.mask.hide(&String::from_utf8_lossy(line));
         self.put(source, text.trim_end_matches('\r'))?;
         if self.written >= self.limit {
-            self.put(Source::Fragua, &format!("the log is cut here, it has {} bytes", self.written))?;
+            self.put(
+                Source::Fragua,
+                &format!("the log is cut here, it has {} bytes", self.written),
+            )?;
         }
         Ok(())
     }
@@ -146,7 +171,11 @@ pub(crate) fn read(path: &Path, offset: u64) -> io::Result<Piece> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Piece { bytes: Bytes::new(), next_offset: offset, reaches_end: true });
+            return Ok(Piece {
+                bytes: Bytes::new(),
+                next_offset: offset,
+                reaches_end: true,
+            });
         }
         Err(error) => return Err(error),
     };
@@ -161,7 +190,11 @@ pub(crate) fn read(path: &Path, offset: u64) -> io::Result<Piece> {
         bytes.clear();
     }
     let next_offset = offset + bytes.len() as u64;
-    Ok(Piece { reaches_end: next_offset >= length, bytes: bytes.into(), next_offset })
+    Ok(Piece {
+        reaches_end: next_offset >= length,
+        bytes: bytes.into(),
+        next_offset,
+    })
 }
 
 #[cfg(test)]
@@ -173,20 +206,33 @@ mod tests {
     use super::*;
 
     fn key(dag_id: &str) -> TaskKey {
-        TaskKey { dag_id: dag_id.to_owned(), run_id: "manual__x".to_owned(), task_id: "t".to_owned(), attempt: 2 }
+        TaskKey {
+            dag_id: dag_id.to_owned(),
+            run_id: "manual__x".to_owned(),
+            task_id: "t".to_owned(),
+            attempt: 2,
+        }
     }
 
     #[test]
     fn names_never_leave_the_folder() {
         let check = |dag_id: &str, expected: &str| {
             let path = path(Path::new("logs"), &key(dag_id));
-            assert_eq!(path, Path::new(&format!("logs/{expected}/run_id=manual__x/task_id=t/attempt=2.log")));
+            assert_eq!(
+                path,
+                Path::new(&format!(
+                    "logs/{expected}/run_id=manual__x/task_id=t/attempt=2.log"
+                ))
+            );
         };
         check("load", "dag_id=load");
         check("..", "dag_id=%2E%2E");
         check("a/../b", "dag_id=a%2F%2E%2E%2Fb");
         let long = path(Path::new(""), &key(&"é".repeat(200)));
-        assert!(long.components().all(|part| part.as_os_str().len() <= 255), "{long:?}");
+        assert!(
+            long.components().all(|part| part.as_os_str().len() <= 255),
+            "{long:?}"
+        );
     }
 
     #[test]
@@ -196,7 +242,9 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_743_552_000_120)));
         let mask = Mask::new(["hunter2".to_owned(), "hunter2-long".to_owned(), "abc".to_owned()]);
         let mut writer = Writer::open(&path, clock, mask, 1000).unwrap();
-        writer.line(Source::Out, b"the password is hunter2-long, not hunter2 or abc\r").unwrap();
+        writer
+            .line(Source::Out, b"the password is hunter2-long, not hunter2 or abc\r")
+            .unwrap();
         writer.line(Source::Err, b"broken \xff text").unwrap();
         writer.flush().unwrap();
         assert_eq!(
@@ -216,7 +264,10 @@ mod tests {
         writer.flush().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text.lines().count(), 3);
-        assert!(text.ends_with("fragua the log is cut here, it has 140 bytes\n"), "{text}");
+        assert!(
+            text.ends_with("fragua the log is cut here, it has 140 bytes\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -224,7 +275,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.log");
         let check = |offset: u64, bytes: &'static [u8], next_offset: u64, reaches_end: bool| {
-            let expected = Piece { bytes: Bytes::from_static(bytes), next_offset, reaches_end };
+            let expected = Piece {
+                bytes: Bytes::from_static(bytes),
+                next_offset,
+                reaches_end,
+            };
             assert_eq!(read(&path, offset).unwrap(), expected, "from {offset}");
         };
         check(0, b"", 0, true);

@@ -16,8 +16,9 @@ use crate::scheduler::clear::Clearing;
 use crate::scheduler::work::Work;
 use crate::store::{self, attempts, dag_runs, dags, import_errors, processes, task_instances, transitions};
 use crate::{
-    Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, LogChunk, NextRun,
-    RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState, TriggerRequest, files, logs, scheduler, worker,
+    Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, LogChunk,
+    NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState, TriggerRequest, files, logs,
+    scheduler, worker,
 };
 
 /// How many runs of each DAG a list shows.
@@ -34,7 +35,10 @@ pub struct Orchestrator {
 
 impl std::fmt::Debug for Orchestrator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Orchestrator").field("settings", &self.core.settings).finish_non_exhaustive()
+        formatter
+            .debug_struct("Orchestrator")
+            .field("settings", &self.core.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +102,9 @@ impl Orchestrator {
         clock: SharedClock,
     ) -> Result<Self, Error> {
         database.migrate("orchestrator", store::migrations()).await?;
-        Ok(Self { core: Arc::new(Core::new(database, settings, catalog, clock)) })
+        Ok(Self {
+            core: Arc::new(Core::new(database, settings, catalog, clock)),
+        })
     }
 
     #[cfg(test)]
@@ -111,7 +117,7 @@ impl Orchestrator {
     /// # Errors
     /// When the folder of DAG files cannot be made, or the database fails at the start or the end.
     pub async fn run_scheduler(&self, shutdown: CancellationToken) -> Result<(), Error> {
-        scheduler::run(&self.core, shutdown).await
+        Box::pin(scheduler::run(&self.core, shutdown)).await
     }
 
     /// Runs queued tasks, `slots` at a time, until told to end; then stops what runs within
@@ -229,7 +235,10 @@ impl Orchestrator {
             state: run.state,
             logical_date: run.logical_date,
         });
-        let last_end = dag_runs::last_ends(reader, Some(dag_id)).await?.get(dag_id).copied();
+        let last_end = dag_runs::last_ends(reader, Some(dag_id))
+            .await?
+            .get(dag_id)
+            .copied();
         let errors = import_errors::all(reader).await?;
         let is_broken = errors.iter().any(|error| error.path == row.path);
         self.summary(row, recent.collect(), last_end, is_broken).await
@@ -237,7 +246,9 @@ impl Orchestrator {
 
     async fn dag_row(&self, dag_id: &str) -> Result<dags::row::Model, Error> {
         let row = dags::find(self.core.database.reader(), dag_id).await?;
-        row.ok_or_else(|| Error::DagNotFound { dag_id: dag_id.to_owned() })
+        row.ok_or_else(|| Error::DagNotFound {
+            dag_id: dag_id.to_owned(),
+        })
     }
 
     async fn summary(
@@ -247,7 +258,10 @@ impl Orchestrator {
         last_end: Option<Timestamp>,
         has_import_errors: bool,
     ) -> Result<DagSummary, Error> {
-        let dag = self.core.dag_version(self.core.database.reader(), &row.dag_id, &row.version).await?;
+        let dag = self
+            .core
+            .dag_version(self.core.database.reader(), &row.dag_id, &row.version)
+            .await?;
         let next = dag.timetable.next(last_end, dag.catchup, self.core.now());
         Ok(DagSummary {
             path: row.path(),
@@ -270,10 +284,15 @@ impl Orchestrator {
         let row = self.dag_row(dag_id).await?;
         let reader = self.core.database.reader();
         let dag = self.core.dag_version(reader, dag_id, &row.version).await?;
-        let mut last_end = dag_runs::last_ends(reader, Some(dag_id)).await?.get(dag_id).copied();
+        let mut last_end = dag_runs::last_ends(reader, Some(dag_id))
+            .await?
+            .get(dag_id)
+            .copied();
         let mut next_runs = Vec::new();
         while next_runs.len() < count {
-            let Some(next) = dag.timetable.next(last_end, dag.catchup, self.core.now()) else { break };
+            let Some(next) = dag.timetable.next(last_end, dag.catchup, self.core.now()) else {
+                break;
+            };
             last_end = Some(next.data_interval_end);
             next_runs.push(next);
         }
@@ -295,7 +314,9 @@ impl Orchestrator {
     /// # Errors
     /// When the database fails.
     pub async fn dag_of_run(&self, run: &DagRun) -> Result<Arc<Dag>, Error> {
-        self.core.dag_version(self.core.database.reader(), &run.dag_id, &run.version).await
+        self.core
+            .dag_version(self.core.database.reader(), &run.dag_id, &run.version)
+            .await
     }
 
     /// Lets a DAG's schedule rest, or go on.
@@ -322,15 +343,25 @@ impl Orchestrator {
     pub async fn trigger(&self, dag_id: &str, request: TriggerRequest) -> Result<DagRun, Error> {
         let row = self.dag_row(dag_id).await?;
         if !row.is_active {
-            return Err(Error::DagNotFound { dag_id: dag_id.to_owned() });
+            return Err(Error::DagNotFound {
+                dag_id: dag_id.to_owned(),
+            });
         }
-        let dag = self.core.dag_version(self.core.database.reader(), dag_id, &row.version).await?;
+        let dag = self
+            .core
+            .dag_version(self.core.database.reader(), dag_id, &row.version)
+            .await?;
         let now = self.core.now();
         let logical_date = request.logical_date.unwrap_or(now);
         let (data_interval_start, data_interval_end) = dag.timetable.manual_interval(logical_date);
         let run_id = match request.run_id {
             Some(run_id) => check_run_id(run_id)?,
-            None => format!("{}__{}_{}", RunType::Manual.as_str(), logical_date.to_rfc3339(), random_hex(3)),
+            None => format!(
+                "{}__{}_{}",
+                RunType::Manual.as_str(),
+                logical_date.to_rfc3339(),
+                random_hex(3)
+            ),
         };
         let run = DagRun {
             dag_id: dag_id.to_owned(),
@@ -350,9 +381,10 @@ impl Orchestrator {
         };
         let mut work = Work::begin(&self.core).await?;
         work.make_run(&dag, &run).await.map_err(|error| match error {
-            Error::Database(fragua_database::Error::Unique { .. }) => {
-                Error::DagRunExists { dag_id: dag_id.to_owned(), run_id: run.run_id.clone() }
-            }
+            Error::Database(fragua_database::Error::Unique { .. }) => Error::DagRunExists {
+                dag_id: dag_id.to_owned(),
+                run_id: run.run_id.clone(),
+            },
             other => other,
         })?;
         work.commit().await?;
@@ -383,7 +415,10 @@ impl Orchestrator {
     /// [`Error::DagRunNotFound`], and when the database fails.
     pub async fn dag_run(&self, dag_id: &str, run_id: &str) -> Result<DagRun, Error> {
         let row = dag_runs::find(self.core.database.reader(), dag_id, run_id).await?;
-        let missing = || Error::DagRunNotFound { dag_id: dag_id.to_owned(), run_id: run_id.to_owned() };
+        let missing = || Error::DagRunNotFound {
+            dag_id: dag_id.to_owned(),
+            run_id: run_id.to_owned(),
+        };
         row.ok_or_else(missing)?.try_into()
     }
 
@@ -395,7 +430,10 @@ impl Orchestrator {
         let run = self.dag_run(dag_id, run_id).await?;
         let dag = self.dag_of_run(&run).await?;
         let rows = task_instances::of_dag_run(self.core.database.reader(), dag_id, run_id).await?;
-        let mut instances = rows.into_iter().map(TaskInstance::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut instances = rows
+            .into_iter()
+            .map(TaskInstance::try_from)
+            .collect::<Result<Vec<_>, _>>()?;
         instances.sort_by_key(|instance| dag.tasks.iter().position(|task| task.task_id == instance.task_id));
         Ok(instances)
     }
@@ -404,7 +442,11 @@ impl Orchestrator {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn task_instances_of(&self, dag_id: &str, run_ids: &[String]) -> Result<Vec<TaskInstance>, Error> {
+    pub async fn task_instances_of(
+        &self,
+        dag_id: &str,
+        run_ids: &[String],
+    ) -> Result<Vec<TaskInstance>, Error> {
         let rows = task_instances::of_dag_runs(self.core.database.reader(), dag_id, run_ids).await?;
         rows.into_iter().map(TaskInstance::try_from).collect()
     }
@@ -413,7 +455,12 @@ impl Orchestrator {
     ///
     /// # Errors
     /// [`Error::TaskNotFound`], and when the database fails.
-    pub async fn task_instance(&self, dag_id: &str, run_id: &str, task_id: &str) -> Result<TaskInstance, Error> {
+    pub async fn task_instance(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+        task_id: &str,
+    ) -> Result<TaskInstance, Error> {
         let row = task_instances::find(self.core.database.reader(), dag_id, run_id, task_id).await?;
         let missing = || Error::TaskNotFound {
             dag_id: dag_id.to_owned(),
@@ -439,7 +486,9 @@ impl Orchestrator {
     pub async fn transitions(&self, dag_id: &str, run_id: &str) -> Result<Vec<Transition>, Error> {
         let rows = transitions::of_run(self.core.database.reader(), dag_id, run_id).await?;
         let transition = |row: transitions::Model| Transition {
-            task: row.task_id.map(|task_id| (task_id, store::count(row.attempt.unwrap_or(0)))),
+            task: row
+                .task_id
+                .map(|task_id| (task_id, store::count(row.attempt.unwrap_or(0)))),
             from: row.from_state,
             to: row.to_state,
             message: row.message,
@@ -459,7 +508,11 @@ impl Orchestrator {
         run_id: &str,
         task_ids: &[String],
     ) -> Result<Vec<TaskInstance>, Error> {
-        let clearing = Clearing { task_ids: task_ids.to_vec(), downstream: true, ..Clearing::default() };
+        let clearing = Clearing {
+            task_ids: task_ids.to_vec(),
+            downstream: true,
+            ..Clearing::default()
+        };
         self.clear_tasks(dag_id, run_id, &clearing).await
     }
 
@@ -491,7 +544,10 @@ impl Orchestrator {
     /// When the database fails.
     pub async fn import_errors_with_times(&self) -> Result<Vec<(Timestamp, ImportError)>, Error> {
         let rows = import_errors::all(self.core.database.reader()).await?;
-        Ok(rows.into_iter().map(|row| (Timestamp::from_millis(row.seen_at), row.into())).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| (Timestamp::from_millis(row.seen_at), row.into()))
+            .collect())
     }
 
     /// Reads a piece of an attempt's log, from an offset in bytes. Ask again from where it ended until it is
@@ -509,7 +565,10 @@ impl Orchestrator {
     ) -> Result<LogChunk, Error> {
         let instance = self.task_instance(dag_id, run_id, task_id).await?;
         let found = attempts::find(self.core.database.reader(), &instance.id, attempt).await?;
-        let not_found = || Error::LogNotFound { task_id: task_id.to_owned(), attempt };
+        let not_found = || Error::LogNotFound {
+            task_id: task_id.to_owned(),
+            attempt,
+        };
         // Looked at before the file: an attempt that is over writes no more.
         let is_over = Attempt::try_from(found.ok_or_else(not_found)?)?.state != AttemptState::Running;
         let key = TaskKey {
@@ -523,8 +582,15 @@ impl Orchestrator {
             let path = path.clone();
             tokio::task::spawn_blocking(move || logs::read(&path, offset)).await
         };
-        let fault = |source| Error::File { action: "the log cannot be read:", path, source };
-        let piece = read.map_err(std::io::Error::other).and_then(|read| read).map_err(fault)?;
+        let fault = |source| Error::File {
+            action: "the log cannot be read:",
+            path,
+            source,
+        };
+        let piece = read
+            .map_err(std::io::Error::other)
+            .and_then(|read| read)
+            .map_err(fault)?;
         Ok(LogChunk {
             finished: is_over && (piece.reaches_end || piece.bytes.is_empty()),
             bytes: piece.bytes,
@@ -542,14 +608,18 @@ impl Orchestrator {
             TaskState::Queued => self.why_queued().await.map(Some),
             TaskState::Deferred => match &instance.waits_for_dag {
                 Some(dag_id) => self.why_waits_for(dag_id).await.map(Some),
-                None => Ok(instance.wake_at.map(|at| format!("waits until {}", clock_words(at)))),
+                None => Ok(instance
+                    .wake_at
+                    .map(|at| format!("waits until {}", clock_words(at)))),
             },
             TaskState::UpForRetry => {
                 let at = instance.wake_at.map(clock_words).unwrap_or_default();
                 let message = instance.message.as_deref().unwrap_or("it failed");
                 Ok(Some(format!("tries again at {at}: {message}")))
             }
-            TaskState::Restarting => Ok(Some("was cleared; starts over when its attempt has been stopped".to_owned())),
+            TaskState::Restarting => Ok(Some(
+                "was cleared; starts over when its attempt has been stopped".to_owned(),
+            )),
             _ => Ok(None),
         }
     }
@@ -564,14 +634,21 @@ impl Orchestrator {
             }
             let dag = self.dag_of_run(&run).await?;
             let running = dag_runs::count_running(reader, &run.dag_id).await?;
-            return Ok(format!("the run waits: {running} of {} active runs are under way", dag.max_active_runs));
+            return Ok(format!(
+                "the run waits: {running} of {} active runs are under way",
+                dag.max_active_runs
+            ));
         }
         let dag = self.dag_of_run(&run).await?;
-        let Some(task) = dag.task(&instance.task_id) else { return Ok(String::new()) };
+        let Some(task) = dag.task(&instance.task_id) else {
+            return Ok(String::new());
+        };
         let needs = task.needs.iter().map(String::as_str).collect();
         let views = task_instances::views(reader, &run.dag_id, &run.run_id, Some(needs)).await?;
         let open = views.iter().filter(|(_, view)| !view.state.is_finished());
-        let open: Vec<String> = open.map(|(task_id, view)| format!("{task_id} ({})", view.state)).collect();
+        let open: Vec<String> = open
+            .map(|(task_id, view)| format!("{task_id} ({})", view.state))
+            .collect();
         Ok(format!("waits for {}", open.join(", ")))
     }
 
@@ -604,13 +681,24 @@ impl Orchestrator {
         }
         if row.is_paused {
             reasons.push("it is paused".to_owned());
-        } else if let Some(next) = self.next_runs(dag_id, 1).await?.first().filter(|next| next.run_after <= self.core.now()) {
+        } else if let Some(next) = self
+            .next_runs(dag_id, 1)
+            .await?
+            .first()
+            .filter(|next| next.run_after <= self.core.now())
+        {
             reasons.push(format!("a run is due that {next}"));
         }
-        let newest = DagRunQuery { dag_id: Some(dag_id.to_owned()), limit: 1, ..DagRunQuery::default() };
+        let newest = DagRunQuery {
+            dag_id: Some(dag_id.to_owned()),
+            limit: 1,
+            ..DagRunQuery::default()
+        };
         match self.dag_runs(newest).await?.first() {
             None => reasons.push("it has never run".to_owned()),
-            Some(run) if run.state == DagRunState::Failed => reasons.push(format!("its run {} failed", run.run_id)),
+            Some(run) if run.state == DagRunState::Failed => {
+                reasons.push(format!("its run {} failed", run.run_id))
+            }
             Some(_) => {}
         }
         Ok(format!("waits for {dag_id}: {}", reasons.join(", ")))
@@ -620,14 +708,18 @@ impl Orchestrator {
 fn check_run_id(run_id: String) -> Result<String, Error> {
     let fits = !run_id.is_empty()
         && run_id.chars().count() <= LONGEST_RUN_ID
-        && !run_id.chars().any(|character| character.is_control() || character == '/')
+        && !run_id
+            .chars()
+            .any(|character| character.is_control() || character == '/')
         && run_id.trim() == run_id;
     if fits {
         return Ok(run_id);
     }
     Err(Error::InvalidRequest {
         field: "dag_run_id",
-        reason: format!("must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"),
+        reason: format!(
+            "must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"
+        ),
     })
 }
 

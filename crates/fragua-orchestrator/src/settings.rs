@@ -27,7 +27,11 @@ pub struct TaskKey {
 
 impl fmt::Display for TaskKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}/{} attempt {}", self.dag_id, self.run_id, self.task_id, self.attempt)
+        write!(
+            formatter,
+            "{}/{}/{} attempt {}",
+            self.dag_id, self.run_id, self.task_id, self.attempt
+        )
     }
 }
 

@@ -69,7 +69,10 @@ impl TaskState {
 
     /// Returns whether nothing more happens by itself.
     pub const fn is_finished(self) -> bool {
-        matches!(self, Self::Success | Self::Failed | Self::Skipped | Self::UpstreamFailed)
+        matches!(
+            self,
+            Self::Success | Self::Failed | Self::Skipped | Self::UpstreamFailed
+        )
     }
 
     /// Returns whether the task, or one it needs, failed for good.
@@ -147,8 +150,14 @@ pub enum AttemptState {
 
 impl AttemptState {
     /// Each state.
-    pub const ALL: [Self; 6] =
-        [Self::Running, Self::Success, Self::Failed, Self::Skipped, Self::Lost, Self::Stopped];
+    pub const ALL: [Self; 6] = [
+        Self::Running,
+        Self::Success,
+        Self::Failed,
+        Self::Skipped,
+        Self::Lost,
+        Self::Stopped,
+    ];
 
     /// Returns the name that the database and the pages use.
     pub const fn as_str(self) -> &'static str {

@@ -31,7 +31,12 @@ pub(crate) struct TemplateError {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().expect("the default delimiters do not clash"));
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .keep_trailing_newline(true)
+            .build()
+            .expect("the default delimiters do not clash"),
+    );
     environment.set_fuel(Some(FUEL));
     environment.set_debug(true);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
@@ -44,7 +49,10 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     if !is_template(text) {
         return Ok(());
     }
-    environment().template_from_str(text).map(drop).map_err(|error| words(&error, text))
+    environment()
+        .template_from_str(text)
+        .map(drop)
+        .map_err(|error| words(&error, text))
 }
 
 fn is_template(text: &str) -> bool {
@@ -69,8 +77,15 @@ fn words(error: &Error, source: &str) -> String {
         },
     };
     let is_quoted = what.contains('`');
-    let quoted = error.range().filter(|_| !is_quoted).and_then(|range| source.get(range)).map(|part| format!(" in `{}`", part.trim()));
-    let line = error.line().filter(|_| source.trim_end().contains('\n')).map(|line| format!(", line {line} of the text"));
+    let quoted = error
+        .range()
+        .filter(|_| !is_quoted)
+        .and_then(|range| source.get(range))
+        .map(|part| format!(" in `{}`", part.trim()));
+    let line = error
+        .line()
+        .filter(|_| source.trim_end().contains('\n'))
+        .map(|line| format!(", line {line} of the text"));
     format!("{what}{}{}", quoted.unwrap_or_default(), line.unwrap_or_default())
 }
 
@@ -82,10 +97,15 @@ pub(crate) struct Renderer {
 
 impl Renderer {
     pub(crate) fn new(task: &TaskContext) -> Self {
-        let instant = |at: fragua_base::Timestamp| jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
+        let instant = |at: fragua_base::Timestamp| {
+            jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default()
+        };
         let logical_date = instant(task.logical_date);
-        let connections: BTreeMap<&str, Map<String, Value>> =
-            task.connections.iter().map(|(name, connection)| (name.as_str(), connection_names(connection))).collect();
+        let connections: BTreeMap<&str, Map<String, Value>> = task
+            .connections
+            .iter()
+            .map(|(name, connection)| (name.as_str(), connection_names(connection)))
+            .collect();
         let names = context! {
             ds => logical_date.strftime("%Y-%m-%d").to_string(),
             ds_nodash => logical_date.strftime("%Y%m%d").to_string(),
@@ -113,24 +133,28 @@ impl Renderer {
             xcom => Jinja::from(Serde(&task.xcom)),
             ti => Jinja::from_object(TaskInstanceName(Arc::new(task.clone()))),
         };
-        Self { environment: environment(), names }
+        Self {
+            environment: environment(),
+            names,
+        }
     }
 
     /// Renders each text below the arguments of a task.
     pub(crate) fn arguments(&self, task: &Task) -> Result<Value, TemplateError> {
-        self.value(&task.arguments, &mut String::new()).map_err(|(pointer, message)| {
-            let argument = if pointer.is_empty() {
-                task.operator.clone()
-            } else {
-                pointer.trim_start_matches('/').replace('/', ".")
-            };
-            TemplateError {
-                task_id: task.task_id.clone(),
-                argument,
-                line: task.argument_line(&pointer),
-                message,
-            }
-        })
+        self.value(&task.arguments, &mut String::new())
+            .map_err(|(pointer, message)| {
+                let argument = if pointer.is_empty() {
+                    task.operator.clone()
+                } else {
+                    pointer.trim_start_matches('/').replace('/', ".")
+                };
+                TemplateError {
+                    task_id: task.task_id.clone(),
+                    argument,
+                    line: task.argument_line(&pointer),
+                    message,
+                }
+            })
     }
 
     fn value(&self, value: &Value, pointer: &mut String) -> Result<Value, (String, String)> {
@@ -138,7 +162,9 @@ impl Renderer {
             Value::String(text) => self.text(text).map_err(|message| (pointer.clone(), message)),
             Value::Array(items) => {
                 let rendered = items.iter().enumerate();
-                rendered.map(|(index, item)| self.below(&index.to_string(), item, pointer)).collect()
+                rendered
+                    .map(|(index, item)| self.below(&index.to_string(), item, pointer))
+                    .collect()
             }
             Value::Object(mapping) => {
                 let mut rendered = Map::new();
@@ -167,17 +193,34 @@ impl Renderer {
         if !is_template(text) {
             return Ok(Value::String(text.to_owned()));
         }
-        let template = self.environment.template_from_str(text).map_err(|error| words(&error, text))?;
-        let rendered = template.render(&self.names).map_err(|error| words(&error, text))?;
+        let template = self
+            .environment
+            .template_from_str(text)
+            .map_err(|error| words(&error, text))?;
+        let rendered = template
+            .render(&self.names)
+            .map_err(|error| words(&error, text))?;
         if rendered.len() > LONGEST_RESULT {
-            return Err(format!("the result has {} bytes, more than {LONGEST_RESULT}", rendered.len()));
+            return Err(format!(
+                "the result has {} bytes, more than {LONGEST_RESULT}",
+                rendered.len()
+            ));
         }
-        let expression = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
-        let Some(expression) = expression.filter(|inner| !inner.contains("}}") && !inner.contains("{{")) else {
+        let expression = text
+            .trim()
+            .strip_prefix("{{")
+            .and_then(|text| text.strip_suffix("}}"));
+        let Some(expression) = expression.filter(|inner| !inner.contains("}}") && !inner.contains("{{"))
+        else {
             return Ok(Value::String(rendered));
         };
-        let expression = self.environment.compile_expression(expression).map_err(|error| words(&error, text))?;
-        let value = expression.eval(&self.names).map_err(|error| words(&error, text))?;
+        let expression = self
+            .environment
+            .compile_expression(expression)
+            .map_err(|error| words(&error, text))?;
+        let value = expression
+            .eval(&self.names)
+            .map_err(|error| words(&error, text))?;
         if value.as_str().is_some() {
             return Ok(Value::String(rendered));
         }
@@ -188,16 +231,28 @@ impl Renderer {
 /// The parts of a connection under Airflow's names.
 fn connection_names(connection: &Connection) -> Map<String, Value> {
     let mut names = Map::new();
-    names.insert("url".to_owned(), connection.url.expose().trim_end_matches('/').into());
-    let Some(url) = connection.parts() else { return names };
-    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    names.insert(
+        "url".to_owned(),
+        connection.url.expose().trim_end_matches('/').into(),
+    );
+    let Some(url) = connection.parts() else {
+        return names;
+    };
+    let decoded = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     names.insert("conn_type".to_owned(), url.scheme().into());
     names.insert("host".to_owned(), url.host_str().unwrap_or_default().into());
     if let Some(port) = url.port_or_known_default() {
         names.insert("port".to_owned(), port.into());
     }
     names.insert("login".to_owned(), decoded(url.username()).into());
-    names.insert("password".to_owned(), decoded(url.password().unwrap_or_default()).into());
+    names.insert(
+        "password".to_owned(),
+        decoded(url.password().unwrap_or_default()).into(),
+    );
     names.insert("schema".to_owned(), url.path().trim_start_matches('/').into());
     names
 }
@@ -218,9 +273,17 @@ impl Object for TaskInstanceName {
     }
 
     /// `xcom_pull(task_ids)` gives what one task handed on, or a list for a list of tasks; none where there is nothing.
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, method: &str, args: &[Jinja]) -> Result<Jinja, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        method: &str,
+        args: &[Jinja],
+    ) -> Result<Jinja, Error> {
         if method != "xcom_pull" {
-            return Err(Error::new(ErrorKind::UnknownMethod, format!("ti has no method {method}; it has xcom_pull")));
+            return Err(Error::new(
+                ErrorKind::UnknownMethod,
+                format!("ti has no method {method}; it has xcom_pull"),
+            ));
         }
         let (positional, named): (Rest<Jinja>, Kwargs) = minijinja::value::from_args(args)?;
         let task_ids = match positional.first() {
@@ -234,7 +297,10 @@ impl Object for TaskInstanceName {
             return Ok(pull(task_id));
         }
         let task_ids = Vec::<String>::deserialize(task_ids).map_err(|_| {
-            Error::new(ErrorKind::InvalidOperation, "task_ids must be a task id or a list of them")
+            Error::new(
+                ErrorKind::InvalidOperation,
+                "task_ids must be a task id or a list of them",
+            )
         })?;
         Ok(task_ids.iter().map(|task_id| pull(task_id)).collect())
     }
@@ -258,7 +324,9 @@ mod tests {
             retry_delay: std::time::Duration::ZERO,
             execution_timeout: None,
             trigger_rule: crate::TriggerRule::AllSuccess,
-            argument_lines: [(String::new(), 7), ("/command".to_owned(), 9)].into_iter().collect(),
+            argument_lines: [(String::new(), 7), ("/command".to_owned(), 9)]
+                .into_iter()
+                .collect(),
         }
     }
 
@@ -268,22 +336,45 @@ mod tests {
         context.params.insert("name".to_owned(), json!("it's"));
         context.params.insert("list".to_owned(), json!([1, 2]));
         context.variables.insert("city".to_owned(), json!("Madrid"));
-        context.connections.insert("web".to_owned(), Connection::new("http://user:p%40ss@host:81/base/"));
+        context.connections.insert(
+            "web".to_owned(),
+            Connection::new("http://user:p%40ss@host:81/base/"),
+        );
         context.xcom.insert("before".to_owned(), json!({"model": 3}));
         let rendered = Renderer::new(&context).arguments(&task(json!({ "command": text })));
-        rendered.map(|mut arguments| arguments["command"].take()).map_err(|error| error.to_string())
+        rendered
+            .map(|mut arguments| arguments["command"].take())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
     fn airflow_names_are_known() {
         let check = |text: &str, expected: Value| assert_eq!(render(text).unwrap(), expected, "{text}");
-        check("{{ ds }} {{ ds_nodash }} {{ ts }}", json!("2025-04-02 20250402 2025-04-02T00:00:00Z"));
-        check("{{ data_interval_start }}/{{ data_interval_end }}", json!("2025-04-02T00:00:00Z/2025-04-03T00:00:00Z"));
-        check("{{ dag.dag_id }}.{{ task.task_id }}.{{ run_id }}", json!("example.load.scheduled__2025-04-02T00:00:00Z"));
-        check("{{ conn.web.url }}/data", json!("http://user:p%40ss@host:81/base/data"));
-        check("{{ conn.web.host }}:{{ conn.web.port }} {{ conn.web.password }}", json!("host:81 p@ss"));
+        check(
+            "{{ ds }} {{ ds_nodash }} {{ ts }}",
+            json!("2025-04-02 20250402 2025-04-02T00:00:00Z"),
+        );
+        check(
+            "{{ data_interval_start }}/{{ data_interval_end }}",
+            json!("2025-04-02T00:00:00Z/2025-04-03T00:00:00Z"),
+        );
+        check(
+            "{{ dag.dag_id }}.{{ task.task_id }}.{{ run_id }}",
+            json!("example.load.scheduled__2025-04-02T00:00:00Z"),
+        );
+        check(
+            "{{ conn.web.url }}/data",
+            json!("http://user:p%40ss@host:81/base/data"),
+        );
+        check(
+            "{{ conn.web.host }}:{{ conn.web.port }} {{ conn.web.password }}",
+            json!("host:81 p@ss"),
+        );
         check("{{ var.value.city }}", json!("Madrid"));
-        check("{{ ti.xcom_pull(task_ids='before').model }} {{ xcom.before.model }}", json!("3 3"));
+        check(
+            "{{ ti.xcom_pull(task_ids='before').model }} {{ xcom.before.model }}",
+            json!("3 3"),
+        );
         check("{{ ti.xcom_pull('nothing') is none }}", json!(true));
         check("echo {{ params.name | shquote }}", json!(r"echo 'it'\''s'"));
         check("no template", json!("no template"));
@@ -302,12 +393,18 @@ mod tests {
     fn an_error_names_task_argument_and_line() {
         let check = |text: &str, expected: &str| {
             let error = render(text).unwrap_err();
-            assert!(error.starts_with("task load, argument command (line 9 of the DAG file): "), "{error}");
+            assert!(
+                error.starts_with("task load, argument command (line 9 of the DAG file): "),
+                "{error}"
+            );
             assert!(error.contains(expected), "{error}");
         };
         check("{{ params.row }}", "`params.row` is undefined");
         check("first\n{{ nothing }}\n", "line 2 of the text");
-        check("{% for a in range(9000) %}{% for b in range(9000) %}x{% endfor %}{% endfor %}", "does not end");
+        check(
+            "{% for a in range(9000) %}{% for b in range(9000) %}x{% endfor %}{% endfor %}",
+            "does not end",
+        );
         check("{{ ti.pull() }}", "xcom_pull");
     }
 

@@ -29,7 +29,11 @@ pub(crate) struct Bench {
 pub(crate) const WORKER: &str = "worker-1";
 
 pub(crate) fn at(text: &str) -> Timestamp {
-    let text = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    let text = if text.contains('T') {
+        text.to_owned()
+    } else {
+        format!("{text}T00:00:00Z")
+    };
     Timestamp::parse_rfc3339(&text).unwrap()
 }
 
@@ -38,10 +42,21 @@ impl Bench {
     pub(crate) async fn new(database: Database) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(at("2025-04-05T12:00:00Z")));
-        database.migrate("orchestrator", store::migrations()).await.unwrap();
-        let settings = Settings { dags_are_paused_at_creation: false, ..Settings::for_project(folder.path()) };
+        database
+            .migrate("orchestrator", store::migrations())
+            .await
+            .unwrap();
+        let settings = Settings {
+            dags_are_paused_at_creation: false,
+            ..Settings::for_project(folder.path())
+        };
         fs::create_dir_all(&settings.dags_folder).unwrap();
-        let core = Arc::new(Core::new(database, settings, OperatorCatalog::builtin(), clock.clone()));
+        let core = Arc::new(Core::new(
+            database,
+            settings,
+            OperatorCatalog::builtin(),
+            clock.clone(),
+        ));
         let worker = processes::Model {
             id: WORKER.to_owned(),
             kind: processes::WORKER.to_owned(),
@@ -52,7 +67,12 @@ impl Bench {
             ended_at: None,
         };
         processes::insert(core.database.writer(), worker).await.unwrap();
-        Self { core, clock, _folder: folder, files: Files::default() }
+        Self {
+            core,
+            clock,
+            _folder: folder,
+            files: Files::default(),
+        }
     }
 
     pub(crate) fn orchestrator(&self) -> crate::Orchestrator {
@@ -71,7 +91,8 @@ impl Bench {
     }
 
     async fn read(&mut self) {
-        self.files.refresh(&self.core.settings.dags_folder.clone(), &self.core.catalog);
+        self.files
+            .refresh(&self.core.settings.dags_folder.clone(), &self.core.catalog);
         files::sync(&self.core, &self.files).await.unwrap();
     }
 
@@ -92,12 +113,20 @@ impl Bench {
     /// Takes one task, which must be this one.
     pub(crate) async fn claim_one(&self, task_id: &str) -> attempts::Lease {
         let leases = self.claim(1).await;
-        assert_eq!(leases.iter().map(|lease| lease.key.task_id.as_str()).collect::<Vec<_>>(), [task_id]);
+        assert_eq!(
+            leases
+                .iter()
+                .map(|lease| lease.key.task_id.as_str())
+                .collect::<Vec<_>>(),
+            [task_id]
+        );
         leases.into_iter().next().unwrap()
     }
 
     pub(crate) async fn end(&self, lease: &attempts::Lease, ending: Ending) {
-        attempts::end(&self.core, &lease.token, ending.into()).await.unwrap();
+        attempts::end(&self.core, &lease.token, ending.into())
+            .await
+            .unwrap();
     }
 
     /// Runs queued tasks, each with success, until none is left. Returns how many there were.
@@ -118,23 +147,41 @@ impl Bench {
     /// Returns where the tasks of a run stand, as `task:state`.
     pub(crate) async fn states(&self, dag_id: &str, run_id: &str) -> Vec<String> {
         let instances = self.orchestrator().task_instances(dag_id, run_id).await.unwrap();
-        instances.iter().map(|instance| format!("{}:{}", instance.task_id, instance.state)).collect()
+        instances
+            .iter()
+            .map(|instance| format!("{}:{}", instance.task_id, instance.state))
+            .collect()
     }
 
     /// Returns the runs of a DAG with their states, oldest first.
     pub(crate) async fn runs(&self, dag_id: &str) -> Vec<(String, DagRunState)> {
-        let query = crate::DagRunQuery { dag_id: Some(dag_id.to_owned()), limit: 1000, ..Default::default() };
+        let query = crate::DagRunQuery {
+            dag_id: Some(dag_id.to_owned()),
+            limit: 1000,
+            ..Default::default()
+        };
         let runs = self.orchestrator().dag_runs(query).await.unwrap();
-        runs.into_iter().rev().map(|run| (run.run_id, run.state)).collect()
+        runs.into_iter()
+            .rev()
+            .map(|run| (run.run_id, run.state))
+            .collect()
     }
 
     pub(crate) async fn trigger(&self, dag_id: &str) -> String {
-        self.orchestrator().trigger(dag_id, crate::TriggerRequest::default()).await.unwrap().run_id
+        self.orchestrator()
+            .trigger(dag_id, crate::TriggerRequest::default())
+            .await
+            .unwrap()
+            .run_id
     }
 
     /// Returns how many tasks stand in each state.
     pub(crate) async fn message(&self, dag_id: &str, run_id: &str, task_id: &str) -> Option<String> {
-        self.orchestrator().task_instance(dag_id, run_id, task_id).await.unwrap().message
+        self.orchestrator()
+            .task_instance(dag_id, run_id, task_id)
+            .await
+            .unwrap()
+            .message
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Value>, Failure> {
     let state = query.state.as_deref().map(|name| {
-        let unknown = || Failure::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name:?} is no state of a DAG run"));
+        let unknown = || {
+            Failure::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{name:?} is no state of a DAG run"),
+            )
+        };
         DagRunState::parse(name).ok_or_else(unknown)
     });
     if dag_id != EVERY {
@@ -41,7 +46,12 @@ pub(super) async fn list(
         offset: slice.offset,
     };
     let total = orchestrator.count_dag_runs(&query).await?;
-    let runs: Vec<Value> = orchestrator.dag_runs(query).await?.iter().map(dag_run_json).collect();
+    let runs: Vec<Value> = orchestrator
+        .dag_runs(query)
+        .await?
+        .iter()
+        .map(dag_run_json)
+        .collect();
     Ok(Json(json!({ "dag_runs": runs, "total_entries": total })))
 }
 
@@ -66,12 +76,24 @@ pub(super) async fn trigger(
     Body(body): Body<Map<String, Value>>,
 ) -> Result<Json<Value>, Failure> {
     let logical_date = match body.get("logical_date") {
-        None => return Err(Failure::invalid_field("logical_date", "missing", "Field required")),
+        None => {
+            return Err(Failure::invalid_field(
+                "logical_date",
+                "missing",
+                "Field required",
+            ));
+        }
         Some(Value::Null) => None,
         Some(Value::String(text)) => Some(Timestamp::parse_rfc3339(text).map_err(|error| {
             Failure::invalid_field("logical_date", "datetime_from_date_parsing", &error.to_string())
         })?),
-        Some(_) => return Err(Failure::invalid_field("logical_date", "datetime_type", "Input should be a valid datetime")),
+        Some(_) => {
+            return Err(Failure::invalid_field(
+                "logical_date",
+                "datetime_type",
+                "Input should be a valid datetime",
+            ));
+        }
     };
     let trigger: Trigger = serde_json::from_value(Value::Object(body))
         .map_err(|error| Failure::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;

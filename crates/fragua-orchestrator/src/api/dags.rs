@@ -30,10 +30,16 @@ impl FlatSlice {
         let number = |text: &Option<String>, name: &str, usual: u64| match text {
             None => Ok(usual),
             Some(text) => text.parse().map_err(|_| {
-                Failure::new(axum::http::StatusCode::UNPROCESSABLE_ENTITY, format!("{name} must be a whole number"))
+                Failure::new(
+                    axum::http::StatusCode::UNPROCESSABLE_ENTITY,
+                    format!("{name} must be a whole number"),
+                )
             }),
         };
-        Ok(Slice { limit: number(&self.limit, "limit", Slice::usual_limit())?, offset: number(&self.offset, "offset", 0)? })
+        Ok(Slice {
+            limit: number(&self.limit, "limit", Slice::usual_limit())?,
+            offset: number(&self.offset, "offset", 0)?,
+        })
     }
 }
 
@@ -49,7 +55,11 @@ pub(super) async fn list(
     let slice = query.slice.read()?;
     let mut dags = orchestrator.list_dags().await?;
     dags.retain(|dag| {
-        let pattern = query.dag_id_pattern.as_deref().unwrap_or_default().trim_matches('%');
+        let pattern = query
+            .dag_id_pattern
+            .as_deref()
+            .unwrap_or_default()
+            .trim_matches('%');
         dag.dag.dag_id.contains(pattern)
             && query.paused.is_none_or(|paused| paused == dag.is_paused)
             && query.tags.as_ref().is_none_or(|tag| dag.dag.tags.contains(tag))
@@ -78,7 +88,11 @@ pub(super) async fn patch(
 fn dag_json(summary: &DagSummary) -> Value {
     let dag = &summary.dag;
     let timetable = &dag.timetable;
-    let tags: Vec<Value> = dag.tags.iter().map(|tag| json!({ "name": tag, "dag_id": dag.dag_id })).collect();
+    let tags: Vec<Value> = dag
+        .tags
+        .iter()
+        .map(|tag| json!({ "name": tag, "dag_id": dag.dag_id }))
+        .collect();
     let is_periodic = matches!(timetable.schedule, Schedule::Cron(_) | Schedule::Every(_));
     let next = summary.next_run;
     json!({

@@ -28,10 +28,15 @@ pub(super) async fn get_log(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let invalid = || Failure::new(StatusCode::BAD_REQUEST, "token is not one of ours");
-    let mut offset = query.token.as_deref().map_or(Ok(0), |token| token.parse::<u64>().map_err(|_| invalid()))?;
+    let mut offset = query
+        .token
+        .as_deref()
+        .map_or(Ok(0), |token| token.parse::<u64>().map_err(|_| invalid()))?;
     let mut text = Vec::new();
     let finished = loop {
-        let chunk = orchestrator.read_log(&dag_id, &run_id, &task_id, try_number, offset).await?;
+        let chunk = orchestrator
+            .read_log(&dag_id, &run_id, &task_id, try_number, offset)
+            .await?;
         offset = chunk.next_offset;
         text.extend_from_slice(&chunk.bytes);
         if chunk.finished || chunk.bytes.is_empty() || text.len() >= MOST_BYTES {
@@ -48,7 +53,11 @@ pub(super) async fn get_log(
         let body: String = lines.map(|line| format!("{line}\n")).collect();
         return Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response());
     }
-    let token = if finished { Value::Null } else { offset.to_string().into() };
+    let token = if finished {
+        Value::Null
+    } else {
+        offset.to_string().into()
+    };
     let content: Vec<Value> = lines.collect();
     Ok(Json(json!({ "content": content, "continuation_token": token })).into_response())
 }

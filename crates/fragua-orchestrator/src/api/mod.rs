@@ -34,8 +34,14 @@ pub fn router(orchestrator: Orchestrator) -> Router {
         .route("/api/v2/fragua/wake", post(health::wake))
         .route("/api/v2/dags", get(dags::list))
         .route("/api/v2/dags/{dag_id}", get(dags::get_one).patch(dags::patch))
-        .route("/api/v2/dags/{dag_id}/dagRuns", get(dag_runs::list).post(dag_runs::trigger))
-        .route("/api/v2/dags/{dag_id}/clearTaskInstances", post(task_instances::clear))
+        .route(
+            "/api/v2/dags/{dag_id}/dagRuns",
+            get(dag_runs::list).post(dag_runs::trigger),
+        )
+        .route(
+            "/api/v2/dags/{dag_id}/clearTaskInstances",
+            post(task_instances::clear),
+        )
         .route(run, get(dag_runs::get_one))
         .route(&format!("{run}/taskInstances"), get(task_instances::list))
         .route(&task, get(task_instances::get_one))
@@ -54,7 +60,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn new(status: StatusCode, detail: impl Into<Value>) -> Self {
-        Self { status, detail: detail.into() }
+        Self {
+            status,
+            detail: detail.into(),
+        }
     }
 
     /// A field of the body that is missing or wrong, in the form of Airflow's validation errors.
@@ -66,7 +75,8 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let status = StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::error!(%error, "a request failed");
         }

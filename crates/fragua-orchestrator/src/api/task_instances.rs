@@ -16,8 +16,13 @@ pub(super) async fn list(
     let run = orchestrator.dag_run(&dag_id, &run_id).await?;
     let instances = orchestrator.task_instances(&dag_id, &run_id).await?;
     let total = instances.len();
-    let instances: Vec<Value> = instances.iter().map(|instance| task_instance_json(&run, instance)).collect();
-    Ok(Json(json!({ "task_instances": instances, "total_entries": total })))
+    let instances: Vec<Value> = instances
+        .iter()
+        .map(|instance| task_instance_json(&run, instance))
+        .collect();
+    Ok(Json(
+        json!({ "task_instances": instances, "total_entries": total }),
+    ))
 }
 
 pub(super) async fn get_one(
@@ -59,11 +64,18 @@ pub(super) async fn clear(
     Body(body): Body<Clear>,
 ) -> Result<Json<Value>, Failure> {
     let Some(run_id) = body.dag_run_id else {
-        return Err(Failure::new(StatusCode::BAD_REQUEST, "dag_run_id must name the run whose tasks are cleared"));
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "dag_run_id must name the run whose tasks are cleared",
+        ));
     };
-    let task_ids = body.task_ids.unwrap_or_default().into_iter().map(|name| match name {
-        TaskName::Plain(task_id) | TaskName::Mapped(task_id, _) => task_id,
-    });
+    let task_ids = body
+        .task_ids
+        .unwrap_or_default()
+        .into_iter()
+        .map(|name| match name {
+            TaskName::Plain(task_id) | TaskName::Mapped(task_id, _) => task_id,
+        });
     let clearing = Clearing {
         task_ids: task_ids.collect(),
         downstream: body.include_downstream,
@@ -73,8 +85,13 @@ pub(super) async fn clear(
     let cleared = orchestrator.clear_tasks(&dag_id, &run_id, &clearing).await?;
     let run = orchestrator.dag_run(&dag_id, &run_id).await?;
     let total = cleared.len();
-    let instances: Vec<Value> = cleared.iter().map(|instance| task_instance_json(&run, instance)).collect();
-    Ok(Json(json!({ "task_instances": instances, "total_entries": total })))
+    let instances: Vec<Value> = cleared
+        .iter()
+        .map(|instance| task_instance_json(&run, instance))
+        .collect();
+    Ok(Json(
+        json!({ "task_instances": instances, "total_entries": total }),
+    ))
 }
 
 fn task_instance_json(run: &DagRun, instance: &TaskInstance) -> Value {

@@ -66,7 +66,10 @@ async fn it_says_that_it_lives() {
     let client = Client::new().await;
     assert_eq!(client.get("/health").await, (200, json!({ "status": "healthy" })));
     let (status, body) = client.get("/api/v2/version").await;
-    assert_eq!((status, body["version"].as_str()), (200, Some(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(
+        (status, body["version"].as_str()),
+        (200, Some(env!("CARGO_PKG_VERSION")))
+    );
     let (status, body) = client.get("/api/v2/monitor/health").await;
     assert_eq!(status, 200);
     has_keys(&body, "metadatabase scheduler triggerer dag_processor");
@@ -86,14 +89,33 @@ async fn dags_are_listed_and_paused() {
                     timetable_partitioned timetable_periodic timetable_summary";
     has_keys(&body["dags"][0], required);
     assert_eq!(body["dags"][0]["tags"][0]["name"], "data");
-    let (status, body) = client.send("PATCH", "/api/v2/dags/example", Some("{\"is_paused\": true}")).await;
+    let (status, body) = client
+        .send("PATCH", "/api/v2/dags/example", Some("{\"is_paused\": true}"))
+        .await;
     assert_eq!((status, &body["is_paused"]), (200, &json!(true)));
-    assert_eq!(client.get("/api/v2/dags?paused=false").await.1["total_entries"], 0);
-    assert_eq!(client.get("/api/v2/dags?dag_id_pattern=exam&limit=1&offset=1").await.1["dags"], json!([]));
+    assert_eq!(
+        client.get("/api/v2/dags?paused=false").await.1["total_entries"],
+        0
+    );
+    assert_eq!(
+        client
+            .get("/api/v2/dags?dag_id_pattern=exam&limit=1&offset=1")
+            .await
+            .1["dags"],
+        json!([])
+    );
     let unknown = json!({ "detail": "there is no DAG \"nothing\"" });
     assert_eq!(client.get("/api/v2/dags/nothing").await, (404, unknown.clone()));
-    assert_eq!(client.send("PATCH", "/api/v2/dags/nothing", Some("{\"is_paused\": true}")).await, (404, unknown));
-    assert_eq!(client.send("PATCH", "/api/v2/dags/example", Some("{}")).await.0, 422);
+    assert_eq!(
+        client
+            .send("PATCH", "/api/v2/dags/nothing", Some("{\"is_paused\": true}"))
+            .await,
+        (404, unknown)
+    );
+    assert_eq!(
+        client.send("PATCH", "/api/v2/dags/example", Some("{}")).await.0,
+        422
+    );
     assert_eq!(client.get("/api/v2/dags?limit=many").await.0, 422);
 }
 
@@ -104,20 +126,38 @@ async fn a_run_is_triggered_watched_and_cleared() {
     let (status, body) = client.post(runs, json!({})).await;
     assert_eq!(status, 422, "{body}");
     assert_eq!(body["detail"][0]["loc"], json!(["body", "logical_date"]));
-    let (status, body) = client.post(runs, json!({ "logical_date": null, "conf": { "rows": "x" } })).await;
-    assert_eq!((status, body), (400, json!({ "detail": "parameter \"rows\" must be a whole number, not \"x\"" })));
+    let (status, body) = client
+        .post(runs, json!({ "logical_date": null, "conf": { "rows": "x" } }))
+        .await;
+    assert_eq!(
+        (status, body),
+        (
+            400,
+            json!({ "detail": "parameter \"rows\" must be a whole number, not \"x\"" })
+        )
+    );
     assert_eq!(client.post(runs, json!({ "logical_date": "soon" })).await.0, 422);
     assert_eq!(client.send("POST", runs, Some("{")).await.0, 422);
 
-    let wanted = json!({ "logical_date": null, "dag_run_id": "mine", "conf": { "rows": 7 }, "note": "because" });
+    let wanted =
+        json!({ "logical_date": null, "dag_run_id": "mine", "conf": { "rows": 7 }, "note": "because" });
     let (status, run) = client.post(runs, wanted.clone()).await;
     assert_eq!(status, 200, "{run}");
-    has_keys(&run, "dag_id dag_display_name dag_run_id run_type state run_after dag_versions logical_date conf note");
-    assert_eq!((&run["dag_run_id"], &run["state"], &run["conf"]["rows"]), (&json!("mine"), &json!("running"), &json!(7)));
+    has_keys(
+        &run,
+        "dag_id dag_display_name dag_run_id run_type state run_after dag_versions logical_date conf note",
+    );
+    assert_eq!(
+        (&run["dag_run_id"], &run["state"], &run["conf"]["rows"]),
+        (&json!("mine"), &json!("running"), &json!(7))
+    );
     assert_eq!(client.post(runs, wanted).await.0, 409);
     assert_eq!(client.get("/api/v2/dags/example/dagRuns/mine").await, (200, run));
     assert_eq!(client.get("/api/v2/dags/example/dagRuns/other").await.0, 404);
-    assert_eq!(client.get("/api/v2/dags/~/dagRuns?state=running").await.1["total_entries"], 2);
+    assert_eq!(
+        client.get("/api/v2/dags/~/dagRuns?state=running").await.1["total_entries"],
+        2
+    );
     assert_eq!(client.get(&format!("{runs}?state=odd")).await.0, 422);
 
     client.bench.run_queued().await;
@@ -134,7 +174,11 @@ async fn a_run_is_triggered_watched_and_cleared() {
     let clear = "/api/v2/dags/example/clearTaskInstances";
     let body = json!({ "dag_run_id": "mine", "only_failed": false, "task_ids": ["second"] });
     assert_eq!(client.post(clear, body.clone()).await.1["total_entries"], 1);
-    assert_eq!(client.get(&format!("{tasks}/second")).await.1["state"], "success", "a dry run is the default");
+    assert_eq!(
+        client.get(&format!("{tasks}/second")).await.1["state"],
+        "success",
+        "a dry run is the default"
+    );
     let mut body = body;
     body["dry_run"] = false.into();
     assert_eq!(client.post(clear, body).await.0, 200);
@@ -149,7 +193,11 @@ async fn logs_are_given_as_lines() {
     let lease = client.bench.claim_one("first").await;
     let path = crate::logs::path(&client.bench.core.settings.logs_folder, &lease.key);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(&path, "2025-04-05T12:00:00.000Z out hello world\n2025-04-05T12:00:01.000Z err oh\n").unwrap();
+    std::fs::write(
+        &path,
+        "2025-04-05T12:00:00.000Z out hello world\n2025-04-05T12:00:01.000Z err oh\n",
+    )
+    .unwrap();
     let run_id = &lease.key.run_id;
     let log = format!("/api/v2/dags/example/dagRuns/{run_id}/taskInstances/first/logs");
     let (status, body) = client.get(&format!("{log}/1")).await;
@@ -159,8 +207,14 @@ async fn logs_are_given_as_lines() {
     assert_eq!(body["continuation_token"], "73", "the attempt still runs");
     let (_, body) = client.get(&format!("{log}/1?token=73")).await;
     assert_eq!(body["content"], json!([]));
-    client.bench.end(&lease, crate::decide::Ending::Success { xcom: None }).await;
-    assert_eq!(client.get(&format!("{log}/1")).await.1["continuation_token"], Value::Null);
+    client
+        .bench
+        .end(&lease, crate::decide::Ending::Success { xcom: None })
+        .await;
+    assert_eq!(
+        client.get(&format!("{log}/1")).await.1["continuation_token"],
+        Value::Null
+    );
     assert_eq!(client.get(&format!("{log}/2")).await.0, 404);
     assert_eq!(client.get(&format!("{log}/x")).await.0, 404);
     assert_eq!(client.get(&format!("{log}/1?token=x")).await.0, 400);
@@ -172,7 +226,10 @@ async fn import_errors_are_listed() {
     client.bench.write("broken.yaml", "dag: broken\n").await;
     let (status, body) = client.get("/api/v2/importErrors").await;
     assert_eq!((status, &body["total_entries"]), (200, &json!(1)));
-    has_keys(&body["import_errors"][0], "import_error_id timestamp filename bundle_name stack_trace");
+    has_keys(
+        &body["import_errors"][0],
+        "import_error_id timestamp filename bundle_name stack_trace",
+    );
     assert_eq!(body["import_errors"][0]["filename"], "broken.yaml");
 }
 

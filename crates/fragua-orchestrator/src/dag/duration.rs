@@ -3,8 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("ms", 1), ("m", 60_000), ("s", 1000)];
+const UNITS: [(&str, u64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("ms", 1),
+    ("m", 60_000),
+    ("s", 1000),
+];
 
 /// The longest duration accepted: a hundred years.
 const LONGEST_MILLIS: f64 = 100.0 * 366.0 * 86_400_000.0;
@@ -17,11 +23,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     let mut millis = 0.0;
     while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit() && character != '.').ok_or_else(fault)?;
+        let digits = rest
+            .find(|character: char| !character.is_ascii_digit() && character != '.')
+            .ok_or_else(fault)?;
         let count: f64 = rest[..digits].parse().map_err(|_| fault())?;
         rest = rest[digits..].trim_start();
-        let unit_length = rest.find(|character: char| !character.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let unit = UNITS.iter().find(|(name, _)| *name == &rest[..unit_length]).ok_or_else(fault)?;
+        let unit_length = rest
+            .find(|character: char| !character.is_ascii_alphabetic())
+            .unwrap_or(rest.len());
+        let unit = UNITS
+            .iter()
+            .find(|(name, _)| *name == &rest[..unit_length])
+            .ok_or_else(fault)?;
         millis += count * unit.1 as f64;
         rest = rest[unit_length..].trim_start();
     }
@@ -32,7 +45,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 fn from_millis(millis: f64) -> Option<Duration> {
-    (0.0..=LONGEST_MILLIS).contains(&millis).then(|| Duration::from_millis(millis.round() as u64))
+    (0.0..=LONGEST_MILLIS)
+        .contains(&millis)
+        .then(|| Duration::from_millis(millis.round() as u64))
 }
 
 /// Writes a duration the way [`parse_duration`] reads it, the largest units first.
@@ -44,7 +59,13 @@ impl fmt::Display for Written {
         if rest == 0 {
             return formatter.write_str("0s");
         }
-        for (name, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+        for (name, size) in [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1000),
+            ("ms", 1),
+        ] {
             if rest >= size {
                 write!(formatter, "{}{name}", rest / size)?;
                 rest %= size;

@@ -91,18 +91,36 @@ pub(crate) struct TaskFile {
 }
 
 impl TaskFile {
-    pub(crate) const KEYS: &[&str] =
-        &["id", "description", "needs", "retries", "retry_delay", "execution_timeout", "trigger_rule"];
+    pub(crate) const KEYS: &[&str] = &[
+        "id",
+        "description",
+        "needs",
+        "retries",
+        "retry_delay",
+        "execution_timeout",
+        "trigger_rule",
+    ];
 }
 
 impl Param {
-    pub(crate) const KEYS: &[&str] =
-        &["type", "default", "required", "enum", "minimum", "maximum", "title", "description"];
+    pub(crate) const KEYS: &[&str] = &[
+        "type",
+        "default",
+        "required",
+        "enum",
+        "minimum",
+        "maximum",
+        "title",
+        "description",
+    ];
 }
 
 /// A duration such as `5m`, or a number of seconds.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged, expecting = "a duration such as 90s, 5m or 1h30m, or a number of seconds, was expected")]
+#[serde(
+    untagged,
+    expecting = "a duration such as 90s, 5m or 1h30m, or a number of seconds, was expected"
+)]
 pub(crate) enum WrittenDuration {
     Seconds(f64),
     Text(String),
@@ -129,7 +147,10 @@ pub fn dag_schema(catalog: &OperatorCatalog) -> Value {
     let mut task = inline(&mut generator, TaskFile::json_schema);
     let param = generator.subschema_for::<Param>().to_value();
 
-    let operators: Vec<Value> = catalog.iter().map(|operator| json!({ "required": [operator.name()] })).collect();
+    let operators: Vec<Value> = catalog
+        .iter()
+        .map(|operator| json!({ "required": [operator.name()] }))
+        .collect();
     for operator in catalog.iter() {
         task["properties"][operator.name()] = lift_definitions(operator.schema(), &mut generator);
     }
@@ -179,7 +200,10 @@ mod tests {
         assert_eq!(keys(&schema["properties"]), DagFile::KEYS);
         let mut task_keys: Vec<String> = TaskFile::KEYS.iter().map(|key| (*key).to_owned()).collect();
         task_keys.extend(OperatorCatalog::builtin().names().map(str::to_owned));
-        assert_eq!(keys(&schema["properties"]["tasks"]["items"]["properties"]), task_keys);
+        assert_eq!(
+            keys(&schema["properties"]["tasks"]["items"]["properties"]),
+            task_keys
+        );
         assert_eq!(keys(&schema["$defs"]["Param"]["properties"]), Param::KEYS);
         assert_eq!(schema["additionalProperties"], Value::Bool(false));
         assert_eq!(schema["required"], json!(["dag", "tasks"]));
@@ -202,7 +226,10 @@ mod tests {
         references(&schema, &mut found);
         assert!(!found.is_empty());
         for reference in found {
-            assert!(schema.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            assert!(
+                schema.pointer(reference.trim_start_matches('#')).is_some(),
+                "{reference}"
+            );
         }
     }
 }

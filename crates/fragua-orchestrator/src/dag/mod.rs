@@ -54,19 +54,25 @@ impl Dag {
 
     /// Returns the tasks that need this one directly.
     pub fn successors<'a>(&'a self, task_id: &'a str) -> impl Iterator<Item = &'a Task> {
-        self.tasks.iter().filter(move |task| task.needs.iter().any(|need| need == task_id))
+        self.tasks
+            .iter()
+            .filter(move |task| task.needs.iter().any(|need| need == task_id))
     }
 
     /// Returns each dependency as (the task needed, the task that needs it).
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.tasks
-            .iter()
-            .flat_map(|task| task.needs.iter().map(move |need| (need.as_str(), task.task_id.as_str())))
+        self.tasks.iter().flat_map(|task| {
+            task.needs
+                .iter()
+                .map(move |need| (need.as_str(), task.task_id.as_str()))
+        })
     }
 
     /// Returns the tasks that no other task needs.
     pub fn leaves(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.iter().filter(|task| self.successors(&task.task_id).next().is_none())
+        self.tasks
+            .iter()
+            .filter(|task| self.successors(&task.task_id).next().is_none())
     }
 }
 

@@ -17,7 +17,10 @@ pub(crate) struct Place {
 impl<T> From<&Spanned<T>> for Place {
     fn from(spanned: &Spanned<T>) -> Self {
         let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX).max(1);
-        Self { line: number(spanned.referenced.line()), column: number(spanned.referenced.column()) }
+        Self {
+            line: number(spanned.referenced.line()),
+            column: number(spanned.referenced.column()),
+        }
     }
 }
 
@@ -92,7 +95,8 @@ impl Node {
                 let mut mapping = Map::new();
                 for (key, node) in entries {
                     let escaped = key.value.replace('~', "~0").replace('/', "~1");
-                    let value = node.into_value(format!("{pointer}/{escaped}"), Some(Place::from(&key)), places);
+                    let value =
+                        node.into_value(format!("{pointer}/{escaped}"), Some(Place::from(&key)), places);
                     mapping.insert(key.value, value);
                 }
                 Value::Object(mapping)
@@ -173,7 +177,10 @@ impl<'de> Visitor<'de> for ContentVisitor {
         let mut entries: Vec<(Spanned<String>, Node)> = Vec::new();
         while let Some((key, value)) = mapping.next_entry::<Spanned<String>, Node>()? {
             if entries.iter().any(|(earlier, _)| earlier.value == key.value) {
-                return Err(A::Error::custom(format!("the key {:?} stands here twice", key.value)));
+                return Err(A::Error::custom(format!(
+                    "the key {:?} stands here twice",
+                    key.value
+                )));
             }
             entries.push((key, value));
         }
@@ -204,7 +211,10 @@ mod tests {
         assert_eq!(place("/tasks/0/bash"), Some((8, 5)));
         assert_eq!(place("/tasks/1/id"), Some((10, 7)));
         assert_eq!(place("/tasks/1/id/unknown/below"), Some((10, 7)));
-        assert_eq!(document.lines_below("/tasks/0/bash"), BTreeMap::from([(String::new(), 8)]));
+        assert_eq!(
+            document.lines_below("/tasks/0/bash"),
+            BTreeMap::from([(String::new(), 8)])
+        );
     }
 
     #[test]

@@ -39,7 +39,9 @@ impl ParamType {
     fn admits(self, value: &Value) -> bool {
         match self {
             Self::String => value.is_string(),
-            Self::Integer => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0),
+            Self::Integer => {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
+            }
             Self::Number => value.is_number(),
             Self::Boolean => value.is_boolean(),
             Self::Array => value.is_array(),
@@ -94,7 +96,9 @@ impl Param {
             let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
             return Err(format!("must be {}, not {value}", choices.join(" or ")));
         }
-        let Some(number) = value.as_f64() else { return Ok(()) };
+        let Some(number) = value.as_f64() else {
+            return Ok(());
+        };
         if let Some(minimum) = self.minimum.filter(|minimum| number < *minimum) {
             return Err(format!("must be at least {minimum}, not {value}"));
         }
@@ -111,10 +115,17 @@ impl Dag {
     /// # Errors
     /// [`Error::InvalidParam`] for one that is unknown, missing or does not fit.
     pub fn resolve_params(&self, given: &Map<String, Value>) -> Result<Map<String, Value>, Error> {
-        let fault = |name: &str, reason: String| Error::InvalidParam { name: name.to_owned(), reason };
+        let fault = |name: &str, reason: String| Error::InvalidParam {
+            name: name.to_owned(),
+            reason,
+        };
         if let Some(unknown) = given.keys().find(|name| !self.params.contains_key(*name)) {
             let known: Vec<&str> = self.params.keys().map(String::as_str).collect();
-            let known = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            let known = if known.is_empty() {
+                "it has none".to_owned()
+            } else {
+                format!("it has {}", known.join(", "))
+            };
             return Err(fault(unknown, format!("is not one of this DAG: {known}")));
         }
         let mut resolved = Map::new();
@@ -148,15 +159,39 @@ mod tests {
             let param: Param = serde_json::from_value(param).unwrap();
             assert_eq!(param.check(&value), expected.map_err(str::to_owned), "{value}");
         };
-        check(json!({"type": "integer", "minimum": 1, "maximum": 10}), json!(7), Ok(()));
+        check(
+            json!({"type": "integer", "minimum": 1, "maximum": 10}),
+            json!(7),
+            Ok(()),
+        );
         check(json!({"type": "integer"}), json!(7.0), Ok(()));
-        check(json!({"type": "integer"}), json!(7.5), Err("must be a whole number, not 7.5"));
-        check(json!({"type": "integer"}), json!("7"), Err("must be a whole number, not \"7\""));
+        check(
+            json!({"type": "integer"}),
+            json!(7.5),
+            Err("must be a whole number, not 7.5"),
+        );
+        check(
+            json!({"type": "integer"}),
+            json!("7"),
+            Err("must be a whole number, not \"7\""),
+        );
         check(json!({"minimum": 1}), json!(0), Err("must be at least 1, not 0"));
-        check(json!({"maximum": 10}), json!(11), Err("must be at most 10, not 11"));
-        check(json!({"enum": ["a", "b"]}), json!("c"), Err("must be \"a\" or \"b\", not \"c\""));
+        check(
+            json!({"maximum": 10}),
+            json!(11),
+            Err("must be at most 10, not 11"),
+        );
+        check(
+            json!({"enum": ["a", "b"]}),
+            json!("c"),
+            Err("must be \"a\" or \"b\", not \"c\""),
+        );
         check(json!({"type": "boolean"}), json!(true), Ok(()));
-        check(json!({"type": "boolean"}), json!(1), Err("must be true or false, not 1"));
+        check(
+            json!({"type": "boolean"}),
+            json!(1),
+            Err("must be true or false, not 1"),
+        );
         check(json!({}), json!([1]), Ok(()));
     }
 }

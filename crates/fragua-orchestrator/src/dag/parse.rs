@@ -51,16 +51,29 @@ impl Faults<'_> {
 pub(crate) fn parse(path: &Path, bytes: &[u8], catalog: &OperatorCatalog) -> Result<Dag, Vec<ImportError>> {
     let whole_file = |message: String, hint: Option<&str>| {
         let path = path.to_owned();
-        vec![ImportError { path, line: None, column: None, message, hint: hint.map(str::to_owned) }]
+        vec![ImportError {
+            path,
+            line: None,
+            column: None,
+            message,
+            hint: hint.map(str::to_owned),
+        }]
     };
     if bytes.len() as u64 > LARGEST_FILE_BYTES {
         return Err(whole_file(
-            format!("the file has {} bytes, more than the {LARGEST_FILE_BYTES} that a DAG file may have", bytes.len()),
+            format!(
+                "the file has {} bytes, more than the {LARGEST_FILE_BYTES} that a DAG file may have",
+                bytes.len()
+            ),
             Some("move data and scripts to files of their own"),
         ));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..error.valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         let mut errors = whole_file("the file is not UTF-8".to_owned(), Some("save it as UTF-8"));
         errors[0].line = u32::try_from(line).ok();
         errors[0].column = Some(1);
@@ -75,8 +88,17 @@ pub(crate) fn parse(path: &Path, bytes: &[u8], catalog: &OperatorCatalog) -> Res
         errors
     })?;
 
-    let mut faults = Faults { path, document: &document, errors: Vec::new() };
-    let dag = Reader { document: &document, catalog, faults: &mut faults }.dag();
+    let mut faults = Faults {
+        path,
+        document: &document,
+        errors: Vec::new(),
+    };
+    let dag = Reader {
+        document: &document,
+        catalog,
+        faults: &mut faults,
+    }
+    .dag();
     match dag {
         Some(dag) if faults.errors.is_empty() => Ok(dag),
         _ => {
@@ -104,7 +126,8 @@ struct Reader<'a, 'f> {
 impl Reader<'_, '_> {
     fn dag(&mut self) -> Option<Dag> {
         let Value::Object(root) = &self.document.value else {
-            self.faults.add("", "a DAG file is a mapping with the keys dag and tasks", None);
+            self.faults
+                .add("", "a DAG file is a mapping with the keys dag and tasks", None);
             return None;
         };
         let mut root = root.clone();
@@ -122,7 +145,8 @@ impl Reader<'_, '_> {
         let dagrun_timeout = self.duration("/dagrun_timeout", file.dagrun_timeout.as_ref());
         let max_active_runs = file.max_active_runs.unwrap_or(16);
         if max_active_runs == 0 {
-            self.faults.add("/max_active_runs", "max_active_runs must be at least 1", None);
+            self.faults
+                .add("/max_active_runs", "max_active_runs must be at least 1", None);
         }
         let dag = Dag {
             dag_id: file.dag,
@@ -141,12 +165,24 @@ impl Reader<'_, '_> {
     }
 
     /// Reads a mapping into its type. An unknown key, the usual mistake, gets the nearest known one as a hint.
-    fn typed<T: for<'de> Deserialize<'de>>(&mut self, pointer: &str, value: &Value, keys: &[&str]) -> Option<T> {
+    fn typed<T: for<'de> Deserialize<'de>>(
+        &mut self,
+        pointer: &str,
+        value: &Value,
+        keys: &[&str],
+    ) -> Option<T> {
         if let Value::Object(mapping) = value {
-            let unknown: Vec<&String> = mapping.keys().filter(|key| !keys.contains(&key.as_str())).collect();
+            let unknown: Vec<&String> = mapping
+                .keys()
+                .filter(|key| !keys.contains(&key.as_str()))
+                .collect();
             for key in &unknown {
                 let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-                self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, keys, KEYS)));
+                self.faults.add(
+                    &place,
+                    format!("unknown key {key:?}"),
+                    Some(did_you_mean(key, keys, KEYS)),
+                );
             }
             if !unknown.is_empty() {
                 return None;
@@ -155,7 +191,11 @@ impl Reader<'_, '_> {
         match parse_arguments(value) {
             Ok(typed) => Some(typed),
             Err(error) => {
-                self.faults.add(&format!("{pointer}{}", error.pointer), plain(&error.message), None);
+                self.faults.add(
+                    &format!("{pointer}{}", error.pointer),
+                    plain(&error.message),
+                    None,
+                );
                 None
             }
         }
@@ -165,7 +205,11 @@ impl Reader<'_, '_> {
         let timezone = file.timezone.clone().unwrap_or_else(|| "UTC".to_owned());
         let zone = TimeZone::get(&timezone).unwrap_or_else(|_| {
             let hint = "write an IANA name such as Europe/Madrid".to_owned();
-            self.faults.add("/timezone", format!("there is no time zone {timezone:?}"), Some(hint));
+            self.faults.add(
+                "/timezone",
+                format!("there is no time zone {timezone:?}"),
+                Some(hint),
+            );
             TimeZone::UTC
         });
         let start_date = self.date("/start_date", file.start_date.as_deref(), &zone);
@@ -178,7 +222,12 @@ impl Reader<'_, '_> {
                 return None;
             }
         };
-        let timetable = Timetable { schedule, timezone, start_date, end_date };
+        let timetable = Timetable {
+            schedule,
+            timezone,
+            start_date,
+            end_date,
+        };
         validate::timetable(&timetable, file.catchup.unwrap_or(false), self.faults);
         Some(timetable)
     }
@@ -188,7 +237,8 @@ impl Reader<'_, '_> {
         let date = parse_date(text, zone);
         if date.is_none() {
             let hint = "write 2025-04-02, 2025-04-02T06:00 or 2025-04-02T06:00:00+02:00".to_owned();
-            self.faults.add(pointer, format!("{text:?} is not a date"), Some(hint));
+            self.faults
+                .add(pointer, format!("{text:?} is not a date"), Some(hint));
         }
         date
     }
@@ -213,7 +263,11 @@ impl Reader<'_, '_> {
             None | Some(Value::Null) => return read,
             Some(Value::Object(mapping)) => mapping,
             Some(_) => {
-                self.faults.add("/params", "params is a mapping from a name to a default or to a description", None);
+                self.faults.add(
+                    "/params",
+                    "params is a mapping from a name to a default or to a description",
+                    None,
+                );
                 return read;
             }
         };
@@ -221,15 +275,23 @@ impl Reader<'_, '_> {
             let pointer = format!("/params/{}", name.replace('~', "~0").replace('/', "~1"));
             let param = match value {
                 Value::Object(_) => self.typed::<Param>(&pointer, value, Param::KEYS),
-                default => Some(Param { default: Some(default.clone()), ..Param::default() }),
+                default => Some(Param {
+                    default: Some(default.clone()),
+                    ..Param::default()
+                }),
             };
             let Some(param) = param else { continue };
             if let Some(Err(reason)) = param.default.as_ref().map(|default| param.check(default)) {
-                self.faults.add(&pointer, format!("the default of parameter {name:?} {reason}"), None);
+                self.faults.add(
+                    &pointer,
+                    format!("the default of parameter {name:?} {reason}"),
+                    None,
+                );
             }
             if param.default.is_none() && !param.required {
                 let hint = "give it a default, or say `required: true`".to_owned();
-                self.faults.add(&pointer, format!("parameter {name:?} has no default"), Some(hint));
+                self.faults
+                    .add(&pointer, format!("parameter {name:?} has no default"), Some(hint));
             }
             read.insert(name.clone(), param);
         }
@@ -237,21 +299,30 @@ impl Reader<'_, '_> {
     }
 
     fn tasks(&mut self, tasks: Option<&Value>, defaults: &DefaultArgs) -> Vec<Task> {
-        let Some(Value::Array(tasks)) = tasks.filter(|tasks| tasks.as_array().is_some_and(|list| !list.is_empty()))
+        let Some(Value::Array(tasks)) =
+            tasks.filter(|tasks| tasks.as_array().is_some_and(|list| !list.is_empty()))
         else {
             let pointer = if tasks.is_some() { "/tasks" } else { "" };
-            self.faults.add(pointer, "a DAG has a list of tasks, at least one", None);
+            self.faults
+                .add(pointer, "a DAG has a list of tasks, at least one", None);
             return Vec::new();
         };
-        let tasks: Vec<Option<Task>> =
-            tasks.iter().enumerate().map(|(index, task)| self.task(index, task, defaults)).collect();
+        let tasks: Vec<Option<Task>> = tasks
+            .iter()
+            .enumerate()
+            .map(|(index, task)| self.task(index, task, defaults))
+            .collect();
         tasks.into_iter().flatten().collect()
     }
 
     fn task(&mut self, index: usize, value: &Value, defaults: &DefaultArgs) -> Option<Task> {
         let pointer = format!("/tasks/{index}");
         let Value::Object(mapping) = value else {
-            self.faults.add(&pointer, "a task is a mapping with the keys id and one operator", None);
+            self.faults.add(
+                &pointer,
+                "a task is a mapping with the keys id and one operator",
+                None,
+            );
             return None;
         };
         let (operator, arguments) = self.operator(&pointer, mapping)?;
@@ -267,15 +338,21 @@ impl Reader<'_, '_> {
         let known = self.catalog.get(&operator)?;
         if let Err(error) = known.check(&arguments) {
             let place = format!("{operator_pointer}{}", error.pointer);
-            self.faults.add(&place, format!("{operator}: {}", plain(&error.message)), None);
+            self.faults
+                .add(&place, format!("{operator}: {}", plain(&error.message)), None);
         }
-        let inherited = |own: &Option<WrittenDuration>, key: &str, default: &Option<WrittenDuration>| match own {
-            Some(own) => (format!("{pointer}/{key}"), Some(own.clone())),
-            None => (format!("/default_args/{key}"), default.clone()),
-        };
+        let inherited =
+            |own: &Option<WrittenDuration>, key: &str, default: &Option<WrittenDuration>| match own {
+                Some(own) => (format!("{pointer}/{key}"), Some(own.clone())),
+                None => (format!("/default_args/{key}"), default.clone()),
+            };
         let (place, retry_delay) = inherited(&file.retry_delay, "retry_delay", &defaults.retry_delay);
         let retry_delay = self.duration(&place, retry_delay.as_ref());
-        let (place, timeout) = inherited(&file.execution_timeout, "execution_timeout", &defaults.execution_timeout);
+        let (place, timeout) = inherited(
+            &file.execution_timeout,
+            "execution_timeout",
+            &defaults.execution_timeout,
+        );
         let execution_timeout = self.duration(&place, timeout.as_ref());
         Some(Task {
             task_id: file.id,
@@ -293,15 +370,28 @@ impl Reader<'_, '_> {
 
     /// Finds the one key of a task that names an operator.
     fn operator(&mut self, pointer: &str, mapping: &Map<String, Value>) -> Option<(String, Value)> {
-        let named: Vec<(&String, &Value)> =
-            mapping.iter().filter(|(key, _)| !TaskFile::KEYS.contains(&key.as_str())).collect();
+        let named: Vec<(&String, &Value)> = mapping
+            .iter()
+            .filter(|(key, _)| !TaskFile::KEYS.contains(&key.as_str()))
+            .collect();
         let operators: Vec<&str> = self.catalog.names().collect();
-        let unknown: Vec<&&String> =
-            named.iter().map(|(key, _)| key).filter(|key| !operators.contains(&key.as_str())).collect();
-        let all_keys: Vec<&str> = operators.iter().copied().chain(TaskFile::KEYS.iter().copied()).collect();
+        let unknown: Vec<&&String> = named
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| !operators.contains(&key.as_str()))
+            .collect();
+        let all_keys: Vec<&str> = operators
+            .iter()
+            .copied()
+            .chain(TaskFile::KEYS.iter().copied())
+            .collect();
         for key in &unknown {
             let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
-            self.faults.add(&place, format!("unknown key {key:?}"), Some(did_you_mean(key, &all_keys, KEYS)));
+            self.faults.add(
+                &place,
+                format!("unknown key {key:?}"),
+                Some(did_you_mean(key, &all_keys, KEYS)),
+            );
         }
         if !unknown.is_empty() {
             return None;
@@ -317,7 +407,8 @@ impl Reader<'_, '_> {
                 let names: Vec<&str> = several.iter().map(|(key, _)| key.as_str()).collect();
                 let place = format!("{pointer}/{}", names[1]);
                 let message = format!("the task names {} operators: {}", names.len(), names.join(", "));
-                self.faults.add(&place, message, Some("make one task of each".to_owned()));
+                self.faults
+                    .add(&place, message, Some("make one task of each".to_owned()));
                 None
             }
         }
@@ -327,7 +418,8 @@ impl Reader<'_, '_> {
         match value {
             Value::String(text) => {
                 if let Err(message) = template::check(text) {
-                    self.faults.add(pointer, format!("the template cannot be read: {message}"), None);
+                    self.faults
+                        .add(pointer, format!("the template cannot be read: {message}"), None);
                 }
             }
             Value::Array(items) => {
@@ -355,7 +447,9 @@ fn parse_date(text: &str, zone: &TimeZone) -> Option<Timestamp> {
         Ok(date) if text.len() == 10 => date.to_datetime(jiff::civil::Time::midnight()),
         _ => text.parse().ok()?,
     };
-    Some(Timestamp::from_millis(civil.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()))
+    Some(Timestamp::from_millis(
+        civil.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond(),
+    ))
 }
 
 fn check_id(id: &str) -> Result<(), String> {
@@ -379,7 +473,10 @@ fn plain(message: &str) -> String {
 
 /// Names the nearest of some words, or all of them.
 pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
-    let nearest = known.iter().map(|candidate| (distance(word, candidate), candidate)).min();
+    let nearest = known
+        .iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .min();
     match nearest {
         Some((distance, candidate)) if distance <= 2.max(word.chars().count() * 3 / 5) => {
             format!("did you mean {candidate}?")

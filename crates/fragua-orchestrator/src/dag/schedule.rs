@@ -51,7 +51,10 @@ pub struct InvalidSchedule {
 
 impl InvalidSchedule {
     fn new(text: &str, reason: impl fmt::Display) -> Self {
-        Self { text: text.to_owned(), reason: format!(": {reason}") }
+        Self {
+            text: text.to_owned(),
+            reason: format!(": {reason}"),
+        }
     }
 }
 
@@ -78,14 +81,20 @@ impl FromStr for Schedule {
         if let Some(interval) = text.strip_prefix("every ") {
             let interval = parse_duration(interval).map_err(|error| InvalidSchedule::new(text, error))?;
             if interval < Duration::from_secs(1) {
-                return Err(InvalidSchedule::new(text, "the interval must be at least one second"));
+                return Err(InvalidSchedule::new(
+                    text,
+                    "the interval must be at least one second",
+                ));
             }
             return Ok(Self::Every(interval));
         }
         let preset = PRESETS.iter().find(|(name, _)| *name == text);
         if preset.is_none() && text.starts_with('@') {
             let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-            return Err(InvalidSchedule::new(text, format!("the presets are @once, {}", known.join(", "))));
+            return Err(InvalidSchedule::new(
+                text,
+                format!("the presets are @once, {}", known.join(", ")),
+            ));
         }
         let expression = preset.map_or(text, |(_, expression)| expression);
         if expression.split_whitespace().count() != 5 {
@@ -94,9 +103,17 @@ impl FromStr for Schedule {
                 "write a preset such as @daily, five cron fields such as `30 6 * * 1-5`, an interval such as `every 5m`, or none",
             ));
         }
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(expression).map_err(|error| InvalidSchedule::new(text, error))?;
-        Ok(Self::Cron(Box::new(CronSchedule { text: text.to_owned(), cron })))
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let cron = parser
+            .parse(expression)
+            .map_err(|error| InvalidSchedule::new(text, error))?;
+        Ok(Self::Cron(Box::new(CronSchedule {
+            text: text.to_owned(),
+            cron,
+        })))
     }
 }
 
@@ -157,7 +174,9 @@ impl Timetable {
                 let from = if catchup { earliest } else { None };
                 let from = match from {
                     Some(from) => from,
-                    None => self.newest_complete_start(now)?.max(earliest.unwrap_or(Timestamp::from_millis(i64::MIN))),
+                    None => self
+                        .newest_complete_start(now)?
+                        .max(earliest.unwrap_or(Timestamp::from_millis(i64::MIN))),
                 };
                 let start = self.tick_at_or_after(from)?;
                 (start, self.tick_after(start)?)
@@ -166,7 +185,11 @@ impl Timetable {
         if self.end_date.is_some_and(|end_date| start > end_date) {
             return None;
         }
-        Some(NextRun { data_interval_start: start, data_interval_end: end, run_after: end })
+        Some(NextRun {
+            data_interval_start: start,
+            data_interval_end: end,
+            run_after: end,
+        })
     }
 
     /// Returns the interval of a run asked for by hand at `instant`: the newest complete one of the schedule, or the
@@ -197,8 +220,13 @@ impl Timetable {
             Schedule::Cron(cron) => {
                 // Cron ticks stand on whole seconds: a fraction belongs to the second after it. The search begins one
                 // second earlier, because a tick that a clock change moved is found only from before the change.
-                let seconds = instant.as_millis().div_euclid(1000) + i64::from(instant.as_millis() % 1000 != 0);
-                instant_of(cron.cron.find_next_occurrence(&self.zoned_second(seconds - 1)?, false).ok()?)
+                let seconds =
+                    instant.as_millis().div_euclid(1000) + i64::from(instant.as_millis() % 1000 != 0);
+                instant_of(
+                    cron.cron
+                        .find_next_occurrence(&self.zoned_second(seconds - 1)?, false)
+                        .ok()?,
+                )
             }
         }
     }
@@ -213,7 +241,11 @@ impl Timetable {
             Schedule::Every(interval) => Some(self.step(instant, *interval, false)),
             Schedule::Cron(cron) => {
                 let seconds = instant.as_millis().div_euclid(1000);
-                let mut tick = instant_of(cron.cron.find_previous_occurrence(&self.zoned_second(seconds)?, true).ok()?)?;
+                let mut tick = instant_of(
+                    cron.cron
+                        .find_previous_occurrence(&self.zoned_second(seconds)?, true)
+                        .ok()?,
+                )?;
                 // Backwards a tick that a clock change moved is passed over; forwards it is found.
                 while let Some(next) = self.tick_after(tick).filter(|next| *next <= instant) {
                     tick = next;
@@ -233,7 +265,11 @@ impl Timetable {
         let step = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX).max(1);
         let distance = instant.as_millis().saturating_sub(anchor);
         let whole = distance.div_euclid(step);
-        let count = if round_up && distance.rem_euclid(step) != 0 { whole + 1 } else { whole };
+        let count = if round_up && distance.rem_euclid(step) != 0 {
+            whole + 1
+        } else {
+            whole
+        };
         Timestamp::from_millis(anchor.saturating_add(count.saturating_mul(step)))
     }
 }

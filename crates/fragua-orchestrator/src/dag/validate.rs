@@ -13,14 +13,22 @@ pub(crate) fn timetable(timetable: &Timetable, catchup: bool, faults: &mut Fault
         faults.add("/end_date", "end_date is before start_date", None);
     }
     if catchup && timetable.start_date.is_none() && timetable.schedule != Schedule::None {
-        faults.add("/catchup", "catchup needs a start_date to begin at", Some("add start_date".to_owned()));
+        faults.add(
+            "/catchup",
+            "catchup needs a start_date to begin at",
+            Some("add start_date".to_owned()),
+        );
     }
 }
 
 pub(crate) fn dag(dag: &Dag, document: &Document, faults: &mut Faults<'_>) {
     let places = task_places(document);
     let place = |task_id: &str, key: &str| {
-        let index = places.get(task_id).and_then(|indices| indices.first()).copied().unwrap_or(0);
+        let index = places
+            .get(task_id)
+            .and_then(|indices| indices.first())
+            .copied()
+            .unwrap_or(0);
         format!("/tasks/{index}{key}")
     };
     duplicate_tasks(&places, document, faults);
@@ -34,27 +42,47 @@ pub(crate) fn dag(dag: &Dag, document: &Document, faults: &mut Faults<'_>) {
                 faults.add(&pointer, format!("task {need:?} needs itself"), None);
                 all_known = false;
             } else if !known.contains(&need.as_str()) {
-                let message = format!("task {:?} needs {need:?}, which is no task of this DAG", task.task_id);
+                let message = format!(
+                    "task {:?} needs {need:?}, which is no task of this DAG",
+                    task.task_id
+                );
                 faults.add(&pointer, message, Some(did_you_mean(need, &known, "the tasks")));
                 all_known = false;
             } else if !seen.insert(need) {
                 faults.add(&pointer, format!("{need:?} stands here twice"), None);
             }
         }
-        if task.operator == "wait" && task.arguments.get("dag").and_then(|dag| dag.as_str()) == Some(&dag.dag_id) {
-            faults.add(&place(&task.task_id, "/wait"), "a DAG cannot wait for itself", None);
+        if task.operator == "wait"
+            && task.arguments.get("dag").and_then(|dag| dag.as_str()) == Some(&dag.dag_id)
+        {
+            faults.add(
+                &place(&task.task_id, "/wait"),
+                "a DAG cannot wait for itself",
+                None,
+            );
         }
     }
     if all_known && let Some(cycle) = find_cycle(dag) {
         let pointer = place(cycle[0], "/needs");
         let hint = "remove one of these from needs".to_owned();
-        faults.add(&pointer, format!("the tasks need each other in a circle: {}", cycle.join(" → ")), Some(hint));
+        faults.add(
+            &pointer,
+            format!("the tasks need each other in a circle: {}", cycle.join(" → ")),
+            Some(hint),
+        );
     }
-    let required: Vec<&str> =
-        dag.params.iter().filter(|(_, param)| param.required).map(|(name, _)| name.as_str()).collect();
+    let required: Vec<&str> = dag
+        .params
+        .iter()
+        .filter(|(_, param)| param.required)
+        .map(|(name, _)| name.as_str())
+        .collect();
     if !required.is_empty() && dag.timetable.schedule != Schedule::None {
         let hint = "set schedule: none, or give the parameter a default".to_owned();
-        let message = format!("nobody gives {} to a run that the schedule starts", required.join(", "));
+        let message = format!(
+            "nobody gives {} to a run that the schedule starts",
+            required.join(", ")
+        );
         faults.add(&format!("/params/{}", required[0]), message, Some(hint));
     }
 }
@@ -73,18 +101,27 @@ fn task_places(document: &Document) -> BTreeMap<String, Vec<usize>> {
 
 fn duplicate_tasks(places: &BTreeMap<String, Vec<usize>>, document: &Document, faults: &mut Faults<'_>) {
     for (task_id, indices) in places {
-        let first = document.place(&format!("/tasks/{}/id", indices[0])).map_or(1, |place| place.line);
+        let first = document
+            .place(&format!("/tasks/{}/id", indices[0]))
+            .map_or(1, |place| place.line);
         for index in &indices[1..] {
             let message = format!("there is another task {task_id:?}, in line {first}");
-            faults.add(&format!("/tasks/{index}/id"), message, Some("give one of them another id".to_owned()));
+            faults.add(
+                &format!("/tasks/{index}/id"),
+                message,
+                Some("give one of them another id".to_owned()),
+            );
         }
     }
 }
 
 /// Returns the tasks of one circle, the first one again at the end.
 fn find_cycle(dag: &Dag) -> Option<Vec<&str>> {
-    let needs: BTreeMap<&str, &Vec<String>> =
-        dag.tasks.iter().map(|task| (task.task_id.as_str(), &task.needs)).collect();
+    let needs: BTreeMap<&str, &Vec<String>> = dag
+        .tasks
+        .iter()
+        .map(|task| (task.task_id.as_str(), &task.needs))
+        .collect();
     // Taking away what needs nothing that is left ends at the circles, and at what needs them.
     let mut left: BTreeSet<&str> = needs.keys().copied().collect();
     loop {
@@ -102,7 +139,10 @@ fn find_cycle(dag: &Dag) -> Option<Vec<&str>> {
     let mut walk = vec![*left.first()?];
     loop {
         let here = walk[walk.len() - 1];
-        let next = needs[here].iter().map(String::as_str).find(|need| left.contains(need))?;
+        let next = needs[here]
+            .iter()
+            .map(String::as_str)
+            .find(|need| left.contains(need))?;
         if let Some(start) = walk.iter().position(|task_id| *task_id == next) {
             let mut cycle = walk.split_off(start);
             cycle.reverse();

@@ -37,13 +37,18 @@ pub(crate) enum Scope<'a> {
 /// Returns the scope of an event: after a task is over its direct successors, and what these need; otherwise the
 /// task itself, and what it needs.
 pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
-    let with_needs = |task: &'a Task| task.needs.iter().map(String::as_str).chain([task.task_id.as_str()]);
+    let with_needs = |task: &'a Task| {
+        task.needs
+            .iter()
+            .map(String::as_str)
+            .chain([task.task_id.as_str()])
+    };
     let mut tasks: Vec<&str> = match event {
         Event::Started => return Scope::All,
         Event::Finished { task_id } => dag.successors(task_id).flat_map(with_needs).collect(),
-        Event::AttemptEnded { task_id, .. } | Event::WaitEnded { task_id } | Event::WaitFailed { task_id, .. } => {
-            dag.task(task_id).into_iter().flat_map(with_needs).collect()
-        }
+        Event::AttemptEnded { task_id, .. }
+        | Event::WaitEnded { task_id }
+        | Event::WaitFailed { task_id, .. } => dag.task(task_id).into_iter().flat_map(with_needs).collect(),
     };
     tasks.sort_unstable();
     tasks.dedup();
@@ -76,15 +81,27 @@ pub(crate) enum Event {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ending {
-    Success { xcom: Option<Value> },
+    Success {
+        xcom: Option<Value>,
+    },
     /// Failed; retries may help.
-    Failed { message: String },
-    FailedForGood { message: String },
-    Skipped { message: String },
+    Failed {
+        message: String,
+    },
+    FailedForGood {
+        message: String,
+    },
+    Skipped {
+        message: String,
+    },
     /// Its worker is gone.
-    Lost { message: String },
+    Lost {
+        message: String,
+    },
     /// Its worker stopped it and gives the task back.
-    HandedBack { message: String },
+    HandedBack {
+        message: String,
+    },
 }
 
 /// What to do.
@@ -97,9 +114,18 @@ pub(crate) enum Action {
     /// The task starts over, as if it had never run.
     Reset { task_id: String },
     /// Look at the task again at an instant.
-    RetryAt { task_id: String, at: Timestamp, message: String },
+    RetryAt {
+        task_id: String,
+        at: Timestamp,
+        message: String,
+    },
     /// The task is over.
-    Finish { task_id: String, state: TaskState, message: Option<String>, xcom: Option<Value> },
+    Finish {
+        task_id: String,
+        state: TaskState,
+        message: Option<String>,
+        xcom: Option<Value>,
+    },
     /// The run is over.
     EndRun { state: DagRunState },
 }
@@ -121,7 +147,11 @@ pub(crate) enum Because {
 pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Action> {
     match event {
         Event::Started => {
-            let ready = view.dag.tasks.iter().filter(|task| view.state(&task.task_id) == Some(TaskState::None));
+            let ready = view
+                .dag
+                .tasks
+                .iter()
+                .filter(|task| view.state(&task.task_id) == Some(TaskState::None));
             let mut actions: Vec<Action> = ready.filter_map(|task| view.consider(task)).collect();
             if view.unfinished == 0 {
                 actions.push(view.verdict());
@@ -129,8 +159,10 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
             actions
         }
         Event::Finished { task_id } => {
-            let waiting =
-                view.dag.successors(task_id).filter(|task| view.state(&task.task_id) == Some(TaskState::None));
+            let waiting = view
+                .dag
+                .successors(task_id)
+                .filter(|task| view.state(&task.task_id) == Some(TaskState::None));
             let mut actions: Vec<Action> = waiting.filter_map(|task| view.consider(task)).collect();
             if view.unfinished == 0 {
                 actions.push(view.verdict());
@@ -138,22 +170,41 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
             actions
         }
         Event::AttemptEnded { task_id, .. } if view.state(task_id) == Some(TaskState::Restarting) => {
-            let reset = Action::Reset { task_id: task_id.clone() };
-            [Some(reset), view.dag.task(task_id).and_then(|task| view.consider(task))].into_iter().flatten().collect()
+            let reset = Action::Reset {
+                task_id: task_id.clone(),
+            };
+            [
+                Some(reset),
+                view.dag.task(task_id).and_then(|task| view.consider(task)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
         }
-        Event::AttemptEnded { task_id, ending } => view.attempt_ended(task_id, ending, now).into_iter().collect(),
+        Event::AttemptEnded { task_id, ending } => {
+            view.attempt_ended(task_id, ending, now).into_iter().collect()
+        }
         Event::WaitEnded { task_id } => match view.state(task_id) {
             Some(TaskState::UpForRetry) => {
                 let is_wait = view.dag.task(task_id).is_some_and(is_wait);
                 let task_id = task_id.clone();
-                vec![if is_wait { Action::BeginWait { task_id } } else { Action::Queue { task_id, because: Because::Retry } }]
+                vec![if is_wait {
+                    Action::BeginWait { task_id }
+                } else {
+                    Action::Queue {
+                        task_id,
+                        because: Because::Retry,
+                    }
+                }]
             }
             Some(TaskState::Deferred) => vec![finish(task_id, TaskState::Success, None)],
             _ => Vec::new(),
         },
         Event::WaitFailed { task_id, message } => {
             let task = view.dag.task(task_id);
-            task.and_then(|task| view.failed(task, message, now)).into_iter().collect()
+            task.and_then(|task| view.failed(task, message, now))
+                .into_iter()
+                .collect()
         }
     }
 }
@@ -164,7 +215,12 @@ pub(crate) fn is_wait(task: &Task) -> bool {
 }
 
 fn finish(task_id: &str, state: TaskState, message: Option<&str>) -> Action {
-    Action::Finish { task_id: task_id.to_owned(), state, message: message.map(str::to_owned), xcom: None }
+    Action::Finish {
+        task_id: task_id.to_owned(),
+        state,
+        message: message.map(str::to_owned),
+        xcom: None,
+    }
 }
 
 impl View<'_> {
@@ -179,7 +235,8 @@ impl View<'_> {
             .iter()
             .map(|need| (need.as_str(), self.state(need).unwrap_or(TaskState::None)))
             .collect();
-        let first = |wanted: fn(TaskState) -> bool| needs.iter().find(|(_, state)| wanted(*state)).map(|(id, _)| *id);
+        let first =
+            |wanted: fn(TaskState) -> bool| needs.iter().find(|(_, state)| wanted(*state)).map(|(id, _)| *id);
         let all_done = needs.iter().all(|(_, state)| state.is_finished());
         match task.trigger_rule {
             TriggerRule::AllDone => all_done.then(|| start(task)),
@@ -213,16 +270,29 @@ impl View<'_> {
             Ending::FailedForGood { message } => Some(finish(task_id, TaskState::Failed, Some(message))),
             Ending::Failed { message } => self.failed(task, message, now),
             Ending::Lost { message } if view.lost >= self.lost_attempts => {
-                let message = format!("{message}; {} attempts in a row were lost with their worker", view.lost + 1);
+                let message = format!(
+                    "{message}; {} attempts in a row were lost with their worker",
+                    view.lost + 1
+                );
                 Some(finish(task_id, TaskState::Failed, Some(&message)))
             }
             Ending::Lost { message } => {
-                let because = Because::Lost { message: message.clone() };
-                Some(Action::Queue { task_id: task_id.to_owned(), because })
+                let because = Because::Lost {
+                    message: message.clone(),
+                };
+                Some(Action::Queue {
+                    task_id: task_id.to_owned(),
+                    because,
+                })
             }
             Ending::HandedBack { message } => {
-                let because = Because::HandedBack { message: message.clone() };
-                Some(Action::Queue { task_id: task_id.to_owned(), because })
+                let because = Because::HandedBack {
+                    message: message.clone(),
+                };
+                Some(Action::Queue {
+                    task_id: task_id.to_owned(),
+                    because,
+                })
             }
         }
     }
@@ -236,19 +306,39 @@ impl View<'_> {
             return Some(finish(&task.task_id, TaskState::Failed, Some(message)));
         }
         let at = now.plus(task.retry_delay);
-        Some(Action::RetryAt { task_id: task.task_id.clone(), at, message: message.to_owned() })
+        Some(Action::RetryAt {
+            task_id: task.task_id.clone(),
+            at,
+            message: message.to_owned(),
+        })
     }
 
     /// A run is judged by its leaves: what failed on the way shows there, unless a task was meant to run anyway.
     fn verdict(&self) -> Action {
-        let failed = self.dag.leaves().any(|leaf| self.state(&leaf.task_id).is_none_or(TaskState::is_failure));
-        Action::EndRun { state: if failed { DagRunState::Failed } else { DagRunState::Success } }
+        let failed = self
+            .dag
+            .leaves()
+            .any(|leaf| self.state(&leaf.task_id).is_none_or(TaskState::is_failure));
+        Action::EndRun {
+            state: if failed {
+                DagRunState::Failed
+            } else {
+                DagRunState::Success
+            },
+        }
     }
 }
 
 fn start(task: &Task) -> Action {
     let task_id = task.task_id.clone();
-    if is_wait(task) { Action::BeginWait { task_id } } else { Action::Queue { task_id, because: Because::Ready } }
+    if is_wait(task) {
+        Action::BeginWait { task_id }
+    } else {
+        Action::Queue {
+            task_id,
+            because: Because::Ready,
+        }
+    }
 }
 
 #[cfg(test)]

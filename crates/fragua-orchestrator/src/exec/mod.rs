@@ -11,7 +11,7 @@ use nix::unistd::{getpgrp, getpid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::spec::{End, Report, Spec, write_report};
-use crate::operator::{Outcome, OperatorCatalog, TaskContext, TaskError, any_running};
+use crate::operator::{OperatorCatalog, Outcome, TaskContext, TaskError, any_running};
 use crate::template::Renderer;
 
 /// The longest specification that is read.
@@ -30,7 +30,10 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
     };
     let (task, context) = spec.into_parts();
     if let Err(error) = std::env::set_current_dir(&context.project_folder) {
-        eprintln!("the task cannot be started in {}: {error}", context.project_folder.display());
+        eprintln!(
+            "the task cannot be started in {}: {error}",
+            context.project_folder.display()
+        );
         return ExitCode::FAILURE;
     }
     let mut terminate = match signal(SignalKind::terminate()) {
@@ -59,14 +62,19 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         Ok(Err(TaskError::Failed(message))) => End::Failed { message },
         Ok(Err(TaskError::FailedForGood(message))) => End::FailedForGood { message },
         Ok(Err(TaskError::Skipped(message))) => End::Skipped { message },
-        Err(panicked) => End::Failed { message: format!("the operator panicked: {panicked}") },
+        Err(panicked) => End::Failed {
+            message: format!("the operator panicked: {panicked}"),
+        },
     };
     match &end {
         End::Success { .. } => {}
         End::Skipped { message } => println!("skipped: {message}"),
         End::Failed { message } | End::FailedForGood { message } => eprintln!("failed: {message}"),
     }
-    let report = Report { end, peak_memory_bytes: peak_memory_bytes() };
+    let report = Report {
+        end,
+        peak_memory_bytes: peak_memory_bytes(),
+    };
     match write_report(&folder, &report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -104,7 +112,9 @@ async fn run(
 ) -> Result<Outcome, TaskError> {
     let unknown = || TaskError::FailedForGood(format!("this program has no operator {:?}", task.operator));
     let operator = catalog.get(&task.operator).ok_or_else(unknown)?;
-    let arguments = Renderer::new(context).arguments(task).map_err(TaskError::failed_for_good)?;
+    let arguments = Renderer::new(context)
+        .arguments(task)
+        .map_err(TaskError::failed_for_good)?;
     operator.run(context, arguments).await
 }
 
@@ -112,5 +122,8 @@ async fn run(
 fn peak_memory_bytes() -> Option<u64> {
     let kibibytes = |who| getrusage(who).map_or(0, |usage| usage.max_rss());
     let most = kibibytes(UsageWho::RUSAGE_SELF).max(kibibytes(UsageWho::RUSAGE_CHILDREN));
-    u64::try_from(most).ok().filter(|most| *most > 0).map(|most| most * 1024)
+    u64::try_from(most)
+        .ok()
+        .filter(|most| *most > 0)
+        .map(|most| most * 1024)
 }

@@ -38,7 +38,9 @@ impl Spec {
         let connections = context.connections.iter();
         Self {
             task,
-            connections: connections.map(|(name, to)| (name.clone(), to.url.expose().to_owned())).collect(),
+            connections: connections
+                .map(|(name, to)| (name.clone(), to.url.expose().to_owned()))
+                .collect(),
             dag_id: context.dag_id,
             dag_run_id: context.dag_run_id,
             try_number: context.try_number,
@@ -56,7 +58,10 @@ impl Spec {
     }
 
     pub(crate) fn into_parts(self) -> (Task, TaskContext) {
-        let connections = self.connections.into_iter().map(|(name, url)| (name, Connection::new(url)));
+        let connections = self
+            .connections
+            .into_iter()
+            .map(|(name, url)| (name, Connection::new(url)));
         let context = TaskContext {
             dag_id: self.dag_id,
             dag_run_id: self.dag_run_id,
@@ -118,7 +123,10 @@ pub(crate) fn read_report(work_folder: &Path) -> Option<Report> {
     let length = fs::metadata(&path).ok()?.len();
     if length > LARGEST_REPORT_BYTES {
         let message = format!("the attempt handed on {length} bytes, more than {LARGEST_REPORT_BYTES}");
-        return Some(Report { end: End::FailedForGood { message }, peak_memory_bytes: None });
+        return Some(Report {
+            end: End::FailedForGood { message },
+            peak_memory_bytes: None,
+        });
     }
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }

@@ -8,11 +8,25 @@ use crate::testing::Bench;
 const ONE: &str = "dag: one\ntasks: [{ id: t, bash: echo }]\n";
 
 async fn dag_ids(bench: &Bench) -> Vec<String> {
-    bench.orchestrator().list_dags().await.unwrap().into_iter().map(|dag| dag.dag.dag_id.clone()).collect()
+    bench
+        .orchestrator()
+        .list_dags()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|dag| dag.dag.dag_id.clone())
+        .collect()
 }
 
 async fn errors(bench: &Bench) -> Vec<String> {
-    bench.orchestrator().import_errors().await.unwrap().iter().map(ToString::to_string).collect()
+    bench
+        .orchestrator()
+        .import_errors()
+        .await
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 async fn files_come_break_heal_and_go(database: Database) {
@@ -20,12 +34,23 @@ async fn files_come_break_heal_and_go(database: Database) {
     bench.write("one.yaml", ONE).await;
     bench.write("two.yml", &ONE.replace("dag: one", "dag: two")).await;
     bench.write("notes.txt", "dag: three").await;
-    bench.write(".hidden.yaml", &ONE.replace("dag: one", "dag: four")).await;
+    bench
+        .write(".hidden.yaml", &ONE.replace("dag: one", "dag: four"))
+        .await;
     assert_eq!(dag_ids(&bench).await, ["one", "two"]);
 
-    bench.write("one.yaml", "dag: one\ntasks: [{ id: t, bsh: echo }]\n").await;
-    assert_eq!(errors(&bench).await, ["one.yaml:2:18: unknown key \"bsh\" (did you mean bash?)"]);
-    assert_eq!(dag_ids(&bench).await, ["one", "two"], "a broken file leaves its DAG as it was");
+    bench
+        .write("one.yaml", "dag: one\ntasks: [{ id: t, bsh: echo }]\n")
+        .await;
+    assert_eq!(
+        errors(&bench).await,
+        ["one.yaml:2:18: unknown key \"bsh\" (did you mean bash?)"]
+    );
+    assert_eq!(
+        dag_ids(&bench).await,
+        ["one", "two"],
+        "a broken file leaves its DAG as it was"
+    );
     assert!(bench.orchestrator().dag("one").await.unwrap().has_import_errors);
 
     bench.write("one.yaml", ONE).await;
@@ -34,10 +59,18 @@ async fn files_come_break_heal_and_go(database: Database) {
     assert_eq!(dag_ids(&bench).await, ["one"]);
     let gone = bench.orchestrator().dag("two").await.unwrap();
     assert!(!gone.is_active);
-    let trigger = bench.orchestrator().trigger("two", crate::TriggerRequest::default()).await;
+    let trigger = bench
+        .orchestrator()
+        .trigger("two", crate::TriggerRequest::default())
+        .await;
     assert!(matches!(trigger, Err(Error::DagNotFound { .. })));
-    bench.write("three.yaml", &ONE.replace("dag: one", "dag: two")).await;
-    assert_eq!(bench.orchestrator().dag("two").await.unwrap().path, Path::new("three.yaml"));
+    bench
+        .write("three.yaml", &ONE.replace("dag: one", "dag: two"))
+        .await;
+    assert_eq!(
+        bench.orchestrator().dag("two").await.unwrap().path,
+        Path::new("three.yaml")
+    );
 }
 
 async fn a_name_belongs_to_the_first_file(database: Database) {
@@ -50,7 +83,10 @@ async fn a_name_belongs_to_the_first_file(database: Database) {
     );
     bench.remove("b.yaml").await;
     assert_eq!(errors(&bench).await, [] as [&str; 0]);
-    assert_eq!(bench.orchestrator().dag("one").await.unwrap().path, Path::new("c.yaml"));
+    assert_eq!(
+        bench.orchestrator().dag("one").await.unwrap().path,
+        Path::new("c.yaml")
+    );
 }
 
 async fn a_new_dag_rests_where_the_settings_say_so(database: Database) {
@@ -81,14 +117,21 @@ fn only_what_changed_is_read_again() {
     assert!(files.refresh(folder.path(), &catalog));
     assert!(!files.refresh(folder.path(), &catalog));
     fs::write(&path, ONE).unwrap();
-    assert!(!files.refresh(folder.path(), &catalog), "the same text is no change");
+    assert!(
+        !files.refresh(folder.path(), &catalog),
+        "the same text is no change"
+    );
     fs::write(&path, "dag: two").unwrap();
     assert!(files.refresh(folder.path(), &catalog));
     fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
     assert!(files.refresh(folder.path(), &catalog));
     let (dags, errors) = files.dags(folder.path());
     assert!(dags.is_empty());
-    assert!(errors[0].to_string().contains("it has 1048577 bytes"), "{}", errors[0]);
+    assert!(
+        errors[0].to_string().contains("it has 1048577 bytes"),
+        "{}",
+        errors[0]
+    );
     fs::remove_file(&path).unwrap();
     assert!(files.refresh(folder.path(), &catalog));
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, long_form, parse_arguments, process,
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, long_form,
+    parse_arguments, process,
 };
 
 /// Runs a command in bash. `set -e` is not given: the status of the last command counts, as in Airflow.
@@ -33,7 +34,10 @@ impl Operator for Bash {
     }
 
     fn schema(&self) -> Schema {
-        short_or_long(schemars::schema_for!(Arguments), "A command for bash, or the mapping.")
+        short_or_long(
+            schemars::schema_for!(Arguments),
+            "A command for bash, or the mapping.",
+        )
     }
 
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
@@ -79,7 +83,11 @@ mod tests {
     fn arguments_are_checked() {
         let check = |arguments: Value, expected: Result<(), &str>| {
             let result = Bash.check(&arguments);
-            assert_eq!(result.as_ref().map_err(|error| error.pointer.as_str()).copied(), expected, "{arguments}");
+            assert_eq!(
+                result.as_ref().map_err(|error| error.pointer.as_str()).copied(),
+                expected,
+                "{arguments}"
+            );
         };
         check(json!("echo"), Ok(()));
         check(json!({"command": "echo", "env": {"A": 1}}), Ok(()));
@@ -94,10 +102,15 @@ mod tests {
         let attempt = attempt();
         let run = async |command: &str| Bash.run(&attempt.context, json!(command)).await;
         assert_eq!(run("true").await, Ok(Outcome::default()));
-        assert_eq!(run("exit 3").await, Err(TaskError::Failed("bash ended with status 3".to_owned())));
+        assert_eq!(
+            run("exit 3").await,
+            Err(TaskError::Failed("bash ended with status 3".to_owned()))
+        );
         assert_eq!(
             run("kill -9 $$").await,
-            Err(TaskError::Failed("bash was killed by signal 9 (SIGKILL)".to_owned()))
+            Err(TaskError::Failed(
+                "bash was killed by signal 9 (SIGKILL)".to_owned()
+            ))
         );
         assert!(matches!(run("exit 99").await, Err(TaskError::Skipped(_))));
     }
@@ -105,10 +118,14 @@ mod tests {
     #[tokio::test]
     async fn a_command_hands_on_what_it_writes() {
         let attempt = attempt();
-        let arguments = json!({ "command": "echo \"{\\\"rows\\\": $ROWS}\" > $FRAGUA_XCOM_FILE", "env": { "ROWS": 5 } });
+        let arguments =
+            json!({ "command": "echo \"{\\\"rows\\\": $ROWS}\" > $FRAGUA_XCOM_FILE", "env": { "ROWS": 5 } });
         let outcome = Bash.run(&attempt.context, arguments).await.unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows": 5 })));
-        let outcome = Bash.run(&attempt.context, json!("pwd > $FRAGUA_XCOM_FILE")).await.unwrap();
+        let outcome = Bash
+            .run(&attempt.context, json!("pwd > $FRAGUA_XCOM_FILE"))
+            .await
+            .unwrap();
         let folder = attempt.context.project_folder.canonicalize().unwrap();
         assert_eq!(outcome.xcom, Some(json!(folder.to_str().unwrap())));
     }

@@ -15,7 +15,9 @@ pub struct Connection {
 impl Connection {
     /// Makes a connection to an address.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: Secret::new(url) }
+        Self {
+            url: Secret::new(url),
+        }
     }
 
     /// Returns the address in its parts, where it is a URL that has any.
@@ -25,10 +27,20 @@ impl Connection {
 
     /// Returns the texts that must not be shown: the password as written and as meant.
     pub(crate) fn secrets(&self) -> Vec<String> {
-        let Some(url) = self.parts() else { return Vec::new() };
-        let Some(written) = url.password().filter(|password| !password.is_empty()) else { return Vec::new() };
-        let meant = percent_encoding::percent_decode_str(written).decode_utf8_lossy().into_owned();
-        if meant == written { vec![meant] } else { vec![written.to_owned(), meant] }
+        let Some(url) = self.parts() else {
+            return Vec::new();
+        };
+        let Some(written) = url.password().filter(|password| !password.is_empty()) else {
+            return Vec::new();
+        };
+        let meant = percent_encoding::percent_decode_str(written)
+            .decode_utf8_lossy()
+            .into_owned();
+        if meant == written {
+            vec![meant]
+        } else {
+            vec![written.to_owned(), meant]
+        }
     }
 }
 

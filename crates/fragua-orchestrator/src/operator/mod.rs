@@ -103,7 +103,10 @@ pub struct ArgumentError {
 impl ArgumentError {
     /// Makes an error about one argument.
     pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into() }
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -133,7 +136,10 @@ pub fn parse_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<T, Argu
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
-        ArgumentError { pointer, message: error.into_inner().to_string() }
+        ArgumentError {
+            pointer,
+            message: error.into_inner().to_string(),
+        }
     })
 }
 
@@ -147,7 +153,9 @@ pub fn check_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<Option<
         Ok(parsed) => Ok(Some(parsed)),
         Err(error) => {
             let place = arguments.pointer(&error.pointer);
-            let template = place.and_then(Value::as_str).is_some_and(|text| text.contains("{{"));
+            let template = place
+                .and_then(Value::as_str)
+                .is_some_and(|text| text.contains("{{"));
             if template { Ok(None) } else { Err(error) }
         }
     }
@@ -233,7 +241,9 @@ pub struct OperatorCatalog {
 impl OperatorCatalog {
     /// Returns a catalogue with nothing in it.
     pub fn empty() -> Self {
-        Self { operators: BTreeMap::new() }
+        Self {
+            operators: BTreeMap::new(),
+        }
     }
 
     /// Returns the catalogue of the operators of this crate: `bash`, `http_to_table`, `python`, `sql` and `wait`.

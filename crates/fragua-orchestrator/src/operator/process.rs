@@ -41,7 +41,11 @@ impl Drop for Running {
 
 /// Runs a program in the project's folder until it ends. What it writes to the file named by `FRAGUA_XCOM_FILE` is
 /// handed on: JSON as such, anything else as text.
-pub(crate) async fn run(mut command: Command, name: &str, context: &TaskContext) -> Result<Outcome, TaskError> {
+pub(crate) async fn run(
+    mut command: Command,
+    name: &str,
+    context: &TaskContext,
+) -> Result<Outcome, TaskError> {
     let xcom_file = context.work_folder.join("xcom");
     command
         .current_dir(&context.project_folder)
@@ -53,26 +57,38 @@ pub(crate) async fn run(mut command: Command, name: &str, context: &TaskContext)
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         TaskError::Failed(format!("{name}: {program} cannot be started: {error}"))
     })?;
-    let status = child.wait().await.map_err(|error| TaskError::Failed(format!("{name}: {error}")))?;
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| TaskError::Failed(format!("{name}: {error}")))?;
     match status.code() {
-        Some(0) => Ok(Outcome { xcom: read_xcom(&xcom_file)? }),
-        Some(SKIP_STATUS) => Err(TaskError::Skipped(format!("{name} ended with status {SKIP_STATUS}"))),
+        Some(0) => Ok(Outcome {
+            xcom: read_xcom(&xcom_file)?,
+        }),
+        Some(SKIP_STATUS) => Err(TaskError::Skipped(format!(
+            "{name} ended with status {SKIP_STATUS}"
+        ))),
         _ => Err(TaskError::Failed(format!("{name} {}", exit_words(status)))),
     }
 }
 
 fn read_xcom(path: &Path) -> Result<Option<Value>, TaskError> {
-    let Ok(metadata) = path.metadata() else { return Ok(None) };
+    let Ok(metadata) = path.metadata() else {
+        return Ok(None);
+    };
     if metadata.len() > LARGEST_XCOM_BYTES {
         return Err(TaskError::FailedForGood(format!(
             "the value handed on has {} bytes, more than {LARGEST_XCOM_BYTES}: write it to a table or an object instead",
             metadata.len()
         )));
     }
-    let bytes = std::fs::read(path).map_err(|error| TaskError::Failed(format!("the value handed on: {error}")))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| TaskError::Failed(format!("the value handed on: {error}")))?;
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim_end_matches('\n');
-    Ok(Some(serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))))
+    Ok(Some(
+        serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    ))
 }
 
 /// Says how a process ended: `ended with status 3`, `was killed by signal 9 (SIGKILL)`.

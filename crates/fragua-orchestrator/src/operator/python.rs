@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::bash::short_or_long;
-use super::{ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, process};
+use super::{
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, process,
+};
 
 /// Runs Python in the project's folder, which modules are found in first. What a function returns is handed on.
 #[derive(Debug)]
@@ -38,24 +40,46 @@ struct Arguments {
 impl Arguments {
     fn check(&self) -> Result<(), ArgumentError> {
         match (&self.file, &self.function) {
-            (Some(_), Some(_)) => return Err(ArgumentError::at("/function", "give file or function, not both")),
-            (None, None) => return Err(ArgumentError::at("", "give file, or function as `module:function`")),
+            (Some(_), Some(_)) => {
+                return Err(ArgumentError::at("/function", "give file or function, not both"));
+            }
+            (None, None) => {
+                return Err(ArgumentError::at(
+                    "",
+                    "give file, or function as `module:function`",
+                ));
+            }
             (Some(_), None) => {
                 let list = self.args.as_ref().is_none_or(Value::is_array);
-                return if list { Ok(()) } else { Err(ArgumentError::at("/args", "the arguments of a script are a list")) };
+                return if list {
+                    Ok(())
+                } else {
+                    Err(ArgumentError::at("/args", "the arguments of a script are a list"))
+                };
             }
             (None, Some(function)) => {
-                let mut parts = function.as_str().split(':');
-                let complete = |part: Option<&str>| part.is_some_and(|part| !part.is_empty());
-                if !function.as_str().contains("{{")
-                    && !(complete(parts.next()) && complete(parts.next()) && parts.next().is_none())
-                {
-                    return Err(ArgumentError::at("/function", format!("{:?} is not module:function", function.as_str())));
+                let function = function.as_str();
+                let is_named = |part: &str| !part.is_empty() && !part.contains(':');
+                let is_complete = function
+                    .split_once(':')
+                    .is_some_and(|(module, name)| is_named(module) && is_named(name));
+                if !is_complete && !function.contains("{{") {
+                    return Err(ArgumentError::at(
+                        "/function",
+                        format!("{function:?} is not module:function"),
+                    ));
                 }
             }
         }
-        let fits = self.args.as_ref().is_none_or(|args| args.is_array() || args.is_object());
-        if fits { Ok(()) } else { Err(ArgumentError::at("/args", "arguments are a list or a mapping")) }
+        let fits = self
+            .args
+            .as_ref()
+            .is_none_or(|args| args.is_array() || args.is_object());
+        if fits {
+            Ok(())
+        } else {
+            Err(ArgumentError::at("/args", "arguments are a list or a mapping"))
+        }
     }
 }
 
@@ -75,7 +99,10 @@ impl Operator for Python {
     }
 
     fn schema(&self) -> Schema {
-        short_or_long(schemars::schema_for!(Arguments), "A script, `module:function`, or the mapping.")
+        short_or_long(
+            schemars::schema_for!(Arguments),
+            "A script, `module:function`, or the mapping.",
+        )
     }
 
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
@@ -88,7 +115,10 @@ impl Operator for Python {
     async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError> {
         let arguments: Arguments = parse_arguments(&long_form(&arguments))?;
         arguments.check()?;
-        let interpreter = arguments.interpreter.as_ref().map_or(context.python.as_str(), Text::as_str);
+        let interpreter = arguments
+            .interpreter
+            .as_ref()
+            .map_or(context.python.as_str(), Text::as_str);
         let mut command = Command::new(interpreter);
         let mut path = context.project_folder.clone().into_os_string();
         if let Some(inherited) = env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
@@ -99,15 +129,29 @@ impl Operator for Python {
         command.envs(arguments.env.iter().map(|(name, value)| (name, value.as_str())));
         if let Some(file) = &arguments.file {
             command.arg(file.as_str());
-            for argument in arguments.args.as_ref().and_then(Value::as_array).into_iter().flatten() {
-                command.arg(argument.as_str().map_or_else(|| argument.to_string(), str::to_owned));
+            for argument in arguments
+                .args
+                .as_ref()
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                command.arg(
+                    argument
+                        .as_str()
+                        .map_or_else(|| argument.to_string(), str::to_owned),
+                );
             }
         } else if let Some(function) = &arguments.function {
             let args = arguments.args.clone().unwrap_or_else(|| json!([]));
             let file = context.work_folder.join("arguments.json");
             std::fs::write(&file, args.to_string())
                 .map_err(|error| TaskError::Failed(format!("{}: {error}", file.display())))?;
-            command.arg("-c").arg(CALL_FUNCTION).arg(function.as_str()).arg(file);
+            command
+                .arg("-c")
+                .arg(CALL_FUNCTION)
+                .arg(function.as_str())
+                .arg(file);
         }
         process::run(command, "python", context).await
     }
@@ -122,7 +166,11 @@ mod tests {
     fn arguments_are_checked() {
         let check = |arguments: Value, expected: Result<(), &str>| {
             let result = Python.check(&arguments);
-            assert_eq!(result.as_ref().map_err(|error| error.pointer.as_str()).copied(), expected, "{arguments}");
+            assert_eq!(
+                result.as_ref().map_err(|error| error.pointer.as_str()).copied(),
+                expected,
+                "{arguments}"
+            );
         };
         check(json!("scripts/load.py"), Ok(()));
         check(json!("tasks:load"), Ok(()));
@@ -141,19 +189,33 @@ mod tests {
         let module = "def load(rows, name='x'):\n    return {'rows': rows, 'name': name}\n\ndef fail():\n    raise ValueError('no rows')\n";
         std::fs::write(attempt.context.project_folder.join("steps.py"), module).unwrap();
         let run = async |arguments: Value| Python.run(&attempt.context, arguments).await;
-        let outcome = run(json!({ "function": "steps:load", "args": { "rows": 5 } })).await.unwrap();
+        let outcome = run(json!({ "function": "steps:load", "args": { "rows": 5 } }))
+            .await
+            .unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows": 5, "name": "x" })));
-        let outcome = run(json!({ "function": "steps:load", "args": [1, "y"] })).await.unwrap();
+        let outcome = run(json!({ "function": "steps:load", "args": [1, "y"] }))
+            .await
+            .unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows": 1, "name": "y" })));
-        assert_eq!(run(json!("steps:fail")).await, Err(TaskError::Failed("python ended with status 1".to_owned())));
+        assert_eq!(
+            run(json!("steps:fail")).await,
+            Err(TaskError::Failed("python ended with status 1".to_owned()))
+        );
     }
 
     #[tokio::test]
     async fn a_script_gets_its_arguments() {
         let attempt = attempt();
-        let script = "import os, sys\nopen(os.environ['FRAGUA_XCOM_FILE'], 'w').write(','.join(sys.argv[1:]))\n";
+        let script =
+            "import os, sys\nopen(os.environ['FRAGUA_XCOM_FILE'], 'w').write(','.join(sys.argv[1:]))\n";
         std::fs::write(attempt.context.project_folder.join("script.py"), script).unwrap();
-        let outcome = Python.run(&attempt.context, json!({ "file": "script.py", "args": ["a b", 3] })).await.unwrap();
+        let outcome = Python
+            .run(
+                &attempt.context,
+                json!({ "file": "script.py", "args": ["a b", 3] }),
+            )
+            .await
+            .unwrap();
         assert_eq!(outcome.xcom, Some(json!("a b,3")));
     }
 }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, warehouse,
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
+    warehouse,
 };
 
 /// Runs statements in one transaction: all take effect, or none. MySQL commits `CREATE`, `ALTER` and `DROP` at once,
@@ -26,7 +27,10 @@ struct Arguments {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "a statement, or a mapping with statement and parameters, was expected")]
+#[serde(
+    untagged,
+    expecting = "a statement, or a mapping with statement and parameters, was expected"
+)]
 enum Written {
     Plain(String),
     WithParameters(Parameterized),
@@ -66,7 +70,10 @@ impl Written {
         }
         let (text, count) = number_placeholders(self.text(), engine);
         if count != self.parameters().len() {
-            return Err(format!("the statement has {count} ?, and {} parameters are given", self.parameters().len()));
+            return Err(format!(
+                "the statement has {count} ?, and {} parameters are given",
+                self.parameters().len()
+            ));
         }
         let values: Result<Vec<_>, String> = self.parameters().iter().map(bind).collect();
         Ok((text, values?))
@@ -80,9 +87,14 @@ fn bind(value: &Value) -> Result<sea_orm::Value, String> {
         Value::String(text) => Ok(text.clone().into()),
         Value::Number(number) => match number.as_i64() {
             Some(integer) => Ok(integer.into()),
-            None => number.as_f64().map(Into::into).ok_or_else(|| format!("{number} is too large")),
+            None => number
+                .as_f64()
+                .map(Into::into)
+                .ok_or_else(|| format!("{number} is too large")),
         },
-        Value::Array(_) | Value::Object(_) => Err("a parameter is a text, a number, true, false or null".to_owned()),
+        Value::Array(_) | Value::Object(_) => {
+            Err("a parameter is a text, a number, true, false or null".to_owned())
+        }
     }
 }
 
@@ -135,7 +147,9 @@ impl Operator for Sql {
     }
 
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
-        let Some(arguments): Option<Arguments> = check_arguments(arguments)? else { return Ok(()) };
+        let Some(arguments): Option<Arguments> = check_arguments(arguments)? else {
+            return Ok(());
+        };
         if arguments.statements.is_empty() {
             return Err(ArgumentError::at("/statements", "give at least one statement"));
         }
@@ -159,11 +173,17 @@ impl Operator for Sql {
                 .map_err(|message| TaskError::FailedForGood(format!("statement {number}: {message}")))?;
             let statement = Statement::from_sql_and_values(backend, text, values);
             let what = format!("statement {number} failed, nothing was changed");
-            let result = transaction.execute_raw(statement).await.map_err(warehouse::failed(&what))?;
+            let result = transaction
+                .execute_raw(statement)
+                .await
+                .map_err(warehouse::failed(&what))?;
             println!("statement {number}: {} rows changed", result.rows_affected());
             changed.push(result.rows_affected());
         }
-        transaction.commit().await.map_err(warehouse::failed("the transaction cannot be committed"))?;
+        transaction
+            .commit()
+            .await
+            .map_err(warehouse::failed("the transaction cannot be committed"))?;
         database.close().await;
         Ok(Outcome::with_xcom(json!({ "rows_changed": changed })))
     }
@@ -181,13 +201,26 @@ mod tests {
     fn arguments_are_checked() {
         let check = |statements: Value, expected: Result<(), &str>| {
             let result = Sql.check(&json!({ "connection": "warehouse", "statements": statements }));
-            assert_eq!(result.as_ref().map_err(|error| error.pointer.as_str()).copied(), expected, "{result:?}");
+            assert_eq!(
+                result.as_ref().map_err(|error| error.pointer.as_str()).copied(),
+                expected,
+                "{result:?}"
+            );
         };
         check(json!(["DELETE FROM a"]), Ok(()));
-        check(json!([{"statement": "DELETE FROM a WHERE b = ? AND c = '?' -- ?", "parameters": ["{{ ds }}"]}]), Ok(()));
-        check(json!([{"statement": "DELETE FROM a WHERE b = ?", "parameters": []}]), Err("/statements/0"));
+        check(
+            json!([{"statement": "DELETE FROM a WHERE b = ? AND c = '?' -- ?", "parameters": ["{{ ds }}"]}]),
+            Ok(()),
+        );
+        check(
+            json!([{"statement": "DELETE FROM a WHERE b = ?", "parameters": []}]),
+            Err("/statements/0"),
+        );
         check(json!(["DELETE FROM a", " "]), Err("/statements/1"));
-        check(json!([{"statement": "SELECT ?", "parameters": [[1]]}]), Err("/statements/0"));
+        check(
+            json!([{"statement": "SELECT ?", "parameters": [[1]]}]),
+            Err("/statements/0"),
+        );
         check(json!([]), Err("/statements"));
         check(json!([3]), Err("/statements/0"));
         check(json!("DELETE FROM a"), Err("/statements"));
@@ -199,23 +232,42 @@ mod tests {
             assert_eq!(number_placeholders(text, Engine::Postgres).0, expected);
         };
         check("a = ? AND b = ?", "a = $1 AND b = $2");
-        check("a = '?' AND \"?\" = ? -- ?\n AND c = ?", "a = '?' AND \"?\" = $1 -- ?\n AND c = $2");
+        check(
+            "a = '?' AND \"?\" = ? -- ?\n AND c = ?",
+            "a = '?' AND \"?\" = $1 -- ?\n AND c = $2",
+        );
         check("a = 'it''s ?' AND b = ?", "a = 'it''s ?' AND b = $1");
     }
 
     async fn statements_are_one_transaction(test: TestDatabase) {
         let mut attempt = attempt();
-        attempt.context.connections.insert("warehouse".to_owned(), Connection::new(test.url.clone()));
+        attempt
+            .context
+            .connections
+            .insert("warehouse".to_owned(), Connection::new(test.url.clone()));
         let run = async |statements: Value| {
-            Sql.run(&attempt.context, json!({ "connection": "warehouse", "statements": statements })).await
+            Sql.run(
+                &attempt.context,
+                json!({ "connection": "warehouse", "statements": statements }),
+            )
+            .await
         };
-        run(json!(["CREATE TABLE t (a VARCHAR(20), b BIGINT)"])).await.unwrap();
+        run(json!(["CREATE TABLE t (a VARCHAR(20), b BIGINT)"]))
+            .await
+            .unwrap();
         let insert = json!({ "statement": "INSERT INTO t (a, b) VALUES (?, ?)", "parameters": ["it's", 5] });
-        let outcome = run(json!([insert, insert, "DELETE FROM t WHERE b = 5"])).await.unwrap();
+        let outcome = run(json!([insert, insert, "DELETE FROM t WHERE b = 5"]))
+            .await
+            .unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows_changed": [1, 1, 2] })));
 
         let error = run(json!([insert, "DELETE FROM nothing"])).await.unwrap_err();
-        assert!(error.to_string().starts_with("statement 2 failed, nothing was changed"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("statement 2 failed, nothing was changed"),
+            "{error}"
+        );
         let outcome = run(json!(["DELETE FROM t"])).await.unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows_changed": [0] })));
     }

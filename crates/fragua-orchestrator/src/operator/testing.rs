@@ -21,7 +21,10 @@ pub(crate) fn attempt() -> TestAttempt {
     for folder in [&context.project_folder, &context.work_folder] {
         std::fs::create_dir(folder).expect("a folder can be made");
     }
-    TestAttempt { context, _folder: folder }
+    TestAttempt {
+        context,
+        _folder: folder,
+    }
 }
 
 pub(crate) fn context(dag_id: &str, task_id: &str) -> TaskContext {

@@ -25,7 +25,9 @@ impl Wait {
     /// Reads rendered arguments.
     pub(crate) fn parse(arguments: &Value) -> Result<Self, ArgumentError> {
         let duration = |pointer: &str, text: &str| {
-            parse_duration(text).map(Self::For).map_err(|message| ArgumentError::at(pointer, message))
+            parse_duration(text)
+                .map(Self::For)
+                .map_err(|message| ArgumentError::at(pointer, message))
         };
         match arguments {
             Value::String(text) => duration("", text),
@@ -79,7 +81,9 @@ impl Operator for WaitOperator {
     }
 
     async fn run(&self, _: &TaskContext, _: Value) -> Result<Outcome, TaskError> {
-        Err(TaskError::failed_for_good("a wait is held by the scheduler and has no process"))
+        Err(TaskError::failed_for_good(
+            "a wait is held by the scheduler and has no process",
+        ))
     }
 }
 
@@ -99,7 +103,14 @@ mod tests {
 
     #[test]
     fn what_is_no_wait_is_refused() {
-        for arguments in [json!("soon"), json!(-1), json!(null), json!({"dag": 1}), json!({"dgs": "x"}), json!([])] {
+        for arguments in [
+            json!("soon"),
+            json!(-1),
+            json!(null),
+            json!({"dag": 1}),
+            json!({"dgs": "x"}),
+            json!([]),
+        ] {
             assert!(WaitOperator.check(&arguments).is_err(), "{arguments}");
         }
         assert!(WaitOperator.check(&json!("{{ params.delay }}s")).is_ok());

@@ -28,7 +28,10 @@ pub(crate) struct Ended {
 
 impl From<Ending> for Ended {
     fn from(ending: Ending) -> Self {
-        Self { ending, peak_memory_bytes: None }
+        Self {
+            ending,
+            peak_memory_bytes: None,
+        }
     }
 }
 
@@ -77,7 +80,11 @@ pub(crate) async fn claim(core: &Core, worker: &str, limit: usize) -> Result<Vec
             task_id: row.task_id.clone(),
             attempt: count(row.attempt),
         };
-        leases.push(Lease { key, task_instance: row.id.clone(), token });
+        leases.push(Lease {
+            key,
+            task_instance: row.id.clone(),
+            token,
+        });
         work.write(row, TaskState::Queued).await?;
     }
     work.commit().await?;
@@ -89,7 +96,10 @@ pub(crate) async fn assignment(core: &Core, lease: &Lease) -> Result<(Arc<Dag>, 
     let connection = core.database.reader();
     let (dag_id, run_id) = (&lease.key.dag_id, &lease.key.run_id);
     let row = crate::store::dag_runs::find(connection, dag_id, run_id).await?;
-    let missing = || Error::DagRunNotFound { dag_id: dag_id.clone(), run_id: run_id.clone() };
+    let missing = || Error::DagRunNotFound {
+        dag_id: dag_id.clone(),
+        run_id: run_id.clone(),
+    };
     let run = DagRun::try_from(row.ok_or_else(missing)?)?;
     Ok((core.dag_version(connection, dag_id, &run.version).await?, run))
 }
@@ -111,7 +121,9 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
     };
     let (state, message) = match &ended.ending {
         Ending::Success { .. } => (AttemptState::Success, None),
-        Ending::Failed { message } | Ending::FailedForGood { message } => (AttemptState::Failed, Some(message)),
+        Ending::Failed { message } | Ending::FailedForGood { message } => {
+            (AttemptState::Failed, Some(message))
+        }
         Ending::Skipped { message } => (AttemptState::Skipped, Some(message)),
         Ending::Lost { message } => (AttemptState::Lost, Some(message)),
         Ending::HandedBack { message } => (AttemptState::Stopped, Some(message)),
@@ -123,7 +135,10 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
         message: message.cloned(),
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
-    let event = Event::AttemptEnded { task_id: row.task_id, ending: ended.ending };
+    let event = Event::AttemptEnded {
+        task_id: row.task_id,
+        ending: ended.ending,
+    };
     work.apply(&dag, run, event).await?;
     let to_plan = work.commit().await?;
     super::settle(core, to_plan).await
@@ -149,14 +164,21 @@ pub(crate) async fn heartbeat(core: &Core, worker: &str) -> Result<Held, Error> 
 pub(crate) async fn expire(core: &Core) -> Result<(), Error> {
     let now = millis(core.now());
     for token in task_instances::expired(core.database.reader(), now).await? {
-        lose(core, &token, "its worker was not heard of for the length of a lease").await?;
+        lose(
+            core,
+            &token,
+            "its worker was not heard of for the length of a lease",
+        )
+        .await?;
     }
     Ok(())
 }
 
 /// Gives up an attempt whose worker is gone. One that ended meanwhile is left as it is.
 pub(crate) async fn lose(core: &Core, token: &str, message: &str) -> Result<(), Error> {
-    let ending = Ending::Lost { message: format!("worker lost: {message}") };
+    let ending = Ending::Lost {
+        message: format!("worker lost: {message}"),
+    };
     match end(core, token, ending.into()).await {
         Err(Error::StaleToken { .. }) => Ok(()),
         result => result,

@@ -61,7 +61,13 @@ pub(crate) async fn clear(
             timeout_at: None,
         };
         dag_runs::set_state(&work.transaction, dag_id, run_id, change).await?;
-        work.run_changed(&run, run.state.as_str(), DagRunState::Queued, Some("tasks were cleared")).await?;
+        work.run_changed(
+            &run,
+            run.state.as_str(),
+            DagRunState::Queued,
+            Some("tasks were cleared"),
+        )
+        .await?;
         work.plan_later(dag_id);
     } else if run.state == DagRunState::Running {
         work.apply(&dag, run, Event::Started).await?;

@@ -118,16 +118,23 @@ async fn end_waits(core: &Core) -> Result<(), Error> {
     for found in task_instances::due(core.database.reader(), now).await? {
         let mut work = Work::begin(core).await?;
         let (dag, run) = work.lock_run(&found.dag_id, &found.run_id).await?;
-        let row = task_instances::find(&work.transaction, &found.dag_id, &found.run_id, &found.task_id).await?;
+        let row =
+            task_instances::find(&work.transaction, &found.dag_id, &found.run_id, &found.task_id).await?;
         let Some(row) = row else { continue };
         let is_due = |at: Option<i64>| at.is_some_and(|at| at <= now);
         let task_id = row.task_id.clone();
         let event = match (is_due(row.wake_at), is_due(row.deadline_at)) {
             (true, _) => Event::WaitEnded { task_id },
             (false, true) => {
-                let timeout = dag.task(&row.task_id).and_then(|task| task.execution_timeout).unwrap_or_default();
+                let timeout = dag
+                    .task(&row.task_id)
+                    .and_then(|task| task.execution_timeout)
+                    .unwrap_or_default();
                 let timeout = crate::dag::duration::Written(timeout);
-                Event::WaitFailed { task_id, message: format!("the wait was not over after {timeout}") }
+                Event::WaitFailed {
+                    task_id,
+                    message: format!("the wait was not over after {timeout}"),
+                }
             }
             (false, false) => continue,
         };
@@ -159,7 +166,8 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
             row.message = Some(message.clone());
             work.write(row, from).await?;
         }
-        work.end_run(&mut run, DagRunState::Failed, Some(&message)).await?;
+        work.end_run(&mut run, DagRunState::Failed, Some(&message))
+            .await?;
         work.ring(&core.lease_bell);
         let to_plan = work.commit().await?;
         settle(core, to_plan).await?;

@@ -14,7 +14,9 @@ use crate::{DagRun, DagRunQuery, DagRunState, Error, NextRun, RunType};
 /// Plans a DAG in one transaction. Returns the DAGs to plan because of it.
 pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<String>, Error> {
     let mut work = Work::begin(core).await?;
-    let Some(row) = dags::lock(&work.transaction, dag_id).await? else { return Ok(BTreeSet::new()) };
+    let Some(row) = dags::lock(&work.transaction, dag_id).await? else {
+        return Ok(BTreeSet::new());
+    };
     let dag = core.dag_version(&work.transaction, dag_id, &row.version).await?;
     let last_ends = dag_runs::last_ends(&work.transaction, Some(dag_id)).await?;
     let mut view = PlanView {
@@ -49,7 +51,11 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
 fn scheduled_run(dag: &Dag, version: &str, next: NextRun, work: &Work<'_>) -> Result<DagRun, Error> {
     Ok(DagRun {
         dag_id: dag.dag_id.clone(),
-        run_id: format!("{}__{}", RunType::Scheduled.as_str(), next.data_interval_start.to_rfc3339()),
+        run_id: format!(
+            "{}__{}",
+            RunType::Scheduled.as_str(),
+            next.data_interval_start.to_rfc3339()
+        ),
         run_type: RunType::Scheduled,
         state: DagRunState::Queued,
         logical_date: Some(next.data_interval_start),
@@ -71,15 +77,28 @@ async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>) -> Result<(), Er
     if waiting.is_empty() {
         return Ok(());
     }
-    let newest = DagRunQuery { dag_id: Some(dag_id.clone()), limit: 1, ..DagRunQuery::default() };
+    let newest = DagRunQuery {
+        dag_id: Some(dag_id.clone()),
+        limit: 1,
+        ..DagRunQuery::default()
+    };
     let newest = dag_runs::list(&work.transaction, &newest).await?;
-    let last_run_succeeded = newest.first().map(|run| run.state == DagRunState::Success.as_str());
-    if !wait_is_over(&WaitView { plan: view, last_run_succeeded }, work.now) {
+    let last_run_succeeded = newest
+        .first()
+        .map(|run| run.state == DagRunState::Success.as_str());
+    if !wait_is_over(
+        &WaitView {
+            plan: view,
+            last_run_succeeded,
+        },
+        work.now,
+    ) {
         return Ok(());
     }
     for row in waiting {
         let (dag, run) = work.lock_run(&row.dag_id, &row.run_id).await?;
-        work.apply(&dag, run, Event::WaitEnded { task_id: row.task_id }).await?;
+        work.apply(&dag, run, Event::WaitEnded { task_id: row.task_id })
+            .await?;
     }
     Ok(())
 }

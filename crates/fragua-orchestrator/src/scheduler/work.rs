@@ -99,8 +99,13 @@ impl<'a> Work<'a> {
             timeout_at: dag.dagrun_timeout.map(|timeout| millis(self.now.plus(timeout))),
         };
         dag_runs::set_state(&self.transaction, &run.dag_id, &run.run_id, change).await?;
-        self.run_changed(&run, run.state.as_str(), DagRunState::Running, None).await?;
-        let run = DagRun { state: DagRunState::Running, started_at: Some(started_at), ..run };
+        self.run_changed(&run, run.state.as_str(), DagRunState::Running, None)
+            .await?;
+        let run = DagRun {
+            state: DagRunState::Running,
+            started_at: Some(started_at),
+            ..run
+        };
         self.apply(dag, run, Event::Started).await
     }
 
@@ -120,7 +125,8 @@ impl<'a> Work<'a> {
 
     /// Loads what the decision about an event looks at, and no more.
     async fn view<'d>(&self, dag: &'d Dag, run: &DagRun, event: &Event) -> Result<View<'d>, Error> {
-        let unfinished = task_instances::count_unfinished(&self.transaction, &run.dag_id, &run.run_id).await?;
+        let unfinished =
+            task_instances::count_unfinished(&self.transaction, &run.dag_id, &run.run_id).await?;
         let some = match decide::scope(dag, event) {
             Scope::All => None,
             Scope::These(mut tasks) => {
@@ -131,7 +137,12 @@ impl<'a> Work<'a> {
             }
         };
         let tasks = task_instances::views(&self.transaction, &run.dag_id, &run.run_id, some).await?;
-        Ok(View { dag, tasks, unfinished, lost_attempts: self.core.settings.lost_attempts })
+        Ok(View {
+            dag,
+            tasks,
+            unfinished,
+            lost_attempts: self.core.settings.lost_attempts,
+        })
     }
 
     async fn act(&mut self, dag: &Dag, run: &mut DagRun, action: Action) -> Result<Option<Event>, Error> {
@@ -160,7 +171,12 @@ impl<'a> Work<'a> {
                 self.write(row, from).await?;
                 Ok(None)
             }
-            Action::Finish { task_id, state, message, xcom } => {
+            Action::Finish {
+                task_id,
+                state,
+                message,
+                xcom,
+            } => {
                 let mut row = self.row(run, &task_id).await?;
                 let from = row.state()?;
                 row.release();
@@ -201,7 +217,9 @@ impl<'a> Work<'a> {
     }
 
     async fn begin_wait(&mut self, dag: &Dag, run: &DagRun, task_id: &str) -> Result<Option<Event>, Error> {
-        let Some(task) = dag.task(task_id) else { return Ok(None) };
+        let Some(task) = dag.task(task_id) else {
+            return Ok(None);
+        };
         let mut row = self.row(run, task_id).await?;
         let from = row.state()?;
         let attempt = super::super::store::count(row.attempt).max(1);
@@ -211,17 +229,26 @@ impl<'a> Work<'a> {
             task_id: task_id.to_owned(),
             attempt,
         };
-        let context = self.core.task_context(&self.transaction, run, &key, &random_hex(16)).await?;
-        let rendered = Renderer::new(&context).arguments(task).map_err(|error| error.to_string());
+        let context = self
+            .core
+            .task_context(&self.transaction, run, &key, &random_hex(16))
+            .await?;
+        let rendered = Renderer::new(&context)
+            .arguments(task)
+            .map_err(|error| error.to_string());
         let wait = rendered.and_then(|arguments| Wait::parse(&arguments).map_err(|error| error.to_string()));
         row.release();
         row.set_state(TaskState::Deferred);
         row.started_at = Some(millis(self.now));
         row.ended_at = None;
         row.message = None;
-        row.deadline_at = task.execution_timeout.map(|timeout| millis(self.now.plus(timeout)));
+        row.deadline_at = task
+            .execution_timeout
+            .map(|timeout| millis(self.now.plus(timeout)));
         let follows = match wait {
-            Ok(Wait::For(duration)) if duration.is_zero() => Some(Event::WaitEnded { task_id: task_id.to_owned() }),
+            Ok(Wait::For(duration)) if duration.is_zero() => Some(Event::WaitEnded {
+                task_id: task_id.to_owned(),
+            }),
             Ok(Wait::For(duration)) => {
                 row.wake_at = Some(millis(self.now.plus(duration)));
                 None
@@ -231,7 +258,10 @@ impl<'a> Work<'a> {
                 row.waits_for_dag = Some(waited_for);
                 None
             }
-            Err(message) => Some(Event::WaitFailed { task_id: task_id.to_owned(), message }),
+            Err(message) => Some(Event::WaitFailed {
+                task_id: task_id.to_owned(),
+                message,
+            }),
         };
         self.write(row, from).await?;
         Ok(follows)
@@ -263,9 +293,15 @@ impl<'a> Work<'a> {
     /// Reads a run, and keeps others from deciding about it until this transaction ends.
     pub(crate) async fn lock_run(&self, dag_id: &str, run_id: &str) -> Result<(Arc<Dag>, DagRun), Error> {
         let row = dag_runs::lock(&self.transaction, dag_id, run_id).await?;
-        let not_found = || Error::DagRunNotFound { dag_id: dag_id.to_owned(), run_id: run_id.to_owned() };
+        let not_found = || Error::DagRunNotFound {
+            dag_id: dag_id.to_owned(),
+            run_id: run_id.to_owned(),
+        };
         let run = DagRun::try_from(row.ok_or_else(not_found)?)?;
-        let dag = self.core.dag_version(&self.transaction, dag_id, &run.version).await?;
+        let dag = self
+            .core
+            .dag_version(&self.transaction, dag_id, &run.version)
+            .await?;
         Ok((dag, run))
     }
 
@@ -319,7 +355,11 @@ impl<'a> Work<'a> {
             at: millis(self.now),
         };
         transitions::insert(&self.transaction, transition).await?;
-        self.changes.push(Change::DagRun { dag_id: run.dag_id.clone(), run_id: run.run_id.clone(), state: to });
+        self.changes.push(Change::DagRun {
+            dag_id: run.dag_id.clone(),
+            run_id: run.run_id.clone(),
+            state: to,
+        });
         Ok(())
     }
 }

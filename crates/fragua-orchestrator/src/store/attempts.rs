@@ -40,7 +40,9 @@ impl TryFrom<Model> for Attempt {
             number: count(row.number),
             started_at: Timestamp::from_millis(row.started_at),
             ended_at: instant(row.ended_at),
-            process_id: row.process_id.and_then(|process_id| u32::try_from(process_id).ok()),
+            process_id: row
+                .process_id
+                .and_then(|process_id| u32::try_from(process_id).ok()),
             peak_memory_bytes: row.peak_memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
             message: row.message,
         })
@@ -48,11 +50,16 @@ impl TryFrom<Model> for Attempt {
 }
 
 pub(crate) async fn insert(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
-    Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(connection).await?;
+    Entity::insert(ActiveModel::from(row).reset_all())
+        .exec_without_returning(connection)
+        .await?;
     Ok(())
 }
 
-pub(crate) async fn of_task(connection: &impl ConnectionTrait, task_instance: &str) -> Result<Vec<Model>, DbErr> {
+pub(crate) async fn of_task(
+    connection: &impl ConnectionTrait,
+    task_instance: &str,
+) -> Result<Vec<Model>, DbErr> {
     let of_task = Entity::find().filter(Column::TaskInstance.eq(task_instance));
     of_task.order_by_asc(Column::Number).all(connection).await
 }
@@ -62,7 +69,9 @@ pub(crate) async fn find(
     task_instance: &str,
     number: u32,
 ) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id((task_instance.to_owned(), i64::from(number))).one(connection).await
+    Entity::find_by_id((task_instance.to_owned(), i64::from(number)))
+        .one(connection)
+        .await
 }
 
 /// Notes which process an attempt is, with the instant it started in the kernel's count.
@@ -78,8 +87,14 @@ pub(crate) async fn set_process(
         process_start: Set(process_start),
         ..Default::default()
     };
-    let this = Condition::all().add(Column::TaskInstance.eq(task_instance)).add(Column::Token.eq(token));
-    Entity::update_many().set(change).filter(this).exec(connection).await?;
+    let this = Condition::all()
+        .add(Column::TaskInstance.eq(task_instance))
+        .add(Column::Token.eq(token));
+    Entity::update_many()
+        .set(change)
+        .filter(this)
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
@@ -98,7 +113,9 @@ pub(crate) async fn end(
     token: &str,
     ended: Ended,
 ) -> Result<(), DbErr> {
-    let peak_memory_bytes = ended.peak_memory_bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let peak_memory_bytes = ended
+        .peak_memory_bytes
+        .and_then(|bytes| i64::try_from(bytes).ok());
     let change = ActiveModel {
         state: Set(ended.state.as_str().to_owned()),
         ended_at: Set(Some(ended.at)),
@@ -110,7 +127,11 @@ pub(crate) async fn end(
         .add(Column::TaskInstance.eq(task_instance))
         .add(Column::Token.eq(token))
         .add(Column::State.eq(AttemptState::Running.as_str()));
-    Entity::update_many().set(change).filter(this).exec(connection).await?;
+    Entity::update_many()
+        .set(change)
+        .filter(this)
+        .exec(connection)
+        .await?;
     Ok(())
 }
 

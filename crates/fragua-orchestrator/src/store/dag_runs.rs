@@ -95,7 +95,9 @@ pub(crate) async fn find(
     dag_id: &str,
     run_id: &str,
 ) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id((dag_id.to_owned(), run_id.to_owned())).one(connection).await
+    Entity::find_by_id((dag_id.to_owned(), run_id.to_owned()))
+        .one(connection)
+        .await
 }
 
 pub(crate) async fn lock(
@@ -113,8 +115,15 @@ fn matching(query: &DagRunQuery) -> Condition {
         .add_option(query.state.map(|state| Column::State.eq(state.as_str())))
 }
 
-pub(crate) async fn list(connection: &impl ConnectionTrait, query: &DagRunQuery) -> Result<Vec<Model>, DbErr> {
-    let limit = if query.limit == 0 { 50 } else { query.limit.min(1000) };
+pub(crate) async fn list(
+    connection: &impl ConnectionTrait,
+    query: &DagRunQuery,
+) -> Result<Vec<Model>, DbErr> {
+    let limit = if query.limit == 0 {
+        50
+    } else {
+        query.limit.min(1000)
+    };
     Entity::find()
         .filter(matching(query))
         .order_by_desc(Column::RunAfter)
@@ -141,7 +150,9 @@ pub(crate) async fn recent(
                  PARTITION BY dag_id ORDER BY run_after DESC, queued_at DESC, run_id DESC) AS place FROM dag_runs\
          ) ranked WHERE place <= {each} ORDER BY dag_id, place"
     );
-    let rows = connection.query_all_raw(Statement::from_string(connection.get_database_backend(), sql)).await?;
+    let rows = connection
+        .query_all_raw(Statement::from_string(connection.get_database_backend(), sql))
+        .await?;
     let mut recent: BTreeMap<String, Vec<RecentDagRun>> = BTreeMap::new();
     for row in rows {
         let state: String = row.try_get_by_index(2)?;
@@ -170,12 +181,19 @@ pub(crate) async fn last_ends(
         .into_tuple()
         .all(connection)
         .await?;
-    Ok(rows.into_iter().filter_map(|(dag_id, end)| Some((dag_id, Timestamp::from_millis(end?)))).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|(dag_id, end)| Some((dag_id, Timestamp::from_millis(end?))))
+        .collect())
 }
 
 pub(crate) async fn count_running(connection: &impl ConnectionTrait, dag_id: &str) -> Result<u64, DbErr> {
     let state = DagRunState::Running.as_str();
-    Entity::find().filter(Column::DagId.eq(dag_id)).filter(Column::State.eq(state)).count(connection).await
+    Entity::find()
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::State.eq(state))
+        .count(connection)
+        .await
 }
 
 /// Returns the runs that wait to start, oldest first.
@@ -206,11 +224,17 @@ pub(crate) async fn dags_with_queued(connection: &impl ConnectionTrait) -> Resul
 
 /// Returns the runs that have taken too long.
 pub(crate) async fn timed_out(connection: &impl ConnectionTrait, now: i64) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::TimeoutAt.lte(now)).limit(100).all(connection).await
+    Entity::find()
+        .filter(Column::TimeoutAt.lte(now))
+        .limit(100)
+        .all(connection)
+        .await
 }
 
 pub(crate) async fn next_timeout(connection: &impl ConnectionTrait) -> Result<Option<i64>, DbErr> {
-    let least = Entity::find().select_only().column_as(Column::TimeoutAt.min(), "least");
+    let least = Entity::find()
+        .select_only()
+        .column_as(Column::TimeoutAt.min(), "least");
     Ok(least.into_tuple::<Option<i64>>().one(connection).await?.flatten())
 }
 
@@ -236,7 +260,13 @@ pub(crate) async fn set_state(
         timeout_at: Set(change.timeout_at),
         ..Default::default()
     };
-    let this = Condition::all().add(Column::DagId.eq(dag_id)).add(Column::RunId.eq(run_id));
-    Entity::update_many().set(change).filter(this).exec(connection).await?;
+    let this = Condition::all()
+        .add(Column::DagId.eq(dag_id))
+        .add(Column::RunId.eq(run_id));
+    Entity::update_many()
+        .set(change)
+        .filter(this)
+        .exec(connection)
+        .await?;
     Ok(())
 }

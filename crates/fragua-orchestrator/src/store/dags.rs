@@ -8,8 +8,8 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{DbErr, QueryOrder, QuerySelect};
 
-use crate::dag::Dag;
 use crate::Error;
+use crate::dag::Dag;
 
 pub(crate) mod row {
     use sea_orm::entity::prelude::*;
@@ -65,7 +65,10 @@ pub(crate) fn read_definition(definition: &str) -> Result<Dag, Error> {
 }
 
 pub(crate) async fn all(connection: &impl ConnectionTrait) -> Result<Vec<row::Model>, DbErr> {
-    row::Entity::find().order_by_asc(row::Column::DagId).all(connection).await
+    row::Entity::find()
+        .order_by_asc(row::Column::DagId)
+        .all(connection)
+        .await
 }
 
 pub(crate) async fn active(connection: &impl ConnectionTrait) -> Result<Vec<row::Model>, DbErr> {
@@ -73,12 +76,20 @@ pub(crate) async fn active(connection: &impl ConnectionTrait) -> Result<Vec<row:
     active.order_by_asc(row::Column::DagId).all(connection).await
 }
 
-pub(crate) async fn find(connection: &impl ConnectionTrait, dag_id: &str) -> Result<Option<row::Model>, DbErr> {
+pub(crate) async fn find(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+) -> Result<Option<row::Model>, DbErr> {
     row::Entity::find_by_id(dag_id).one(connection).await
 }
 
-pub(crate) async fn lock(connection: &impl ConnectionTrait, dag_id: &str) -> Result<Option<row::Model>, DbErr> {
-    super::locked(connection, row::Entity::find_by_id(dag_id)).one(connection).await
+pub(crate) async fn lock(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+) -> Result<Option<row::Model>, DbErr> {
+    super::locked(connection, row::Entity::find_by_id(dag_id))
+        .one(connection)
+        .await
 }
 
 pub(crate) async fn find_version(
@@ -86,14 +97,18 @@ pub(crate) async fn find_version(
     dag_id: &str,
     version: &str,
 ) -> Result<Option<version::Model>, DbErr> {
-    version::Entity::find_by_id((dag_id.to_owned(), version.to_owned())).one(connection).await
+    version::Entity::find_by_id((dag_id.to_owned(), version.to_owned()))
+        .one(connection)
+        .await
 }
 
 /// Returns the current version of each active DAG, in one query.
-pub(crate) async fn current_versions(connection: &impl ConnectionTrait) -> Result<Vec<version::Model>, DbErr> {
-    let current = sea_orm::Condition::all()
-        .add(row::Column::IsActive.eq(true))
-        .add(Expr::col((row::Entity, row::Column::Version)).equals((version::Entity, version::Column::Version)));
+pub(crate) async fn current_versions(
+    connection: &impl ConnectionTrait,
+) -> Result<Vec<version::Model>, DbErr> {
+    let current = sea_orm::Condition::all().add(row::Column::IsActive.eq(true)).add(
+        Expr::col((row::Entity, row::Column::Version)).equals((version::Entity, version::Column::Version)),
+    );
     version::Entity::find()
         .join(
             sea_orm::JoinType::InnerJoin,
@@ -108,7 +123,10 @@ pub(crate) async fn current_versions(connection: &impl ConnectionTrait) -> Resul
 }
 
 /// Keeps a version; one that is known gets the text it has now, whose lines may have moved.
-pub(crate) async fn put_version(connection: &impl ConnectionTrait, version: version::Model) -> Result<(), DbErr> {
+pub(crate) async fn put_version(
+    connection: &impl ConnectionTrait,
+    version: version::Model,
+) -> Result<(), DbErr> {
     version::Entity::insert(version::ActiveModel::from(version).reset_all())
         .on_conflict(dialect::upsert(&["dag_id", "version"], &["definition", "source"]))
         .exec_without_returning(connection)
@@ -117,7 +135,14 @@ pub(crate) async fn put_version(connection: &impl ConnectionTrait, version: vers
 }
 
 pub(crate) async fn put(connection: &impl ConnectionTrait, row: row::Model) -> Result<(), DbErr> {
-    let columns = ["path", "is_active", "is_paused", "version", "look_again_at", "parsed_at"];
+    let columns = [
+        "path",
+        "is_active",
+        "is_paused",
+        "version",
+        "look_again_at",
+        "parsed_at",
+    ];
     row::Entity::insert(row::ActiveModel::from(row).reset_all())
         .on_conflict(dialect::upsert(&["dag_id"], &columns))
         .exec_without_returning(connection)
@@ -130,8 +155,15 @@ pub(crate) async fn set_paused(
     dag_id: &str,
     is_paused: bool,
 ) -> Result<(), DbErr> {
-    let change = row::ActiveModel { is_paused: Set(is_paused), ..Default::default() };
-    row::Entity::update_many().set(change).filter(row::Column::DagId.eq(dag_id)).exec(connection).await?;
+    let change = row::ActiveModel {
+        is_paused: Set(is_paused),
+        ..Default::default()
+    };
+    row::Entity::update_many()
+        .set(change)
+        .filter(row::Column::DagId.eq(dag_id))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
@@ -140,8 +172,15 @@ pub(crate) async fn set_look_again_at(
     dag_id: &str,
     at: Option<i64>,
 ) -> Result<(), DbErr> {
-    let change = row::ActiveModel { look_again_at: Set(at), ..Default::default() };
-    row::Entity::update_many().set(change).filter(row::Column::DagId.eq(dag_id)).exec(connection).await?;
+    let change = row::ActiveModel {
+        look_again_at: Set(at),
+        ..Default::default()
+    };
+    row::Entity::update_many()
+        .set(change)
+        .filter(row::Column::DagId.eq(dag_id))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
@@ -159,6 +198,8 @@ pub(crate) async fn due(connection: &impl ConnectionTrait, now: i64) -> Result<V
 
 /// Returns the next instant at which a DAG is to be planned.
 pub(crate) async fn next_due(connection: &impl ConnectionTrait) -> Result<Option<i64>, DbErr> {
-    let least = row::Entity::find().select_only().column_as(row::Column::LookAgainAt.min(), "least");
+    let least = row::Entity::find()
+        .select_only()
+        .column_as(row::Column::LookAgainAt.min(), "least");
     Ok(least.into_tuple::<Option<i64>>().one(connection).await?.flatten())
 }

@@ -38,7 +38,11 @@ impl From<Model> for ImportError {
 }
 
 pub(crate) async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-    Entity::find().order_by_asc(Column::Path).order_by_asc(Column::Position).all(connection).await
+    Entity::find()
+        .order_by_asc(Column::Path)
+        .order_by_asc(Column::Position)
+        .all(connection)
+        .await
 }
 
 pub(crate) async fn replace(
@@ -57,7 +61,9 @@ pub(crate) async fn replace(
             hint: error.hint.clone(),
             seen_at,
         };
-        Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(connection).await?;
+        Entity::insert(ActiveModel::from(row).reset_all())
+            .exec_without_returning(connection)
+            .await?;
     }
     Ok(())
 }

@@ -17,13 +17,19 @@ pub(crate) use migrations::migrations;
 
 /// Locks the rows of a selection until the transaction ends, where the engine has such locks.
 pub(crate) fn locked<E: EntityTrait>(connection: &impl ConnectionTrait, mut select: Select<E>) -> Select<E> {
-    dialect::lock_for_update(Engine::from(connection.get_database_backend()), QuerySelect::query(&mut select));
+    dialect::lock_for_update(
+        Engine::from(connection.get_database_backend()),
+        QuerySelect::query(&mut select),
+    );
     select
 }
 
 /// As [`locked`], without those that another transaction holds.
 pub(crate) fn claimed<E: EntityTrait>(connection: &impl ConnectionTrait, mut select: Select<E>) -> Select<E> {
-    dialect::claim_for_update(Engine::from(connection.get_database_backend()), QuerySelect::query(&mut select));
+    dialect::claim_for_update(
+        Engine::from(connection.get_database_backend()),
+        QuerySelect::query(&mut select),
+    );
     select
 }
 

@@ -30,24 +30,43 @@ pub(crate) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 pub(crate) async fn insert(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
-    Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(connection).await?;
+    Entity::insert(ActiveModel::from(row).reset_all())
+        .exec_without_returning(connection)
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn heartbeat(connection: &impl ConnectionTrait, id: &str, at: i64) -> Result<(), DbErr> {
-    let change = ActiveModel { heartbeat_at: Set(at), ..Default::default() };
-    Entity::update_many().set(change).filter(Column::Id.eq(id)).exec(connection).await?;
+    let change = ActiveModel {
+        heartbeat_at: Set(at),
+        ..Default::default()
+    };
+    Entity::update_many()
+        .set(change)
+        .filter(Column::Id.eq(id))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
 pub(crate) async fn end(connection: &impl ConnectionTrait, ids: &[String], at: i64) -> Result<(), DbErr> {
-    let change = ActiveModel { ended_at: Set(Some(at)), ..Default::default() };
-    Entity::update_many().set(change).filter(Column::Id.is_in(ids.iter().map(String::as_str))).exec(connection).await?;
+    let change = ActiveModel {
+        ended_at: Set(Some(at)),
+        ..Default::default()
+    };
+    Entity::update_many()
+        .set(change)
+        .filter(Column::Id.is_in(ids.iter().map(String::as_str)))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 
 /// Returns the workers of a home that have not said that they ended.
-pub(crate) async fn unended_workers(connection: &impl ConnectionTrait, home: &str) -> Result<Vec<String>, DbErr> {
+pub(crate) async fn unended_workers(
+    connection: &impl ConnectionTrait,
+    home: &str,
+) -> Result<Vec<String>, DbErr> {
     Entity::find()
         .select_only()
         .column(Column::Id)

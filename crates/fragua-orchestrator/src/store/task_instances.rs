@@ -46,7 +46,8 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     pub(crate) fn state(&self) -> Result<TaskState, Error> {
-        TaskState::parse(&self.state).ok_or_else(|| Error::corrupt("task instance", format!("state {}", self.state)))
+        TaskState::parse(&self.state)
+            .ok_or_else(|| Error::corrupt("task instance", format!("state {}", self.state)))
     }
 
     /// Takes away what only counts while it is leased or waits.
@@ -92,14 +93,18 @@ impl TryFrom<Model> for TaskInstance {
 }
 
 fn of_run(dag_id: &str, run_id: &str) -> Condition {
-    Condition::all().add(Column::DagId.eq(dag_id)).add(Column::RunId.eq(run_id))
+    Condition::all()
+        .add(Column::DagId.eq(dag_id))
+        .add(Column::RunId.eq(run_id))
 }
 
 pub(crate) async fn insert(connection: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), DbErr> {
     // 21 columns: far below what a statement may bind.
     for rows in rows.chunks(500) {
         let rows = rows.iter().map(|row| ActiveModel::from(row.clone()).reset_all());
-        Entity::insert_many(rows).exec_without_returning(connection).await?;
+        Entity::insert_many(rows)
+            .exec_without_returning(connection)
+            .await?;
     }
     Ok(())
 }
@@ -109,7 +114,10 @@ pub(crate) async fn of_dag_run(
     dag_id: &str,
     run_id: &str,
 ) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(of_run(dag_id, run_id)).all(connection).await
+    Entity::find()
+        .filter(of_run(dag_id, run_id))
+        .all(connection)
+        .await
 }
 
 pub(crate) async fn of_dag_runs(
@@ -118,7 +126,11 @@ pub(crate) async fn of_dag_runs(
     run_ids: &[String],
 ) -> Result<Vec<Model>, DbErr> {
     let these = Column::RunId.is_in(run_ids.iter().map(String::as_str));
-    Entity::find().filter(Column::DagId.eq(dag_id)).filter(these).all(connection).await
+    Entity::find()
+        .filter(Column::DagId.eq(dag_id))
+        .filter(these)
+        .all(connection)
+        .await
 }
 
 pub(crate) async fn find(
@@ -127,12 +139,20 @@ pub(crate) async fn find(
     run_id: &str,
     task_id: &str,
 ) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id((dag_id.to_owned(), run_id.to_owned(), task_id.to_owned())).one(connection).await
+    Entity::find_by_id((dag_id.to_owned(), run_id.to_owned(), task_id.to_owned()))
+        .one(connection)
+        .await
 }
 
 /// Returns the instance that a token holds the lease of.
-pub(crate) async fn find_by_token(connection: &impl ConnectionTrait, token: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::AttemptToken.eq(token)).one(connection).await
+pub(crate) async fn find_by_token(
+    connection: &impl ConnectionTrait,
+    token: &str,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::AttemptToken.eq(token))
+        .one(connection)
+        .await
 }
 
 /// Returns where some tasks of a run stand, or all of them.
@@ -153,7 +173,14 @@ pub(crate) async fn views(
     rows.into_iter()
         .map(|(task_id, state, failures, lost)| {
             let state = TaskState::parse(&state).ok_or_else(|| Error::corrupt("task instance", &state))?;
-            Ok((task_id, TaskView { state, failures: count(failures), lost: count(lost) }))
+            Ok((
+                task_id,
+                TaskView {
+                    state,
+                    failures: count(failures),
+                    lost: count(lost),
+                },
+            ))
         })
         .collect()
 }
@@ -163,8 +190,14 @@ pub(crate) async fn count_unfinished(
     dag_id: &str,
     run_id: &str,
 ) -> Result<u64, DbErr> {
-    let finished = TaskState::ALL.into_iter().filter(|state| state.is_finished()).map(TaskState::as_str);
-    Entity::find().filter(of_run(dag_id, run_id).add(Column::State.is_not_in(finished))).count(connection).await
+    let finished = TaskState::ALL
+        .into_iter()
+        .filter(|state| state.is_finished())
+        .map(TaskState::as_str);
+    Entity::find()
+        .filter(of_run(dag_id, run_id).add(Column::State.is_not_in(finished)))
+        .count(connection)
+        .await
 }
 
 /// Writes every column of a row that exists.
@@ -206,12 +239,22 @@ pub(crate) async fn pick_queued(connection: &impl ConnectionTrait, limit: u64) -
     super::claimed(connection, queued).all(connection).await
 }
 
-pub(crate) async fn count_in_state(connection: &impl ConnectionTrait, state: TaskState) -> Result<u64, DbErr> {
-    Entity::find().filter(Column::State.eq(state.as_str())).count(connection).await
+pub(crate) async fn count_in_state(
+    connection: &impl ConnectionTrait,
+    state: TaskState,
+) -> Result<u64, DbErr> {
+    Entity::find()
+        .filter(Column::State.eq(state.as_str()))
+        .count(connection)
+        .await
 }
 
 /// Prolongs every lease of a worker.
-pub(crate) async fn prolong(connection: &impl ConnectionTrait, process: &str, until: i64) -> Result<(), DbErr> {
+pub(crate) async fn prolong(
+    connection: &impl ConnectionTrait,
+    process: &str,
+    until: i64,
+) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(until))
         .filter(Column::Process.eq(process))
@@ -234,7 +277,10 @@ pub(crate) async fn leases_of(
         .all(connection)
         .await?;
     let restarting = |state: &str| state == TaskState::Restarting.as_str();
-    Ok(rows.into_iter().filter_map(|(token, state)| Some((token?, restarting(&state)))).collect())
+    Ok(rows
+        .into_iter()
+        .filter_map(|(token, state)| Some((token?, restarting(&state))))
+        .collect())
 }
 
 /// Returns the tokens of leases that have run out.
@@ -252,13 +298,21 @@ pub(crate) async fn expired(connection: &impl ConnectionTrait, now: i64) -> Resu
 
 /// Returns what is to be looked at again by the clock: a delay or wait that is over, or took too long.
 pub(crate) async fn due(connection: &impl ConnectionTrait, now: i64) -> Result<Vec<Model>, DbErr> {
-    let due = Condition::any().add(Column::WakeAt.lte(now)).add(Column::DeadlineAt.lte(now));
+    let due = Condition::any()
+        .add(Column::WakeAt.lte(now))
+        .add(Column::DeadlineAt.lte(now));
     Entity::find().filter(due).limit(1000).all(connection).await
 }
 
 /// Returns the instances that wait for a DAG.
-pub(crate) async fn waiting_for_dag(connection: &impl ConnectionTrait, dag_id: &str) -> Result<Vec<Model>, DbErr> {
-    Entity::find().filter(Column::WaitsForDag.eq(dag_id)).all(connection).await
+pub(crate) async fn waiting_for_dag(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::WaitsForDag.eq(dag_id))
+        .all(connection)
+        .await
 }
 
 /// Returns the next instant at which a lease, a delay or a wait ends.

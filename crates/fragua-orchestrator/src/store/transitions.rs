@@ -58,6 +58,12 @@ pub(crate) async fn of_run(
     dag_id: &str,
     run_id: &str,
 ) -> Result<Vec<Model>, DbErr> {
-    let this = Condition::all().add(Column::DagId.eq(dag_id)).add(Column::RunId.eq(run_id));
-    Entity::find().filter(this).order_by_asc(Column::Id).all(connection).await
+    let this = Condition::all()
+        .add(Column::DagId.eq(dag_id))
+        .add(Column::RunId.eq(run_id));
+    Entity::find()
+        .filter(this)
+        .order_by_asc(Column::Id)
+        .all(connection)
+        .await
 }

@@ -68,8 +68,13 @@ struct Prepared {
 async fn prepare(core: &Core, lease: &Lease, folder: &Path) -> Result<Prepared, String> {
     let words = |error: Error| error.to_string();
     let (dag, run) = assignment(core, lease).await.map_err(words)?;
-    let task = dag.task(&lease.key.task_id).ok_or("the DAG of this run has no such task")?;
-    let context = core.task_context(core.database.reader(), &run, &lease.key, &lease.token).await.map_err(words)?;
+    let task = dag
+        .task(&lease.key.task_id)
+        .ok_or("the DAG of this run has no such task")?;
+    let context = core
+        .task_context(core.database.reader(), &run, &lease.key, &lease.token)
+        .await
+        .map_err(words)?;
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -79,12 +84,18 @@ async fn prepare(core: &Core, lease: &Lease, folder: &Path) -> Result<Prepared, 
         Some(variables) => variables.variables(&lease.key).await?,
         None => BTreeMap::new(),
     };
-    let secrets = core.settings.connections.values().flat_map(crate::operator::Connection::secrets);
+    let secrets = core
+        .settings
+        .connections
+        .values()
+        .flat_map(crate::operator::Connection::secrets);
     let mask = Mask::new(secrets.chain(made.values().map(|secret| secret.expose().to_owned())));
     // Our own settings hold secrets that a task has no business with.
     let is_ours = |name: &OsString| {
         let name = name.to_string_lossy();
-        ["FRAGUA_", "AIRFLOW_"].iter().any(|prefix| name.starts_with(prefix))
+        ["FRAGUA_", "AIRFLOW_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
     };
     let inherited = std::env::vars_os().filter(|(name, _)| !is_ours(name));
     let ids = [
@@ -94,11 +105,24 @@ async fn prepare(core: &Core, lease: &Lease, folder: &Path) -> Result<Prepared, 
         (TOKEN_VARIABLE, &lease.token),
     ];
     let environment = inherited
-        .chain(core.settings.environment.iter().map(|(name, value)| (name.into(), value.into())))
-        .chain(made.iter().map(|(name, value)| (name.into(), value.expose().into())))
+        .chain(
+            core.settings
+                .environment
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
+        .chain(
+            made.iter()
+                .map(|(name, value)| (name.into(), value.expose().into())),
+        )
         .chain(ids.map(|(name, value)| (name.into(), value.into())))
         .collect();
-    Ok(Prepared { task: task.clone(), context, environment, mask })
+    Ok(Prepared {
+        task: task.clone(),
+        context,
+        environment,
+        mask,
+    })
 }
 
 /// Runs the process to its end. Returns nothing when the attempt was abandoned.
@@ -113,7 +137,11 @@ async fn execute(
         Ok(log) => log,
         Err(message) => return failed(message),
     };
-    log.say(format!("attempt {} of {} begins", lease.key.attempt, lease.key.task_id)).await;
+    log.say(format!(
+        "attempt {} of {} begins",
+        lease.key.attempt, lease.key.task_id
+    ))
+    .await;
     let folder = prepared.context.work_folder.clone();
     let timeout = prepared.task.execution_timeout;
     let spec = Spec::new(prepared.task, prepared.context);
@@ -147,7 +175,11 @@ async fn execute(
         // A process that ended before it read all of it says why by itself.
         let _ = lifeline.write_all(&line).await;
     }
-    let watched = Watched { process_id, deadline: timeout.map(|timeout| Instant::now() + timeout), peak: None };
+    let watched = Watched {
+        process_id,
+        deadline: timeout.map(|timeout| Instant::now() + timeout),
+        peak: None,
+    };
     let (stopped, status, peak) = watched.wait(&mut child, orders, core.settings.stop_grace).await;
     drop(lifeline);
     signal_group(process_id, Signal::SIGKILL);
@@ -155,9 +187,15 @@ async fn execute(
         // What was told to stop may have left the group before.
         kill_leftovers(None, &lease.token).await;
     }
-    let closed = tokio::time::timeout(PIPES_CLOSE_WITHIN, async { (&mut out).await.and((&mut err).await) }).await;
+    let closed = tokio::time::timeout(PIPES_CLOSE_WITHIN, async {
+        (&mut out).await.and((&mut err).await)
+    })
+    .await;
     if closed.is_err() {
-        log.say("a process that the task left behind keeps its output open; what it says is not read".to_owned()).await;
+        log.say(
+            "a process that the task left behind keeps its output open; what it says is not read".to_owned(),
+        )
+        .await;
         out.abort();
         err.abort();
     }
@@ -270,10 +308,14 @@ fn conclude(
     let ending = match (report.map(|report| report.end), stopped) {
         (Some(End::Success { xcom }), _) => Ending::Success { xcom },
         (Some(End::Skipped { message }), None) => Ending::Skipped { message },
-        (_, Some(Stopped::Asked(reason))) => Ending::HandedBack { message: format!("stopped: {reason}") },
+        (_, Some(Stopped::Asked(reason))) => Ending::HandedBack {
+            message: format!("stopped: {reason}"),
+        },
         (_, Some(_)) => {
             let timeout = Written(timeout.unwrap_or_default());
-            Ending::Failed { message: format!("was stopped after {timeout}, the task's execution_timeout") }
+            Ending::Failed {
+                message: format!("was stopped after {timeout}, the task's execution_timeout"),
+            }
         }
         (Some(End::Failed { message }), None) => Ending::Failed { message },
         (Some(End::FailedForGood { message }), None) => Ending::FailedForGood { message },
@@ -283,14 +325,21 @@ fn conclude(
                 Err(error) => format!("the task's process cannot be waited for: {error}"),
             };
             let memory = peak_memory_bytes.map(|peak| format!(", peak memory {}", human_bytes(peak)));
-            Ending::Failed { message: format!("{how}{}", memory.unwrap_or_default()) }
+            Ending::Failed {
+                message: format!("{how}{}", memory.unwrap_or_default()),
+            }
         }
     };
-    Ended { ending, peak_memory_bytes }
+    Ended {
+        ending,
+        peak_memory_bytes,
+    }
 }
 
 fn words(ended: &Ended) -> String {
-    let memory = ended.peak_memory_bytes.map(|peak| format!(", peak memory {}", human_bytes(peak)));
+    let memory = ended
+        .peak_memory_bytes
+        .map(|peak| format!(", peak memory {}", human_bytes(peak)));
     let memory = memory.unwrap_or_default();
     match &ended.ending {
         Ending::Success { .. } => format!("succeeded{memory}"),
@@ -309,7 +358,11 @@ fn human_bytes(bytes: u64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{size:.1} {}", units[unit]) }
+    if unit == 0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{size:.1} {}", units[unit])
+    }
 }
 
 /// Records the end; a database that is away is asked again for as long as the lease can last.
@@ -355,17 +408,42 @@ mod tests {
 
     #[test]
     fn an_end_is_concluded_from_report_stop_and_status() {
-        let report = |end: End| Some(Report { end, peak_memory_bytes: Some(1024) });
-        let failed = || End::Failed { message: "no rows".to_owned() };
+        let report = |end: End| {
+            Some(Report {
+                end,
+                peak_memory_bytes: Some(1024),
+            })
+        };
+        let failed = || End::Failed {
+            message: "no rows".to_owned(),
+        };
         let check = |report: Option<Report>, stopped: Option<Stopped>, raw: i32, expected: Ending| {
             let status = Ok(ExitStatus::from_raw(raw));
-            let ended = conclude(report, stopped, status, Some(2_254_857_830), Some(Duration::from_secs(30)));
+            let ended = conclude(
+                report,
+                stopped,
+                status,
+                Some(2_254_857_830),
+                Some(Duration::from_secs(30)),
+            );
             assert_eq!(ended.ending, expected);
             assert_eq!(ended.peak_memory_bytes, Some(2_254_857_830));
         };
         let message = |text: &str| text.to_owned();
-        check(report(End::Success { xcom: None }), None, 0, Ending::Success { xcom: None });
-        check(report(failed()), None, 0, Ending::Failed { message: message("no rows") });
+        check(
+            report(End::Success { xcom: None }),
+            None,
+            0,
+            Ending::Success { xcom: None },
+        );
+        check(
+            report(failed()),
+            None,
+            0,
+            Ending::Failed {
+                message: message("no rows"),
+            },
+        );
         check(
             None,
             None,
@@ -378,13 +456,17 @@ mod tests {
             None,
             Some(Stopped::TimedOut),
             15,
-            Ending::Failed { message: message("was stopped after 30s, the task's execution_timeout") },
+            Ending::Failed {
+                message: message("was stopped after 30s, the task's execution_timeout"),
+            },
         );
         check(
             report(failed()),
             Some(Stopped::Asked("the end")),
             0,
-            Ending::HandedBack { message: message("stopped: the end") },
+            Ending::HandedBack {
+                message: message("stopped: the end"),
+            },
         );
         check(
             report(End::Success { xcom: None }),

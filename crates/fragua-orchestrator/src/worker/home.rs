@@ -31,11 +31,17 @@ impl Home {
         let attempts = folder.join("attempts");
         fs::create_dir_all(&attempts).map_err(fault("the work folder cannot be made:", &attempts))?;
         let path = folder.join("worker.lock");
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
         let file = file.map_err(fault("the lock of the work folder cannot be opened:", &path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock)
             .map_err(|(_, _)| Error::WorkerRunning { lock: path.clone() })?;
-        let id = read_or_make_id(&folder.join("worker.id")).map_err(fault("the work folder cannot be named:", &path))?;
+        let id = read_or_make_id(&folder.join("worker.id"))
+            .map_err(fault("the work folder cannot be named:", &path))?;
         Ok(Self { id, _lock: lock })
     }
 }
@@ -65,7 +71,10 @@ mod tests {
     fn one_worker_at_a_time_and_the_name_stays() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::take(folder.path()).unwrap();
-        assert!(matches!(Home::take(folder.path()), Err(Error::WorkerRunning { .. })));
+        assert!(matches!(
+            Home::take(folder.path()),
+            Err(Error::WorkerRunning { .. })
+        ));
         let id = home.id.clone();
         drop(home);
         assert_eq!(Home::take(folder.path()).unwrap().id, id);

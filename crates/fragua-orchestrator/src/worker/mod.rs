@@ -69,7 +69,9 @@ async fn reclaim(core: &Core, home: &Home) -> Result<(), Error> {
     }
     let left = store::attempts::running_of(connection, &gone).await?;
     let killing = left.iter().map(|attempt| {
-        let process_id = attempt.process_id.and_then(|process_id| u32::try_from(process_id).ok());
+        let process_id = attempt
+            .process_id
+            .and_then(|process_id| u32::try_from(process_id).ok());
         processes::kill_leftovers(process_id.zip(attempt.process_start), &attempt.token)
     });
     futures::future::join_all(killing).await;
@@ -114,7 +116,11 @@ impl Worker {
                 (Ok(()), true) => LONGEST_SLEEP,
                 (Ok(()), false) => core.settings.lease / 3,
             };
-            let until = if self.orders.is_empty() { Instant::now() } else { self.heard } + pause;
+            let until = if self.orders.is_empty() {
+                Instant::now()
+            } else {
+                self.heard
+            } + pause;
             tokio::select! {
                 Some(ended) = self.attempts.join_next() => self.forget(ended.ok()),
                 () = core.worker_bell.notified() => {}
@@ -131,7 +137,8 @@ impl Worker {
             return Ok(());
         }
         let leases = claim(&self.core, &self.id, free).await;
-        let leases = leases.inspect_err(|error| tracing::error!(%error, "no task could be taken, trying again"))?;
+        let leases =
+            leases.inspect_err(|error| tracing::error!(%error, "no task could be taken, trying again"))?;
         for lease in leases {
             let (order, orders) = watch::channel(Order::Go);
             self.orders.insert(lease.token.clone(), order);

@@ -29,7 +29,8 @@ impl Log {
     pub(super) fn open(core: &Arc<Core>, key: &TaskKey, mask: Mask) -> Result<Self, String> {
         let path = logs::path(&core.settings.logs_folder, key);
         let writer = Writer::open(&path, core.clock.clone(), mask, core.settings.max_log_bytes);
-        let writer = writer.map_err(|error| format!("the log {} cannot be written: {error}", path.display()))?;
+        let writer =
+            writer.map_err(|error| format!("the log {} cannot be written: {error}", path.display()))?;
         let (lines, incoming) = mpsc::channel(WAITING_LINES);
         let writing = tokio::spawn(write(core.clone(), key.clone(), writer, incoming, path.into()));
         Ok(Self { lines, writing })
@@ -43,7 +44,11 @@ impl Log {
     }
 
     /// Follows a pipe until it ends.
-    pub(super) fn follow(&self, source: Source, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> JoinHandle<()> {
+    pub(super) fn follow(
+        &self,
+        source: Source,
+        pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
+    ) -> JoinHandle<()> {
         let lines = self.lines.clone();
         tokio::spawn(async move {
             if let Some(pipe) = pipe {
@@ -142,7 +147,10 @@ mod tests {
 
     #[tokio::test]
     async fn lines_are_split_and_long_ones_cut() {
-        assert_eq!(lines(b"one\n\ntwo").await, [b"one".to_vec(), b"".to_vec(), b"two".to_vec()]);
+        assert_eq!(
+            lines(b"one\n\ntwo").await,
+            [b"one".to_vec(), b"".to_vec(), b"two".to_vec()]
+        );
         assert_eq!(lines(b"").await, Vec::<Vec<u8>>::new());
         let long = vec![b'x'; LONGEST_LINE * 2 + 5];
         let lengths: Vec<usize> = lines(&long).await.iter().map(Vec::len).collect();

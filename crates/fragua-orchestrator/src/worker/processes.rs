@@ -62,11 +62,15 @@ pub(crate) async fn kill_leftovers(process: Option<(u32, i64)>, token: &str) {
 
 fn carriers(token: &str) -> Vec<Pid> {
     let wanted = format!("{TOKEN_VARIABLE}={token}");
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let own = std::process::id();
     let carries = |process_id: &u32| {
         let environment = fs::read(format!("/proc/{process_id}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
     };
     entries
         .flatten()
@@ -105,7 +109,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_number_that_was_used_again_is_left_alone() {
-        let mut child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("600")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let start = start_of(child.id()).unwrap();
         kill_leftovers(Some((child.id(), start - 1)), "no-such-token").await;
         assert_eq!(start_of(child.id()), Some(start));

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use fragua_base::{Secret, SystemClock};
 use fragua_database::Database;
 use fragua_orchestrator::{
-    Attempt, Change, Connection, DagRun, Error, OperatorCatalog, Orchestrator, Settings, TaskInstance, TaskKey,
-    TaskVariables, TriggerRequest,
+    Attempt, Change, Connection, DagRun, Error, OperatorCatalog, Orchestrator, Settings, TaskInstance,
+    TaskKey, TaskVariables, TriggerRequest,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -30,7 +30,10 @@ struct Token;
 impl TaskVariables for Token {
     async fn variables(&self, key: &TaskKey) -> Result<BTreeMap<String, Secret>, String> {
         let token = format!("token-of-{}", key.task_id);
-        Ok(BTreeMap::from([("MLFLOW_TRACKING_TOKEN".to_owned(), Secret::new(token))]))
+        Ok(BTreeMap::from([(
+            "MLFLOW_TRACKING_TOKEN".to_owned(),
+            Secret::new(token),
+        )]))
     }
 }
 
@@ -48,7 +51,14 @@ pub(crate) async fn open(folder: &Path) -> Orchestrator {
     fs::create_dir_all(&settings.dags_folder).unwrap();
     let url = format!("sqlite:{}", folder.join(".fragua/orchestrator.db").display());
     let database = Database::open(&url, "orchestrator.database_url").await.unwrap();
-    Orchestrator::open(database, settings, OperatorCatalog::builtin(), Arc::new(SystemClock)).await.unwrap()
+    Orchestrator::open(
+        database,
+        settings,
+        OperatorCatalog::builtin(),
+        Arc::new(SystemClock),
+    )
+    .await
+    .unwrap()
 }
 
 /// The server that a test kills: says `ready`, and goes on until it is ended.
@@ -105,7 +115,13 @@ impl Bench {
             tokio::spawn(async move { scheduler.run_scheduler(scheduler_end).await }),
             tokio::spawn(async move { worker.run_worker(worker_end, 4).await }),
         ];
-        Self { orchestrator, changes, folder, shutdown, running }
+        Self {
+            orchestrator,
+            changes,
+            folder,
+            shutdown,
+            running,
+        }
     }
 
     pub(crate) fn folder(&self) -> &Arc<TempDir> {
@@ -150,11 +166,16 @@ impl Bench {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("it never became so")
+        tokio::time::timeout(PATIENCE, waiting)
+            .await
+            .expect("it never became so")
     }
 
     pub(crate) async fn trigger(&self, dag_id: &str) -> DagRun {
-        self.orchestrator.trigger(dag_id, TriggerRequest::default()).await.unwrap()
+        self.orchestrator
+            .trigger(dag_id, TriggerRequest::default())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn until_over(&mut self, run: &DagRun) -> DagRun {
@@ -172,7 +193,10 @@ impl Bench {
     }
 
     pub(crate) async fn task(&self, run: &DagRun, task_id: &str) -> TaskInstance {
-        self.orchestrator.task_instance(&run.dag_id, &run.run_id, task_id).await.unwrap()
+        self.orchestrator
+            .task_instance(&run.dag_id, &run.run_id, task_id)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn attempts(&self, run: &DagRun, task_id: &str) -> Vec<Attempt> {
@@ -183,8 +207,15 @@ impl Bench {
     /// Waits until a task of a run says this in its log, and returns all it said so far.
     pub(crate) async fn until_said(&mut self, run: &DagRun, task_id: &str, words: &str) -> String {
         self.until(async |orchestrator| {
-            let attempt = orchestrator.task_instance(&run.dag_id, &run.run_id, task_id).await.ok()?.attempt;
-            let chunk = orchestrator.read_log(&run.dag_id, &run.run_id, task_id, attempt, 0).await.ok()?;
+            let attempt = orchestrator
+                .task_instance(&run.dag_id, &run.run_id, task_id)
+                .await
+                .ok()?
+                .attempt;
+            let chunk = orchestrator
+                .read_log(&run.dag_id, &run.run_id, task_id, attempt, 0)
+                .await
+                .ok()?;
             let text = String::from_utf8_lossy(&chunk.bytes).into_owned();
             text.contains(words).then_some(text)
         })
@@ -192,7 +223,11 @@ impl Bench {
     }
 
     pub(crate) async fn log(&self, run: &DagRun, task_id: &str, attempt: u32) -> String {
-        let chunk = self.orchestrator.read_log(&run.dag_id, &run.run_id, task_id, attempt, 0).await.unwrap();
+        let chunk = self
+            .orchestrator
+            .read_log(&run.dag_id, &run.run_id, task_id, attempt, 0)
+            .await
+            .unwrap();
         assert!(chunk.finished);
         String::from_utf8_lossy(&chunk.bytes).into_owned()
     }

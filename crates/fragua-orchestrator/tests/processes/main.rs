@@ -3,6 +3,8 @@
 //! This program is also what it tests with: called with `exec-task` it runs one attempt, and with `serve FOLDER` it is
 //! a server that can be killed. Otherwise it runs the tests whose names contain one of its arguments.
 
+#![allow(clippy::unwrap_used, reason = "all of this program is tests")]
+
 mod bench;
 mod tests;
 
@@ -27,7 +29,10 @@ fn main() -> ExitCode {
 }
 
 async fn run_tests(arguments: &[String]) -> ExitCode {
-    let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     let mut failed = Vec::new();
     let mut passed = 0;
     for (name, test) in tests::ALL {
@@ -35,12 +40,22 @@ async fn run_tests(arguments: &[String]) -> ExitCode {
             continue;
         }
         let outcome = AssertUnwindSafe(test()).catch_unwind().await;
-        println!("test {name} ... {}", if outcome.is_ok() { "ok" } else { "FAILED" });
+        println!(
+            "test {name} ... {}",
+            if outcome.is_ok() { "ok" } else { "FAILED" }
+        );
         match outcome {
             Ok(()) => passed += 1,
             Err(_) => failed.push(*name),
         }
     }
-    println!("\ntest result: {passed} passed; {} failed {failed:?}", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\ntest result: {passed} passed; {} failed {failed:?}",
+        failed.len()
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

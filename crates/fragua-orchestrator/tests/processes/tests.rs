@@ -46,28 +46,49 @@ async fn values_and_templates_pass_between_tasks() {
     bench.write("values", tasks).await;
     let run = bench.run("values").await;
     assert_eq!(run.state, DagRunState::Success);
-    assert_eq!(fs::read_to_string(bench.path("result")).unwrap(), format!("42 of {}\n", run.run_id));
+    assert_eq!(
+        fs::read_to_string(bench.path("result")).unwrap(),
+        format!("42 of {}\n", run.run_id)
+    );
     assert_eq!(bench.task(&run, "one").await.xcom, Some(json!(42)));
     let attempts = bench.attempts(&run, "one").await;
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].state, AttemptState::Success);
-    assert!(attempts[0].peak_memory_bytes.is_some_and(|peak| peak > 100_000), "{attempts:?}");
+    assert!(
+        attempts[0].peak_memory_bytes.is_some_and(|peak| peak > 100_000),
+        "{attempts:?}"
+    );
 }
 
 async fn a_log_can_be_read_while_the_task_runs() {
     let mut bench = Bench::start().await;
-    bench.write("live", &format!("  - {{ id: talk, bash: '{}' }}\n", until_file("go"))).await;
+    bench
+        .write(
+            "live",
+            &format!("  - {{ id: talk, bash: '{}' }}\n", until_file("go")),
+        )
+        .await;
     let run = bench.trigger("live").await;
     let text = bench.until_said(&run, "talk", "running").await;
     assert!(text.contains(" fragua attempt 1 of talk begins\n"), "{text}");
     assert_eq!(bench.task(&run, "talk").await.state, TaskState::Running);
     fs::write(bench.path("go"), "").unwrap();
     bench.until_over(&run).await;
-    let rest = bench.orchestrator.read_log("live", &run.run_id, "talk", 1, text.len() as u64).await.unwrap();
+    let rest = bench
+        .orchestrator
+        .read_log("live", &run.run_id, "talk", 1, text.len() as u64)
+        .await
+        .unwrap();
     let rest_text = String::from_utf8_lossy(&rest.bytes);
     assert!(rest.finished && rest_text.contains(" out done\n"), "{rest_text}");
-    assert!(rest_text.contains(" fragua succeeded, peak memory "), "{rest_text}");
-    let missing = bench.orchestrator.read_log("live", &run.run_id, "talk", 2, 0).await;
+    assert!(
+        rest_text.contains(" fragua succeeded, peak memory "),
+        "{rest_text}"
+    );
+    let missing = bench
+        .orchestrator
+        .read_log("live", &run.run_id, "talk", 2, 0)
+        .await;
     assert!(matches!(missing, Err(Error::LogNotFound { .. })));
 }
 
@@ -76,12 +97,21 @@ async fn an_attempt_knows_where_it_belongs_and_tells_no_secret() {
     let script = "  - id: show\n    bash: |\n      echo $FRAGUA_DAG_ID/$FRAGUA_TASK_ID/$MLFLOW_TRACKING_URI\n      [ $FRAGUA_DAG_RUN_ID = {{ run_id | shquote }} ] || exit 1\n      echo $MLFLOW_TRACKING_TOKEN {{ conn.web.url }} >&2\n      [ $MLFLOW_TRACKING_TOKEN = token-of-show ] || exit 2\n      env | grep -c ^FRAGUA_ > count\n";
     bench.write("show", script).await;
     let run = bench.run("show").await;
-    assert_eq!(run.state, DagRunState::Success, "{}", bench.log(&run, "show", 1).await);
+    assert_eq!(
+        run.state,
+        DagRunState::Success,
+        "{}",
+        bench.log(&run, "show", 1).await
+    );
     let log = bench.log(&run, "show", 1).await;
     assert!(log.contains(" out show/show/http://tracking\n"), "{log}");
     assert!(log.contains(" err *** http://me:***@host\n"), "{log}");
     assert!(!log.contains("hunter2") && !log.contains("token-of"), "{log}");
-    assert_eq!(fs::read_to_string(bench.path("count")).unwrap().trim(), "5", "no setting of the server is handed on");
+    assert_eq!(
+        fs::read_to_string(bench.path("count")).unwrap().trim(),
+        "5",
+        "no setting of the server is handed on"
+    );
 }
 
 async fn a_failure_is_told_and_tried_again() {
@@ -91,48 +121,92 @@ async fn a_failure_is_told_and_tried_again() {
     let run = bench.run("retry").await;
     assert_eq!(run.state, DagRunState::Failed);
     let flaky = bench.attempts(&run, "flaky").await;
-    assert_eq!(flaky.iter().map(|attempt| attempt.state).collect::<Vec<_>>(), [AttemptState::Failed, AttemptState::Success]);
+    assert_eq!(
+        flaky.iter().map(|attempt| attempt.state).collect::<Vec<_>>(),
+        [AttemptState::Failed, AttemptState::Success]
+    );
     assert_eq!(flaky[0].message.as_deref(), Some("bash ended with status 7"));
-    assert_eq!(bench.task(&run, "broken").await.message.as_deref(), Some("bash ended with status 3"));
+    assert_eq!(
+        bench.task(&run, "broken").await.message.as_deref(),
+        Some("bash ended with status 3")
+    );
     let log = bench.log(&run, "broken", 1).await;
-    assert!(log.contains(" err oh no\n") && log.contains(" fragua failed: bash ended with status 3\n"), "{log}");
+    assert!(
+        log.contains(" err oh no\n") && log.contains(" fragua failed: bash ended with status 3\n"),
+        "{log}"
+    );
 }
 
 async fn a_template_that_fails_names_its_place() {
     let mut bench = Bench::start().await;
-    bench.write("wrong", "  - id: t\n    retries: 3\n    bash: echo {{ params.nothing }}\n").await;
+    bench
+        .write(
+            "wrong",
+            "  - id: t\n    retries: 3\n    bash: echo {{ params.nothing }}\n",
+        )
+        .await;
     let run = bench.run("wrong").await;
     let task = bench.task(&run, "t").await;
-    assert_eq!((task.state, task.attempt), (TaskState::Failed, 1), "trying again is no use");
+    assert_eq!(
+        (task.state, task.attempt),
+        (TaskState::Failed, 1),
+        "trying again is no use"
+    );
     let message = task.message.unwrap();
-    assert!(message.starts_with("task t, argument bash (line 5 of the DAG file): undefined value"), "{message}");
+    assert!(
+        message.starts_with("task t, argument bash (line 5 of the DAG file): undefined value"),
+        "{message}"
+    );
 }
 
 async fn a_task_that_takes_too_long_is_stopped_with_all_its_processes() {
     let mut bench = Bench::start().await;
     let script = "sleep 600 & echo $! > sleeper; setsid sh -c \"echo \\$\\$ > stray; sleep 600\" & sleep 600";
-    bench.write("slow", &format!("  - {{ id: t, execution_timeout: 0.5, bash: '{script}' }}\n")).await;
+    bench
+        .write(
+            "slow",
+            &format!("  - {{ id: t, execution_timeout: 0.5, bash: '{script}' }}\n"),
+        )
+        .await;
     let run = bench.run("slow").await;
     let message = bench.task(&run, "t").await.message.unwrap();
     assert_eq!(message, "was stopped after 500ms, the task's execution_timeout");
-    let sleeper: u32 = fs::read_to_string(bench.path("sleeper")).unwrap().trim().parse().unwrap();
+    let sleeper: u32 = fs::read_to_string(bench.path("sleeper"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert!(!is_alive(sleeper));
-    let stray: u32 = fs::read_to_string(bench.path("stray")).unwrap().trim().parse().unwrap();
+    let stray: u32 = fs::read_to_string(bench.path("stray"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert!(!is_alive(stray), "one that left the group is found too");
     assert!(!is_alive(bench.attempts(&run, "t").await[0].process_id.unwrap()));
 }
 
 async fn a_killed_process_is_told_in_words() {
     let mut bench = Bench::start().await;
-    bench.write("killed", "  - { id: t, bash: 'kill -9 $PPID; sleep 600' }\n").await;
+    bench
+        .write("killed", "  - { id: t, bash: 'kill -9 $PPID; sleep 600' }\n")
+        .await;
     let run = bench.run("killed").await;
     let message = bench.task(&run, "t").await.message.unwrap();
-    assert!(message.starts_with("the task's process was killed by signal 9 (SIGKILL)"), "{message}");
+    assert!(
+        message.starts_with("the task's process was killed by signal 9 (SIGKILL)"),
+        "{message}"
+    );
 }
 
 async fn a_shutdown_gives_running_tasks_back() {
     let mut bench = Bench::start().await;
-    bench.write("long", &format!("  - {{ id: t, bash: '{}' }}\n", until_file("go"))).await;
+    bench
+        .write(
+            "long",
+            &format!("  - {{ id: t, bash: '{}' }}\n", until_file("go")),
+        )
+        .await;
     let run = bench.trigger("long").await;
     bench.until_said(&run, "t", "running").await;
     let process_id = bench.attempts(&run, "t").await[0].process_id.unwrap();
@@ -149,7 +223,10 @@ async fn a_shutdown_gives_running_tasks_back() {
     assert_eq!((task.attempt, task.failures, task.lost), (2, 0, 0));
     let attempts = bench.attempts(&run, "t").await;
     assert_eq!(attempts[0].state, AttemptState::Stopped);
-    assert_eq!(attempts[0].message.as_deref(), Some("stopped: the program that ran it was ended"));
+    assert_eq!(
+        attempts[0].message.as_deref(),
+        Some("stopped: the program that ran it was ended")
+    );
 }
 
 async fn a_killed_server_goes_on_where_it_was() {
@@ -177,29 +254,47 @@ async fn a_killed_server_goes_on_where_it_was() {
     let mut bench = Bench::start_in(folder).await;
     let run = bench.until_over(&run).await;
     assert_eq!(run.state, DagRunState::Success);
-    assert!(began.elapsed() < Duration::from_secs(10), "it does not wait for the lease to run out");
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "it does not wait for the lease to run out"
+    );
     assert!(!is_alive(process_id));
     let task = bench.task(&run, "during").await;
     assert_eq!((task.attempt, task.failures, task.lost), (2, 0, 1));
     assert_eq!(bench.attempts(&run, "during").await[0].state, AttemptState::Lost);
-    assert_eq!(bench.attempts(&run, "before").await.len(), 1, "what was done is not done again");
+    assert_eq!(
+        bench.attempts(&run, "before").await.len(),
+        1,
+        "what was done is not done again"
+    );
     assert_eq!(fs::read_to_string(bench.path("after")).unwrap(), "x\n");
 }
 
 async fn a_running_task_that_is_cleared_starts_over() {
     let mut bench = Bench::start().await;
-    bench.write("again", &format!("  - {{ id: t, bash: '{}' }}\n", until_file("go"))).await;
+    bench
+        .write(
+            "again",
+            &format!("  - {{ id: t, bash: '{}' }}\n", until_file("go")),
+        )
+        .await;
     let run = bench.trigger("again").await;
     bench.until_said(&run, "t", "running").await;
     let process_id = bench.attempts(&run, "t").await[0].process_id.unwrap();
     bench.orchestrator.clear("again", &run.run_id, &[]).await.unwrap();
     bench
         .until(async |orchestrator| {
-            let task = orchestrator.task_instance("again", &run.run_id, "t").await.unwrap();
+            let task = orchestrator
+                .task_instance("again", &run.run_id, "t")
+                .await
+                .unwrap();
             (task.attempt == 2).then_some(())
         })
         .await;
-    assert!(!is_alive(process_id), "the first attempt is gone before the second begins");
+    assert!(
+        !is_alive(process_id),
+        "the first attempt is gone before the second begins"
+    );
     fs::write(bench.path("go"), "").unwrap();
     assert_eq!(bench.until_over(&run).await.state, DagRunState::Success);
 }
@@ -220,15 +315,26 @@ async fn a_changed_file_is_seen_within_a_second() {
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     let began = tokio::time::Instant::now();
     fs::write(bench.path("dags/changing.yaml"), "dag: changing\ntasks: [").unwrap();
-    bench.until(async |orchestrator| orchestrator.import_errors().await.unwrap().into_iter().next()).await;
+    bench
+        .until(async |orchestrator| orchestrator.import_errors().await.unwrap().into_iter().next())
+        .await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert_eq!(bench.run("changing").await.state, DagRunState::Success, "the last good version runs");
+    assert_eq!(
+        bench.run("changing").await.state,
+        DagRunState::Success,
+        "the last good version runs"
+    );
 }
 
 async fn a_task_that_ignores_the_polite_signal_is_killed() {
     let mut bench = Bench::start().await;
     let script = "trap \"\" TERM; echo running; while true; do sleep 0.02; done";
-    bench.write("stubborn", &format!("  - {{ id: t, execution_timeout: 0.3, bash: '{script}' }}\n")).await;
+    bench
+        .write(
+            "stubborn",
+            &format!("  - {{ id: t, execution_timeout: 0.3, bash: '{script}' }}\n"),
+        )
+        .await;
     let run = bench.run("stubborn").await;
     assert_eq!(bench.task(&run, "t").await.state, TaskState::Failed);
     assert!(!is_alive(bench.attempts(&run, "t").await[0].process_id.unwrap()));
@@ -239,7 +345,12 @@ async fn a_process_alone_ends_when_its_worker_is_gone() {
     let folder = bench.folder().clone();
     bench.stop().await;
     let mut bench = Bench::start_in(folder.clone()).await;
-    bench.write("chain", "  - { id: during, bash: 'echo $$ > shell; sleep 600' }\n").await;
+    bench
+        .write(
+            "chain",
+            "  - { id: during, bash: 'echo $$ > shell; sleep 600' }\n",
+        )
+        .await;
     bench.stop().await;
     let server = start_server(folder.path()).await;
     let watcher = Watcher::open(&folder).await;
@@ -272,11 +383,17 @@ mod watcher {
 
     impl Watcher {
         pub(super) async fn open(folder: &Arc<TempDir>) -> Self {
-            Self { orchestrator: open(folder.path()).await, folder: folder.clone() }
+            Self {
+                orchestrator: open(folder.path()).await,
+                folder: folder.clone(),
+            }
         }
 
         pub(super) async fn trigger(&self) -> DagRun {
-            self.orchestrator.trigger("chain", TriggerRequest::default()).await.unwrap()
+            self.orchestrator
+                .trigger("chain", TriggerRequest::default())
+                .await
+                .unwrap()
         }
 
         /// The server was not told of the run. Another start finds it at once.
@@ -288,20 +405,38 @@ mod watcher {
         /// Waits until the task `during` has a process, and returns its number.
         pub(super) async fn until_running(&self, run_id: &str, least: u32) -> u32 {
             self.ask(async || {
-                let task = self.orchestrator.task_instance("chain", run_id, "during").await.unwrap();
+                let task = self
+                    .orchestrator
+                    .task_instance("chain", run_id, "during")
+                    .await
+                    .unwrap();
                 let attempts = self.orchestrator.attempts(&task).await.unwrap();
-                attempts.last().filter(|attempt| attempt.number >= least)?.process_id
+                attempts
+                    .last()
+                    .filter(|attempt| attempt.number >= least)?
+                    .process_id
             })
             .await
         }
 
         pub(super) async fn until_file(&self, name: &str) -> String {
             let path = self.folder.path().join(name);
-            self.ask(async || std::fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n'))).await
+            self.ask(async || {
+                std::fs::read_to_string(&path)
+                    .ok()
+                    .filter(|text| text.ends_with('\n'))
+            })
+            .await
         }
 
         pub(super) async fn until_gone(&self, process_ids: &[u32]) {
-            self.ask(async || process_ids.iter().all(|process_id| !is_alive(*process_id)).then_some(())).await;
+            self.ask(async || {
+                process_ids
+                    .iter()
+                    .all(|process_id| !is_alive(*process_id))
+                    .then_some(())
+            })
+            .await;
         }
 
         async fn ask<T>(&self, question: impl AsyncFn() -> Option<T>) -> T {
@@ -314,7 +449,9 @@ mod watcher {
                     }
                 }
             };
-            tokio::time::timeout(Duration::from_secs(60), asking).await.expect("it never became so")
+            tokio::time::timeout(Duration::from_secs(60), asking)
+                .await
+                .expect("it never became so")
         }
     }
 }

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use self::table::{Load, LoadKey};
 use super::warehouse::Kind;
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, warehouse,
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
+    warehouse,
 };
 use crate::dag::duration::parse_duration;
 
@@ -91,19 +92,33 @@ impl Arguments {
             let place = format!("/columns/{index}");
             let column = column.as_str();
             if column.is_empty() || column.len() > 63 || column.contains('\0') {
-                return Err(ArgumentError::at(place, format!("{column:?} cannot be a column's name")));
+                return Err(ArgumentError::at(
+                    place,
+                    format!("{column:?} cannot be a column's name"),
+                ));
             }
             if column.to_ascii_lowercase().starts_with("fragua_") {
-                return Err(ArgumentError::at(place, "names that begin with fragua_ are taken"));
+                return Err(ArgumentError::at(
+                    place,
+                    "names that begin with fragua_ are taken",
+                ));
             }
-            let twice = self.columns[..index].iter().any(|other| other.as_str().eq_ignore_ascii_case(column));
+            let twice = self.columns[..index]
+                .iter()
+                .any(|other| other.as_str().eq_ignore_ascii_case(column));
             if twice {
-                return Err(ArgumentError::at(place, format!("column {column:?} stands here twice")));
+                return Err(ArgumentError::at(
+                    place,
+                    format!("column {column:?} stands here twice"),
+                ));
             }
         }
         for column in self.types.keys() {
             if !self.columns.iter().any(|known| known.as_str() == column) {
-                return Err(ArgumentError::at(format!("/types/{column}"), format!("there is no column {column:?}")));
+                return Err(ArgumentError::at(
+                    format!("/types/{column}"),
+                    format!("there is no column {column:?}"),
+                ));
             }
         }
         if !self.table.as_str().contains("{{") {
@@ -154,7 +169,9 @@ impl Operator for HttpToTable {
         let database = warehouse::open(context, arguments.connection.as_str()).await?;
         let table = arguments.table.as_str();
         let reason = warehouse::failed("the table cannot be looked at");
-        let known = warehouse::columns(database.writer(), table).await.map_err(reason)?;
+        let known = warehouse::columns(database.writer(), table)
+            .await
+            .map_err(reason)?;
         let kinds = match known.is_empty() {
             true => rows::infer_kinds(&rows, &columns, &arguments.types),
             false => rows::kinds_of_table(&columns, &known, table)?,
@@ -173,7 +190,8 @@ impl Operator for HttpToTable {
         let count = table::write(&database, load).await?;
         database.close().await;
         println!("wrote {count} rows to {table}");
-        let handed_on = json!({ "table": table, "rows": count, "digest": answer.digest, "source_fields": answer.fields });
+        let handed_on =
+            json!({ "table": table, "rows": count, "digest": answer.digest, "source_fields": answer.fields });
         Ok(Outcome::with_xcom(handed_on))
     }
 }

@@ -31,21 +31,32 @@ pub(super) type Row<'a> = Vec<&'a Value>;
 
 /// Brings each row into the order of the columns: a list must have as many values, a mapping exactly these keys.
 pub(super) fn shape<'a>(rows: &'a [Value], columns: &[&str]) -> Result<Vec<Row<'a>>, TaskError> {
-    let fault = |index: usize, reason: String| TaskError::Failed(format!("row {} {reason}; no row was written", index + 1));
+    let fault = |index: usize, reason: String| {
+        TaskError::Failed(format!("row {} {reason}; no row was written", index + 1))
+    };
     rows.iter()
         .enumerate()
         .map(|(index, row)| match row {
             Value::Array(values) if values.len() == columns.len() => Ok(values.iter().collect()),
             Value::Array(values) => {
-                let reason = format!("has {} values, and there are {} columns", values.len(), columns.len());
+                let reason = format!(
+                    "has {} values, and there are {} columns",
+                    values.len(),
+                    columns.len()
+                );
                 Err(fault(index, reason))
             }
             Value::Object(values) => {
                 if let Some(unknown) = values.keys().find(|key| !columns.contains(&key.as_str())) {
-                    return Err(fault(index, format!("has a value {unknown:?}, which is no column")));
+                    return Err(fault(
+                        index,
+                        format!("has a value {unknown:?}, which is no column"),
+                    ));
                 }
                 let value = |column: &&str| {
-                    values.get(*column).ok_or_else(|| fault(index, format!("has no value {column:?}")))
+                    values
+                        .get(*column)
+                        .ok_or_else(|| fault(index, format!("has no value {column:?}")))
                 };
                 columns.iter().map(value).collect()
             }
@@ -55,7 +66,11 @@ pub(super) fn shape<'a>(rows: &'a [Value], columns: &[&str]) -> Result<Vec<Row<'
 }
 
 /// Says what columns of a new table hold: what was written, or what all rows agree on.
-pub(super) fn infer_kinds(rows: &[Row<'_>], columns: &[&str], types: &BTreeMap<String, ColumnType>) -> Vec<Kind> {
+pub(super) fn infer_kinds(
+    rows: &[Row<'_>],
+    columns: &[&str],
+    types: &BTreeMap<String, ColumnType>,
+) -> Vec<Kind> {
     let kind = |(index, column): (usize, &&str)| match types.get(*column) {
         Some(column_type) => Kind::from(*column_type),
         None => infer_kind(rows.iter().map(|row| row[index])),
@@ -95,8 +110,12 @@ fn looks_like_decimal(text: &str) -> bool {
 
 fn parse_float(text: &str) -> Option<f64> {
     let text = text.trim();
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-    text.parse::<f64>().ok().filter(|value| plain && value.is_finite())
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    text.parse::<f64>()
+        .ok()
+        .filter(|value| plain && value.is_finite())
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -104,10 +123,17 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// Says what the columns of a table hold that exists already.
-pub(super) fn kinds_of_table(columns: &[&str], known: &[(String, Kind)], table: &str) -> Result<Vec<Kind>, TaskError> {
+pub(super) fn kinds_of_table(
+    columns: &[&str],
+    known: &[(String, Kind)],
+    table: &str,
+) -> Result<Vec<Kind>, TaskError> {
     let kind = |column: &&str| {
         // Engines find columns without regard to case.
-        let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map(|(_, kind)| kind);
+        let found = known
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(column))
+            .map(|(_, kind)| kind);
         match found {
             Some(Kind::Other(type_name)) => Err(TaskError::FailedForGood(format!(
                 "column {column:?} of table {table:?} has the type {type_name}, which cannot be filled from JSON: use a whole number, a number or a text"
@@ -115,7 +141,11 @@ pub(super) fn kinds_of_table(columns: &[&str], known: &[(String, Kind)], table: 
             Some(kind) => Ok(kind.clone()),
             None => Err(TaskError::FailedForGood(format!(
                 "table {table:?} has no column {column:?}; it has {}",
-                known.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+                known
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ))),
         }
     };
@@ -123,7 +153,11 @@ pub(super) fn kinds_of_table(columns: &[&str], known: &[(String, Kind)], table: 
 }
 
 /// Converts each value to what its column holds.
-pub(super) fn convert(rows: &[Row<'_>], columns: &[&str], kinds: &[Kind]) -> Result<Vec<Vec<Cell>>, TaskError> {
+pub(super) fn convert(
+    rows: &[Row<'_>],
+    columns: &[&str],
+    kinds: &[Kind],
+) -> Result<Vec<Vec<Cell>>, TaskError> {
     rows.iter()
         .enumerate()
         .map(|(index, row)| {
@@ -146,7 +180,9 @@ pub(super) fn convert(rows: &[Row<'_>], columns: &[&str], kinds: &[Kind]) -> Res
 fn cell(value: &Value, kind: &Kind) -> Option<Cell> {
     match (kind, value) {
         (Kind::Integer, value) if is_empty(value) => Some(Cell::Integer(None)),
-        (Kind::Integer, Value::String(text)) => text.trim().parse().ok().map(|number| Cell::Integer(Some(number))),
+        (Kind::Integer, Value::String(text)) => {
+            text.trim().parse().ok().map(|number| Cell::Integer(Some(number)))
+        }
         (Kind::Integer, Value::Number(number)) => whole(number).map(|number| Cell::Integer(Some(number))),
         (Kind::Float, value) if is_empty(value) => Some(Cell::Float(None)),
         (Kind::Float, Value::String(text)) => parse_float(text).map(|number| Cell::Float(Some(number))),
@@ -162,7 +198,9 @@ fn cell(value: &Value, kind: &Kind) -> Option<Cell> {
 /// `7.0` is a whole number too, as far as a double tells whole numbers apart.
 fn whole(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| {
-        let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0)?;
+        let float = number
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0)?;
         Some(float as i64)
     })
 }
@@ -196,7 +234,11 @@ mod tests {
     #[test]
     fn kinds_follow_from_all_rows() {
         let check = |values: Value, expected: Kind| {
-            assert_eq!(infer_kind(values.as_array().unwrap().iter()), expected, "{values}");
+            assert_eq!(
+                infer_kind(values.as_array().unwrap().iter()),
+                expected,
+                "{values}"
+            );
         };
         check(json!(["1", "-20", " 3 ", ""]), Kind::Integer);
         check(json!([1, "2", null]), Kind::Integer);
@@ -240,14 +282,26 @@ mod tests {
         let check = |rows: Value, expected: Result<usize, &str>| {
             let result = shape(rows.as_array().unwrap(), &["a", "b"]).map(|rows| rows.len());
             let result = result.map_err(|error| error.to_string());
-            assert_eq!(result, expected.map_err(|reason| format!("{reason}; no row was written")));
+            assert_eq!(
+                result,
+                expected.map_err(|reason| format!("{reason}; no row was written"))
+            );
         };
         check(json!([]), Ok(0));
         check(json!([[1, 2], {"b": 2, "a": 1}]), Ok(2));
-        check(json!([[1, 2], [1]]), Err("row 2 has 1 values, and there are 2 columns"));
-        check(json!([[1, 2, 3]]), Err("row 1 has 3 values, and there are 2 columns"));
+        check(
+            json!([[1, 2], [1]]),
+            Err("row 2 has 1 values, and there are 2 columns"),
+        );
+        check(
+            json!([[1, 2, 3]]),
+            Err("row 1 has 3 values, and there are 2 columns"),
+        );
         check(json!([{"a": 1}]), Err("row 1 has no value \"b\""));
-        check(json!([{"a": 1, "b": 2, "c": 3}]), Err("row 1 has a value \"c\", which is no column"));
+        check(
+            json!([{"a": 1, "b": 2, "c": 3}]),
+            Err("row 1 has a value \"c\", which is no column"),
+        );
         check(json!(["x"]), Err("row 1 is a text, not a list of values"));
     }
 }

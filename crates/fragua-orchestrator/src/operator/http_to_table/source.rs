@@ -40,24 +40,37 @@ pub(super) async fn ask(context: &TaskContext, arguments: &Arguments) -> Result<
         .build()
         .map_err(|error| fault(format!("cannot be asked: {}", causes(&error))))?;
     let key = format!("{}/{}/{}", context.dag_id, context.dag_run_id, context.task_id);
-    let request = client.get(url).header("Accept", "application/json").header("Idempotency-Key", header_safe(&key));
-    let response = request.send().await.map_err(|error| fault(format!("cannot be reached: {}", causes(&error))))?;
+    let request = client
+        .get(url)
+        .header("Accept", "application/json")
+        .header("Idempotency-Key", header_safe(&key));
+    let response = request
+        .send()
+        .await
+        .map_err(|error| fault(format!("cannot be reached: {}", causes(&error))))?;
     let status = response.status();
     let limit = arguments.max_body_bytes.unwrap_or(MAX_BODY_BYTES);
     let body = read_body(response, limit).await.map_err(&fault)?;
     if !status.is_success() {
         return Err(fault(format!("answered {status}: {}", shown(&body))));
     }
-    let mut answer: Value =
-        serde_json::from_slice(&body).map_err(|error| fault(format!("answered what is not JSON: {error}: {}", shown(&body))))?;
+    let mut answer: Value = serde_json::from_slice(&body)
+        .map_err(|error| fault(format!("answered what is not JSON: {error}: {}", shown(&body))))?;
     let fields = plain_fields(&answer);
     let rows = take_rows(&mut answer, arguments.rows.as_str()).map_err(&fault)?;
     let text = serde_json::to_vec(&rows).map_err(TaskError::failed)?;
-    Ok(Answer { rows, fields, digest: hex::encode(Sha256::digest(text)), source_url })
+    Ok(Answer {
+        rows,
+        fields,
+        digest: hex::encode(Sha256::digest(text)),
+        source_url,
+    })
 }
 
 fn parse_url(text: &str) -> Result<Url, TaskError> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let message = "the address does not begin with http:// or https:// and a host";
     url.ok_or_else(|| ArgumentError::at("/url", message).into())
 }
@@ -69,7 +82,11 @@ fn without_secrets(url: &Url, context: &TaskContext) -> String {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     let mut text = url.to_string();
-    for secret in context.connections.values().flat_map(super::super::Connection::secrets) {
+    for secret in context
+        .connections
+        .values()
+        .flat_map(super::super::Connection::secrets)
+    {
         text = text.replace(&secret, "***");
     }
     text
@@ -81,7 +98,8 @@ fn header_safe(text: &str) -> String {
 }
 
 async fn read_body(response: reqwest::Response, limit: u64) -> Result<Vec<u8>, String> {
-    let too_large = || format!("answered with more than {limit} bytes; raise max_body_bytes, or ask for less");
+    let too_large =
+        || format!("answered with more than {limit} bytes; raise max_body_bytes, or ask for less");
     if response.content_length().is_some_and(|length| length > limit) {
         return Err(too_large());
     }
@@ -122,10 +140,17 @@ fn plain_fields(answer: &Value) -> Map<String, Value> {
 }
 
 fn take_rows(answer: &mut Value, place: &str) -> Result<Vec<Value>, String> {
-    let found = if place.is_empty() || place.starts_with('/') { answer.pointer_mut(place) } else { answer.get_mut(place) };
+    let found = if place.is_empty() || place.starts_with('/') {
+        answer.pointer_mut(place)
+    } else {
+        answer.get_mut(place)
+    };
     match found.map(Value::take) {
         Some(Value::Array(rows)) => Ok(rows),
-        Some(other) => Err(format!("has no list of rows at {place:?}, but {}", super::rows::words(&other))),
+        Some(other) => Err(format!(
+            "has no list of rows at {place:?}, but {}",
+            super::rows::words(&other)
+        )),
         None => Err(format!("answered without {place:?}, where the rows belong")),
     }
 }
@@ -148,14 +173,19 @@ mod tests {
         check("data", Ok(2));
         check("/deep/rows", Ok(1));
         check("text", Err("has no list of rows at \"text\", but a text"));
-        check("nothing", Err("answered without \"nothing\", where the rows belong"));
+        check(
+            "nothing",
+            Err("answered without \"nothing\", where the rows belong"),
+        );
         assert_eq!(take_rows(&mut json!([[1]]), ""), Ok(vec![json!([1])]));
     }
 
     #[test]
     fn an_address_is_kept_without_its_secrets() {
         let mut context = context("a", "b");
-        context.connections.insert("c".to_owned(), Connection::new("http://user:hunter2@host"));
+        context
+            .connections
+            .insert("c".to_owned(), Connection::new("http://user:hunter2@host"));
         let url = Url::parse("http://me:pass@host/data?key=hunter2&n=1").unwrap();
         assert_eq!(without_secrets(&url, &context), "http://host/data?key=***&n=1");
     }

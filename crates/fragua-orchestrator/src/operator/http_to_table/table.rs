@@ -49,7 +49,9 @@ pub(super) async fn prepare(database: &Database, load: &Load<'_>) -> Result<(), 
     let made = make_tables(database, load).await;
     match made {
         // Two first loads at once: the one that comes second may see the first one's table appear in between.
-        Err(_) => make_tables(database, load).await.map_err(failed("the table cannot be made")),
+        Err(_) => make_tables(database, load)
+            .await
+            .map_err(failed("the table cannot be made")),
         Ok(()) => Ok(()),
     }
 }
@@ -58,9 +60,15 @@ async fn make_tables(database: &Database, load: &Load<'_>) -> Result<(), DbErr> 
     let engine = database.engine();
     let manager = SchemaManager::new(database.writer());
     let key = |column: &str, length: u32| {
-        ColumnDef::new_with_type(name(column), dialect::text_key(engine, length)).not_null().to_owned()
+        ColumnDef::new_with_type(name(column), dialect::text_key(engine, length))
+            .not_null()
+            .to_owned()
     };
-    let text = |column: &str| ColumnDef::new_with_type(name(column), dialect::long_text(engine)).not_null().to_owned();
+    let text = |column: &str| {
+        ColumnDef::new_with_type(name(column), dialect::long_text(engine))
+            .not_null()
+            .to_owned()
+    };
     let number = |column: &str| ColumnDef::new(name(column)).big_integer().not_null().to_owned();
     let loads = Table::create()
         .table(name(LOADS))
@@ -75,19 +83,27 @@ async fn make_tables(database: &Database, load: &Load<'_>) -> Result<(), DbErr> 
         .col(key("digest", 64))
         .col(number("loaded_at"))
         .primary_key(
-            Index::create().col(name("dag_id")).col(name("dag_run_id")).col(name("task_id")).col(name("table_name")),
+            Index::create()
+                .col(name("dag_id"))
+                .col(name("dag_run_id"))
+                .col(name("task_id"))
+                .col(name("table_name")),
         )
         .to_owned();
     dialect::create_table(&manager, loads).await?;
-    let by_tag = Index::create().unique().col(name("table_name")).col(name("tag")).to_owned();
+    let by_tag = Index::create()
+        .unique()
+        .col(name("table_name"))
+        .col(name("tag"))
+        .to_owned();
     dialect::create_index(&manager, LOADS, "fragua_loads_by_tag", by_tag).await?;
 
     let tag = || ColumnDef::new_with_type(name(TAG), dialect::text_key(engine, 300)).to_owned();
     let mut table = Table::create().table(name(load.key.table)).to_owned();
     for (column, kind) in load.columns.iter().zip(load.kinds) {
-        table.col(&mut ColumnDef::new_with_type(name(column), column_type(engine, kind)));
+        table.col(ColumnDef::new_with_type(name(column), column_type(engine, kind)));
     }
-    table.col(&mut tag());
+    table.col(tag());
     dialect::create_table(&manager, table).await?;
     dialect::add_column(&manager, load.key.table, tag()).await?;
     let by_run = Index::create().col(name(TAG)).to_owned();
@@ -117,21 +133,39 @@ pub(super) async fn write(database: &Database, load: Load<'_>) -> Result<usize, 
     let reason = failed("the rows cannot be written, the table is unchanged");
     let transaction = database.begin().await.map_err(TaskError::failed)?;
     let tag = find_tag(&transaction, load.key).await.map_err(&reason)?;
-    let delete = Query::delete().from_table(name(load.key.table)).and_where(Expr::col(name(TAG)).eq(&tag)).to_owned();
-    let replaced = transaction.execute(&delete).await.map_err(&reason)?.rows_affected();
+    let delete = Query::delete()
+        .from_table(name(load.key.table))
+        .and_where(Expr::col(name(TAG)).eq(&tag))
+        .to_owned();
+    let replaced = transaction
+        .execute(&delete)
+        .await
+        .map_err(&reason)?
+        .rows_affected();
     if replaced > 0 {
         println!("replaces the {replaced} rows that this run wrote before");
     }
     record(&transaction, &load, &tag).await.map_err(&reason)?;
 
-    let columns: Vec<_> = load.columns.iter().map(|column| name(column)).chain([name(TAG)]).collect();
+    let columns: Vec<_> = load
+        .columns
+        .iter()
+        .map(|column| name(column))
+        .chain([name(TAG)])
+        .collect();
     let rows_a_statement = (MOST_VALUES / columns.len()).clamp(1, MOST_ROWS);
     let count = load.cells.len();
     let mut cells = load.cells.into_iter().peekable();
     while cells.peek().is_some() {
-        let mut insert = Query::insert().into_table(name(load.key.table)).columns(columns.clone()).to_owned();
+        let mut insert = Query::insert()
+            .into_table(name(load.key.table))
+            .columns(columns.clone())
+            .to_owned();
         for row in cells.by_ref().take(rows_a_statement) {
-            let tagged = row.into_iter().map(sea_orm::Value::from).chain([sea_orm::Value::from(tag.clone())]);
+            let tagged = row
+                .into_iter()
+                .map(sea_orm::Value::from)
+                .chain([sea_orm::Value::from(tag.clone())]);
             insert.values(tagged.map(Expr::val)).map_err(TaskError::failed)?;
         }
         transaction.execute(&insert).await.map_err(&reason)?;
@@ -176,15 +210,31 @@ async fn record(connection: &impl ConnectionTrait, load: &Load<'_>, tag: &str) -
         ("task_id", context.task_id.clone().into()),
         ("table_name", load.key.table.into()),
         ("tag", tag.into()),
-        ("row_count", i64::try_from(load.cells.len()).unwrap_or(i64::MAX).into()),
+        (
+            "row_count",
+            i64::try_from(load.cells.len()).unwrap_or(i64::MAX).into(),
+        ),
         ("source_url", load.source_url.into()),
-        ("source_fields", Value::Object(load.source_fields.clone()).to_string().into()),
+        (
+            "source_fields",
+            Value::Object(load.source_fields.clone()).to_string().into(),
+        ),
         ("digest", load.digest.into()),
         ("loaded_at", SystemClock.now().as_millis().into()),
     ];
     let keys = ["dag_id", "dag_run_id", "task_id", "table_name"];
-    let others = ["tag", "row_count", "source_url", "source_fields", "digest", "loaded_at"];
-    let mut insert = Query::insert().into_table(name(LOADS)).columns(row.each_ref().map(|(column, _)| name(column))).to_owned();
+    let others = [
+        "tag",
+        "row_count",
+        "source_url",
+        "source_fields",
+        "digest",
+        "loaded_at",
+    ];
+    let mut insert = Query::insert()
+        .into_table(name(LOADS))
+        .columns(row.each_ref().map(|(column, _)| name(column)))
+        .to_owned();
     insert.values_panic(row.map(|(_, value)| Expr::val(value)));
     insert.on_conflict(dialect::upsert(&keys, &others));
     connection.execute(&insert).await?;

@@ -26,7 +26,9 @@ impl Source {
         let source = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/data", get(Self::data)).with_state(source.clone());
+        let router = Router::new()
+            .route("/data", get(Self::data))
+            .with_state(source.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (source, format!("http://{address}/data"))
     }
@@ -43,7 +45,10 @@ impl Source {
     }
 
     fn answers_rows(&self, batch: i64, rows: Value) {
-        self.answers(200, json!({ "group_number": 7, "batch_number": batch, "data": rows }));
+        self.answers(
+            200,
+            json!({ "group_number": 7, "batch_number": batch, "data": rows }),
+        );
     }
 }
 
@@ -59,8 +64,16 @@ impl Bench {
     async fn new(test: TestDatabase) -> Self {
         let (source, url) = Source::start().await;
         let mut attempt = attempt();
-        attempt.context.connections.insert("warehouse".to_owned(), Connection::new(test.url.clone()));
-        Self { test, source, url, attempt }
+        attempt
+            .context
+            .connections
+            .insert("warehouse".to_owned(), Connection::new(test.url.clone()));
+        Self {
+            test,
+            source,
+            url,
+            attempt,
+        }
     }
 
     fn arguments(&self) -> Value {
@@ -90,9 +103,16 @@ impl Bench {
     /// Each row of the table as one text, sorted.
     async fn rows(&self) -> Vec<String> {
         let connection = self.test.database.reader();
-        let quote = if self.test.database.engine() == fragua_database::Engine::MySql { '`' } else { '"' };
+        let quote = if self.test.database.engine() == fragua_database::Engine::MySql {
+            '`'
+        } else {
+            '"'
+        };
         let columns = ["Elevation", "Slope", "Soil Type", "fragua_dag_run_id"];
-        let columns: Vec<String> = columns.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|name| format!("{quote}{name}{quote}"))
+            .collect();
         let sql = format!("SELECT {} FROM cover_type", columns.join(", "));
         let statement = Statement::from_string(connection.get_database_backend(), sql);
         let rows = connection.query_all_raw(statement).await.unwrap();
@@ -129,11 +149,20 @@ const RUN: &str = "scheduled__2025-04-02T00:00:00Z";
 
 async fn rows_are_loaded_and_a_retry_replaces_its_own(test: TestDatabase) {
     let mut bench = Bench::new(test).await;
-    bench.source.answers_rows(0, json!([["2596", "3", "C7745"], ["2590", "2.5", ""], ["", null, "C2702"]]));
+    bench.source.answers_rows(
+        0,
+        json!([["2596", "3", "C7745"], ["2590", "2.5", ""], ["", null, "C2702"]]),
+    );
     let outcome = bench.load().await.unwrap();
     let handed_on = outcome.xcom.unwrap();
-    assert_eq!((&handed_on["rows"], &handed_on["table"]), (&json!(3), &json!("cover_type")));
-    assert_eq!(handed_on["source_fields"], json!({ "group_number": 7, "batch_number": 0 }));
+    assert_eq!(
+        (&handed_on["rows"], &handed_on["table"]),
+        (&json!(3), &json!("cover_type"))
+    );
+    assert_eq!(
+        handed_on["source_fields"],
+        json!({ "group_number": 7, "batch_number": 0 })
+    );
     let first = vec![
         format!("None None Some(\"C2702\") {RUN}"),
         format!("Some(2590) Some(2.5) Some(\"\") {RUN}"),
@@ -144,12 +173,24 @@ async fn rows_are_loaded_and_a_retry_replaces_its_own(test: TestDatabase) {
     bench.source.answers_rows(1, json!([["1", "1", "x"]]));
     bench.attempt.context.try_number = 2;
     bench.load().await.unwrap();
-    assert_eq!(bench.rows().await, [format!("Some(1) Some(1.0) Some(\"x\") {RUN}")]);
+    assert_eq!(
+        bench.rows().await,
+        [format!("Some(1) Some(1.0) Some(\"x\") {RUN}")]
+    );
     let keys = bench.source.keys.lock().unwrap().clone();
-    assert_eq!(keys, [format!("example/{RUN}/load"), format!("example/{RUN}/load")], "a retry asks with the same key");
+    assert_eq!(
+        keys,
+        [format!("example/{RUN}/load"), format!("example/{RUN}/load")],
+        "a retry asks with the same key"
+    );
     assert_eq!(
         bench.loads().await,
-        [("example".to_owned(), RUN.to_owned(), 1, json!({ "group_number": 7, "batch_number": 1 }))]
+        [(
+            "example".to_owned(),
+            RUN.to_owned(),
+            1,
+            json!({ "group_number": 7, "batch_number": 1 })
+        )]
     );
 }
 
@@ -173,7 +214,10 @@ async fn other_runs_and_tasks_keep_their_rows(test: TestDatabase) {
     bench.source.answers_rows(1, json!([]));
     bench.load().await.unwrap();
     let rows = bench.rows().await;
-    assert!(rows.len() == 2 && !rows.iter().any(|row| row.contains("second run")), "{rows:?}");
+    assert!(
+        rows.len() == 2 && !rows.iter().any(|row| row.contains("second run")),
+        "{rows:?}"
+    );
 }
 
 async fn a_bad_answer_changes_nothing(test: TestDatabase) {
@@ -184,25 +228,60 @@ async fn a_bad_answer_changes_nothing(test: TestDatabase) {
     let source = bench.url.replace("http://", "");
     let check = async |status: u16, body: String, expected: &str| {
         bench.source.answers(status, body);
-        let error = bench.load().await.unwrap_err().to_string().replace(&source, "SOURCE");
+        let error = bench
+            .load()
+            .await
+            .unwrap_err()
+            .to_string()
+            .replace(&source, "SOURCE");
         assert!(error.contains(expected), "{error}");
         assert_eq!((bench.rows().await, bench.loads().await), before, "{expected}");
     };
     let rows = |rows: Value| json!({ "data": rows }).to_string();
     let detail = json!({ "detail": "all batches were given" }).to_string();
-    check(400, detail, "the source http://SOURCE answered 400 Bad Request: {\"detail\":\"all batches were given\"}").await;
+    check(
+        400,
+        detail,
+        "the source http://SOURCE answered 400 Bad Request: {\"detail\":\"all batches were given\"}",
+    )
+    .await;
     check(500, "oops".to_owned(), "answered 500 Internal Server Error: oops").await;
     check(200, "{\"data\": [[1,".to_owned(), "answered what is not JSON").await;
-    check(200, json!({ "rows": [] }).to_string(), "answered without \"data\", where the rows belong").await;
-    check(200, json!({ "data": "none" }).to_string(), "has no list of rows at \"data\", but a text").await;
+    check(
+        200,
+        json!({ "rows": [] }).to_string(),
+        "answered without \"data\", where the rows belong",
+    )
+    .await;
+    check(
+        200,
+        json!({ "data": "none" }).to_string(),
+        "has no list of rows at \"data\", but a text",
+    )
+    .await;
     let short = rows(json!([["1", "1", "x"], ["2", "2"]]));
-    check(200, short, "row 2 has 2 values, and there are 3 columns; no row was written").await;
+    check(
+        200,
+        short,
+        "row 2 has 2 values, and there are 3 columns; no row was written",
+    )
+    .await;
     let text = rows(json!([["1", "1", "x"], ["high", "2", "y"]]));
-    check(200, text, "row 2, column Elevation: \"high\" does not fit, the column holds whole numbers").await;
+    check(
+        200,
+        text,
+        "row 2, column Elevation: \"high\" does not fit, the column holds whole numbers",
+    )
+    .await;
     let fraction = rows(json!([["1.5", "1", "x"]]));
     check(200, fraction, "row 1, column Elevation: \"1.5\" does not fit").await;
     let nested = rows(json!([["1", "1", ["x"]]]));
-    check(200, nested, "row 1, column Soil Type: [\"x\"] does not fit, the column holds texts").await;
+    check(
+        200,
+        nested,
+        "row 1, column Soil Type: [\"x\"] does not fit, the column holds texts",
+    )
+    .await;
 }
 
 async fn a_table_that_exists_decides_about_types(test: TestDatabase) {
@@ -217,29 +296,64 @@ async fn a_table_that_exists_decides_about_types(test: TestDatabase) {
         quoted("Slope"),
         quoted("Soil Type")
     );
-    bench.test.database.writer().execute_unprepared(&create).await.unwrap();
-    bench.source.answers_rows(0, json!([{ "Soil Type": 7745, "Elevation": 5.0, "Slope": "1" }]));
+    bench
+        .test
+        .database
+        .writer()
+        .execute_unprepared(&create)
+        .await
+        .unwrap();
+    bench
+        .source
+        .answers_rows(0, json!([{ "Soil Type": 7745, "Elevation": 5.0, "Slope": "1" }]));
     bench.load().await.unwrap();
-    assert_eq!(bench.rows().await, [format!("Some(5) Some(1.0) Some(\"7745\") {RUN}")]);
-    let error = bench.load_with(json!({ "columns": ["Elevation", "Aspect", "Slope"] })).await.unwrap_err();
-    assert!(error.to_string().contains("has a value \"Soil Type\", which is no column"), "{error}");
+    assert_eq!(
+        bench.rows().await,
+        [format!("Some(5) Some(1.0) Some(\"7745\") {RUN}")]
+    );
+    let error = bench
+        .load_with(json!({ "columns": ["Elevation", "Aspect", "Slope"] }))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("has a value \"Soil Type\", which is no column"),
+        "{error}"
+    );
     bench.source.answers_rows(0, json!([[1, 2, 3]]));
-    let error = bench.load_with(json!({ "columns": ["Elevation", "Aspect", "Slope"] })).await.unwrap_err();
-    assert!(error.to_string().contains("table \"cover_type\" has no column \"Aspect\""), "{error}");
+    let error = bench
+        .load_with(json!({ "columns": ["Elevation", "Aspect", "Slope"] }))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("table \"cover_type\" has no column \"Aspect\""),
+        "{error}"
+    );
 }
 
 async fn many_rows_go_in_several_statements(test: TestDatabase) {
     let bench = Bench::new(test).await;
-    let rows: Vec<Value> = (0..2500).map(|row| json!([row.to_string(), "1.5", "x"])).collect();
+    let rows: Vec<Value> = (0..2500)
+        .map(|row| json!([row.to_string(), "1.5", "x"]))
+        .collect();
     bench.source.answers_rows(0, rows.into());
-    bench.load_with(json!({ "types": { "Soil Type": "text" } })).await.unwrap();
+    bench
+        .load_with(json!({ "types": { "Soil Type": "text" } }))
+        .await
+        .unwrap();
     assert_eq!(bench.rows().await.len(), 2500);
 }
 
 async fn a_table_is_made_even_for_no_rows(test: TestDatabase) {
     let bench = Bench::new(test).await;
     bench.source.answers_rows(0, json!([]));
-    bench.load_with(json!({ "types": { "Elevation": "integer", "Slope": "number" } })).await.unwrap();
+    bench
+        .load_with(json!({ "types": { "Elevation": "integer", "Slope": "number" } }))
+        .await
+        .unwrap();
     bench.source.answers_rows(0, json!([[1, 2.5, "x"]]));
     bench.load().await.unwrap();
     assert_eq!(bench.rows().await.len(), 1);
@@ -271,18 +385,42 @@ on_each_engine!(
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_refused() {
     let bench = Bench::new(TestDatabase::sqlite().await).await;
-    bench.source.answers_rows(0, json!([["1", "1", "x".repeat(2000)]]));
-    let error = bench.load_with(json!({ "max_body_bytes": 1000 })).await.unwrap_err();
-    assert!(error.to_string().contains("answered with more than 1000 bytes; raise max_body_bytes"), "{error}");
+    bench
+        .source
+        .answers_rows(0, json!([["1", "1", "x".repeat(2000)]]));
+    let error = bench
+        .load_with(json!({ "max_body_bytes": 1000 }))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("answered with more than 1000 bytes; raise max_body_bytes"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_source_that_is_not_there_is_named() {
     let bench = Bench::new(TestDatabase::sqlite().await).await;
-    let error = bench.load_with(json!({ "url": "http://127.0.0.1:1/data" })).await.unwrap_err();
-    assert!(error.to_string().starts_with("the source http://127.0.0.1:1/data cannot be reached: "), "{error}");
-    let error = bench.load_with(json!({ "url": "ftp://h/data" })).await.unwrap_err();
-    assert!(matches!(&error, TaskError::FailedForGood(message) if message.starts_with("argument url: ")), "{error}");
+    let error = bench
+        .load_with(json!({ "url": "http://127.0.0.1:1/data" }))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the source http://127.0.0.1:1/data cannot be reached: "),
+        "{error}"
+    );
+    let error = bench
+        .load_with(json!({ "url": "ftp://h/data" }))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, TaskError::FailedForGood(message) if message.starts_with("argument url: ")),
+        "{error}"
+    );
     let error = bench.load_with(json!({ "connection": "nowhere" })).await;
     assert!(error.is_err());
 }
@@ -298,7 +436,11 @@ fn arguments_are_checked() {
             arguments[key] = value.clone();
         }
         let result = HttpToTable.check(&arguments);
-        assert_eq!(result.as_ref().map_err(|error| error.pointer.as_str()).copied(), expected, "{result:?}");
+        assert_eq!(
+            result.as_ref().map_err(|error| error.pointer.as_str()).copied(),
+            expected,
+            "{result:?}"
+        );
     };
     check(json!({}), Ok(()));
     check(json!({ "mode": "replace" }), Err("/mode"));
