@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use fragua_base::{Clock as _, SystemClock};
+use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_database::Database;
 use fragua_learn::{
     CandidateResult, Event, Progress, Table, TrainConfig, TrainReport, mlflow_model, picture, train,
@@ -257,14 +257,16 @@ async fn log_candidate(
     let mut tags = describe(context);
     tags.push(Tag::new("mlflow.parentRunId", &parent.run_id));
     let name = format!("candidate {} {}", candidate.index, candidate.params.model_name());
+    let now = SystemClock.now();
+    let started = now.as_millis() - (candidate.seconds * 1_000.0) as i64;
     let new = NewRun {
         experiment_id: Some(parent.experiment_id),
         run_name: Some(name),
+        start_time: Some(Timestamp::from_millis(started)),
         tags,
         ..NewRun::default()
     };
     let run_id = client.create_run(new).await?.info.run_id;
-    let now = SystemClock.now();
     let mut metrics = vec![
         Metric::new(format!("cv_{scoring}_mean"), candidate.mean, now, 0),
         Metric::new(format!("cv_{scoring}_std"), candidate.std, now, 0),
