@@ -44,6 +44,6 @@ pub(crate) fn context(dag_id: &str, task_id: &str) -> TaskContext {
         project_folder: "/".into(),
         work_folder: "/".into(),
         xcom: BTreeMap::new(),
-        python: "python3".to_owned(),
+        python: std::env::var("FRAGUA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
     }
 }

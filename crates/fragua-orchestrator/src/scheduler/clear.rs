@@ -33,7 +33,7 @@ pub(crate) async fn clear(
     let (dag, run) = work.lock_run(dag_id, run_id).await?;
     let chosen = chosen(&dag, run_id, clearing)?;
     let mut cleared = Vec::new();
-    for row in task_instances::of_dag_run(&work.transaction, dag_id, run_id).await? {
+    for row in task_instances::lock_of_dag_run(&work.transaction, dag_id, run_id).await? {
         let from = row.state()?;
         let is_chosen = chosen.contains(&row.task_id) && (!clearing.only_failed || from.is_failure());
         if !is_chosen {

@@ -165,6 +165,7 @@ impl<'a> Work<'a> {
                 row.release();
                 row.set_state(TaskState::UpForRetry);
                 row.failures += 1;
+                row.lost = 0;
                 row.wake_at = Some(millis(at));
                 row.ended_at = Some(millis(self.now));
                 row.message = Some(message);

@@ -120,6 +120,17 @@ pub(crate) async fn of_dag_run(
         .await
 }
 
+/// As [`of_dag_run`]; no worker takes one of them until the transaction ends.
+pub(crate) async fn lock_of_dag_run(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    run_id: &str,
+) -> Result<Vec<Model>, DbErr> {
+    super::locked(connection, Entity::find().filter(of_run(dag_id, run_id)))
+        .all(connection)
+        .await
+}
+
 pub(crate) async fn of_dag_runs(
     connection: &impl ConnectionTrait,
     dag_id: &str,

@@ -18,12 +18,16 @@ use tokio_util::sync::CancellationToken;
 use self::attempt::Order;
 use self::home::Home;
 use crate::core::Core;
-use crate::scheduler::attempts::{claim, heartbeat, lose};
+use crate::decide::Ending;
+use crate::scheduler::attempts::{claim, end, heartbeat, lose};
 use crate::store::{self, millis};
 use crate::{AttemptState, Error};
 
 /// How long a worker with nothing to do sleeps at most: what another process queued without ringing is found after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Why attempts are given back at the end.
+const ENDED: &str = "the program that ran it was ended";
 
 /// How long attempts that were told to stop may take beyond their grace.
 const STOP_MARGIN: Duration = Duration::from_secs(2);
@@ -51,12 +55,24 @@ pub(crate) async fn run(core: Arc<Core>, shutdown: CancellationToken, slots: usi
         heard: Instant::now(),
         core: core.clone(),
     };
-    tokio::select! {
-        () = worker.work() => {}
-        () = shutdown.cancelled() => {}
-    }
+    worker.work(&shutdown).await;
     worker.stop().await;
+    give_back(&core, &id).await?;
     store::processes::end(core.database.writer(), &[id], millis(core.now())).await?;
+    Ok(())
+}
+
+/// Gives back what did not end in time.
+async fn give_back(core: &Core, worker: &str) -> Result<(), Error> {
+    for (token, _) in store::task_instances::leases_of(core.database.writer(), worker).await? {
+        let ending = Ending::HandedBack {
+            message: format!("stopped: {ENDED}"),
+        };
+        match end(core, &token, ending.into()).await {
+            Ok(()) | Err(Error::StaleToken { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(())
 }
 
@@ -107,9 +123,10 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work(&mut self) {
+    /// Works until told to end. Only waiting is cut short: a lease that was taken is always remembered.
+    async fn work(&mut self, shutdown: &CancellationToken) {
         let core = self.core.clone();
-        loop {
+        while !shutdown.is_cancelled() {
             let taken = self.take().await;
             let pause = match (taken, self.orders.is_empty()) {
                 (Err(_), _) => Duration::from_secs(1),
@@ -122,6 +139,7 @@ impl Worker {
                 self.heard
             } + pause;
             tokio::select! {
+                () = shutdown.cancelled() => {}
                 Some(ended) = self.attempts.join_next() => self.forget(ended.ok()),
                 () = core.worker_bell.notified() => {}
                 () = core.lease_bell.notified() => self.hear().await,
@@ -190,7 +208,7 @@ impl Worker {
 
     async fn stop(mut self) {
         for order in self.orders.values() {
-            order.send_replace(Order::Stop("the program that ran it was ended"));
+            order.send_replace(Order::Stop(ENDED));
         }
         let all = async { while self.attempts.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(self.core.settings.stop_grace + STOP_MARGIN, all).await;
