@@ -22,7 +22,10 @@ use clap::Parser as _;
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     // Every TLS connection of the program goes through one provider; it can be chosen once, before the first of them.
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         eprintln!("error: a TLS provider was installed before the program's own");
         return ExitCode::FAILURE;
     }

@@ -117,10 +117,7 @@ async fn train_and_log(
     );
 
     let client = connect()?;
-    let experiment = client
-        .get_or_create_experiment(&destination.experiment)
-        .await?
-        .id;
+    let experiment = client.get_or_create_experiment(&destination.experiment).await?.id;
     end_runs_of_lost_attempts(&client, experiment, context).await?;
     let run_name = destination.run_name.clone();
     let run_name = run_name.unwrap_or_else(|| format!("{} {}", context.task_id, context.dag_run_id));
@@ -291,8 +288,15 @@ async fn log_candidate(
 /// Returns model and parameters in a line, for the log.
 fn shown(candidate: &CandidateResult) -> String {
     let params = candidate.params.to_map();
-    let params = params.iter().filter(|(key, _)| *key != "model").map(|(key, value)| format!("{key}={value}"));
-    format!("{}({})", candidate.params.model_name(), params.collect::<Vec<_>>().join(", "))
+    let params = params
+        .iter()
+        .filter(|(key, _)| *key != "model")
+        .map(|(key, value)| format!("{key}={value}"));
+    format!(
+        "{}({})",
+        candidate.params.model_name(),
+        params.collect::<Vec<_>>().join(", ")
+    )
 }
 
 fn candidate_params(candidate: &CandidateResult) -> Vec<Param> {
