@@ -1,4 +1,4 @@
-//! One transaction: an event is recorded, [`decide`] says what follows, and all of it is written or nothing.
+//! One transaction: an event is recorded, [`decide()`] says what follows, and all of it is written or nothing.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -269,3 +269,103 @@ fn cell(row: &QueryResult, index: usize, decoder: &mut Decoder) -> anyhow::Resul
     }
     bail!("holds a type that is neither a number nor a text; cast it in a view")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn run(database: &Database, statements: &[&str]) {
+        for sql in statements {
+            database
+                .writer()
+                .execute_raw(statement(database, (*sql).to_owned()))
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn load(database: &Database, inserts: [&str; 2]) {
+        run(
+            database,
+            &[
+                "CREATE TABLE trees (height DOUBLE PRECISION, rings BIGINT, kind VARCHAR(20), fragua_dag_run_id VARCHAR(99))",
+                "CREATE TABLE fragua_loads (dag_id VARCHAR(99), dag_run_id VARCHAR(99), table_name VARCHAR(99), \
+                 tag VARCHAR(99), source_fields VARCHAR(99))",
+                "INSERT INTO fragua_loads VALUES ('loading', 'day 1', 'trees', 'day 1', '{\"batch_number\":1}'), \
+                 ('loading', 'day 2', 'trees', 'day 2~ab12', '{\"batch_number\":2}'), \
+                 ('loading', 'day 1', 'flowers', 'day 1', '{\"batch_number\":9}')",
+                inserts[0],
+                inserts[1],
+            ],
+        )
+        .await;
+    }
+
+    const FIRST: &str = "INSERT INTO trees VALUES (2.5, 7, 'oak', 'day 1'), (NULL, 3, NULL, 'day 1')";
+    const SECOND: &str = "INSERT INTO trees VALUES (1.0, 9, 'fir', 'day 2~ab12')";
+
+    async fn rows_come_in_one_order_with_the_batches_they_came_in(database: Database) {
+        load(&database, [SECOND, FIRST]).await;
+        let rows = read(&database, "trees").await.unwrap();
+        assert_eq!(rows.table.names(), ["height", "rings", "kind"]);
+        assert_eq!(rows.table.row_count(), 3);
+        assert_eq!(
+            format!("{:?}", rows.table.cell(2, 2)),
+            format!("{:?}", Cell::Text("fir".into()))
+        );
+        let batches: Vec<_> = rows
+            .batches
+            .iter()
+            .map(|batch| {
+                (
+                    batch.dag_run_id.as_str(),
+                    batch.row_count,
+                    batch.source["batch_number"].as_i64(),
+                )
+            })
+            .collect();
+        assert_eq!(batches, [("day 1", 2, Some(1)), ("day 2", 1, Some(2))]);
+    }
+
+    async fn a_missing_and_an_empty_table_are_named(database: Database) {
+        let error = read(&database, "trees").await.err().unwrap();
+        assert!(error.to_string().contains("cannot read table trees"), "{error:#}");
+        run(&database, &["CREATE TABLE trees (height BIGINT)"]).await;
+        let error = read(&database, "trees").await.err().unwrap();
+        assert!(error.to_string().contains("table trees has no rows"), "{error:#}");
+    }
+
+    async fn names_that_need_quotes_are_quoted(database: Database) {
+        let table = "odd \"name` ; table";
+        let quoted = quote(&database, table);
+        let column = quote(&database, "a \"b` c");
+        run(
+            &database,
+            &[
+                &format!("CREATE TABLE {quoted} ({column} BIGINT)"),
+                &format!("INSERT INTO {quoted} VALUES (5)"),
+            ],
+        )
+        .await;
+        let rows = read(&database, table).await.unwrap();
+        assert_eq!(rows.table.names(), ["a \"b` c"]);
+        assert!(rows.batches.is_empty());
+    }
+
+    fragua_database::each_engine!(
+        engines: rows_come_in_one_order_with_the_batches_they_came_in,
+        a_missing_and_an_empty_table_are_named,
+        names_that_need_quotes_are_quoted,
+    );
+
+    #[tokio::test]
+    async fn equal_rows_have_equal_digests_in_whatever_order_they_were_written() {
+        let mut digests = Vec::new();
+        for inserts in [[FIRST, SECOND], [SECOND, FIRST]] {
+            let test = fragua_database::testing::TestDatabase::sqlite().await;
+            load(&test.database, inserts).await;
+            digests.push(read(&test.database, "trees").await.unwrap().digest);
+        }
+        assert_eq!(digests[0], digests[1]);
+    }
+}
