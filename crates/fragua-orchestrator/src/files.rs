@@ -278,6 +278,18 @@ impl DagFolder {
     }
 }
 
+/// Reads the folder once and keeps what was found.
+pub(crate) async fn read_once(core: &Core) -> Result<(), Error> {
+    let (folder, catalog) = (core.settings.dags_folder.clone(), core.catalog.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut files = Files::default();
+        files.refresh(&folder, &catalog);
+        files
+    });
+    let files = read.await.map_err(|error| Error::corrupt("DAG file", error))?;
+    sync(core, &files).await
+}
+
 /// Brings what was read into the database, and plans the DAGs that changed.
 pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
     let (found, errors) = files.dags(&core.settings.dags_folder);

@@ -112,6 +112,14 @@ impl Orchestrator {
         Self { core }
     }
 
+    /// Reads the folder of DAG files once, for a process that works on a project while no scheduler follows it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn read_dag_files(&self) -> Result<(), Error> {
+        Box::pin(files::read_once(&self.core)).await
+    }
+
     /// Follows the folder of DAG files and starts what is due, until told to end.
     ///
     /// # Errors

@@ -31,6 +31,10 @@ impl Desk {
         let loaded = common.load()?;
         let project = Project::open(&loaded.project)?;
         let orchestrator = app::open_orchestrator(&loaded, &project, Arc::new(SystemClock)).await?;
+        // A running orchestrator follows the folder itself.
+        if !project.is_claimed(Role::Orchestrator) {
+            orchestrator.read_dag_files().await?;
+        }
         Ok(Self {
             loaded,
             project,
@@ -38,13 +42,12 @@ impl Desk {
         })
     }
 
-    /// Adds to the error about an unknown DAG that nobody reads DAG files at the moment, if that is so.
+    /// Adds to the error about an unknown DAG that no orchestrator runs, if that is so.
     pub(crate) fn explain(&self, error: Error) -> anyhow::Error {
         let is_running = || self.project.is_claimed(Role::Orchestrator);
         match &error {
             Error::DagNotFound { .. } if !is_running() => anyhow::anyhow!(
-                "{error}; DAG files are read by a running orchestrator, and none runs: \
-                 start it with `fragua up --project {}`",
+                "{error}, and no orchestrator runs for this project: start it with `fragua up --project {}`",
                 self.project.folder().display()
             ),
             _ => error.into(),
