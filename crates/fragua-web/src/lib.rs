@@ -13,6 +13,8 @@ mod form;
 mod format;
 mod graph;
 mod headline;
+mod markdown;
+mod markup;
 mod schedule;
 mod state;
 mod view;

@@ -17,6 +17,8 @@ use crate::error::{Error, render};
 use crate::filters;
 use crate::format;
 use crate::headline;
+use crate::markdown;
+use crate::markup::Markup;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::{Cell, Crumb, Tab};
@@ -38,6 +40,7 @@ struct RunPage<'a> {
     page: &'a Page,
     id: String,
     name: String,
+    note: Markup,
     view: StateView,
     crumbs: Vec<Crumb>,
     versions: Vec<VersionLink>,
@@ -151,6 +154,7 @@ pub(super) async fn show(
             Crumb::here(name.clone()),
         ],
         name,
+        note: markdown::render(run.tag("mlflow.note.content").unwrap_or_default()),
         versions: versions
             .items
             .into_iter()
