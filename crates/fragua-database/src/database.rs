@@ -18,6 +18,7 @@ use tracing::log::LevelFilter;
 
 use crate::address::Address;
 use crate::error::{Error, Place};
+use crate::group::Line;
 
 /// Connections that read a SQLite file beside its one writer.
 const SQLITE_READERS: u32 = 4;
@@ -68,6 +69,7 @@ struct Inner {
     is_mariadb: bool,
     reader: DatabaseConnection,
     writer: DatabaseConnection,
+    line: Line,
 }
 
 impl Database {
@@ -99,6 +101,7 @@ impl Database {
                 is_mariadb,
                 reader,
                 writer,
+                line: Line::new(),
             }),
         })
     }
@@ -124,7 +127,7 @@ impl Database {
         &self.inner.writer
     }
 
-    /// Begins a write transaction, rolled back unless committed. On SQLite it waits for the one writer and holds it,
+    /// Begins a write transaction, rolled back unless committed. Frequent small writes belong into [`Self::write`]. On SQLite it waits for the one writer and holds it,
     /// so that what the transaction reads stays true until it ends.
     ///
     /// # Errors
@@ -186,6 +189,10 @@ impl Database {
         // A connection that fails to close is gone as well.
         let _ = self.inner.reader.close_by_ref().await;
         let _ = self.inner.writer.close_by_ref().await;
+    }
+
+    pub(crate) fn line(&self) -> &Line {
+        &self.inner.line
     }
 
     pub(crate) fn place(&self) -> &Place {

@@ -5,6 +5,7 @@ mod classify;
 mod database;
 pub mod dialect;
 mod error;
+mod group;
 mod migrate;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fragua_base::{Page, Timestamp, random_hex};
+use futures::future::BoxFuture;
+use sea_orm::DatabaseTransaction;
 
 use crate::experiments::{ExperimentId, LifecycleStage, active};
 use crate::metrics::Metric;
@@ -280,29 +282,36 @@ impl Tracking {
         if let Some(start_time) = new.start_time {
             validation::timestamp("start_time", start_time)?;
         }
-        let transaction = self.database().begin().await?;
-        let experiment = store::experiments::find(&transaction, experiment_id)
-            .await?
-            .ok_or_else(|| Error::not_found(format!("No Experiment with id={experiment_id} exists")))?;
-        let experiment = active(experiment)?;
-        let run_id = random_hex(16);
-        let info = RunInfo {
-            artifact_uri: format!(
-                "{}/{run_id}/artifacts",
-                experiment.artifact_location.trim_end_matches('/')
-            ),
-            run_id,
-            run_name,
-            experiment_id,
-            user_id: new.user_id.unwrap_or_default(),
-            status: RunStatus::Running,
-            start_time: Some(new.start_time.unwrap_or_else(|| self.now())),
-            end_time: None,
-            lifecycle_stage: LifecycleStage::Active,
-        };
-        store::runs::insert(&transaction, &info).await?;
-        store::runs::upsert_tags(&transaction, &info.run_id, &tags).await?;
-        transaction.commit().await?;
+        let now = self.now();
+        let write = self.database().write(move |transaction| {
+            Box::pin(async move {
+                let experiment = store::experiments::find(transaction, experiment_id)
+                    .await?
+                    .ok_or_else(|| {
+                        Error::not_found(format!("No Experiment with id={experiment_id} exists"))
+                    })?;
+                let experiment = active(experiment)?;
+                let run_id = random_hex(16);
+                let info = RunInfo {
+                    artifact_uri: format!(
+                        "{}/{run_id}/artifacts",
+                        experiment.artifact_location.trim_end_matches('/')
+                    ),
+                    run_id,
+                    run_name,
+                    experiment_id,
+                    user_id: new.user_id.unwrap_or_default(),
+                    status: RunStatus::Running,
+                    start_time: Some(new.start_time.unwrap_or(now)),
+                    end_time: None,
+                    lifecycle_stage: LifecycleStage::Active,
+                };
+                store::runs::insert(transaction, &info).await?;
+                store::runs::upsert_tags(transaction, &info.run_id, &tags).await?;
+                Ok::<_, Error>((info, tags))
+            })
+        });
+        let (info, mut tags) = write.await?;
         self.tell(Change::RunChanged {
             run_id: info.run_id.clone(),
         });
@@ -379,24 +388,24 @@ impl Tracking {
         if let Some(name) = &update.run_name {
             validation::run_name(name)?;
         }
-        let transaction = self.database().begin().await?;
-        let mut info = self.lock_active_run(&transaction, run_id).await?;
-        if let Some(status) = update.status {
-            info.status = status;
-        }
-        if update.end_time.is_some() {
-            info.end_time = update.end_time;
-        }
-        if let Some(name) = update.run_name.filter(|name| !name.is_empty()) {
-            store::runs::upsert_tags(&transaction, run_id, &[Tag::new(RUN_NAME_TAG, name.clone())]).await?;
-            info.run_name = name;
-        }
-        store::runs::update(&transaction, &info).await?;
-        transaction.commit().await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(info)
+        self.write_run(run_id, move |transaction, mut info| {
+            Box::pin(async move {
+                if let Some(status) = update.status {
+                    info.status = status;
+                }
+                if update.end_time.is_some() {
+                    info.end_time = update.end_time;
+                }
+                if let Some(name) = update.run_name.filter(|name| !name.is_empty()) {
+                    let tag = Tag::new(RUN_NAME_TAG, name.clone());
+                    store::runs::upsert_tags(transaction, &info.run_id, &[tag]).await?;
+                    info.run_name = name;
+                }
+                store::runs::update(transaction, &info).await?;
+                Ok(info)
+            })
+        })
+        .await
     }
 
     /// Deletes a run; it can be restored. Deleting a deleted run changes nothing.
@@ -416,14 +425,19 @@ impl Tracking {
     }
 
     async fn set_run_lifecycle(&self, run_id: &str, to: LifecycleStage) -> Result<(), Error> {
-        let transaction = self.database().begin().await?;
-        let info = store::runs::lock(&transaction, run_id)
-            .await?
-            .ok_or_else(|| run_missing(run_id))?;
-        if info.lifecycle_stage != to {
-            store::runs::set_lifecycle(&transaction, run_id, to, self.now()).await?;
-        }
-        transaction.commit().await?;
+        let (id, now) = (run_id.to_owned(), self.now());
+        let write = self.database().write(move |transaction| {
+            Box::pin(async move {
+                let info = store::runs::lock(transaction, &id)
+                    .await?
+                    .ok_or_else(|| run_missing(&id))?;
+                if info.lifecycle_stage != to {
+                    store::runs::set_lifecycle(transaction, &id, to, now).await?;
+                }
+                Ok::<_, Error>(())
+            })
+        });
+        write.await?;
         self.tell(Change::RunChanged {
             run_id: run_id.to_owned(),
         });
@@ -437,28 +451,22 @@ impl Tracking {
     /// over its limits, or a parameter exists with another value.
     pub async fn log_batch(&self, run_id: &str, batch: Batch) -> Result<(), Error> {
         let batch = validation::batch(batch)?;
-        let transaction = self.database().begin().await?;
-        let info = self.lock_active_run(&transaction, run_id).await?;
-        store::params::insert(&transaction, run_id, &batch.params).await?;
-        store::metrics::insert(&transaction, run_id, &batch.metrics).await?;
-        store::logged_models::insert_metrics(&transaction, &info, &batch.metrics).await?;
-        store::runs::upsert_tags(&transaction, run_id, &batch.tags).await?;
-        if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
-            validation::run_name(&tag.value)?;
-            store::runs::update(
-                &transaction,
-                &RunInfo {
-                    run_name: tag.value.clone(),
-                    ..info
-                },
-            )
-            .await?;
-        }
-        transaction.commit().await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(())
+        self.write_run(run_id, move |transaction, info| {
+            Box::pin(async move {
+                let run_id = &info.run_id;
+                store::params::insert(transaction, run_id, &batch.params).await?;
+                store::metrics::insert(transaction, run_id, &batch.metrics).await?;
+                store::logged_models::insert_metrics(transaction, &info, &batch.metrics).await?;
+                store::runs::upsert_tags(transaction, run_id, &batch.tags).await?;
+                if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
+                    validation::run_name(&tag.value)?;
+                    let run_name = tag.value.clone();
+                    store::runs::update(transaction, &RunInfo { run_name, ..info }).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// Removes a tag of a run.
@@ -466,19 +474,20 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`] when the run or the tag does not exist.
     pub async fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), Error> {
-        let transaction = self.database().begin().await?;
-        self.lock_active_run(&transaction, run_id).await?;
-        if !store::runs::delete_tag(&transaction, run_id, key).await? {
-            return Err(Error::not_found(format!(
-                "No tag with name: {} in run with id {run_id}",
-                validation::shorten(key)
-            )));
-        }
-        transaction.commit().await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(())
+        let key = key.to_owned();
+        self.write_run(run_id, move |transaction, info| {
+            Box::pin(async move {
+                if store::runs::delete_tag(transaction, &info.run_id, &key).await? {
+                    return Ok(());
+                }
+                Err(Error::not_found(format!(
+                    "No tag with name: {} in run with id {}",
+                    validation::shorten(&key),
+                    info.run_id
+                )))
+            })
+        })
+        .await
     }
 
     /// Records what a run read: data sets with their role, and logged models.
@@ -492,18 +501,17 @@ impl Tracking {
         models: Vec<String>,
     ) -> Result<(), Error> {
         validation::dataset_inputs(&datasets)?;
-        let transaction = self.database().begin().await?;
-        let info = self.lock_active_run(&transaction, run_id).await?;
-        store::inputs::insert_datasets(&transaction, &info, &datasets).await?;
-        let mut seen = HashSet::new();
-        for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
-            store::inputs::insert_model_input(&transaction, run_id, model_id).await?;
-        }
-        transaction.commit().await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(())
+        self.write_run(run_id, move |transaction, info| {
+            Box::pin(async move {
+                store::inputs::insert_datasets(transaction, &info, &datasets).await?;
+                let mut seen = HashSet::new();
+                for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
+                    store::inputs::insert_model_input(transaction, &info.run_id, model_id).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// Records the models that a run made.
@@ -511,32 +519,43 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run.
     pub async fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<(), Error> {
-        let transaction = self.database().begin().await?;
-        self.lock_active_run(&transaction, run_id).await?;
-        store::inputs::insert_outputs(&transaction, run_id, outputs).await?;
-        transaction.commit().await?;
+        let outputs = outputs.to_vec();
+        self.write_run(run_id, move |transaction, info| {
+            Box::pin(
+                async move { Ok(store::inputs::insert_outputs(transaction, &info.run_id, &outputs).await?) },
+            )
+        })
+        .await
+    }
+
+    /// Changes an active run and tells of it. The run's row is held meanwhile, so that what is logged to one run happens
+    /// one after the other and no two writers wait for each other in a circle.
+    async fn write_run<T, W>(&self, run_id: &str, work: W) -> Result<T, Error>
+    where
+        W: for<'t> FnOnce(&'t DatabaseTransaction, RunInfo) -> BoxFuture<'t, Result<T, Error>>
+            + Send
+            + 'static,
+        T: Send + 'static,
+    {
+        let id = run_id.to_owned();
+        let write = self.database().write(move |transaction| {
+            Box::pin(async move {
+                let info = store::runs::lock(transaction, &id)
+                    .await?
+                    .ok_or_else(|| run_missing(&id))?;
+                if info.lifecycle_stage == LifecycleStage::Deleted {
+                    return Err(Error::invalid(format!(
+                        "The run {id} must be in the 'active' state. Current state is deleted."
+                    )));
+                }
+                work(transaction, info).await
+            })
+        });
+        let value = write.await?;
         self.tell(Change::RunChanged {
             run_id: run_id.to_owned(),
         });
-        Ok(())
-    }
-
-    /// Takes the row of the run, so that what is logged to one run happens one after the other: metrics keep their
-    /// latest value right, and no two writers wait for each other in a circle.
-    async fn lock_active_run(
-        &self,
-        transaction: &sea_orm::DatabaseTransaction,
-        run_id: &str,
-    ) -> Result<RunInfo, Error> {
-        let info = store::runs::lock(transaction, run_id)
-            .await?
-            .ok_or_else(|| run_missing(run_id))?;
-        if info.lifecycle_stage == LifecycleStage::Deleted {
-            return Err(Error::invalid(format!(
-                "The run {run_id} must be in the 'active' state. Current state is deleted."
-            )));
-        }
-        Ok(info)
+        Ok(value)
     }
 }
 

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::dialect::{insert_if_absent, upsert};
-use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Func, Order, Query, WindowStatement};
+use fragua_database::dialect::{insert_if_absent, upsert_when};
+use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Func, Order, Query, SimpleExpr, WindowStatement};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, entity::prelude::*,
 };
@@ -43,8 +43,7 @@ pub(super) fn latest(row: latest_metric::Model) -> (String, Metric) {
     )
 }
 
-/// Inserts values, dropping exact repeats, and brings the latest of each key up to date. The caller holds the run,
-/// so no other writer can come between reading and writing the latest values.
+/// Inserts values, dropping exact repeats, and brings the latest of each key up to date.
 pub(crate) async fn insert(
     connection: &impl ConnectionTrait,
     run_id: &str,
@@ -73,6 +72,7 @@ pub(crate) async fn insert(
     update_latest(connection, run_id, metrics).await
 }
 
+/// Brings the latest value of each key up to date, in one statement for each [`ROWS_PER_INSERT`] keys.
 async fn update_latest(
     connection: &impl ConnectionTrait,
     run_id: &str,
@@ -83,20 +83,6 @@ async fn update_latest(
         let kept = newest.entry(&metric.key).or_insert(metric);
         if later(metric, kept) == Ordering::Greater {
             *kept = metric;
-        }
-    }
-    let rows = latest_metric::Entity::find()
-        .filter(latest_metric::Column::RunUuid.eq(run_id))
-        .filter(latest_metric::Column::Key.is_in(newest.keys().copied()))
-        .all(connection)
-        .await?;
-    for row in rows {
-        let (_, stored) = latest(row);
-        if newest
-            .get(stored.key.as_str())
-            .is_some_and(|metric| later(metric, &stored) != Ordering::Greater)
-        {
-            newest.remove(stored.key.as_str());
         }
     }
     let rows: Vec<latest_metric::ActiveModel> = newest
@@ -113,12 +99,24 @@ async fn update_latest(
             }
         })
         .collect();
-    for some in rows.chunks(ROWS_PER_INSERT) {
-        latest_metric::Entity::insert_many(some.to_vec())
-            .on_conflict(upsert(
-                &["key", "run_uuid"],
-                &["value", "timestamp", "step", "is_nan"],
-            ))
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let replace_if_later = upsert_when(
+            connection.get_database_backend(),
+            "latest_metrics",
+            &["key", "run_uuid"],
+            &["value", "timestamp", "step", "is_nan"],
+            |stored, coming| {
+                let place = |of: &dyn Fn(&str) -> SimpleExpr| {
+                    // The column may be empty in MLflow's schema, though MLflow always fills it.
+                    let time = Func::coalesce([of("timestamp"), Expr::val(0)]);
+                    Expr::tuple([of("step"), time.into(), of("value")])
+                };
+                place(coming).gt(place(stored))
+            },
+        );
+        latest_metric::Entity::insert_many(rows.by_ref().take(ROWS_PER_INSERT))
+            .on_conflict(replace_if_later)
             .exec_without_returning(connection)
             .await?;
     }

@@ -1,0 +1,88 @@
+//! `cargo xtask bench`.
+
+mod client;
+mod process;
+mod start;
+mod tracking;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Subcommand;
+use serde_json::Value;
+
+use crate::test::cargo;
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// The time from `fragua up` until every role answers, and the memory it holds then.
+    Start {
+        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
+    /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
+    Tracking {
+        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result<()> {
+        match self {
+            Self::Start { program } => start::run(program),
+            Self::Tracking { program } => tracking::run(program),
+        }
+    }
+}
+
+/// Returns the program to measure: the one that was chosen, or a release build made now.
+fn program(chosen: Option<PathBuf>) -> Result<PathBuf> {
+    match chosen {
+        Some(program) => {
+            fs::canonicalize(&program).with_context(|| format!("cannot find {}", program.display()))
+        }
+        None => build_release(),
+    }
+}
+
+fn build_release() -> Result<PathBuf> {
+    let status = cargo(&["build", "--release", "--package", "fragua"])
+        .status()
+        .context("cannot run cargo build")?;
+    ensure!(status.success(), "the release build failed");
+    let metadata = cargo(&["metadata", "--format-version=1", "--no-deps"])
+        .output()
+        .context("cannot run cargo")?;
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).context("cargo metadata is no JSON")?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target folder")?;
+    Ok(Path::new(target).join("release/fragua"))
+}
+
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn medians() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+}
