@@ -1,5 +1,7 @@
 //! What can go wrong.
 
+use std::ops::Range;
+
 use fragua_base::ErrorKind;
 use sea_orm::DbErr;
 
@@ -9,6 +11,15 @@ pub enum Error {
     /// The request is wrong: a bad name, key, filter, or a state that forbids it.
     #[error("{0}")]
     InvalidParameter(String),
+    /// A filter cannot be read, or asks for what is not offered.
+    #[error("{message}")]
+    Filter {
+        /// What is wrong, with the place quoted.
+        message: String,
+        /// The place in the filter, in bytes, on the borders of characters; empty at the end of the text when
+        /// something is missing there.
+        span: Range<usize>,
+    },
     /// The name is taken.
     #[error("{0}")]
     AlreadyExists(String),
@@ -44,7 +55,7 @@ impl Error {
     /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidParameter(_) => ErrorKind::InvalidInput,
+            Self::InvalidParameter(_) | Self::Filter { .. } => ErrorKind::InvalidInput,
             Self::AlreadyExists(_) => ErrorKind::Conflict,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::NotImplemented(_) => ErrorKind::NotImplemented,

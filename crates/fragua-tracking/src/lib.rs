@@ -8,6 +8,7 @@ mod validation;
 
 mod artifacts;
 mod experiments;
+mod keys;
 mod logged_models;
 mod metrics;
 mod model_uri;
@@ -31,6 +32,7 @@ pub use changes::Change;
 pub use client::{ClientError, MlflowClient};
 pub use error::Error;
 pub use experiments::{Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
+pub use keys::KnownKeys;
 pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};
 pub use metrics::{Metric, MetricSeries};
 pub use model_uri::{ModelUri, ResolvedModel};
@@ -38,7 +40,7 @@ pub use models::{ModelAlias, RegisteredModel};
 pub use runs::{
     Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
 };
-pub use search::Query;
+pub use search::{Query, Searchable, Term, vocabulary};
 pub use settings::Settings;
 pub use tracking::Tracking;
 pub use versions::{ModelVersion, NewVersion, Stage};

@@ -13,6 +13,9 @@ use crate::runs::{Batch, DatasetInput, Param, Tag};
 pub(crate) mod limits {
     use crate::search::PageLimits;
 
+    /// How many of the newest runs are looked at for the keys in use, and how many keys of each sort are told.
+    pub(crate) const RUNS_FOR_KEYS: u64 = 500;
+    pub(crate) const KNOWN_KEYS: u64 = 1_000;
     /// A key of a metric, parameter or tag.
     pub(crate) const KEY: usize = 250;
     /// The value of a parameter; what is longer is cut off.

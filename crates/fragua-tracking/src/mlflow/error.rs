@@ -99,7 +99,7 @@ impl From<Error> for ApiError {
 
         let message = error.to_string();
         match &error {
-            Error::InvalidParameter(_) => Self::invalid(message),
+            Error::InvalidParameter(_) | Error::Filter { .. } => Self::invalid(message),
             // 400 and not 409: the client's get-or-create reads the code and gives up on another status.
             Error::AlreadyExists(_) => Self::new(StatusCode::BAD_REQUEST, "RESOURCE_ALREADY_EXISTS", message),
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST", message),

@@ -2,45 +2,56 @@
 
 use std::ops::Range;
 
-use crate::Error;
-
 /// A part of the text, in bytes.
 pub(super) type Span = Range<usize>;
 
-/// A place that cannot be read and why.
+/// A place that cannot be read, or asks for what is not offered.
 #[derive(Debug, PartialEq)]
 pub(super) struct SearchError {
     pub(super) span: Span,
-    pub(super) message: String,
+    pub(super) problem: Problem,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Problem {
+    /// The text is no clause; what was expected in its place.
+    Unreadable(String),
+    /// The clause is read and refused, for this reason.
+    Refused(String),
 }
 
 impl SearchError {
-    pub(super) fn new(span: Span, message: impl Into<String>) -> Self {
+    pub(super) fn unreadable(span: Span, expected: impl Into<String>) -> Self {
         Self {
             span,
-            message: message.into(),
+            problem: Problem::Unreadable(expected.into()),
         }
     }
 
-    /// Says where in `text` it is, for the one who wrote it.
-    pub(super) fn in_text(self, what: &str, text: &str) -> Error {
+    pub(super) fn refused(span: Span, reason: impl Into<String>) -> Self {
+        Self {
+            span,
+            problem: Problem::Refused(reason.into()),
+        }
+    }
+
+    /// Says what is wrong and where in `text`, which is a `what`, beginning as MLflow does.
+    pub(super) fn message(&self, what: &str, text: &str) -> String {
         const SHOWN: usize = 60;
-        let at = text
-            .get(..self.span.start)
-            .map_or(0, |before| before.chars().count())
-            + 1;
-        let rest: String = text
-            .get(self.span.start..)
-            .unwrap_or("")
-            .chars()
-            .take(SHOWN)
-            .collect();
+        let before = text.get(..self.span.start).unwrap_or(text);
+        let rest = text.get(self.span.start..).unwrap_or("");
+        let quoted: String = rest.chars().take(SHOWN).collect();
         let place = if rest.is_empty() {
             "at its end".to_owned()
         } else {
-            format!("at character {at}: '{rest}'")
+            format!("at character {}", before.chars().count() + 1)
         };
-        Error::invalid(format!("Invalid clause(s) in {what}: {} ({place})", self.message))
+        match &self.problem {
+            Problem::Unreadable(expected) => {
+                format!("Invalid clause(s) in {what}: '{quoted}' ({place}): {expected}")
+            }
+            Problem::Refused(reason) => format!("{reason} ({place}: '{quoted}')"),
+        }
     }
 }
 
@@ -97,7 +108,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, SearchError> {
                     ')' => (Token::Close, 1),
                     _ => {
                         let span = at..at + character.len_utf8();
-                        return Err(SearchError::new(span, format!("unexpected {character:?}")));
+                        return Err(SearchError::unreadable(span, format!("unexpected {character:?}")));
                     }
                 }
             };
@@ -133,22 +144,28 @@ fn number(rest: &str, at: usize) -> Result<(Token, usize), SearchError> {
     }
     match rest[..length].parse::<f64>() {
         Ok(number) if number.is_finite() => Ok((Token::Number(number), length)),
-        _ => Err(SearchError::new(
+        _ => Err(SearchError::unreadable(
             at..at + length,
             format!("'{}' is not a number", &rest[..length]),
         )),
     }
 }
 
+/// Reads a text in quotes. A quote in the text is written twice, as in SQL.
 fn quoted(rest: &str, quote: char, at: usize) -> Result<(Token, usize), SearchError> {
-    match rest[1..].find(quote) {
-        Some(length) => {
-            let text = rest[1..1 + length].to_owned();
-            Ok((Token::Quoted { text, quote }, length + 2))
+    let mut text = String::new();
+    let mut length = 1;
+    while let Some(part) = rest[length..].find(quote) {
+        text.push_str(&rest[length..length + part]);
+        length += part + 1;
+        if !rest[length..].starts_with(quote) {
+            return Ok((Token::Quoted { text, quote }, length));
         }
-        None => Err(SearchError::new(
-            at..at + rest.len(),
-            format!("a closing {quote} is missing"),
-        )),
+        text.push(quote);
+        length += 1;
     }
+    Err(SearchError::unreadable(
+        at..at + rest.len(),
+        format!("a closing {quote} is missing"),
+    ))
 }

@@ -8,6 +8,10 @@ use super::lex::{SearchError, Span, Token, tokens};
 pub(super) struct Clause {
     pub(super) key: Key,
     pub(super) comparison: Comparison,
+    /// Where the operator is, `NOT IN` and `IS NOT NULL` as one.
+    pub(super) operator: Span,
+    /// Where the value is, or the list; empty where there is none.
+    pub(super) value: Span,
 }
 
 /// `metrics.accuracy`, or `status` without an entity.
@@ -15,15 +19,7 @@ pub(super) struct Clause {
 pub(super) struct Key {
     pub(super) entity: Option<String>,
     pub(super) name: String,
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.entity {
-            Some(entity) => write!(formatter, "{entity}.{}", self.name),
-            None => formatter.write_str(&self.name),
-        }
-    }
+    pub(super) span: Span,
 }
 
 #[derive(Debug, PartialEq)]
@@ -63,14 +59,9 @@ impl Operator {
         }
     }
 
-    pub(super) const fn is_textual(self) -> bool {
-        matches!(self, Self::Equal | Self::NotEqual | Self::Like | Self::Ilike)
-    }
-}
-
-impl fmt::Display for Operator {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+    /// Returns the operator as it is written.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
             Self::Equal => "=",
             Self::NotEqual => "!=",
             Self::Less => "<",
@@ -79,7 +70,13 @@ impl fmt::Display for Operator {
             Self::GreaterOrEqual => ">=",
             Self::Like => "LIKE",
             Self::Ilike => "ILIKE",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }
 
@@ -90,7 +87,10 @@ pub(super) fn filter(text: &str) -> Result<Vec<Clause>, SearchError> {
     while parser.peek().is_some() {
         clauses.push(parser.clause()?);
         if parser.peek().is_some() {
-            parser.keyword("AND")?;
+            parser.keyword(
+                "AND",
+                "expected AND; OR, parentheses and functions are not offered",
+            )?;
         }
     }
     Ok(clauses)
@@ -110,6 +110,13 @@ pub(super) fn order(text: &str) -> Result<(Key, bool), SearchError> {
         None => Ok((key, ascending)),
         Some(_) => Err(parser.error("expected ASC, DESC or nothing")),
     }
+}
+
+/// A comparison without its value.
+enum Shape {
+    Compare(Operator),
+    In { negated: bool },
+    Null { negated: bool },
 }
 
 struct Parser {
@@ -142,7 +149,7 @@ impl Parser {
             .tokens
             .get(self.next)
             .map_or(self.end..self.end, |(_, span)| span.clone());
-        SearchError::new(span, message)
+        SearchError::unreadable(span, message)
     }
 
     fn take_keyword(&mut self, keyword: &str) -> bool {
@@ -151,13 +158,12 @@ impl Parser {
         found
     }
 
-    fn keyword(&mut self, keyword: &str) -> Result<(), SearchError> {
+    fn keyword(&mut self, keyword: &str, expected: &str) -> Result<(), SearchError> {
         if self.take_keyword(keyword) {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(self.error(expected))
         }
-        Err(self.error(format!(
-            "expected {keyword}; OR, parentheses and functions are not offered"
-        )))
     }
 
     fn expect(&mut self, token: &Token, message: &str) -> Result<(), SearchError> {
@@ -170,11 +176,36 @@ impl Parser {
 
     fn clause(&mut self) -> Result<Clause, SearchError> {
         let key = self.key()?;
-        let comparison = self.comparison()?;
-        Ok(Clause { key, comparison })
+        let begin = self.next;
+        let comparison = self.operator()?;
+        let operator = self.span_from(begin);
+        let begin = self.next;
+        let comparison = match comparison {
+            Shape::Compare(operator) => Comparison::Compare(operator, self.literal()?),
+            Shape::In { negated } => Comparison::In {
+                negated,
+                values: self.list()?,
+            },
+            Shape::Null { negated } => Comparison::Null { negated },
+        };
+        Ok(Clause {
+            key,
+            comparison,
+            operator,
+            value: self.span_from(begin),
+        })
+    }
+
+    /// The place of the tokens taken since `begin`; empty, behind the token before it, when none were.
+    fn span_from(&self, begin: usize) -> Span {
+        let end_of = |at: Option<usize>| at.and_then(|at| self.tokens.get(at)).map(|(_, span)| span.end);
+        let end = end_of(self.next.checked_sub(1)).unwrap_or(0);
+        let start = self.tokens.get(begin).map_or(self.end, |(_, span)| span.start);
+        start.min(end)..end
     }
 
     fn key(&mut self) -> Result<Key, SearchError> {
+        let begin = self.next;
         let first = self.key_part("expected a key such as metrics.accuracy")?;
         let mut rest = Vec::new();
         while self.peek() == Some(&Token::Dot) {
@@ -185,11 +216,13 @@ impl Parser {
             return Ok(Key {
                 entity: None,
                 name: first,
+                span: self.span_from(begin),
             });
         }
         Ok(Key {
             entity: Some(first),
             name: rest.join("."),
+            span: self.span_from(begin),
         })
     }
 
@@ -212,33 +245,30 @@ impl Parser {
         }
     }
 
-    fn comparison(&mut self) -> Result<Comparison, SearchError> {
+    fn operator(&mut self) -> Result<Shape, SearchError> {
         const EXPECTED: &str =
             "expected one of =, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
         if let Some(Token::Operator(symbol)) = self.peek() {
             let operator = Operator::from_symbol(symbol);
             self.next += 1;
-            return Ok(Comparison::Compare(operator, self.literal()?));
+            return Ok(Shape::Compare(operator));
         }
         if self.take_keyword("LIKE") {
-            return Ok(Comparison::Compare(Operator::Like, self.literal()?));
+            return Ok(Shape::Compare(Operator::Like));
         }
         if self.take_keyword("ILIKE") {
-            return Ok(Comparison::Compare(Operator::Ilike, self.literal()?));
+            return Ok(Shape::Compare(Operator::Ilike));
         }
         if self.take_keyword("IS") {
             let negated = self.take_keyword("NOT");
-            self.keyword("NULL")?;
-            return Ok(Comparison::Null { negated });
+            self.keyword("NULL", "expected NULL or NOT NULL")?;
+            return Ok(Shape::Null { negated });
         }
         let negated = self.take_keyword("NOT");
         if !self.take_keyword("IN") {
             return Err(self.error(EXPECTED));
         }
-        Ok(Comparison::In {
-            negated,
-            values: self.list()?,
-        })
+        Ok(Shape::In { negated })
     }
 
     fn literal(&mut self) -> Result<Literal, SearchError> {
@@ -279,24 +309,29 @@ impl Parser {
 mod tests {
     use super::*;
 
+    fn named(key: &Key) -> String {
+        let entity = key.entity.as_deref().unwrap_or("attribute");
+        format!("{entity}.{}", key.name)
+    }
+
     fn shown(text: &str) -> String {
         match filter(text) {
             Ok(clauses) => {
                 let clauses = clauses.iter().map(|clause| match &clause.comparison {
                     Comparison::Compare(operator, Literal::Text(text)) => {
-                        format!("[{}] {operator} '{text}'", clause.key)
+                        format!("[{}] {operator} '{text}'", named(&clause.key))
                     }
                     Comparison::Compare(operator, Literal::Number(number)) => {
-                        format!("[{}] {operator} {number}", clause.key)
+                        format!("[{}] {operator} {number}", named(&clause.key))
                     }
                     Comparison::In { negated, values } => {
-                        format!("[{}] in {} {negated}", clause.key, values.len())
+                        format!("[{}] in {} {negated}", named(&clause.key), values.len())
                     }
-                    Comparison::Null { negated } => format!("[{}] null {negated}", clause.key),
+                    Comparison::Null { negated } => format!("[{}] null {negated}", named(&clause.key)),
                 });
                 clauses.collect::<Vec<_>>().join(" & ")
             }
-            Err(error) => format!("error at {}: {}", error.span.start, error.message),
+            Err(error) => error.message("filter string", text),
         }
     }
 
@@ -310,7 +345,7 @@ mod tests {
             ("metrics.acc<.5", "[metrics.acc] < 0.5"),
             ("params.x = 's'", "[params.x] = 's'"),
             ("params.x = \"it's\"", "[params.x] = 'it's'"),
-            ("status = 'RUNNING'", "[status] = 'RUNNING'"),
+            ("status = 'RUNNING'", "[attribute.status] = 'RUNNING'"),
             ("tags.mlflow.source.name = 'a'", "[tags.mlflow.source.name] = 'a'"),
             ("tags.`a b.c` = 'a'", "[tags.a b.c] = 'a'"),
             ("tags.\"a b\" != 'a'", "[tags.a b] != 'a'"),
@@ -319,8 +354,8 @@ mod tests {
             ("params.año like '%x_'", "[params.año] LIKE '%x_'"),
             ("a.b = 1 and c.d ILIKE 'x'", "[a.b] = 1 & [c.d] ILIKE 'x'"),
             ("a.b = 1 AND", "[a.b] = 1"),
-            ("run_id IN ('a', 'b',)", "[run_id] in 2 false"),
-            ("run_id not in ('a')", "[run_id] in 1 true"),
+            ("run_id IN ('a', 'b',)", "[attribute.run_id] in 2 false"),
+            ("run_id not in ('a')", "[attribute.run_id] in 1 true"),
             ("tags.x IS NULL", "[tags.x] null false"),
             ("tags.x is not null", "[tags.x] null true"),
         ] {
@@ -352,7 +387,7 @@ mod tests {
         ] {
             match filter(text) {
                 Ok(clauses) => panic!("{text}: {clauses:?}"),
-                Err(error) => assert_eq!(error.span.start, place, "{text}: {}", error.message),
+                Err(error) => assert_eq!(error.span.start, place, "{text}: {error:?}"),
             }
         }
     }
@@ -362,15 +397,13 @@ mod tests {
         for (text, expected) in [
             ("metrics.acc", Some(("metrics.acc", true))),
             ("metrics.acc DESC", Some(("metrics.acc", false))),
-            ("start_time asc", Some(("start_time", true))),
+            ("start_time asc", Some(("attribute.start_time", true))),
             ("tags.`a b` desc", Some(("tags.a b", false))),
             ("metrics.acc DOWN", None),
             ("metrics.acc DESC, x", None),
             ("", None),
         ] {
-            let parsed = order(text)
-                .ok()
-                .map(|(key, ascending)| (key.to_string(), ascending));
+            let parsed = order(text).ok().map(|(key, ascending)| (named(&key), ascending));
             let expected = expected.map(|(key, ascending): (&str, bool)| (key.to_owned(), ascending));
             assert_eq!(parsed, expected, "{text}");
         }
@@ -382,7 +415,7 @@ mod tests {
             if let Err(error) = filter(&text) {
                 // The place lies on the borders of characters.
                 proptest::prop_assert!(text.get(error.span.clone()).is_some());
-                error.in_text("filter string", &text);
+                error.message("filter string", &text);
             }
             let _ = order(&text);
         }

@@ -2,7 +2,8 @@
 
 use fragua_database::Engine;
 use sea_orm::sea_query::{
-    Alias, Condition as Conditions, Expr, ExprTrait as _, Func, JoinType, Order, Query, SelectStatement,
+    Alias, BinOper, Condition as Conditions, Expr, ExprTrait as _, Func, JoinType, Order, Query,
+    SelectStatement,
 };
 
 use super::targets::{Kind, Target, Values};
@@ -18,16 +19,69 @@ pub(crate) fn apply(select: &mut SelectStatement, plan: &Plan, engine: Engine) {
     select.limit(plan.limit + 1).offset(plan.offset);
 }
 
-/// Adds the conditions. Metric conditions look only at values measured on one of `datasets`, when there are any.
+/// Adds the conditions. Metric conditions look only at values measured on one of `datasets`, when there are any;
+/// without such a condition anything measured on them counts. Prompts, which the registry keeps beside models, are
+/// left out unless they are what is asked for.
 pub(crate) fn filter(
     select: &mut SelectStatement,
     plan: &Plan,
     engine: Engine,
     datasets: &[(String, Option<String>)],
 ) {
-    for condition in &plan.conditions {
-        select.and_where(where_clause(plan.target, condition, engine, datasets));
+    let only_models = plan.target.has_prompts && !asks_for_prompts(plan);
+    if only_models {
+        select.and_where(Expr::not_exists(prompts(plan.target, engine)));
     }
+    for condition in &plan.conditions {
+        if !(only_models && is_about_prompts(condition)) {
+            select.and_where(where_clause(plan.target, condition, engine, datasets));
+        }
+    }
+    let asks_metric = |condition: &Condition| matches!(condition.subject, Subject::Metric(_));
+    if let Some(values) = &plan.target.metrics
+        && !datasets.is_empty()
+        && !plan.conditions.iter().any(asks_metric)
+    {
+        let mut measured = belonging(plan.target, values);
+        measured.cond_where(of_datasets(values, datasets));
+        select.and_where(Expr::exists(measured));
+    }
+}
+
+fn is_about_prompts(condition: &Condition) -> bool {
+    matches!(&condition.subject, Subject::Tag(key) if key == PROMPT_TAG)
+}
+
+/// Whether the first condition on the mark wants prompts. MLflow's client asks for `!= 'true'` wherever it wants
+/// models, which lack the mark: all else means models alone, and the conditions on the mark say nothing more.
+fn asks_for_prompts(plan: &Plan) -> bool {
+    let first = plan
+        .conditions
+        .iter()
+        .find(|condition| is_about_prompts(condition));
+    match first.map(|condition| &condition.test) {
+        Some(Test::Text(Operator::Equal, value)) => value.eq_ignore_ascii_case("true"),
+        Some(Test::Text(Operator::NotEqual, value)) => value.eq_ignore_ascii_case("false"),
+        _ => false,
+    }
+}
+
+/// The marks that make the row outside a prompt, or a version of one.
+fn prompts(target: &'static Target, engine: Engine) -> SelectStatement {
+    let mut select = Query::select();
+    select.expr(Expr::val(1));
+    let Some(tags) = &target.tags else {
+        return select;
+    };
+    let column = |name: &'static str| Expr::col((tags.table, name));
+    select
+        .from(tags.table)
+        .and_where(exactly(|| column(tags.key), PROMPT_TAG, engine))
+        .and_where(exactly(|| column(tags.value), "true", engine));
+    for name in ["workspace", "name"] {
+        select.and_where(column(name).equals((target.table, name)));
+    }
+    select
 }
 
 fn where_clause(
@@ -45,7 +99,7 @@ fn where_clause(
             let Some(values) = &target.metrics else {
                 return Expr::val(false);
             };
-            let mut matching = of_key(target, values, key);
+            let mut matching = of_key(target, values, key, engine);
             matching.and_where(number_test(values, &condition.test));
             if !datasets.is_empty() {
                 matching.cond_where(of_datasets(values, datasets));
@@ -83,12 +137,16 @@ fn where_clause(
 }
 
 /// The values of one key that belong to the row outside.
-fn of_key(target: &'static Target, values: &Values, key: &str) -> SelectStatement {
-    let mut select = Query::select();
+fn of_key(target: &'static Target, values: &Values, key: &str, engine: Engine) -> SelectStatement {
+    let mut select = belonging(target, values);
+    select.and_where(exactly(|| Expr::col((values.table, values.key)), key, engine));
     select
-        .expr(Expr::val(1))
-        .from(values.table)
-        .and_where(Expr::col((values.table, values.key)).eq(key));
+}
+
+/// All values that belong to the row outside.
+fn belonging(target: &'static Target, values: &Values) -> SelectStatement {
+    let mut select = Query::select();
+    select.expr(Expr::val(1)).from(values.table);
     for column in target.join {
         select.and_where(Expr::col((values.table, *column)).equals((target.table, *column)));
     }
@@ -105,20 +163,10 @@ fn key_value(
     let Some(values) = values else {
         return Expr::val(false);
     };
-    let mut matching = of_key(target, values, key);
+    let mut matching = of_key(target, values, key, engine);
     match wanted {
         Test::Null { negated: true } => Expr::exists(matching),
         Test::Null { negated: false } => Expr::not_exists(matching),
-        Test::Text(Operator::NotEqual, value) if target.has_prompts && key == PROMPT_TAG => {
-            let equal = Test::Text(Operator::Equal, value.clone());
-            matching.and_where(test(
-                Expr::col((values.table, values.value)),
-                &equal,
-                Kind::Text,
-                engine,
-            ));
-            Expr::not_exists(matching)
-        }
         other => {
             matching.and_where(test(
                 Expr::col((values.table, values.value)),
@@ -131,13 +179,16 @@ fn key_value(
     }
 }
 
-/// Only "not equal" is true of a value that is none; the number kept in its place never counts.
+/// Only "not equal" is true of a value that is none; the number kept in its place never counts. A table without a
+/// mark for it has no number there.
 fn number_test(values: &Values, wanted: &Test) -> Expr {
     let Test::Number(operator, number) = wanted else {
         return Expr::val(false);
     };
-    let compared = compare(Expr::col((values.table, values.value)), *operator, *number);
+    let value = || Expr::col((values.table, values.value));
+    let compared = compare(value(), *operator, *number);
     match (values.is_nan, operator) {
+        (None, Operator::NotEqual) => value().is_null().or(compared),
         (None, _) => compared,
         (Some(is_nan), Operator::NotEqual) => Expr::col((values.table, is_nan)).eq(true).or(compared),
         (Some(is_nan), _) => Expr::col((values.table, is_nan)).eq(false).and(compared),
@@ -146,12 +197,15 @@ fn number_test(values: &Values, wanted: &Test) -> Expr {
 
 fn of_datasets(values: &Values, datasets: &[(String, Option<String>)]) -> Conditions {
     datasets.iter().fold(Conditions::any(), |any, (name, digest)| {
-        let mut one = Conditions::all().add(Expr::col((values.table, "dataset_name")).eq(name.as_str()));
-        if let Some(digest) = digest {
-            one = one.add(Expr::col((values.table, "dataset_digest")).eq(digest.as_str()));
-        }
-        any.add(one)
+        any.add(of_dataset(values, Some(name), digest.as_deref()))
     })
+}
+
+fn of_dataset(values: &Values, name: Option<&str>, digest: Option<&str>) -> Conditions {
+    [("dataset_name", name), ("dataset_digest", digest)]
+        .into_iter()
+        .filter_map(|(column, value)| Some(Expr::col((values.table, column)).eq(value?)))
+        .fold(Conditions::all(), Conditions::add)
 }
 
 /// The data sets that the run outside read.
@@ -184,13 +238,8 @@ fn test(value: Expr, wanted: &Test, kind: Kind, engine: Engine) -> Expr {
             }
         }
         Test::In { negated, values } => {
-            let values = values.iter().map(String::as_str);
-            let value = exact(value, engine);
-            if *negated {
-                value.is_not_in(values)
-            } else {
-                value.is_in(values)
-            }
+            let found = one_of(value, values, engine);
+            if *negated { found.not() } else { found }
         }
         Test::Null { negated: true } => value.is_not_null(),
         Test::Null { negated: false } => value.is_null(),
@@ -210,19 +259,50 @@ fn compare(value: Expr, operator: Operator, number: f64) -> Expr {
 
 fn compare_text(value: Expr, operator: Operator, text: &str, engine: Engine) -> Expr {
     match operator {
-        Operator::NotEqual => exact(value, engine).ne(text),
-        Operator::Like => exact(value, engine).like(text),
-        Operator::Ilike => Expr::expr(Func::lower(value)).like(text.to_lowercase()),
-        _ => exact(value, engine).eq(text),
+        Operator::NotEqual => exactly(|| value.clone(), text, engine).not(),
+        Operator::Like => binary(value, engine).like(pattern(text, engine)),
+        // The engine's own `lower` on both sides: what one of them does not know stays as it is on both.
+        Operator::Ilike => {
+            let lowered = Func::lower(Expr::val(pattern(text, engine)));
+            Expr::expr(Func::lower(value)).binary(BinOper::Like, Expr::expr(lowered))
+        }
+        _ => exactly(|| value.clone(), text, engine),
+    }
+}
+
+/// A backslash is itself, as in SQLite; the other engines would take it as an escape.
+fn pattern(text: &str, engine: Engine) -> String {
+    match engine {
+        Engine::Sqlite => text.to_owned(),
+        Engine::Postgres | Engine::MySql => text.replace('\\', "\\\\"),
     }
 }
 
 /// A MySQL database made by MLflow compares without case; a filter does not.
-fn exact(value: Expr, engine: Engine) -> Expr {
+fn binary(value: Expr, engine: Engine) -> Expr {
     if engine == Engine::MySql {
         Expr::cust_with_expr("BINARY ?", value)
     } else {
         value
+    }
+}
+
+/// Compares with case. MySQL also compares in its own way, which an index serves.
+fn exactly(value: impl Fn() -> Expr, text: &str, engine: Engine) -> Expr {
+    if engine == Engine::MySql {
+        value().eq(text).and(binary(value(), engine).eq(text))
+    } else {
+        value().eq(text)
+    }
+}
+
+fn one_of(value: Expr, texts: &[String], engine: Engine) -> Expr {
+    let texts = || texts.iter().map(String::as_str);
+    if engine == Engine::MySql {
+        let exact = binary(value.clone(), engine).is_in(texts());
+        value.is_in(texts()).and(exact)
+    } else {
+        value.is_in(texts())
     }
 }
 
@@ -235,7 +315,12 @@ pub(crate) fn order(select: &mut SelectStatement, plan: &Plan, engine: Engine) {
         select.order_by_expr(rank, Order::Asc);
         select.order_by_expr(value, direction);
     }
-    for (column, ascending) in plan.target.tail {
+    let default = if plan.order.is_empty() {
+        plan.target.default_order
+    } else {
+        &[]
+    };
+    for (column, ascending) in default.iter().chain(plan.target.tail) {
         let given = |key: &OrderKey| matches!(key.subject, Subject::Column { name, .. } if name == *column);
         if !plan.order.iter().any(given) {
             let direction = if *ascending { Order::Asc } else { Order::Desc };
@@ -277,11 +362,20 @@ fn order_value(
         return (Expr::val(0), Expr::val(0));
     };
     if !values.newest.is_empty() {
-        let newest = newest_value(target, values, name, key.dataset.as_ref());
-        return (missing_last(newest.clone()), newest);
+        let mut measured = of_key(target, values, name, engine);
+        measured.cond_where(of_dataset(
+            values,
+            key.dataset.name.as_deref(),
+            key.dataset.digest.as_deref(),
+        ));
+        let newest = newest_value(values, measured.clone());
+        let rank = Expr::case(newest.clone().is_not_null(), 0)
+            .case(Expr::exists(measured), 1)
+            .finally(2);
+        return (rank.into(), newest);
     }
     let alias = Alias::new(format!("order_{at}"));
-    let mut on = Conditions::all().add(Expr::col((alias.clone(), values.key)).eq(name.as_str()));
+    let mut on = Conditions::all().add(exactly(|| Expr::col((alias.clone(), values.key)), name, engine));
     for column in target.join {
         on = on.add(Expr::col((alias.clone(), *column)).equals((target.table, *column)));
     }
@@ -315,20 +409,14 @@ fn missing_last(value: Expr) -> Expr {
     Expr::case(value.is_null(), 1).finally(0).into()
 }
 
-fn newest_value(
-    target: &'static Target,
-    values: &Values,
-    key: &str,
-    dataset: Option<&(String, Option<String>)>,
-) -> Expr {
-    let mut select = of_key(target, values, key);
-    select.clear_selects().column((values.table, values.value));
-    if let Some(dataset) = dataset {
-        select.cond_where(of_datasets(values, std::slice::from_ref(dataset)));
+fn newest_value(values: &Values, mut measured: SelectStatement) -> Expr {
+    measured
+        .clear_selects()
+        .column((values.table, values.value))
+        .limit(1);
+    for (column, ascending) in values.newest {
+        let direction = if *ascending { Order::Asc } else { Order::Desc };
+        measured.order_by((values.table, *column), direction);
     }
-    for column in values.newest {
-        select.order_by((values.table, *column), Order::Desc);
-    }
-    select.limit(1);
-    Expr::SubQuery(None, Box::new(select.into()))
+    Expr::SubQuery(None, Box::new(measured.into()))
 }

@@ -1,5 +1,6 @@
 //! What each list can be searched and ordered by.
 
+use super::Operator;
 use crate::logged_models::LoggedModelStatus;
 use crate::runs::RUN_NAME_TAG;
 
@@ -12,6 +13,18 @@ pub(crate) enum Kind {
     Identity,
     /// A name in a filter, a number in the table.
     LoggedModelStatus,
+}
+
+impl Kind {
+    /// Returns what values of this kind can be compared by.
+    pub(super) const fn operators(self) -> &'static [Operator] {
+        use Operator::{Equal, Greater, GreaterOrEqual, Ilike, Less, LessOrEqual, Like, NotEqual};
+        match self {
+            Self::Number => &[Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual],
+            Self::Text => &[Equal, NotEqual, Like, Ilike],
+            Self::Identity | Self::LoggedModelStatus => &[Equal, NotEqual],
+        }
+    }
 }
 
 /// Where an attribute is kept.
@@ -77,16 +90,20 @@ pub(crate) enum Entity {
 }
 
 impl Entity {
-    const fn names(self) -> &'static [&'static str] {
+    /// Returns the words for it, MLflow's own first.
+    pub(super) const fn names(self) -> &'static [&'static str] {
         match self {
             Self::Attribute => &["attribute", "attributes", "attr", "run"],
             Self::Metric => &["metric", "metrics"],
-            Self::Param => &["param", "params", "parameter", "parameters"],
+            Self::Param => &["parameter", "parameters", "param", "params"],
             Self::Tag => &["tag", "tags"],
             Self::Dataset => &["dataset", "datasets"],
         }
     }
 }
+
+/// What can be asked of the data sets of a run.
+pub(super) const DATASET_KEYS: [&str; 3] = ["name", "digest", "context"];
 
 /// A table of keys and values that belong to the rows of the list. Both have the `join` columns.
 #[derive(Debug, PartialEq)]
@@ -96,8 +113,8 @@ pub(crate) struct Values {
     pub(crate) value: &'static str,
     /// The column that says that a number is none.
     pub(crate) is_nan: Option<&'static str>,
-    /// The columns that tell the newest of several values of one key; none where there is only one.
-    pub(crate) newest: &'static [&'static str],
+    /// The columns that tell the newest of several values of one key, ascending or not; none where there is only one.
+    pub(crate) newest: &'static [(&'static str, bool)],
 }
 
 const fn values(table: &'static str, key: &'static str, value: &'static str) -> Values {
@@ -122,10 +139,16 @@ pub(crate) struct Target {
     pub(crate) tags: Option<Values>,
     /// Whether `IS NULL` is offered for parameters and tags.
     pub(crate) null_tests: bool,
+    /// Whether `IN` is offered for parameters and tags.
+    pub(crate) value_memberships: bool,
+    /// Whether a number may stand for a text without quotes.
+    pub(crate) bare_texts: bool,
     /// Whether metrics, parameters and tags can be ordered by.
     pub(crate) orders_by_values: bool,
     /// Whether a missing `mlflow.prompt.is_prompt` means "no".
     pub(crate) has_prompts: bool,
+    /// The order where none is asked for: column, ascending.
+    pub(crate) default_order: &'static [(&'static str, bool)],
     /// The order of what is otherwise equal: column, ascending. Ends with what is unique.
     pub(crate) tail: &'static [(&'static str, bool)],
 }
@@ -155,6 +178,13 @@ impl Target {
         self.attributes
             .iter()
             .filter(|attribute| attribute.filters)
+            .map(|attribute| attribute.names[0])
+    }
+
+    pub(super) fn membership_names(&self) -> impl Iterator<Item = &'static str> {
+        self.attributes
+            .iter()
+            .filter(|attribute| attribute.memberships)
             .map(|attribute| attribute.names[0])
     }
 
@@ -195,8 +225,11 @@ pub(crate) static RUNS: Target = Target {
     params: Some(values("params", "key", "value")),
     tags: Some(values("tags", "key", "value")),
     null_tests: true,
+    value_memberships: false,
+    bare_texts: false,
     orders_by_values: true,
     has_prompts: false,
+    default_order: &[],
     tail: &[("start_time", false), ("run_uuid", true)],
 };
 
@@ -217,9 +250,12 @@ pub(crate) static EXPERIMENTS: Target = Target {
     params: None,
     tags: Some(values("experiment_tags", "key", "value")),
     null_tests: true,
+    value_memberships: false,
+    bare_texts: false,
     orders_by_values: false,
     has_prompts: false,
-    tail: &[("creation_time", false), ("experiment_id", false)],
+    default_order: &[("creation_time", false), ("experiment_id", true)],
+    tail: &[("experiment_id", false)],
 };
 
 pub(crate) static MODELS: Target = Target {
@@ -235,8 +271,11 @@ pub(crate) static MODELS: Target = Target {
     params: None,
     tags: Some(values("registered_model_tags", "key", "value")),
     null_tests: false,
+    value_memberships: false,
+    bare_texts: false,
     orders_by_values: false,
     has_prompts: true,
+    default_order: &[],
     tail: &[("name", true)],
 };
 
@@ -256,8 +295,11 @@ pub(crate) static VERSIONS: Target = Target {
     params: None,
     tags: Some(values("model_version_tags", "key", "value")),
     null_tests: false,
+    value_memberships: false,
+    bare_texts: false,
     orders_by_values: false,
     has_prompts: true,
+    default_order: &[],
     tail: &[("name", true), ("version", false)],
 };
 
@@ -274,21 +316,35 @@ pub(crate) static LOGGED_MODELS: Target = Target {
             ..Attribute::text(&["status"], "status")
         },
         Attribute::text(&["source_run_id"], "source_run_id").with_in(),
-        Attribute::number(&["creation_timestamp", "creation_time"], "creation_timestamp_ms"),
         Attribute::number(
-            &["last_updated_timestamp", "last_updated_time"],
+            &["creation_timestamp", "creation_time", "creation_timestamp_ms"],
+            "creation_timestamp_ms",
+        ),
+        Attribute::number(
+            &[
+                "last_updated_timestamp",
+                "last_updated_time",
+                "last_updated_timestamp_ms",
+            ],
             "last_updated_timestamp_ms",
         ),
     ],
     metrics: Some(Values {
-        newest: &["metric_timestamp_ms", "metric_step"],
+        newest: &[
+            ("metric_timestamp_ms", false),
+            ("metric_step", false),
+            ("run_id", true),
+        ],
         ..values("logged_model_metrics", "metric_name", "metric_value")
     }),
     params: Some(values("logged_model_params", "param_key", "param_value")),
     tags: Some(values("logged_model_tags", "tag_key", "tag_value")),
     null_tests: false,
+    value_memberships: true,
+    bare_texts: true,
     orders_by_values: true,
     has_prompts: false,
+    default_order: &[],
     tail: &[("creation_timestamp_ms", false), ("model_id", true)],
 };
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod experiments;
 pub(crate) mod inputs;
+pub(crate) mod keys;
 pub(crate) mod logged_models;
 pub(crate) mod metrics;
 pub(crate) mod models;

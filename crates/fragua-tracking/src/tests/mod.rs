@@ -90,7 +90,10 @@ fn metric(key: &str, value: f64, millis: i64, step: i64) -> Metric {
 
 #[track_caller]
 fn assert_invalid<T: std::fmt::Debug>(result: Result<T, Error>) {
-    assert!(matches!(result, Err(Error::InvalidParameter(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(Error::InvalidParameter(_) | Error::Filter { .. })),
+        "{result:?}"
+    );
 }
 
 #[track_caller]

@@ -262,7 +262,7 @@ async fn models_and_versions_are_searched(database: Database) {
     };
     for (filter, order, expected) in [
         ("name = 'ash'", &[][..], "ash"),
-        ("name LIKE '%r%'", &["creation_timestamp"], "Birch cedar prompt"),
+        ("name LIKE '%r%'", &["creation_timestamp"], "Birch cedar"),
         ("name ILIKE 'b%'", &[], "Birch"),
         ("name IN ('ash', 'cedar')", &["name DESC"], "cedar ash"),
         ("tags.kind = 'tree'", &[], "ash"),

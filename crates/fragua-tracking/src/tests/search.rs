@@ -2,7 +2,7 @@ use fragua_database::Database;
 
 use super::{Bench, assert_invalid, metric};
 use crate::runs::{Dataset, DatasetInput, RunStatus, RunUpdate, Tag};
-use crate::{ExperimentId, Query, ViewType};
+use crate::{ExperimentId, KnownKeys, Query, ViewType};
 
 /// Runs named a to g with what the rows below look for.
 async fn filled(database: Database) -> (Bench, ExperimentId) {
@@ -117,7 +117,7 @@ async fn filters_row_by_row(database: Database) {
             "params.side = 'left' AND tags.team = 'Red' AND metrics.score = 1 AND",
             "a",
         ),
-        ("params.side = 'x'' OR 1=1 --'", "error"),
+        ("params.side = 'x'' OR 1=1 --'", ""),
     ] {
         let found = bench
             .tracking
@@ -129,7 +129,7 @@ async fn filters_row_by_row(database: Database) {
                 .into_iter()
                 .map(|run| run.info.run_name)
                 .collect::<String>(),
-            Err(crate::Error::InvalidParameter(_)) => "error".to_owned(),
+            Err(crate::Error::InvalidParameter(_) | crate::Error::Filter { .. }) => "error".to_owned(),
             Err(error) => panic!("{filter}: {error}"),
         };
         assert_eq!(names, expected, "{filter}");
@@ -246,8 +246,26 @@ async fn pages_cover_every_run_once(database: Database) {
     assert_invalid(bench.tracking.search_runs(&[experiment], &bad).await);
 }
 
+async fn keys_in_use_are_those_of_the_runs_of_an_experiment(database: Database) {
+    let (bench, experiment) = filled(database).await;
+    let other = bench.experiment("other").await;
+    let run = bench.run(other, "h").await;
+    bench
+        .log(&run, &[metric("loss", 1.0, 0, 0)], &[("depth", "3")], &[])
+        .await;
+    let keys = bench.tracking.known_keys(&[experiment]).await.unwrap();
+    assert_eq!(keys.metrics, ["score"]);
+    assert_eq!(keys.params, ["Side", "side", "size"]);
+    assert_eq!(keys.tags, ["mlflow.runName", "team", "x.y z"]);
+    let keys = bench.tracking.known_keys(&[experiment, other]).await.unwrap();
+    assert_eq!(keys.metrics, ["loss", "score"]);
+    let none = bench.tracking.known_keys(&[]).await.unwrap();
+    assert_eq!(none, KnownKeys::default());
+}
+
 fragua_database::each_engine!(
-    searches: filters_row_by_row,
+    searches: keys_in_use_are_those_of_the_runs_of_an_experiment,
+    filters_row_by_row,
     what_is_not_offered_is_refused,
     orders_keep_none_and_missing_last,
     pages_cover_every_run_once,
