@@ -38,9 +38,12 @@ impl Environment {
     /// Installs what is missing and starts one server of each kind.
     pub(crate) fn start() -> Result<Self> {
         packages::install_missing()?;
-        let python = python::environment()?;
         let mut variables = vec![
-            ("FRAGUA_TEST_PYTHON", text(&python)),
+            ("FRAGUA_TEST_PYTHON", text(&python::environment(python::CLIENTS)?)),
+            (
+                "FRAGUA_TEST_PYTHON_MLFLOW_2",
+                text(&python::environment(python::MLFLOW_2)?),
+            ),
             ("FRAGUA_TEST_CHROMIUM", found("chromium")?),
             ("FRAGUA_TEST_CHROMEDRIVER", found("chromedriver")?),
         ];

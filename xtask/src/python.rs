@@ -1,4 +1,4 @@
-//! The Python environment with the clients that the tests run.
+//! The Python environments with the clients that the tests run.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,14 @@ use crate::test::project_folder;
 const READY: &str = "fragua-ready";
 const CAN_MAKE_ENVIRONMENTS: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
 
-/// Returns the interpreter of an environment with what `e2e/requirements.txt` names, which is made when it is missing.
-pub(crate) fn environment() -> Result<PathBuf> {
-    let requirements = project_folder().join("e2e/requirements.txt");
+/// The clients of today.
+pub(crate) const CLIENTS: &str = "e2e/requirements.txt";
+/// The last MLflow 2, which many programs still run with.
+pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
+
+/// Returns the interpreter of an environment with what a file of the project names, which is made when it is missing.
+pub(crate) fn environment(requirements: &str) -> Result<PathBuf> {
+    let requirements = project_folder().join(requirements);
     let wanted =
         fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     let folder = cache_folder()?.join("python");
