@@ -21,10 +21,13 @@ const LINE_LENGTH: usize = 1024;
 /// Writes that one commit takes, so that the first does not wait long for the last.
 const WRITES_PER_COMMIT: usize = 256;
 
+/// Tells the caller of a write whether it is durable.
+type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
 /// What comes of one write: whether its changes stay, and how to tell its caller once it is known if they are durable.
 struct Outcome {
     is_kept: bool,
-    answer: Box<dyn FnOnce(Result<(), Error>) + Send>,
+    answer: Answer,
 }
 
 /// One write. It is given a transaction, or the reason why there is none.
@@ -158,7 +161,7 @@ async fn commit(database: &Database, writes: Vec<Write>) {
 async fn run_and_commit(
     transaction: DatabaseTransaction,
     writes: Vec<Write>,
-    answers: &mut Vec<Box<dyn FnOnce(Result<(), Error>) + Send>>,
+    answers: &mut Vec<Answer>,
 ) -> Result<(), Error> {
     let is_alone = writes.len() == 1;
     let mut lost: Option<Error> = None;
@@ -195,7 +198,7 @@ async fn run_and_commit(
 async fn run_behind_savepoint(
     transaction: &DatabaseTransaction,
     write: Write,
-    answers: &mut Vec<Box<dyn FnOnce(Result<(), Error>) + Send>>,
+    answers: &mut Vec<Answer>,
 ) -> Result<(), Error> {
     let savepoint = match transaction.begin().await {
         Ok(savepoint) => savepoint,

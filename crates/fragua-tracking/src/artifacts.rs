@@ -126,7 +126,13 @@ impl ArtifactPath {
         }
     }
 
-    fn key(&self) -> Result<ObjectKey, Error> {
+    /// Guesses the media type from the name.
+    pub(crate) fn content_type(&self) -> Option<String> {
+        let guessed = mime_guess::from_path(self.as_str()).first();
+        guessed.map(|kind| kind.to_string())
+    }
+
+    pub(crate) fn key(&self) -> Result<ObjectKey, Error> {
         if self.0.is_empty() {
             return Err(Error::invalid("Invalid path: it names no file"));
         }
@@ -259,17 +265,18 @@ impl Tracking {
         path: &ArtifactPath,
         range: Option<ByteRange>,
     ) -> Result<(ObjectMeta, ObjectStream), Error> {
-        match self
-            .storage()
-            .get(self.artifact_bucket(), &path.key()?, range)
-            .await
-        {
-            Err(fragua_storage::Error::ObjectNotFound { .. }) => Err(Error::not_found(format!(
-                "No such artifact: '{}'",
-                validation::shorten(path.as_str())
-            ))),
-            other => Ok(other?),
-        }
+        let key = path.key()?;
+        let opened = self.storage().get(self.artifact_bucket(), &key, range).await;
+        opened.map_err(|error| name_artifact(error, path))
+    }
+
+    /// Returns the size of an artifact in bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) async fn artifact_size(&self, path: &ArtifactPath) -> Result<u64, Error> {
+        let found = self.storage().head(self.artifact_bucket(), &path.key()?).await;
+        Ok(found.map_err(|error| name_artifact(error, path))?.size_bytes)
     }
 
     /// Reads an artifact into memory.
@@ -292,13 +299,8 @@ impl Tracking {
         expected_size: Option<u64>,
         body: impl Stream<Item = io::Result<Bytes>> + Send + Unpin,
     ) -> Result<ObjectMeta, Error> {
-        let guessed = || {
-            mime_guess::from_path(path.as_str())
-                .first()
-                .map(|kind| kind.to_string())
-        };
         let options = PutOptions {
-            content_type: content_type.or_else(guessed),
+            content_type: content_type.or_else(|| path.content_type()),
             expected_size,
             ..PutOptions::default()
         };
@@ -328,6 +330,16 @@ impl Tracking {
             let keys: Vec<_> = listing.objects.into_iter().map(|object| object.key).collect();
             self.storage().delete_many(self.artifact_bucket(), &keys).await?;
         }
+    }
+}
+
+fn name_artifact(error: fragua_storage::Error, path: &ArtifactPath) -> Error {
+    match error {
+        fragua_storage::Error::ObjectNotFound { .. } => Error::not_found(format!(
+            "No such artifact: '{}'",
+            validation::shorten(path.as_str())
+        )),
+        other => other.into(),
     }
 }
 

@@ -14,8 +14,11 @@ mod metrics;
 mod model_uri;
 mod models;
 mod names;
+mod permit;
 mod runs;
+mod uploads;
 mod versions;
+mod webhooks;
 
 mod search;
 mod store;
@@ -44,3 +47,7 @@ pub use search::{Query, Searchable, Term, vocabulary};
 pub use settings::Settings;
 pub use tracking::Tracking;
 pub use versions::{ModelVersion, NewVersion, Stage};
+pub use webhooks::{
+    NewWebhook, SendFailure, Webhook, WebhookEvent, WebhookReply, WebhookSettings, WebhookStatus,
+    WebhookUpdate, new_secret_key,
+};

@@ -5,6 +5,7 @@ use fragua_base::{Page, Timestamp};
 use crate::runs::Tag;
 use crate::validation::{self, limits};
 use crate::versions::ModelVersion;
+use crate::webhooks::Occurrence;
 use crate::{Change, Error, Query, Tracking, search, store};
 
 /// A name that points at a version.
@@ -62,6 +63,11 @@ impl Tracking {
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
+        });
+        self.occurred(Occurrence::ModelCreated {
+            name: name.to_owned(),
+            tags,
+            description,
         });
         self.model(name).await
     }
@@ -184,10 +190,14 @@ impl Tracking {
         validation::model_tag(&tag)?;
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
-        store::models::upsert_tags(&transaction, name, &[tag]).await?;
+        store::models::upsert_tags(&transaction, name, std::slice::from_ref(&tag)).await?;
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
+        });
+        self.occurred(Occurrence::ModelTagSet {
+            name: name.to_owned(),
+            tag,
         });
         Ok(())
     }
@@ -204,6 +214,10 @@ impl Tracking {
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
+        });
+        self.occurred(Occurrence::ModelTagDeleted {
+            name: name.to_owned(),
+            key: key.to_owned(),
         });
         Ok(())
     }
@@ -224,6 +238,11 @@ impl Tracking {
             alias: alias.to_owned(),
             version: Some(version),
         });
+        self.occurred(Occurrence::AliasSet {
+            name: name.to_owned(),
+            alias: alias.to_owned(),
+            version,
+        });
         Ok(())
     }
 
@@ -242,6 +261,10 @@ impl Tracking {
                 name: name.to_owned(),
                 alias: alias.to_owned(),
                 version: None,
+            });
+            self.occurred(Occurrence::AliasDeleted {
+                name: name.to_owned(),
+                alias: alias.to_owned(),
             });
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! What the owner of the process decides.
 
+use fragua_base::Secret;
 use serde::Deserialize;
+
+use crate::WebhookSettings;
 
 /// Settings of tracking.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -10,6 +13,12 @@ pub struct Settings {
     pub artifact_bucket: String,
     /// The most points one metric history or chart answers with when the request names no smaller number.
     pub metric_history_limit: u64,
+    /// The secrets of webhooks are encrypted with it, and addresses for uploads signed: 32 bytes in URL-safe base64, as
+    /// MLflow's `MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY`. Processes that share a database share it too; one without it
+    /// makes its own and cannot read those secrets again after its end.
+    pub secret_key: Option<Secret>,
+    /// How webhooks are sent.
+    pub webhooks: WebhookSettings,
 }
 
 impl Default for Settings {
@@ -17,6 +26,8 @@ impl Default for Settings {
         Self {
             artifact_bucket: "mlflows3".to_owned(),
             metric_history_limit: 100_000,
+            secret_key: None,
+            webhooks: WebhookSettings::default(),
         }
     }
 }

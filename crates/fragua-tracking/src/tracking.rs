@@ -8,6 +8,8 @@ use fragua_database::Database;
 use fragua_storage::{BucketName, Storage};
 use tokio::sync::broadcast;
 
+use crate::permit::Signer;
+use crate::webhooks::{Webhooks, new_secret_key};
 use crate::{Change, Error, Settings, store};
 
 /// A listener that lags further behind than this is told so by its receiver and reads the state anew.
@@ -26,6 +28,8 @@ struct Inner {
     settings: Settings,
     clock: SharedClock,
     changes: broadcast::Sender<Change>,
+    signer: Signer,
+    webhooks: Webhooks,
 }
 
 impl Tracking {
@@ -34,7 +38,7 @@ impl Tracking {
     ///
     /// # Errors
     /// [`Error::OldSchema`] for a database of an MLflow older than 3.10, [`Error::InvalidParameter`] for a bad bucket
-    /// name, and failures of the database and the object store.
+    /// name or secret key, and failures of the database and the object store.
     pub async fn open(
         database: Database,
         storage: Storage,
@@ -45,6 +49,9 @@ impl Tracking {
         store::prepare(&database, clock.now()).await?;
         storage.ensure_bucket(&bucket).await?;
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
+        let secret_key = settings.secret_key.clone().unwrap_or_else(new_secret_key);
+        let signer = Signer::new(secret_key.expose().as_bytes());
+        let webhooks = Webhooks::new(&settings, &secret_key)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
@@ -53,6 +60,8 @@ impl Tracking {
                 settings,
                 clock,
                 changes,
+                signer,
+                webhooks,
             }),
         })
     }
@@ -85,6 +94,14 @@ impl Tracking {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    pub(crate) fn signer(&self) -> &Signer {
+        &self.inner.signer
+    }
+
+    pub(crate) fn webhooks_inner(&self) -> &Webhooks {
+        &self.inner.webhooks
     }
 
     pub(crate) fn now(&self) -> Timestamp {

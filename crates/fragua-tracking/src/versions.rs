@@ -6,6 +6,7 @@ use crate::artifacts::ArtifactPath;
 use crate::model_uri::ModelUri;
 use crate::runs::Tag;
 use crate::validation::{self, limits};
+use crate::webhooks::Occurrence;
 use crate::{Change, Error, Query, Tracking, search, store};
 
 /// A stage of a version: an older way than aliases to say what a version is for.
@@ -170,6 +171,7 @@ impl Tracking {
         self.tell(Change::ModelChanged {
             name: version.name.clone(),
         });
+        self.occurred(Occurrence::VersionCreated(Box::new(version.clone())));
         Ok(version)
     }
 
@@ -231,7 +233,8 @@ impl Tracking {
             let root = match (&given_run, &new.model_id) {
                 (Some(run_id), _) => self.run_info(run_id).await?.artifact_uri,
                 (None, Some(model_id)) => self.logged_model(model_id).await?.artifact_uri,
-                (None, None) => return Err(refused("Name the run it belongs to in run_id.")),
+                // Clients register another version of what they registered before by its place alone.
+                (None, None) => return Ok((new.source.clone(), None)),
             };
             let mut roots = vec![ArtifactPath::of_uri(&root, self.artifact_bucket())?];
             if let Some(model_id) = new.model_id.as_deref().filter(|model_id| !model_id.is_empty()) {
@@ -388,10 +391,15 @@ impl Tracking {
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         self.find_version(&transaction, name, version).await?;
-        store::versions::upsert_tags(&transaction, name, version, &[tag]).await?;
+        store::versions::upsert_tags(&transaction, name, version, std::slice::from_ref(&tag)).await?;
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
+        });
+        self.occurred(Occurrence::VersionTagSet {
+            name: name.to_owned(),
+            version,
+            tag,
         });
         Ok(())
     }
@@ -409,6 +417,11 @@ impl Tracking {
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
+        });
+        self.occurred(Occurrence::VersionTagDeleted {
+            name: name.to_owned(),
+            version,
+            key: key.to_owned(),
         });
         Ok(())
     }

@@ -1,56 +1,102 @@
-//! The unmodified Python client of MLflow against a real listener: every flow that people use every day.
+//! The unmodified Python client of MLflow against a real listener: every flow that people use every day, with the
+//! MLflow of today and the last one of the series before.
 
-use std::process::{Command, Stdio};
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use fragua_base::SystemClock;
-use fragua_database::testing::TestDatabase;
-use fragua_storage::Storage;
-use fragua_tracking::{Settings, Tracking};
+#[allow(dead_code, reason = "each program uses a part of it")]
+mod support;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_python_client_finds_an_mlflow_server() {
-    let python = std::env::var_os("FRAGUA_TEST_PYTHON")
-        .expect("FRAGUA_TEST_PYTHON names no interpreter with mlflow: run the tests with `cargo xtask test`");
-    let folder = tempfile::tempdir().unwrap();
-    let objects = TestDatabase::sqlite().await;
-    let clock = Arc::new(SystemClock);
-    let settings = fragua_storage::Settings::new(folder.path().join("objects"));
-    let storage = Storage::open(objects.database.clone(), settings, clock.clone())
-        .await
-        .unwrap();
-    let runs = TestDatabase::sqlite().await;
-    let tracking = Tracking::open(runs.database.clone(), storage, Settings::default(), clock)
-        .await
-        .unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let server =
-        tokio::spawn(async move { axum::serve(listener, fragua_tracking::mlflow::router(tracking)).await });
+use sea_orm::ConnectionTrait as _;
+use support::{Client, Server};
 
-    let mut command = Command::new(python);
-    command
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mlflow_client.py"))
-        .current_dir(folder.path())
-        .env("MLFLOW_TRACKING_URI", &address)
-        .env("HOME", folder.path())
-        .env("MPLCONFIGDIR", folder.path())
-        .env("MPLBACKEND", "Agg")
-        .env("GIT_PYTHON_REFRESH", "quiet")
-        .env("MLFLOW_DISABLE_TELEMETRY", "true")
-        // A fault shows at once and not after minutes of new tries.
-        .env("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        .env_remove("MLFLOW_REGISTRY_URI")
-        .stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output())
-        .await
-        .unwrap()
-        .unwrap();
-    server.abort();
-    assert!(
-        output.status.success(),
-        "{}\n{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+async fn run(client: Client, script: &str) {
+    let server = Server::start().await;
+    server.run(client, script).await;
+    server.stop().await;
+}
+
+/// Fills the experiment `many` with 10,000 runs. Beside the protocol: it is reading them that is tested.
+async fn search(client: Client) {
+    let server = Server::start().await;
+    let transaction = server.runs.database.begin().await.unwrap();
+    let numbers =
+        "WITH RECURSIVE numbers(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM numbers WHERE i < 9999)";
+    for statement in [
+        "INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, workspace) \
+         VALUES (7000, 'many', 'mlflow-artifacts:/7000', 'active', 'default')",
+        &format!(
+            "{numbers} INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, \
+             artifact_uri, experiment_id) SELECT printf('%032x', i), 'run-' || i, 'UNKNOWN', 'FINISHED', i, 'active', \
+             'mlflow-artifacts:/7000/' || printf('%032x', i) || '/artifacts', 7000 FROM numbers"
+        ),
+        &format!(
+            "{numbers} INSERT INTO tags (key, value, run_uuid) \
+             SELECT 'mlflow.runName', 'run-' || i, printf('%032x', i) FROM numbers"
+        ),
+        &format!(
+            "{numbers} INSERT INTO params (key, value, run_uuid) SELECT 'side', i % 7, printf('%032x', i) FROM numbers"
+        ),
+        &format!(
+            "{numbers} INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) \
+             SELECT 'score', i, 0, 0, 0, printf('%032x', i) FROM numbers"
+        ),
+    ] {
+        transaction.execute_unprepared(statement).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    server.run(client, "search.py").await;
+    server.stop().await;
+}
+
+mod mlflow_3 {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn runs_are_logged() {
+        run(Client::Mlflow3, "runs.py").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn runs_are_searched() {
+        search(Client::Mlflow3).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn models_are_logged_and_loaded() {
+        run(Client::Mlflow3, "models.py").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn models_are_registered() {
+        run(Client::Mlflow3, "registry.py").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn webhooks_are_sent() {
+        run(Client::Mlflow3, "webhooks.py").await;
+    }
+}
+
+mod mlflow_2 {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn runs_are_logged() {
+        run(Client::Mlflow2, "runs.py").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn runs_are_searched() {
+        search(Client::Mlflow2).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn models_are_logged_and_loaded() {
+        run(Client::Mlflow2, "models.py").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn models_are_registered() {
+        run(Client::Mlflow2, "registry.py").await;
+    }
 }

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use fragua_base::Endpoints;
+use fragua_base::{Endpoints, Secret};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::settings::Role;
@@ -49,6 +49,29 @@ impl Project {
     /// Returns the folder for the program's own files.
     pub(crate) fn state_folder(&self) -> PathBuf {
         self.folder.join(".fragua")
+    }
+
+    /// Returns a secret that is kept in a file of `.fragua/` which its owner alone can read. It is made once.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub(crate) fn secret(&self, name: &str, make: impl FnOnce() -> Secret) -> anyhow::Result<Secret> {
+        let path = self.state_folder().join(name);
+        if !path.exists() {
+            // Temporary files are made with mode 0600.
+            let mut file = tempfile::NamedTempFile::new_in(self.state_folder())?;
+            writeln!(file, "{}", make().expose())?;
+            file.as_file().sync_all()?;
+            match file.persist_noclobber(&path) {
+                // Another process was first: its secret counts.
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
+                kept => {
+                    kept.with_context(|| format!("{} cannot be written", path.display()))?;
+                }
+            }
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Ok(Secret::new(text.trim_end()))
     }
 
     /// Returns a path of a setting: relative ones start at the project's folder.
@@ -278,6 +301,23 @@ mod tests {
         assert!(!project.is_claimed(Role::App), "a refused claim keeps nothing");
         drop(first);
         project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        let first = project.secret("a.key", || Secret::new("first")).unwrap();
+        let again = Project::open(folder.path()).unwrap();
+        let second = again.secret("a.key", || Secret::new("second")).unwrap();
+        assert_eq!((first.expose(), second.expose()), ("first", "first"));
+        let mode = fs::metadata(folder.path().join(".fragua/a.key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

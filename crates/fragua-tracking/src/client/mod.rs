@@ -52,11 +52,7 @@ impl MlflowClient {
         if !matches!(address.scheme(), "http" | "https") || !address.has_host() {
             return Err(invalid());
         }
-        // The HTTP client wants a TLS provider even where it speaks plain HTTP. One that the process chose stays.
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Losing the race to another thread is as good.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
+        install_tls_provider();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -180,5 +176,13 @@ impl fmt::Debug for MlflowClient {
             .debug_struct("MlflowClient")
             .field("base_url", &self.inner.base)
             .finish_non_exhaustive()
+    }
+}
+
+/// The HTTP client wants a TLS provider even where it speaks plain HTTP. One that the process chose stays.
+pub(crate) fn install_tls_provider() {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Losing the race to another thread is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }

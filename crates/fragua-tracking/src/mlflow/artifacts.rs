@@ -41,14 +41,6 @@ pub(super) fn proxy_routes() -> Router<Tracking> {
     Router::new()
         .route("/artifacts", get(list_folder))
         .route("/artifacts/{*path}", get(open).put(put).delete(remove))
-        .route(
-            "/mpu/{*path}",
-            post(|| async { ApiError::not_offered("Multipart upload through the proxy") }),
-        )
-        .route(
-            "/presigned/{*path}",
-            get(|| async { ApiError::not_offered("Presigned download") }),
-        )
 }
 
 /// At the root of the server.

@@ -42,6 +42,10 @@ impl ApiError {
         ))
     }
 
+    pub(crate) fn forbidden(message: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message)
+    }
+
     pub(crate) fn no_endpoint(path: &str) -> Self {
         let message = format!("No such endpoint: {}", crate::validation::shorten(path));
         Self::new(StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND", message)

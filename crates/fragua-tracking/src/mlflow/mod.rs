@@ -12,7 +12,9 @@ mod metrics;
 mod models;
 mod runs;
 mod server;
+mod uploads;
 mod versions;
+mod webhooks;
 
 use axum::Json;
 use axum::Router;
@@ -39,9 +41,13 @@ pub fn router(tracking: Tracking) -> Router {
                 .merge(logged_models::routes())
                 .merge(models::routes())
                 .merge(versions::routes())
+                .merge(webhooks::routes())
                 .merge(artifacts::routes()),
         )
-        .nest("/2.0/mlflow-artifacts", artifacts::proxy_routes())
+        .nest(
+            "/2.0/mlflow-artifacts",
+            artifacts::proxy_routes().merge(uploads::routes()),
+        )
         .route("/3.0/mlflow/server-info", get(server::info))
         .fallback(unknown)
         .method_not_allowed_fallback(|| async { ApiError::no_method() });
@@ -74,7 +80,6 @@ const NOT_OFFERED: &[&str] = &[
     "mcp-servers",
     "skills",
     "workspaces",
-    "webhooks",
     "users",
     "roles",
 ];

@@ -16,13 +16,14 @@ pub(super) fn routes() -> Router<Tracking> {
         .route("/version", get(|| async { PROTOCOL_VERSION }))
 }
 
-/// Says "no" to every side path, so that clients use the plain upload and download.
+/// Says "no" to every side path but uploads in parts. Downloads in ranges are there for clients that are told to use
+/// them; announcing them would make every client ask twice for every file, however small.
 pub(super) async fn info() -> Json<Value> {
     Json(json!({
         "store_type": "SqlStore",
         "workspaces_enabled": false,
         "trace_archival_enabled": false,
-        "multipart_uploads_enabled": false,
+        "multipart_uploads_enabled": true,
         "multipart_downloads_enabled": false,
         "artifact_serving_enabled": true,
         "artifacts_presigned_only": false,

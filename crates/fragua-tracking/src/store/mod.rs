@@ -9,6 +9,7 @@ pub(crate) mod models;
 pub(crate) mod params;
 pub(crate) mod runs;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 mod entities;
 mod migrations;

@@ -192,6 +192,17 @@ pub(crate) async fn with_data(
     Ok(rows.into_iter().map(convert).collect())
 }
 
+/// Returns the tags of a model.
+pub(crate) async fn tags(connection: &impl ConnectionTrait, name: &str) -> Result<Vec<Tag>, DbErr> {
+    let rows = model_tag::Entity::find()
+        .filter(model_tag::Column::Workspace.eq(WORKSPACE))
+        .filter(model_tag::Column::Name.eq(name))
+        .all(connection)
+        .await?;
+    let tag = |row: model_tag::Model| Tag::new(row.key, row.value.unwrap_or_default());
+    Ok(rows.into_iter().map(tag).collect())
+}
+
 pub(super) async fn aliases_of(
     connection: &impl ConnectionTrait,
     names: &[&str],

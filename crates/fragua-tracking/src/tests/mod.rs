@@ -10,6 +10,8 @@ mod registry;
 mod runs;
 mod schema;
 mod search;
+mod uploads;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +33,20 @@ struct Bench {
 
 impl Bench {
     async fn open(database: Database) -> Self {
-        let objects = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
-        let settings = fragua_storage::Settings::new(objects.path());
-        let storage = Storage::open(database.clone(), settings, clock.clone())
-            .await
-            .unwrap();
         let settings = Settings {
             metric_history_limit: 1_000,
             ..Settings::default()
         };
+        Self::open_with(database, settings).await
+    }
+
+    async fn open_with(database: Database, settings: Settings) -> Self {
+        let objects = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
+        let storage_settings = fragua_storage::Settings::new(objects.path());
+        let storage = Storage::open(database.clone(), storage_settings, clock.clone())
+            .await
+            .unwrap();
         let tracking = Tracking::open(database, storage, settings, clock.clone())
             .await
             .unwrap();

@@ -346,7 +346,7 @@ async fn the_server_tells_about_itself() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "3.18.0");
     let (status, answer) = server.ask("GET", "/api/3.0/mlflow/server-info", None).await;
     assert_eq!((status, &answer["store_type"]), (200, &json!("SqlStore")));
-    assert_eq!(answer["multipart_uploads_enabled"], json!(false));
+    assert_eq!(answer["multipart_uploads_enabled"], json!(true));
 }
 
 const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";

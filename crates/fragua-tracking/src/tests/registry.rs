@@ -217,17 +217,19 @@ async fn sources_stay_on_this_server(database: Database) {
         assert_eq!(made.download_uri(), location, "{source}");
         assert_eq!(made.run_id.as_deref(), Some(id), "{source}");
     }
+    let by_place = make(&uri, None).await.unwrap();
+    assert_eq!((by_place.download_uri(), &by_place.run_id), (uri.as_str(), &None));
     for (source, run_id) in [
         ("file:///etc/passwd", Some(id)),
         ("/etc/passwd", Some(id)),
         ("relative", Some(id)),
         ("http://169.254.169.254/latest", Some(id)),
         ("https://example.org/model", None),
-        (uri.as_str(), None),
         (uri.as_str(), Some(other)),
         ("mlflow-artifacts:/0", Some(id)),
         ("mlflow-artifacts://host/0/x", Some(id)),
         (&format!("{uri}/../../x"), Some(id)),
+        (&format!("{uri}/../../x"), None),
         (&format!("{uri}/%2e%2e/x"), Some(id)),
         (&format!("runs:/{id}/../x"), Some(id)),
         (&format!("runs:/{id}/model"), Some(other)),

@@ -8,6 +8,7 @@ pub(crate) mod logged_models;
 pub(crate) mod number;
 pub(crate) mod registry;
 pub(crate) mod runs;
+pub(crate) mod webhooks;
 
 use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};

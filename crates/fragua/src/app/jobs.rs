@@ -43,6 +43,15 @@ impl App {
                 }));
             }
         }
+        if let Some(tracking) = &self.tracking
+            && roles.contains(&Role::Tracking)
+        {
+            let webhooks = tracking.deliver_webhooks(shutdown.clone());
+            jobs.push(Box::pin(async move {
+                webhooks.await;
+                Ok(())
+            }));
+        }
         if let Some(serving) = &self.serving {
             let (serving, shutdown) = (serving.clone(), shutdown.clone());
             jobs.push(Box::pin(async move {

@@ -173,15 +173,31 @@ impl Opening<'_> {
 
     async fn tracking(&self, storage: &Storage) -> anyhow::Result<Tracking> {
         let database = self.databases.open(Component::Tracking).await?;
+        let (tracking, webhooks) = (&self.loaded.settings.tracking, &self.loaded.settings.webhooks);
+        let secret_key = match &tracking.secret_key {
+            Some(key) => key.clone(),
+            None => self
+                .project
+                .secret("tracking.key", fragua_tracking::new_secret_key)?,
+        };
         let settings = fragua_tracking::Settings {
-            artifact_bucket: self.loaded.settings.tracking.artifact_bucket.clone(),
+            artifact_bucket: tracking.artifact_bucket.clone(),
+            secret_key: Some(secret_key),
+            webhooks: fragua_tracking::WebhookSettings {
+                allowed_schemes: webhooks.allowed_schemes.clone(),
+                allow_private_addresses: webhooks.allow_private_addresses,
+                timeout: Duration::from_secs(webhooks.timeout_seconds as u64),
+                max_retries: webhooks.max_retries,
+                workers: webhooks.workers,
+                ..fragua_tracking::WebhookSettings::default()
+            },
             ..fragua_tracking::Settings::default()
         };
         Tracking::open(database, storage.clone(), settings, self.clock.clone())
             .await
             .with_context(|| {
                 let setting = self.databases.setting(Component::Tracking);
-                format!("tracking cannot be opened (settings {setting}, tracking.artifact_bucket)")
+                format!("tracking cannot be opened (settings {setting}, tracking.artifact_bucket, tracking.secret_key)")
             })
     }
 

@@ -110,6 +110,30 @@ const NAMES: &[(&str, Rule)] = &[
         "MLFLOW_DEFAULT_ARTIFACT_ROOT",
         Rule::Translate("tracking.artifact_bucket", artifact_root),
     ),
+    (
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+        Rule::Key("tracking.secret_key"),
+    ),
+    (
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES",
+        Rule::Key("webhooks.allowed_schemes"),
+    ),
+    (
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS",
+        Rule::Key("webhooks.allow_private_addresses"),
+    ),
+    (
+        "MLFLOW_WEBHOOK_REQUEST_TIMEOUT",
+        Rule::Key("webhooks.timeout_seconds"),
+    ),
+    (
+        "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES",
+        Rule::Key("webhooks.max_retries"),
+    ),
+    (
+        "MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS",
+        Rule::Key("webhooks.workers"),
+    ),
     ("MLFLOW_S3_ENDPOINT_URL", Rule::Key("storage.endpoint")),
     ("AWS_ENDPOINT_URL_S3", Rule::Key("storage.endpoint")),
     ("AWS_ENDPOINT_URL", Rule::Key("storage.endpoint")),
@@ -687,6 +711,28 @@ mod tests {
         check_starts(
             &[("MLFLOW_DEFAULT_ARTIFACT_ROOT", "/mlartifacts")],
             "error: tracking.artifact_bucket (environment variable MLFLOW_DEFAULT_ARTIFACT_ROOT): artifacts go to a bucket",
+        );
+    }
+
+    #[test]
+    fn mlflow_webhooks() {
+        check(
+            &[
+                ("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "k="),
+                ("MLFLOW_WEBHOOK_ALLOWED_SCHEMES", "http,https"),
+                ("MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS", "true"),
+                ("MLFLOW_WEBHOOK_REQUEST_TIMEOUT", "5"),
+                ("MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES", "0"),
+                ("MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS", "2"),
+            ],
+            &[
+                "tracking.secret_key = k=",
+                "webhooks.allow_private_addresses = true",
+                "webhooks.allowed_schemes = http,https",
+                "webhooks.max_retries = 0",
+                "webhooks.timeout_seconds = 5",
+                "webhooks.workers = 2",
+            ],
         );
     }
 

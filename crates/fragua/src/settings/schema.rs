@@ -116,7 +116,13 @@ pub(crate) fn is_secret(key: &str) -> bool {
     key.starts_with(VARIABLES)
         || matches!(
             last,
-            "url" | "database_url" | "uri" | "endpoint" | "secret_access_key" | "access_key_id"
+            "url"
+                | "database_url"
+                | "uri"
+                | "endpoint"
+                | "secret_key"
+                | "secret_access_key"
+                | "access_key_id"
         )
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) orchestrator: OrchestratorSettings,
     pub(crate) worker: WorkerSettings,
     pub(crate) tracking: TrackingSettings,
+    pub(crate) webhooks: WebhookSettings,
     pub(crate) storage: StorageSettings,
     pub(crate) console: PortSettings,
     pub(crate) serving: ServingSettings,
@@ -102,6 +103,21 @@ pub(crate) struct TrackingSettings {
     #[serde(deserialize_with = "optional")]
     pub(crate) database_url: Option<Secret>,
     pub(crate) artifact_bucket: String,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) secret_key: Option<Secret>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookSettings {
+    pub(crate) allowed_schemes: Vec<String>,
+    pub(crate) allow_private_addresses: bool,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) timeout_seconds: usize,
+    #[serde(deserialize_with = "count")]
+    pub(crate) max_retries: u32,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) workers: usize,
 }
 
 #[derive(Debug, Deserialize)]

@@ -20,7 +20,7 @@ use works::{Side, Work};
 
 pub(super) fn run(chosen: Option<PathBuf>) -> Result<()> {
     let program = program(chosen)?;
-    let python = python::environment()?;
+    let python = python::environment(python::CLIENTS)?;
     let folder = std::env::temp_dir().join(format!("fragua-bench-tracking-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let result = compare(&program, &python, &folder);

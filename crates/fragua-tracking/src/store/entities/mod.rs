@@ -5,3 +5,4 @@ pub(super) mod inputs;
 pub(super) mod logged_models;
 pub(super) mod registry;
 pub(super) mod runs;
+pub(super) mod webhooks;

@@ -1,5 +1,5 @@
-//! Tables that MLflow expects beside the classical ones. Nothing here writes to them yet; a database without them
-//! would be changed by an MLflow server that opens it.
+//! Webhooks, and the table of workspaces: nothing here writes to that one, but MLflow expects it and would change a
+//! database without it.
 
 use fragua_database::dialect::{create_index, create_table};
 use sea_orm::sea_query::{ColumnDef, ForeignKeyAction, Table};
