@@ -6,8 +6,11 @@ use crate::artifacts::ArtifactPath;
 use crate::model_uri::ModelUri;
 use crate::runs::Tag;
 use crate::validation::{self, limits};
-use crate::webhooks::Occurrence;
+use crate::webhooks::{Occurrence, is_prompt};
 use crate::{Change, Error, Query, Tracking, search, store};
+
+/// What MLflow's clients write where a version has its source: the text of a prompt is a tag, and there are no files.
+const PROMPT_SOURCES: [&str; 2] = ["dummy-source", "prompt-template"];
 
 /// A stage of a version: an older way than aliases to say what a version is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -184,6 +187,16 @@ impl Tracking {
             ))
         };
         let given_run = new.run_id.clone().filter(|run_id| !run_id.is_empty());
+        if is_prompt(&new.tags) {
+            return if PROMPT_SOURCES.contains(&new.source.as_str()) {
+                Ok((new.source.clone(), given_run))
+            } else {
+                Err(Error::invalid(format!(
+                    "Invalid prompt source: '{}'. Prompt sources must use an MLflow placeholder.",
+                    validation::shorten(&new.source)
+                )))
+            };
+        }
         if let Some(uri) = ["models:", "runs:"]
             .iter()
             .find(|scheme| new.source.starts_with(**scheme))

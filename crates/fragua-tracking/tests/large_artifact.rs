@@ -11,8 +11,8 @@ use fragua_storage::{BucketName, ListQuery};
 use support::{Client, Server};
 
 const MEBIBYTE: u64 = 1024 * 1024;
-/// What buffers, and what the allocator keeps, may add. The artifact is over three times as large.
-const MOST_GROWTH_BYTES: u64 = 192 * MEBIBYTE;
+/// What buffers, and what the allocator keeps, may add. The artifact is over nine times as large.
+const MOST_GROWTH_BYTES: u64 = 64 * MEBIBYTE;
 /// As many as the client's parts of 10 MiB.
 const PARTS: &str = "-60";
 

@@ -298,7 +298,9 @@ async fn what_happens_to_a_prompt_is_an_event_of_its_own() {
     let mut receiver = Receiver::start(Vec::new()).await;
     let events = [
         WebhookEvent::ModelCreated,
+        WebhookEvent::VersionCreated,
         WebhookEvent::PromptCreated,
+        WebhookEvent::PromptVersionCreated,
         WebhookEvent::PromptTagSet,
         WebhookEvent::PromptTagDeleted,
     ];
@@ -324,6 +326,26 @@ async fn what_happens_to_a_prompt_is_an_event_of_its_own() {
         (&told["entity"], &told["action"]),
         (&json!("prompt_tag"), &json!("set"))
     );
+    let version = |source: &str| NewVersion {
+        name: "hello".to_owned(),
+        source: source.to_owned(),
+        tags: vec![
+            Tag::new("mlflow.prompt.is_prompt", "true"),
+            Tag::new("mlflow.prompt.text", "Hello {{name}}!"),
+        ],
+        ..NewVersion::default()
+    };
+    assert_invalid(tracking.create_version(version("s3://bucket/prompt")).await);
+    tracking.create_version(version("prompt-template")).await.unwrap();
+    let told = receiver.next().await.1;
+    assert_eq!(
+        (&told["entity"], &told["action"]),
+        (&json!("prompt_version"), &json!("created"))
+    );
+    let data = json!({
+        "name": "hello", "version": "1", "template": "Hello {{name}}!", "tags": {}, "description": null,
+    });
+    assert_eq!(told["data"], data);
     tracking.delete_model_tag("hello", "team").await.unwrap();
     let told = receiver.next().await.1;
     assert_eq!(told["data"], json!({"name": "hello", "key": "team"}));

@@ -35,7 +35,8 @@ if MLFLOW_2:
     os.environ["MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD"] = "true"
 mlflow.set_experiment("large")
 with mlflow.start_run() as run:
-    mlflow.log_artifact(source, artifact_path="deep folder")
+    # The client cannot send the parts of a `Path`.
+    mlflow.log_artifact(str(source), artifact_path="deep folder")
 source.unlink()
 listed = client.list_artifacts(run.info.run_id, "deep folder")
 assert [(file.path, file.file_size) for file in listed] == [("deep folder/large.bin", SIZE)], listed

@@ -83,6 +83,16 @@ client.create_model_version("cover", "s3://bucket/model")
 # Nothing was told while it was disabled.
 assert next_request("tongs")["data"]["version"] == "4"
 
+client.update_webhook(made.webhook_id, events=["prompt.created", "prompt_version.created", "prompt_alias.created"])
+client.register_prompt("hello", "Hello {{name}}!", tags={"team": "forest"})
+body = next_request("tongs")
+assert (body["entity"], body["data"]["name"]) == ("prompt", "hello"), body
+body = next_request("tongs")
+assert (body["entity"], body["data"]["template"]) == ("prompt_version", "Hello {{name}}!"), body
+assert client.load_prompt("prompts:/hello/1").template == "Hello {{name}}!"
+client.set_prompt_alias("hello", "champion", 1)
+assert next_request("tongs")["data"] == {"name": "hello", "alias": "champion", "version": "1"}
+
 for name, bad_url, events in [
     ("a", "ftp://example.com/", ["registered_model.created"]),
     ("not a name", url, ["registered_model.created"]),

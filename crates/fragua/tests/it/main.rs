@@ -6,3 +6,4 @@ mod command_line;
 mod demo;
 mod roles;
 mod shutdown;
+mod webhooks;
