@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 
 use bytes::Bytes;
-use fragua_storage::{BucketName, ByteRange, ListQuery, ObjectKey, ObjectMeta, ObjectStream, PutOptions};
+use fragua_storage::{
+    BucketName, ByteRange, ListQuery, Listing, ObjectKey, ObjectMeta, ObjectStream, PutOptions,
+};
 use futures::Stream;
 use percent_encoding::percent_decode_str;
 
@@ -230,30 +232,36 @@ impl Tracking {
                 limit: None,
             };
             let listing = self.storage().list(self.artifact_bucket(), query).await?;
-            let name = |key: &str| {
-                key.strip_prefix(&prefix)
-                    .unwrap_or(key)
-                    .trim_end_matches('/')
-                    .to_owned()
-            };
-            entries.extend(listing.prefixes.iter().map(|folder| ArtifactEntry {
-                name: name(folder),
-                is_dir: true,
-                size_bytes: 0,
-            }));
-            entries.extend(listing.objects.iter().map(|object| ArtifactEntry {
-                name: name(object.key.as_str()),
-                is_dir: false,
-                size_bytes: object.size_bytes,
-            }));
+            entries.extend(entries_of(&listing, &prefix));
             match listing.next {
                 Some(next) => start_after = Some(next),
                 None => break,
             }
         }
-        entries.retain(|entry| !entry.name.is_empty());
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
+    }
+
+    /// Returns the first `most` entries of a folder by key, and whether there are more: for pages, which never list a
+    /// folder of a million files.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub async fn first_artifacts(
+        &self,
+        folder: &ArtifactPath,
+        most: usize,
+    ) -> Result<(Vec<ArtifactEntry>, bool), Error> {
+        let prefix = folder.folder_prefix();
+        let query = ListQuery {
+            prefix: prefix.clone(),
+            delimiter: Some("/".to_owned()),
+            limit: Some(most),
+            ..ListQuery::default()
+        };
+        let listing = self.storage().list(self.artifact_bucket(), query).await?;
+        let is_cut = listing.next.is_some();
+        Ok((entries_of(&listing, &prefix), is_cut))
     }
 
     /// Opens an artifact, or a part of it, for reading.
@@ -341,6 +349,32 @@ fn name_artifact(error: fragua_storage::Error, path: &ArtifactPath) -> Error {
         )),
         other => other.into(),
     }
+}
+
+/// Returns the entries of one page of a listing below `prefix`, by name.
+fn entries_of(listing: &Listing, prefix: &str) -> Vec<ArtifactEntry> {
+    let name = |key: &str| {
+        key.strip_prefix(prefix)
+            .unwrap_or(key)
+            .trim_end_matches('/')
+            .to_owned()
+    };
+    let folders = listing.prefixes.iter().map(|folder| ArtifactEntry {
+        name: name(folder),
+        is_dir: true,
+        size_bytes: 0,
+    });
+    let files = listing.objects.iter().map(|object| ArtifactEntry {
+        name: name(object.key.as_str()),
+        is_dir: false,
+        size_bytes: object.size_bytes,
+    });
+    let mut entries: Vec<ArtifactEntry> = folders
+        .chain(files)
+        .filter(|entry| !entry.name.is_empty())
+        .collect();
+    entries.sort_by(|one, other| one.name.cmp(&other.name));
+    entries
 }
 
 #[cfg(test)]

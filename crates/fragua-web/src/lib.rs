@@ -13,6 +13,7 @@ mod form;
 mod format;
 mod graph;
 mod headline;
+mod line_plot;
 mod markdown;
 mod markup;
 mod schedule;

@@ -25,3 +25,17 @@ impl fmt::Display for Markup {
 
 // Templates escape every text but this type.
 impl askama::filters::HtmlSafe for Markup {}
+
+/// Escapes a text for an element or a quoted attribute.
+pub(crate) fn escape(text: &str, into: &mut String) {
+    for character in text.chars() {
+        match character {
+            '<' => into.push_str("&lt;"),
+            '>' => into.push_str("&gt;"),
+            '&' => into.push_str("&amp;"),
+            '"' => into.push_str("&quot;"),
+            '\'' => into.push_str("&#39;"),
+            other => into.push(other),
+        }
+    }
+}

@@ -8,7 +8,7 @@ export function followHash() {
   const model = /^#\/models\/([^/?]+)/.exec(hash);
   if (run) location.replace(`/runs/${run[1]}`);
   else if (experiment) location.replace(`/experiments/${experiment[1]}`);
-  else if (version) location.replace(`/models/${version[1]}#version-${version[2]}`);
+  else if (version) location.replace(`/models/${version[1]}/versions/${version[2]}`);
   else if (model) location.replace(`/models/${model[1]}`);
   else if (hash.startsWith("#/models")) location.replace("/models");
 }

@@ -6,6 +6,7 @@ import { startSwap } from "./swap.js";
 import { startTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 import { startCopy } from "./copy.js";
+import { startPlots } from "./line-plot.js";
 
 document.documentElement.classList.add("has-script");
 followHash();
@@ -15,3 +16,4 @@ startCopy();
 startSwap();
 startLive();
 startLog();
+startPlots();

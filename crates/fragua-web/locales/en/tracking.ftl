@@ -49,7 +49,6 @@ versions-none = No version
 versions-none-advice = A training that registers a model makes a version.
 registered = Registered
 set-alias = Set alias
-set-alias-title = Set an alias for version { $version }
 set-alias-advice = Whatever uses the alias, such as the inference API, changes to this version at once. An alias of this name moves here from the version that has it now.
 remove-alias = Remove
 version-not-number = the version must be a number

@@ -49,7 +49,6 @@ versions-none = Ninguna versión
 versions-none-advice = Un entrenamiento que registra un modelo crea una versión.
 registered = Registrado
 set-alias = Poner alias
-set-alias-title = Poner un alias a la versión { $version }
 set-alias-advice = Lo que usa el alias, como la API de inferencia, pasa a esta versión al momento. Si otra versión tiene ese alias, lo pierde.
 remove-alias = Quitar
 version-not-number = la versión debe ser un número

@@ -51,6 +51,37 @@ pub(super) fn file(name: &str, stream: ObjectStream) -> Response {
     (headers, Body::from_stream(stream)).into_response()
 }
 
+/// Tells whether a file is a document that [`document`] may show.
+pub(super) fn is_document(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    ["html", "htm"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(ending))
+}
+
+/// What a document may do: draw itself with what it carries. It has an origin of its own, whether it stands in our
+/// frame or is opened by itself, so its scripts reach neither this site nor, having no way to load, any other.
+const SANDBOX: &str = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; \
+                       style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'self'";
+
+/// Answers with an HTML document for a frame of ours.
+pub(super) fn document(stream: ObjectStream) -> Response {
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        ),
+        (header::CONTENT_LENGTH, HeaderValue::from(stream.size_bytes())),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX)),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN")),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, no-store"),
+        ),
+    ];
+    (headers, Body::from_stream(stream)).into_response()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

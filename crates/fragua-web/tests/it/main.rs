@@ -8,5 +8,7 @@ mod console;
 mod frame;
 mod house;
 mod orchestrator;
+mod registry;
+mod run_page;
 mod texts;
 mod tracking;

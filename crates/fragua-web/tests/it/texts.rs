@@ -115,6 +115,7 @@ fn no_text_is_left_over() {
         "schedule-weekday-",
         "schedule-every-",
         "role-",
+        "axis-",
     ];
     for key in keys() {
         let is_composed = composed.iter().any(|start| key.starts_with(start));

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::StatusCode;
 
-use super::browser::{assert_pages, get, post};
+use super::browser::{assert_pages, get};
 use super::house::House;
 
 fn pages(house: &House) -> Router {
@@ -99,11 +99,7 @@ async fn a_run_shows_what_it_logged_and_where_it_came_from() {
         .await
         .has(&[&address, "Parent run"]);
     let curves = get(&pages, &format!("{address}?tab=metrics")).await;
-    curves.has(&[
-        "class=\"curve-line\"",
-        "<title id=\"curve-0-title\">loss</title>",
-        "Show as a table",
-    ]);
+    curves.has(&["class=\"curve-line\"", ">loss</title>", "Show as a table"]);
     assert_eq!(curves.body.matches("class=\"curve-line\"").count(), 1);
     assert_pages(
         &pages,
@@ -143,10 +139,8 @@ async fn artifacts_are_shown_and_never_run() {
     let picture = get(&pages, &format!("{tab}&path=plots%2Fmatrix.svg")).await;
     picture.has(&["<img src=\"", "matrix.svg"]);
     picture.lacks(&["onload"]);
-    let text = get(&pages, &format!("{tab}&path=report.html")).await;
-    text.has(&["&#60;script&#62;alert(1)"]);
-    let json = get(&pages, &format!("{tab}&path=params.json")).await;
-    json.has(&["{\n  &#34;a&#34;: 1\n}"]);
+    let document = get(&pages, &format!("{tab}&path=report.html")).await;
+    document.lacks(&["alert(1)"]);
     get(&pages, &format!("{tab}&path=model.bin"))
         .await
         .has(&["No preview of this file"]);
@@ -156,40 +150,6 @@ async fn artifacts_are_shown_and_never_run() {
     let outside = get(&pages, &format!("/runs/{run_id}/artifact?path=..%2F..%2Fx")).await;
     assert_eq!(outside.status, StatusCode::BAD_REQUEST);
     assert_pages(&pages, &[&format!("{tab}&path=params.json")]).await;
-}
-
-#[tokio::test]
-async fn an_alias_is_set_moved_and_removed() {
-    let house = House::open().await;
-    house.champion().await;
-    let run_id = house.champion().await;
-    let pages = pages(&house);
-    let address = "/models/cover_type_class";
-    let model = get(&pages, address).await;
-    model.has(&[
-        "champion → v2",
-        &format!("/runs/{run_id}"),
-        "http://127.0.0.1:8086/",
-        "0.875",
-    ]);
-    let moved = post(&pages, &format!("{address}/aliases"), "alias=champion&version=1").await;
-    assert_eq!(
-        (moved.status, moved.header("location")),
-        (StatusCode::SEE_OTHER, address)
-    );
-    get(&pages, address).await.has(&["champion → v1"]);
-    get(&pages, "/models").await.has(&["champion → v1", ">v2<"]);
-    post(&pages, &format!("{address}/aliases/delete"), "alias=champion").await;
-    get(&pages, address).await.lacks(&["champion → "]);
-    for form in [
-        "alias=champion&version=9",
-        "alias=champion&version=x",
-        "alias=&version=1",
-    ] {
-        let refused = post(&pages, &format!("{address}/aliases"), form).await;
-        assert!(refused.status.is_client_error(), "{form}: {}", refused.status);
-    }
-    assert_pages(&pages, &["/models", address]).await;
 }
 
 #[tokio::test]

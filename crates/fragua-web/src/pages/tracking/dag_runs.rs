@@ -7,8 +7,8 @@ use fragua_base::Timestamp;
 use fragua_tracking::{ExperimentId, Tracking};
 
 use super::experiments::{duration, run_name};
-use super::runs::{DAG_RUN_TAG, DAG_TAG};
-use super::{query, quoted};
+use super::lineage::{DAG_RUN_TAG, DAG_TAG};
+use super::{equals, query};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::page::{Page, encode};
@@ -49,9 +49,9 @@ pub(super) async fn show(State(tracking): State<Tracking>, page: Page) -> Result
         .map(|experiment| experiment.id)
         .collect();
     let filter = format!(
-        "tags.`{DAG_TAG}` = {} AND tags.`{DAG_RUN_TAG}` = {}",
-        quoted(dag_id),
-        quoted(&dag_run_id)
+        "{} AND {}",
+        equals(&format!("tags.`{DAG_TAG}`"), dag_id),
+        equals(&format!("tags.`{DAG_RUN_TAG}`"), &dag_run_id)
     );
     let order = vec!["attributes.start_time ASC".to_owned()];
     let runs = tracking

@@ -1,15 +1,23 @@
 //! The pages of experiments, runs and registered models.
 
 mod artifacts;
+mod curves;
 mod dag_runs;
+mod edit;
 mod experiments;
+mod lineage;
+mod logged_models;
+mod mlmodel;
 mod models;
+mod preview;
 mod runs;
+mod version_compare;
+mod versions;
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use fragua_tracking::{Change, Query, Tracking};
 
 use crate::error::Error;
@@ -23,13 +31,22 @@ pub fn tracking_pages(tracking: Tracking, site: Site) -> Router {
         .route("/", get(experiments::list))
         .route("/experiments", get(experiments::list))
         .route("/experiments/{id}", get(experiments::show))
-        .route("/runs/{id}", get(runs::show))
+        .route("/runs/{id}", get(runs::show).post(runs::act))
         .route("/dag-runs", get(dag_runs::show))
-        .route("/runs/{id}/artifact", get(artifacts::download))
-        .route("/models", get(models::list))
-        .route("/models/{name}", get(models::show))
-        .route("/models/{name}/aliases", post(models::set_alias))
-        .route("/models/{name}/aliases/delete", post(models::delete_alias))
+        .route("/runs/{id}/artifact", get(artifacts::of_run))
+        .route("/experiments/{id}/logged-models", get(logged_models::list))
+        .route(
+            "/logged-models/{id}",
+            get(logged_models::show).post(logged_models::act),
+        )
+        .route("/logged-models/{id}/artifact", get(artifacts::of_logged_model))
+        .route("/models", get(models::list).post(models::create))
+        .route("/models/{name}", get(models::show).post(models::act))
+        .route("/models/{name}/compare", get(version_compare::show))
+        .route(
+            "/models/{name}/versions/{version}",
+            get(versions::show).post(versions::act),
+        )
         .route("/events", get(events))
         .with_state(tracking);
     site.frame(Role::Tracking, routes)
@@ -53,9 +70,21 @@ async fn events(State(tracking): State<Tracking>, page: Page) -> Result<Response
     ))
 }
 
-/// Quotes a text for the filter language.
+/// Quotes a text for the filter language, which has two quotes and no escapes. In a text that holds both, single quotes
+/// become the sign that stands for any one character in a pattern; use `LIKE` then, see [`equals`].
 fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    match (text.contains('\''), text.contains('"')) {
+        (true, false) => format!("\"{text}\""),
+        _ => format!("'{}'", text.replace('\'', "_")),
+    }
+}
+
+/// Returns a condition of the filter language that a text has this value. Beside the wanted ones it may match others that
+/// differ where the value has quotes of both kinds.
+fn equals(key: &str, value: &str) -> String {
+    let has_both = value.contains('\'') && value.contains('"');
+    let operator = if has_both { "LIKE" } else { "=" };
+    format!("{key} {operator} {}", quoted(value))
 }
 
 /// Returns a query for a page of a list.
@@ -66,5 +95,23 @@ fn query(filter: String, order_by: Vec<String>, rows: u64, token: Option<&str>) 
         max_results: Some(rows),
         page_token: token.map(str::to_owned),
         ..Query::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_can_be_asked_for() {
+        for (value, expected) in [
+            ("a", "k = 'a'"),
+            ("", "k = ''"),
+            ("it's", "k = \"it's\""),
+            ("say \"hi\"", "k = 'say \"hi\"'"),
+            ("'\"", "k LIKE '_\"'"),
+        ] {
+            assert_eq!(equals("k", value), expected);
+        }
     }
 }

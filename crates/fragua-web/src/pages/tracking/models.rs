@@ -1,4 +1,4 @@
-//! Registered models, their versions and aliases.
+//! Registered models: the list, and the page of one with its versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,31 @@ use askama::Template;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_tracking::{ModelVersion, Run, Tracking};
+use fragua_tracking::{Error as TrackingError, ModelVersion, RegisteredModel, Run, Stage, Tracking};
 
+use super::edit::{self, Description, Editing, Sent, Tags};
 use super::experiments::run_name;
-use super::{query, quoted};
+use super::{equals, query, quoted};
 use crate::error::{Error, render, see_other};
 use crate::filters;
-use crate::form;
 use crate::format;
 use crate::headline;
-use crate::page::{Page, encode, parse_query};
+use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::Crumb;
 
-const MODELS_PER_PAGE: u64 = 100;
+const MODELS_PER_PAGE: u64 = 50;
 /// Each version asks for its run, so a page of them stays small.
 const VERSIONS_PER_PAGE: u64 = 25;
 const METRIC_COLUMNS: usize = 3;
+const MOST_NOTE_CHARS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "tracking/models.html")]
 struct ModelsPage<'a> {
     page: &'a Page,
+    search: String,
+    editing: Editing,
     rows: Vec<ModelRow>,
     first: Option<String>,
     next: Option<String>,
@@ -42,29 +45,66 @@ struct ModelRow {
 }
 
 pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result<Response, Error> {
-    let query = query(String::new(), Vec::new(), MODELS_PER_PAGE, page.parameter("page"));
+    let editing = Editing::of(&page);
+    answer_list(&tracking, &page, editing).await
+}
+
+/// Makes a registered model.
+pub(super) async fn create(
+    State(tracking): State<Tracking>,
+    page: Page,
+    RawForm(body): RawForm,
+) -> Result<Response, Error> {
+    let sent = Sent::read(&body);
+    let name = sent.trimmed("value");
+    match tracking.create_model(name, None, Vec::new()).await {
+        Ok(model) => Ok(see_other(&address(&model.name))),
+        Err(error) if edit::is_about_a_field(&error) => {
+            answer_list(&tracking, &page, Editing::refused(&sent, error.to_string())).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn answer_list(tracking: &Tracking, page: &Page, editing: Editing) -> Result<Response, Error> {
+    let search = page.parameter("search").unwrap_or_default().trim().to_owned();
+    let filter = if search.is_empty() {
+        String::new()
+    } else {
+        format!("name ILIKE {}", quoted(&format!("%{search}%")))
+    };
+    let query = query(filter, Vec::new(), MODELS_PER_PAGE, page.parameter("page"));
     let found = tracking.search_models(&query).await?;
     let rows = found
         .items
         .into_iter()
         .map(|model| ModelRow {
-            name: model.name,
-            description: model.description.unwrap_or_default(),
-            aliases: model
-                .aliases
-                .into_iter()
-                .map(|alias| (alias.alias, alias.version))
-                .collect(),
+            aliases: aliases(&model),
             latest: model.latest_versions.iter().map(|version| version.version).max(),
+            name: model.name,
+            description: format::shorten(&model.description.unwrap_or_default(), MOST_NOTE_CHARS),
             updated_at: model.updated_at,
         })
         .collect();
     render(&ModelsPage {
-        page: &page,
+        page,
+        search,
+        editing,
         rows,
         first: page.has_chosen("page").then(|| page.with("page", "")),
         next: found.next.map(|token| page.with("page", &token)),
     })
+}
+
+pub(super) fn address(name: &str) -> String {
+    format!("/models/{}", encode(name))
+}
+
+fn aliases(model: &RegisteredModel) -> Vec<(String, i32)> {
+    let aliases = model.aliases.iter();
+    aliases
+        .map(|alias| (alias.alias.clone(), alias.version))
+        .collect()
 }
 
 #[derive(Template)]
@@ -72,11 +112,15 @@ pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result
 struct ModelPage<'a> {
     page: &'a Page,
     name: String,
-    description: String,
+    description: Description,
+    tags: Tags,
+    editing: Editing,
     crumbs: Vec<Crumb>,
     aliases: Vec<(String, i32)>,
     app_address: Option<String>,
     docs_address: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
     metric_keys: Vec<String>,
     versions: Vec<VersionRow>,
     first: Option<String>,
@@ -89,6 +133,8 @@ struct VersionRow {
     aliases: Vec<String>,
     /// The state, where it is not the usual one.
     view: Option<StateView>,
+    /// The stage, where it has one.
+    stage: Option<&'static str>,
     run_id: String,
     run_name: String,
     cells: Vec<String>,
@@ -100,30 +146,81 @@ pub(super) async fn show(
     page: Page,
     Path(name): Path<String>,
 ) -> Result<Response, Error> {
-    let model = tracking.model(&name).await?;
+    let editing = Editing::of(&page);
+    answer(&tracking, &page, &name, editing).await
+}
+
+/// Does what a form of the page asks for.
+pub(super) async fn act(
+    State(tracking): State<Tracking>,
+    page: Page,
+    Path(name): Path<String>,
+    RawForm(body): RawForm,
+) -> Result<Response, Error> {
+    let sent = Sent::read(&body);
+    let here = page.with2("edit", "", "key", "");
+    let changed = match sent.action() {
+        "rename" => tracking
+            .rename_model(&name, sent.trimmed("value"))
+            .await
+            .map(|model| address(&model.name)),
+        "description" => tracking
+            .update_model(&name, Some(sent.text("value")))
+            .await
+            .map(|_| here),
+        "tag" => tracking.set_model_tag(&name, sent.tag()).await.map(|()| here),
+        "delete-tag" => tracking
+            .delete_model_tag(&name, sent.field("key"))
+            .await
+            .map(|()| here),
+        "delete" if sent.trimmed("value") != name => {
+            let editing = Editing::refused(&sent, page.t1("delete-model-mistyped", "name", &name));
+            return answer(&tracking, &page, &name, editing).await;
+        }
+        "delete" => tracking.delete_model(&name).await.map(|()| "/models".to_owned()),
+        _ => return Err(Error::Invalid(page.t("form-unknown"))),
+    };
+    match changed {
+        Ok(next) => Ok(see_other(&next)),
+        Err(error) if edit::is_about_a_field(&error) => {
+            answer(
+                &tracking,
+                &page,
+                &name,
+                Editing::refused(&sent, error.to_string()),
+            )
+            .await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn answer(tracking: &Tracking, page: &Page, name: &str, editing: Editing) -> Result<Response, Error> {
+    let model = tracking.model(name).await?;
     let query = query(
-        format!("name = {}", quoted(&name)),
+        equals("name", name),
         vec!["version_number DESC".to_owned()],
         VERSIONS_PER_PAGE,
         page.parameter("page"),
     );
-    let versions = tracking.search_versions(&query).await?;
-    let runs = runs_of(&tracking, &versions.items).await?;
+    let mut versions = tracking.search_versions(&query).await?;
+    versions.items.retain(|version| version.name == model.name);
+    let runs = runs_of(tracking, &versions.items).await?;
     let metric_keys = metric_keys(&runs);
     render(&ModelPage {
-        page: &page,
-        description: model.description.unwrap_or_default(),
+        page,
+        aliases: aliases(&model),
+        description: Description::new(model.description.as_deref()),
+        tags: Tags::new(&model.tags),
+        editing,
         crumbs: vec![
             Crumb::link(page.t("models-title"), "/models"),
-            Crumb::here(name.clone()),
+            Crumb::here(model.name.clone()),
         ],
-        aliases: model
-            .aliases
-            .into_iter()
-            .map(|alias| (alias.alias, alias.version))
-            .collect(),
         app_address: page.at_app("/"),
         docs_address: page.at_serving("/docs"),
+        created_at: model.created_at,
+        updated_at: model.updated_at,
         versions: versions
             .items
             .into_iter()
@@ -132,12 +229,15 @@ pub(super) async fn show(
         metric_keys,
         first: page.has_chosen("page").then(|| page.with("page", "")),
         next: versions.next.map(|token| page.with("page", &token)),
-        name,
+        name: model.name,
     })
 }
 
-/// Returns the runs that made some versions; one that was deleted is left out.
-async fn runs_of(tracking: &Tracking, versions: &[ModelVersion]) -> Result<BTreeMap<String, Run>, Error> {
+/// Returns the runs that made some versions; one that was deleted for good is left out.
+pub(super) async fn runs_of(
+    tracking: &Tracking,
+    versions: &[ModelVersion],
+) -> Result<BTreeMap<String, Run>, Error> {
     let ids: BTreeSet<&str> = versions
         .iter()
         .filter_map(|version| version.run_id.as_deref())
@@ -149,7 +249,7 @@ async fn runs_of(tracking: &Tracking, versions: &[ModelVersion]) -> Result<BTree
             Ok(run) => {
                 runs.insert(id.to_owned(), run);
             }
-            Err(fragua_tracking::Error::NotFound(_)) => {}
+            Err(TrackingError::NotFound(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -182,37 +282,13 @@ fn version_row(version: ModelVersion, runs: &BTreeMap<String, Run>, metric_keys:
         .collect();
     VersionRow {
         version: version.version.to_string(),
-        description: version.description.unwrap_or_default(),
+        description: format::shorten(&version.description.unwrap_or_default(), MOST_NOTE_CHARS),
         aliases: version.aliases,
         view: (version.status != "READY").then(|| StateView::of(&version.status)),
+        stage: (version.stage != Stage::None).then(|| version.stage.as_str()),
         run_name: run.map_or_else(|| format::shorten(&run_id, 12), run_name),
         run_id,
         cells,
         created_at: version.created_at,
     }
-}
-
-pub(super) async fn set_alias(
-    State(tracking): State<Tracking>,
-    page: Page,
-    Path(name): Path<String>,
-    RawForm(body): RawForm,
-) -> Result<Response, Error> {
-    let form = parse_query(&String::from_utf8_lossy(&body));
-    let alias = form::value(&form, "alias").unwrap_or_default().trim();
-    let version = form::value(&form, "version").and_then(|version| version.parse().ok());
-    let version = version.ok_or_else(|| Error::Invalid(page.t("version-not-number")))?;
-    tracking.set_alias(&name, alias, version).await?;
-    Ok(see_other(&format!("/models/{}", encode(&name))))
-}
-
-pub(super) async fn delete_alias(
-    State(tracking): State<Tracking>,
-    Path(name): Path<String>,
-    RawForm(body): RawForm,
-) -> Result<Response, Error> {
-    let form = parse_query(&String::from_utf8_lossy(&body));
-    let alias = form::value(&form, "alias").unwrap_or_default();
-    tracking.delete_alias(&name, alias).await?;
-    Ok(see_other(&format!("/models/{}", encode(&name))))
 }

@@ -1,38 +1,34 @@
-//! The page of one run.
+//! The page of one run: what it logged, where it came from, and what people change about it.
 
 use std::collections::BTreeSet;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_tracking::{DatasetInput, Run, Tracking};
-use serde_json::Value;
+use fragua_tracking::{
+    Batch, Error as TrackingError, LifecycleStage, LoggedModel, LoggedModelQuery, Run, RunUpdate, Tag,
+    Tracking,
+};
 
-use super::artifacts::{self, Artifacts, Preview};
+use super::artifacts::{self, Artifacts};
+use super::curves::{self, Curves};
+use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::{best, duration, run_name};
-use super::{query, quoted};
-use crate::chart::{self, Curve};
-use crate::error::{Error, render};
+use super::lineage::{self, DagRunLink, DatasetView};
+use super::preview::Preview;
+use super::{equals, query};
+use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
 use crate::headline;
-use crate::markdown;
-use crate::markup::Markup;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::{Cell, Crumb, Tab};
 
-/// The tags that say which DAG run made a tracking run.
-pub(super) const DAG_TAG: &str = "fragua.dag_id";
-pub(super) const DAG_RUN_TAG: &str = "fragua.dag_run_id";
-
-/// Points of a curve that are fetched: more than are drawn, few enough to be quick.
-const CURVE_POINTS: u64 = 1_000;
-const MOST_CURVES: usize = 40;
 const CHILD_METRICS: usize = 4;
-/// Batches that are named one by one before the list is cut.
-const MOST_DAG_RUNS: usize = 12;
+const MOST_VERSIONS: u64 = 20;
+const MOST_LOGGED_MODELS: u64 = 50;
 
 #[derive(Template)]
 #[template(path = "tracking/run.html")]
@@ -40,14 +36,18 @@ struct RunPage<'a> {
     page: &'a Page,
     id: String,
     name: String,
-    note: Markup,
+    is_deleted: bool,
+    description: Description,
+    editing: Editing,
     view: StateView,
     crumbs: Vec<Crumb>,
     versions: Vec<VersionLink>,
-    dag_run_address: Option<String>,
+    dag_run: Option<DagRunLink>,
     started_at: Option<Timestamp>,
     duration: String,
     user: String,
+    source: String,
+    commit: String,
     parent: Option<String>,
     tabs: Vec<Tab>,
     tab: RunTab,
@@ -59,16 +59,18 @@ struct VersionLink {
 }
 
 enum RunTab {
-    Overview(Overview),
-    Curves(Vec<CurveCard>),
-    Artifacts(Artifacts),
+    Overview(Box<Overview>),
+    Curves(Box<Curves>),
+    Artifacts(Box<Artifacts>),
 }
 
 struct Overview {
+    search: String,
     metrics: Vec<MetricRow>,
     params: Vec<(String, String)>,
-    tags: Vec<(String, String)>,
+    tags: Tags,
     datasets: Vec<DatasetView>,
+    models: Vec<ModelLink>,
     children: Vec<ChildRow>,
     child_metrics: Vec<String>,
 }
@@ -77,23 +79,15 @@ struct MetricRow {
     key: String,
     value: String,
     step: String,
+    address: String,
 }
 
-struct DatasetView {
+struct ModelLink {
+    id: String,
     name: String,
-    digest: String,
-    context: String,
-    source: String,
-    rows: String,
-    dag_runs: Vec<DagRunLink>,
-    /// How many DAG runs are not listed.
-    more: u64,
-}
-
-#[derive(Debug, PartialEq)]
-struct DagRunLink {
-    label: String,
-    address: Option<String>,
+    model_type: String,
+    view: StateView,
+    is_input: bool,
 }
 
 struct ChildRow {
@@ -104,37 +98,79 @@ struct ChildRow {
     duration: String,
 }
 
-struct CurveCard {
-    id: String,
-    key: String,
-    last: String,
-    curve: Curve,
-}
-
 pub(super) async fn show(
     State(tracking): State<Tracking>,
     page: Page,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
-    let run = tracking.run(&id).await?;
+    let editing = Editing::of(&page);
+    answer(&tracking, &page, &id, editing).await
+}
+
+/// Does what a form of the page asks for.
+pub(super) async fn act(
+    State(tracking): State<Tracking>,
+    page: Page,
+    Path(id): Path<String>,
+    RawForm(body): RawForm,
+) -> Result<Response, Error> {
+    let sent = Sent::read(&body);
+    let changed = match sent.action() {
+        "rename" if sent.trimmed("value").is_empty() => {
+            let editing = Editing::refused(&sent, page.t("name-empty"));
+            return answer(&tracking, &page, &id, editing).await;
+        }
+        "rename" => {
+            let update = RunUpdate {
+                run_name: Some(sent.trimmed("value").to_owned()),
+                ..RunUpdate::default()
+            };
+            tracking.update_run(&id, update).await.map(drop)
+        }
+        "description" => set_tag(&tracking, &id, Tag::new(NOTE_TAG, sent.text("value"))).await,
+        "tag" => set_tag(&tracking, &id, sent.tag()).await,
+        "delete-tag" => tracking.delete_tag(&id, sent.field("key")).await,
+        "delete" => tracking.delete_run(&id).await,
+        "restore" => tracking.restore_run(&id).await,
+        _ => return Err(Error::Invalid(page.t("form-unknown"))),
+    };
+    match changed {
+        Ok(()) => Ok(see_other(&page.with2("edit", "", "key", ""))),
+        Err(error) if edit::is_about_a_field(&error) => {
+            answer(&tracking, &page, &id, Editing::refused(&sent, error.to_string())).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn set_tag(tracking: &Tracking, run_id: &str, tag: Tag) -> Result<(), TrackingError> {
+    let batch = Batch {
+        tags: vec![tag],
+        ..Batch::default()
+    };
+    tracking.log_batch(run_id, batch).await
+}
+
+async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) -> Result<Response, Error> {
+    let run = tracking.run(id).await?;
     let experiment = tracking.experiment(run.info.experiment_id).await?;
     let name = run_name(&run);
-    let current = Tab::current(&page, &["overview", "metrics", "artifacts"]);
+    let current = Tab::current(page, &["overview", "metrics", "artifacts"]);
     let tab = match current {
-        "metrics" => RunTab::Curves(curves(&tracking, &run).await?),
-        "artifacts" => RunTab::Artifacts(artifacts::show(&tracking, &page, &run).await?),
-        _ => RunTab::Overview(overview(&tracking, &page, &run).await?),
+        "metrics" => RunTab::Curves(Box::new(curves::show(tracking, page, &run).await?)),
+        "artifacts" => {
+            let raw = format!("/runs/{}/artifact", encode(&run.info.run_id));
+            let uri = &run.info.artifact_uri;
+            RunTab::Artifacts(Box::new(artifacts::show(tracking, page, uri, &raw).await?))
+        }
+        _ => RunTab::Overview(Box::new(overview(tracking, page, &run).await?)),
     };
+    let of_run = equals("run_id", &run.info.run_id);
     let versions = tracking
-        .search_versions(&query(
-            format!("run_id = {}", quoted(&run.info.run_id)),
-            Vec::new(),
-            20,
-            None,
-        ))
+        .search_versions(&query(of_run, Vec::new(), MOST_VERSIONS, None))
         .await?;
     let tabs = Tab::all(
-        &page,
+        page,
         current,
         &[
             ("overview", "overview", None),
@@ -142,8 +178,12 @@ pub(super) async fn show(
             ("artifacts", "artifacts", None),
         ],
     );
+    let tag = |key| run.tag(key).unwrap_or_default();
     render(&RunPage {
-        page: &page,
+        page,
+        is_deleted: run.info.lifecycle_stage == LifecycleStage::Deleted,
+        description: Description::new(run.tag(NOTE_TAG)),
+        editing,
         view: StateView::of(run.info.status.as_str()),
         crumbs: vec![
             Crumb::link(page.t("experiments-title"), "/"),
@@ -154,7 +194,6 @@ pub(super) async fn show(
             Crumb::here(name.clone()),
         ],
         name,
-        note: markdown::render(run.tag("mlflow.note.content").unwrap_or_default()),
         versions: versions
             .items
             .into_iter()
@@ -163,10 +202,12 @@ pub(super) async fn show(
                 name: version.name,
             })
             .collect(),
-        dag_run_address: dag_run_address(&page, run.tag(DAG_TAG), run.tag(DAG_RUN_TAG)),
+        dag_run: lineage::dag_run(page, &run),
         started_at: run.info.start_time,
-        duration: duration(&page, run.info.start_time, run.info.end_time),
+        duration: duration(page, run.info.start_time, run.info.end_time),
         user: run.info.user_id.clone(),
+        source: tag("mlflow.source.name").to_owned(),
+        commit: tag("mlflow.source.git.commit").chars().take(10).collect(),
         parent: run.parent_run_id().map(str::to_owned),
         tabs,
         tab,
@@ -174,26 +215,16 @@ pub(super) async fn show(
     })
 }
 
-fn dag_run_address(page: &Page, dag_id: Option<&str>, dag_run_id: Option<&str>) -> Option<String> {
-    page.at_orchestrator(&format!("/dags/{}/runs/{}", encode(dag_id?), encode(dag_run_id?)))
-}
-
 async fn overview(tracking: &Tracking, page: &Page, run: &Run) -> Result<Overview, Error> {
-    let children = tracking.child_runs(&run.info.run_id).await?;
-    let all_metrics = children
-        .iter()
-        .flat_map(|child| child.metrics.iter().map(|metric| metric.key.clone()));
-    let mut child_metrics: Vec<String> = all_metrics.collect::<BTreeSet<_>>().into_iter().collect();
-    child_metrics.sort_by_key(|key| headline::rank(key));
-    child_metrics.truncate(CHILD_METRICS);
-    let best_values: Vec<Option<f64>> = child_metrics
-        .iter()
-        .map(|key| best(&children, &format!("metrics.{key}")))
-        .collect();
+    let search = page.parameter("find").unwrap_or_default().trim().to_owned();
+    let wanted = search.to_lowercase();
+    let is_wanted = |text: &str| text.to_lowercase().contains(&wanted);
     let mut metrics: Vec<MetricRow> = run
         .metrics
         .iter()
+        .filter(|metric| is_wanted(&metric.key))
         .map(|metric| MetricRow {
+            address: format!("{}&only={}", page.only("tab", "metrics"), encode(&metric.key)),
             key: metric.key.clone(),
             value: format::number(metric.value),
             step: metric.step.to_string(),
@@ -205,40 +236,58 @@ async fn overview(tracking: &Tracking, page: &Page, run: &Run) -> Result<Overvie
     let mut params: Vec<(String, String)> = run
         .params
         .iter()
+        .filter(|param| is_wanted(&param.key) || is_wanted(&param.value))
         .map(|param| (param.key.clone(), param.value.clone()))
         .collect();
     params.sort();
-    let mut tags: Vec<(String, String)> = run
-        .tags
-        .iter()
-        .map(|tag| (tag.key.clone(), format::shorten(&tag.value, 500)))
-        .collect();
-    tags.sort();
+    let (children, child_metrics) = children(tracking, page, run).await?;
     Ok(Overview {
+        search,
         metrics,
         params,
-        tags,
+        tags: Tags::new(&run.tags),
         datasets: run
             .dataset_inputs
             .iter()
-            .map(|input| dataset(page, input))
+            .map(|input| lineage::dataset(page, input))
             .collect(),
-        children: children
-            .iter()
-            .map(|child| ChildRow {
-                id: child.info.run_id.clone(),
-                name: run_name(child),
-                view: StateView::of(child.info.status.as_str()),
-                cells: child_metrics
-                    .iter()
-                    .zip(&best_values)
-                    .map(|(key, best)| child_cell(child.metric(key), *best))
-                    .collect(),
-                duration: duration(page, child.info.start_time, child.info.end_time),
-            })
-            .collect(),
+        models: logged_models(tracking, run).await?,
+        children,
         child_metrics,
     })
+}
+
+async fn children(
+    tracking: &Tracking,
+    page: &Page,
+    run: &Run,
+) -> Result<(Vec<ChildRow>, Vec<String>), Error> {
+    let children = tracking.child_runs(&run.info.run_id).await?;
+    let all = children
+        .iter()
+        .flat_map(|child| child.metrics.iter().map(|metric| metric.key.clone()));
+    let mut metrics: Vec<String> = all.collect::<BTreeSet<_>>().into_iter().collect();
+    metrics.sort_by_key(|key| headline::rank(key));
+    metrics.truncate(CHILD_METRICS);
+    let best_values: Vec<Option<f64>> = metrics
+        .iter()
+        .map(|key| best(&children, &format!("metrics.{key}")))
+        .collect();
+    let rows = children
+        .iter()
+        .map(|child| ChildRow {
+            id: child.info.run_id.clone(),
+            name: run_name(child),
+            view: StateView::of(child.info.status.as_str()),
+            cells: metrics
+                .iter()
+                .zip(&best_values)
+                .map(|(key, best)| child_cell(child.metric(key), *best))
+                .collect(),
+            duration: duration(page, child.info.start_time, child.info.end_time),
+        })
+        .collect();
+    Ok((rows, metrics))
 }
 
 fn child_cell(value: Option<f64>, best: Option<f64>) -> Cell {
@@ -249,114 +298,42 @@ fn child_cell(value: Option<f64>, best: Option<f64>) -> Cell {
     }
 }
 
-fn dataset(page: &Page, input: &DatasetInput) -> DatasetView {
-    let dataset = &input.dataset;
-    let context = input.tags.iter().find(|tag| tag.key == "mlflow.data.context");
-    let source: Value = serde_json::from_str(&dataset.source).unwrap_or(Value::Null);
-    let profile: Option<Value> = dataset
-        .profile
-        .as_deref()
-        .and_then(|profile| serde_json::from_str(profile).ok());
-    let rows = profile.and_then(|profile| profile.get("num_rows")?.as_u64());
-    let loads = loads(&source);
-    let dag_runs = loads
-        .iter()
-        .take(MOST_DAG_RUNS)
-        .map(|(dag_id, run_id)| DagRunLink {
-            label: (*run_id).to_owned(),
-            address: dag_run_address(page, Some(dag_id), Some(run_id)),
-        })
-        .collect();
-    DatasetView {
-        name: dataset.name.clone(),
-        digest: dataset.digest.clone(),
-        context: context.map_or_else(String::new, |tag| tag.value.clone()),
-        source: place(&source).unwrap_or_else(|| format::shorten(&dataset.source, 120)),
-        rows: rows.map_or_else(String::new, |rows| page.tn("count-rows", &rows)),
-        dag_runs,
-        more: loads.len().saturating_sub(MOST_DAG_RUNS) as u64,
-    }
-}
-
-/// Returns the DAG runs that loaded the rows, as our training notes them: `(dag_id, dag_run_id)`.
-fn loads(source: &Value) -> Vec<(&str, &str)> {
-    let Some(batches) = source.get("batches").and_then(Value::as_array) else {
-        return Vec::new();
+/// Returns the logged models that the run made, and those it read.
+async fn logged_models(tracking: &Tracking, run: &Run) -> Result<Vec<ModelLink>, Error> {
+    let made = LoggedModelQuery {
+        experiment_ids: vec![run.info.experiment_id],
+        filter: equals("source_run_id", &run.info.run_id),
+        max_results: Some(MOST_LOGGED_MODELS),
+        ..LoggedModelQuery::default()
     };
-    batches
-        .iter()
-        .filter_map(|load| Some((load.get("dag_id")?.as_str()?, load.get("dag_run_id")?.as_str()?)))
-        .collect()
-}
-
-/// Returns where a data set lies, in a few words.
-fn place(source: &Value) -> Option<String> {
-    if let (Some(connection), Some(table)) = (source.get("connection"), source.get("table")) {
-        return Some(format!("{} · {}", connection.as_str()?, table.as_str()?));
-    }
-    ["uri", "url", "path"]
+    let mut links: Vec<ModelLink> = tracking
+        .search_logged_models(&made)
+        .await?
+        .items
         .into_iter()
-        .find_map(|key| source.get(key)?.as_str().map(str::to_owned))
-}
-
-async fn curves(tracking: &Tracking, run: &Run) -> Result<Vec<CurveCard>, Error> {
-    let mut keys: Vec<&str> = run.metrics.iter().map(|metric| metric.key.as_str()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let mut cards = Vec::new();
-    for key in keys.into_iter().take(MOST_CURVES) {
-        let ids = [run.info.run_id.clone()];
-        let series = tracking.metric_chart(&ids, key, CURVE_POINTS, None).await?;
-        let Some(series) = series.into_iter().next() else {
+        .map(|model| model_link(model, false))
+        .collect();
+    let others = run.model_outputs.iter().map(|output| (&output.model_id, false));
+    for (model_id, is_input) in others.chain(run.model_inputs.iter().map(|id| (id, true))) {
+        if links.iter().any(|link| link.id == *model_id) {
             continue;
-        };
-        let points: Vec<(i64, f64)> = series
-            .points
-            .iter()
-            .map(|point| (point.step, point.value))
-            .collect();
-        if let Some(curve) = chart::curve(&points) {
-            cards.push(CurveCard {
-                id: format!("curve-{}", cards.len()),
-                key: key.to_owned(),
-                last: run.metric(key).map_or_else(String::new, format::number),
-                curve,
-            });
+        }
+        match tracking.logged_model(model_id).await {
+            Ok(model) => links.push(model_link(model, is_input)),
+            // Deleted since.
+            Err(TrackingError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(cards)
+    Ok(links)
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn reads_the_loads_of_a_training() {
-        let source = json!({
-            "connection": "warehouse",
-            "table": "cover_type",
-            "batches": [
-                {"dag_id": "data_loading_dag", "dag_run_id": "scheduled__1", "row_count": 1162},
-                {"dag_id": "data_loading_dag", "dag_run_id": "scheduled__2", "row_count": 1162},
-                {"row_count": 3},
-                "nonsense",
-            ],
-        });
-        let expected = [
-            ("data_loading_dag", "scheduled__1"),
-            ("data_loading_dag", "scheduled__2"),
-        ];
-        assert_eq!(loads(&source), expected);
-        assert_eq!(place(&source).as_deref(), Some("warehouse · cover_type"));
-        for foreign in [json!(null), json!([1]), json!({"batches": 7}), json!("s3://x")] {
-            assert!(loads(&foreign).is_empty(), "{foreign}");
-        }
-        assert_eq!(
-            place(&json!({"uri": "s3://b/x.csv"})).as_deref(),
-            Some("s3://b/x.csv")
-        );
+fn model_link(model: LoggedModel, is_input: bool) -> ModelLink {
+    ModelLink {
+        view: super::logged_models::state(model.status),
+        id: model.model_id,
+        name: model.name,
+        model_type: model.model_type,
+        is_input,
     }
 }

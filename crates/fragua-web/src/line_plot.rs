@@ -1,0 +1,365 @@
+//! Curves of measured values: one or several in a box, over steps or time, straight or logarithmic, smoothed or not.
+//!
+//! As in [`crate::chart`] the SVG carries shapes only; words and numbers stay in HTML around it. The points travel along
+//! as data, so that a script can say what lies under the pointer.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::format;
+
+/// What the horizontal axis counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Axis {
+    /// Steps of training.
+    #[default]
+    Step,
+    /// Instants, in milliseconds.
+    Time,
+    /// Milliseconds since the first value.
+    Relative,
+}
+
+impl Axis {
+    pub(crate) const ALL: [Self; 3] = [Self::Step, Self::Time, Self::Relative];
+
+    /// Returns the name in an address; `axis-` before it is the key of its word.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Time => "time",
+            Self::Relative => "relative",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Self {
+        let named = Self::ALL.into_iter().find(|axis| axis.name() == name);
+        named.unwrap_or_default()
+    }
+
+    fn write(self, x: f64, span: f64) -> String {
+        const DAY: f64 = 86_400_000.0;
+        match self {
+            Self::Step => format::number(x.round()),
+            Self::Relative => format::duration(x as i64),
+            Self::Time => {
+                let written = format::instant(fragua_base::Timestamp::from_millis(x as i64));
+                match written.split_once(' ') {
+                    Some((day, _)) if span > 3.0 * DAY => day.to_owned(),
+                    Some((_, clock)) if span < DAY => clock.to_owned(),
+                    _ => written,
+                }
+            }
+        }
+    }
+}
+
+/// A row of values with a name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) label: String,
+    /// Place on the axis and value.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+/// How to draw.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Look {
+    pub(crate) axis: Axis,
+    pub(crate) is_logarithmic: bool,
+    /// From 0, each value as it is, to just below 1.
+    pub(crate) smoothing: f64,
+}
+
+/// A drawn box of curves.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plot {
+    pub(crate) lines: Vec<Line>,
+    /// What the horizontal lines stand for, from the top down.
+    pub(crate) values: Vec<String>,
+    /// What lies at the left end, the middle and the right end.
+    pub(crate) places: Vec<String>,
+    /// The points for the script that reads them out.
+    pub(crate) data: String,
+    /// Each point of each series for the table beside the picture: series, place, value.
+    pub(crate) rows: Vec<(String, String, String)>,
+}
+
+/// One curve in a box of 1000 by 300.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) label: String,
+    /// Names one of the colours, from 0.
+    pub(crate) color: usize,
+    /// The `d` of the line.
+    pub(crate) line: String,
+    /// The `d` of the values as they are, where the line is smoothed.
+    pub(crate) raw: String,
+    /// The `d` of the dots; empty when there are too many to tell apart.
+    pub(crate) dots: String,
+    /// The last value.
+    pub(crate) last: String,
+}
+
+impl Plot {
+    /// Says in one line what the picture shows, for those who do not see it.
+    pub(crate) fn summary(&self) -> String {
+        let lines = self.lines.iter();
+        let words: Vec<String> = lines
+            .map(|line| format!("{}: {}", line.label, line.last))
+            .collect();
+        words.join(", ")
+    }
+}
+
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 300.0;
+const MOST_DOTS: usize = 60;
+const MOST_ROWS: usize = 200;
+/// How many colours the style sheet has.
+pub(crate) const COLORS: usize = 8;
+
+/// Draws the series. Values that are not finite, and on a logarithmic scale those that are not positive, are left out.
+/// Returns nothing when no series has two places left.
+pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
+    let shown: Vec<Series> = series
+        .iter()
+        .map(|one| Series {
+            label: one.label.clone(),
+            points: drawable(&one.points, look.is_logarithmic),
+        })
+        .collect();
+    let places = || shown.iter().flat_map(|one| one.points.iter().map(|(x, _)| *x));
+    let values = || shown.iter().flat_map(|one| one.points.iter().map(|(_, y)| *y));
+    let (first, last) = (
+        places().fold(f64::INFINITY, f64::min),
+        places().fold(f64::NEG_INFINITY, f64::max),
+    );
+    // Also refuses what has no point at all.
+    if first >= last {
+        return None;
+    }
+    let (lowest, highest) = (
+        values().fold(f64::INFINITY, f64::min),
+        values().fold(f64::NEG_INFINITY, f64::max),
+    );
+    let ticks = if look.is_logarithmic {
+        powers(lowest, highest)
+    } else {
+        crate::chart::ticks(lowest, highest)
+    };
+    let scale = |value: f64| if look.is_logarithmic { value.log10() } else { value };
+    let (bottom, top) = (scale(ticks[0]), scale(ticks[ticks.len() - 1]));
+    let place = |(x, y): (f64, f64)| {
+        (
+            tenth((x - first) / (last - first) * WIDTH),
+            tenth((top - scale(y)) / (top - bottom) * HEIGHT),
+        )
+    };
+    let lines = shown
+        .iter()
+        .enumerate()
+        .map(|(index, one)| {
+            let smoothed = smooth(&one.points, look.smoothing);
+            let dots = if one.points.len() > MOST_DOTS {
+                &[][..]
+            } else {
+                &smoothed
+            };
+            Line {
+                label: one.label.clone(),
+                color: index % COLORS,
+                line: path(smoothed.iter().copied().map(place)),
+                raw: if look.smoothing > 0.0 {
+                    path(one.points.iter().copied().map(place))
+                } else {
+                    String::new()
+                },
+                dots: dots
+                    .iter()
+                    .copied()
+                    .map(place)
+                    .fold(String::new(), |mut path, (x, y)| {
+                        // A line of no length with round ends stays round however the box is stretched.
+                        let _ = write!(path, "M{x} {y}h0");
+                        path
+                    }),
+                last: one
+                    .points
+                    .last()
+                    .map_or_else(String::new, |(_, y)| format::number(*y)),
+            }
+        })
+        .collect();
+    let written: Vec<_> = shown
+        .iter()
+        .map(|one| {
+            let points = smooth(&one.points, look.smoothing);
+            json!({ "label": one.label, "points": points })
+        })
+        .collect();
+    let data = json!({
+        "axis": look.axis.name(), "first": first, "last": last,
+        "bottom": bottom, "top": top, "logarithmic": look.is_logarithmic, "series": written,
+    });
+    let span = last - first;
+    let mut ends: Vec<String> = [first, first + span / 2.0, last]
+        .into_iter()
+        .map(|x| look.axis.write(x, span))
+        .collect();
+    if look.axis == Axis::Step && span < 2.0 {
+        ends.remove(1);
+    }
+    let rows = series.iter().flat_map(|one| {
+        thin(&one.points, MOST_ROWS / series.len().max(1) + 2)
+            .into_iter()
+            .map(|(x, y)| (one.label.clone(), look.axis.write(x, span), format::number(y)))
+    });
+    Some(Plot {
+        lines,
+        values: ticks.iter().rev().map(|value| format::number(*value)).collect(),
+        places: ends,
+        data: data.to_string(),
+        rows: rows.collect(),
+    })
+}
+
+fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = points
+        .iter()
+        .copied()
+        .filter(|(x, y)| x.is_finite() && y.is_finite() && (!is_logarithmic || *y > 0.0))
+        .collect();
+    points.sort_by(|one, other| one.0.total_cmp(&other.0));
+    points
+}
+
+/// Returns the exponential moving average, corrected for its start, so that the first value weighs no more than others.
+fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
+    let (mut sum, mut norm) = (0.0, 0.0);
+    let next = |(x, y): &(f64, f64)| {
+        sum = sum * weight + (1.0 - weight) * y;
+        norm = norm * weight + (1.0 - weight);
+        (*x, sum / norm)
+    };
+    if weight > 0.0 {
+        points.iter().map(next).collect()
+    } else {
+        points.to_vec()
+    }
+}
+
+fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
+    let mut path = String::new();
+    for (index, (x, y)) in points.enumerate() {
+        let _ = write!(path, "{}{x} {y}", if index == 0 { "M" } else { "L" });
+    }
+    path
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// Returns at most `limit` of the points, evenly chosen, with the first and the last.
+fn thin(points: &[(f64, f64)], limit: usize) -> Vec<(f64, f64)> {
+    if points.len() <= limit {
+        return points.to_vec();
+    }
+    let last = points.len() - 1;
+    (0..limit).map(|i| points[i * last / (limit - 1)]).collect()
+}
+
+/// Returns three to seven values, at even distances on a logarithmic scale, that enclose a positive range.
+fn powers(lowest: f64, highest: f64) -> Vec<f64> {
+    let bottom = lowest.log10().floor();
+    let mut top = highest.log10().ceil();
+    if top <= bottom {
+        top = bottom + 1.0;
+    }
+    let decades = top - bottom;
+    let step = if decades < 2.0 {
+        0.5
+    } else {
+        (decades / 6.0).ceil()
+    };
+    let count = (decades / step).ceil() as i32;
+    (0..=count)
+        .map(|i| 10_f64.powf(bottom + f64::from(i) * step))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(points: &[(f64, f64)]) -> Vec<Series> {
+        vec![Series {
+            label: "loss".to_owned(),
+            points: points.to_vec(),
+        }]
+    }
+
+    #[test]
+    fn a_curve_needs_two_places() {
+        let look = Look::default();
+        for points in [
+            &[][..],
+            &[(1.0, 0.5)],
+            &[(1.0, 0.5), (1.0, 0.7)],
+            &[(1.0, f64::NAN), (2.0, 0.7)],
+        ] {
+            assert_eq!(draw(&series(points), look), None, "{points:?}");
+        }
+        let drawn = draw(&series(&[(10.0, 1.0), (0.0, 0.0)]), look).unwrap();
+        assert_eq!(drawn.lines[0].line, "M0 300L1000 0");
+        assert_eq!(drawn.values, ["1", "0.75", "0.5", "0.25", "0"]);
+        assert_eq!(drawn.places, ["0", "5", "10"]);
+        assert_eq!(drawn.lines[0].last, "1");
+    }
+
+    #[test]
+    fn a_logarithmic_scale_leaves_out_what_is_not_positive() {
+        let look = Look {
+            is_logarithmic: true,
+            ..Look::default()
+        };
+        let drawn = draw(&series(&[(0.0, 0.01), (1.0, 0.0), (2.0, 1.0)]), look).unwrap();
+        assert_eq!(drawn.values, ["1", "0.1", "0.01"]);
+        assert_eq!(drawn.lines[0].line, "M0 300L1000 0");
+        assert_eq!(draw(&series(&[(0.0, -1.0), (1.0, -2.0)]), look), None);
+        for exponent in -9..9 {
+            for factor in [1.0, 1.7, 9.9] {
+                let highest = factor * 10_f64.powi(exponent);
+                for lowest in [highest, highest / 3.0, highest / 1e9] {
+                    let ticks = powers(lowest, highest);
+                    assert!((3..=7).contains(&ticks.len()), "{lowest} {highest}: {ticks:?}");
+                    assert!(ticks[0] <= lowest * 1.000_001 && ticks[ticks.len() - 1] >= highest * 0.999_999);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn smoothing_calms_and_keeps_the_level() {
+        let steady = smooth(&[(0.0, 2.0), (1.0, 2.0), (2.0, 2.0)], 0.9);
+        assert!(steady.iter().all(|(_, y)| (y - 2.0).abs() < 1e-12), "{steady:?}");
+        let jump = smooth(&[(0.0, 0.0), (1.0, 1.0)], 0.5);
+        assert!((jump[1].1 - 2.0 / 3.0).abs() < 1e-12, "{jump:?}");
+        let raw = [(0.0, 0.3), (1.0, 0.1)];
+        assert_eq!(smooth(&raw, 0.0), raw);
+    }
+
+    #[test]
+    fn an_axis_is_written_for_people() {
+        for (axis, x, span, expected) in [
+            (Axis::Step, 1_000.0, 2_000.0, "1000"),
+            (Axis::Relative, 185_000.0, 300_000.0, "3 m 05 s"),
+            (Axis::Time, 1_743_573_600_000.0, 60_000.0, "06:00:00"),
+            (Axis::Time, 1_743_573_600_000.0, 1e9, "2025-04-02"),
+        ] {
+            assert_eq!(axis.write(x, span), expected);
+        }
+    }
+}
