@@ -40,6 +40,8 @@ export function exchange(fresh, { onlyLive = false } = {}) {
   }
   if (focusId && !document.activeElement?.isSameNode(focused)) {
     const again = document.getElementById(focusId);
+    // What somebody types into a search while its answer is on the way stays; the next answer will be about it.
+    if (again && focused.type === "search") again.value = focused.value;
     again?.focus({ preventScroll: true });
     if (again && selection && selection[0] !== null) {
       try { again.setSelectionRange(...selection); } catch { /* number and date fields have no selection */ }

@@ -100,3 +100,4 @@ stage-hint = Stages are the older way; new work uses aliases.
 delete-version-title = Delete version { $version }?
 delete-version-advice = It is gone for good and its number is not given again. Its run and files stay.
 delete-version-aliases = These aliases go with it: { $aliases }.
+logged-models-all = All of this experiment

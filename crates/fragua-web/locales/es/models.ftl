@@ -100,3 +100,4 @@ stage-hint = Las etapas son la forma antigua; lo nuevo usa alias.
 delete-version-title = ¿Borrar la versión { $version }?
 delete-version-advice = Se pierde para siempre y su número no vuelve a darse. Su ejecución y sus archivos quedan.
 delete-version-aliases = Se van con ella estos alias: { $aliases }.
+logged-models-all = Todos los de este experimento

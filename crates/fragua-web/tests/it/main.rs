@@ -4,11 +4,13 @@
 
 mod app;
 mod browser;
+mod chromium;
 mod console;
 mod frame;
 mod house;
 mod orchestrator;
 mod registry;
 mod run_page;
+mod run_page_in_browser;
 mod texts;
 mod tracking;

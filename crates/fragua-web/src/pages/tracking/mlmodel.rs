@@ -77,7 +77,7 @@ pub(super) fn read(text: &str) -> Option<ModelCard> {
     Some(ModelCard {
         facts: facts
             .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
+            .filter_map(|(key, value)| Some((key, value.filter(|value| !value.is_empty())?)))
             .collect(),
         flavors: file
             .flavors

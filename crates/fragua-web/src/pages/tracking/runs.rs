@@ -35,6 +35,7 @@ const MOST_LOGGED_MODELS: u64 = 50;
 struct RunPage<'a> {
     page: &'a Page,
     id: String,
+    experiment_id: String,
     name: String,
     is_deleted: bool,
     description: Description,
@@ -211,6 +212,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
         parent: run.parent_run_id().map(str::to_owned),
         tabs,
         tab,
+        experiment_id: run.info.experiment_id.to_string(),
         id: run.info.run_id,
     })
 }

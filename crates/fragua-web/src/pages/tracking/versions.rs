@@ -38,7 +38,8 @@ struct VersionPage<'a> {
     others: Vec<(String, i32)>,
     /// The alias that was asked for and would be taken from another version.
     moving: Option<(String, i32)>,
-    view: StateView,
+    /// The state, where it is not the usual one.
+    view: Option<StateView>,
     status_message: String,
     stage: Stage,
     source: String,
@@ -194,7 +195,7 @@ async fn answer(
         description: Description::new(version.description.as_deref()),
         tags: Tags::new(&version.tags),
         editing,
-        view: StateView::of(&version.status),
+        view: (version.status != "READY").then(|| StateView::of(&version.status)),
         status_message: version.status_message.unwrap_or_default(),
         stage: version.stage,
         source: version.source,
