@@ -2,6 +2,7 @@
 
 mod bench;
 mod environment;
+mod fuzz;
 mod packages;
 mod python;
 #[path = "../../crates/fragua-database/src/testing/server.rs"]
@@ -37,6 +38,14 @@ enum Command {
     },
     /// Start the servers that the tests use, print their variables, stay until Ctrl-C.
     Services,
+    /// Try random input on a parser, for a while.
+    Fuzz {
+        /// The parser.
+        target: fuzz::Target,
+        /// How long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -50,6 +59,7 @@ fn main() -> ExitCode {
             arguments,
         } => test::run(check, &package, &arguments),
         Command::Services => services().map(|()| ExitCode::SUCCESS),
+        Command::Fuzz { target, seconds } => fuzz::run(target, seconds).map(|()| ExitCode::SUCCESS),
         Command::Bench(bench) => bench.run().map(|()| ExitCode::SUCCESS),
     };
     result.unwrap_or_else(|error| {
