@@ -285,9 +285,7 @@ impl Tracking {
     pub async fn search_logged_models(&self, query: &LoggedModelQuery) -> Result<Page<LoggedModel>, Error> {
         let plain = Query {
             filter: query.filter.clone(),
-            order_by: Vec::new(),
             max_results: query.max_results,
-            page_token: query.page_token.clone(),
             ..Query::default()
         };
         let mut plan = search::plan(
@@ -296,6 +294,12 @@ impl Tracking {
             limits::LOGGED_MODELS_PER_PAGE,
         )?;
         plan.order = search::logged_model_order(&query.order_by)?;
+        plan.offset = search::token::logged_models_offset(query)?;
+        if query.datasets.iter().any(|(name, _)| name.is_empty()) {
+            return Err(Error::invalid(
+                "`dataset_name` in the `datasets` clause must be specified.",
+            ));
+        }
         if query.experiment_ids.is_empty() {
             return Ok(Page {
                 items: Vec::new(),
@@ -304,9 +308,13 @@ impl Tracking {
         }
         let (reader, engine) = (self.database().reader(), self.database().engine());
         let page = store::logged_models::search(reader, engine, query, &plan).await?;
+        let next = page
+            .next
+            .map(|_| search::token::encode_logged_models(query, plan.offset + plan.limit))
+            .transpose()?;
         Ok(Page {
             items: store::logged_models::with_data(reader, page.items).await?,
-            next: page.next,
+            next,
         })
     }
 }

@@ -72,7 +72,7 @@ fn condition(target: &'static Target, clause: Clause, filter: &str) -> Result<Co
             negated,
             values: values
                 .into_iter()
-                .map(|value| reading.text(value))
+                .map(|value| reading.member(value))
                 .collect::<Result<_, _>>()?,
         },
         Comparison::In { .. } if entity == Entity::Attribute => {
@@ -195,14 +195,13 @@ impl Reading<'_> {
     fn compared(&self, operator: Operator, value: Literal) -> Result<Test, SearchError> {
         match (self.kind, value) {
             (Kind::Number | Kind::Identity, Literal::Number(number)) => Ok(Test::Number(operator, number)),
-            // MLflow takes the number of an experiment in quotes too.
-            (Kind::Identity, Literal::Text(text)) => match text.parse::<i32>() {
-                Ok(number) => Ok(Test::Number(operator, f64::from(number))),
-                Err(_) => Err(self.refused(format!(
-                    "Expected a whole number for attribute: {}",
-                    self.key.name
-                ))),
-            },
+            // MLflow takes the number of an experiment in quotes too, and that of a version.
+            (Kind::Identity, Literal::Text(text)) => {
+                Ok(Test::Number(operator, f64::from(self.whole(&text)?)))
+            }
+            (Kind::Number, Literal::Text(text)) if self.target.quoted_numbers => {
+                Ok(Test::Number(operator, f64::from(self.whole(&text)?)))
+            }
             (Kind::Number, Literal::Text(_)) if self.entity == Entity::Metric => Err(self.refused(format!(
                 "Expected numeric value type for metric. Found {}",
                 self.source()
@@ -223,6 +222,24 @@ impl Reading<'_> {
             }
             (Kind::Text, value) => Ok(Test::Text(operator, self.text(value)?)),
         }
+    }
+
+    fn member(&self, value: Literal) -> Result<String, SearchError> {
+        let text = self.text(value)?;
+        if self.kind == Kind::Identity {
+            self.whole(&text)?;
+        }
+        Ok(text)
+    }
+
+    fn whole(&self, text: &str) -> Result<i32, SearchError> {
+        text.trim().parse().map_err(|_| {
+            self.refused(format!(
+                "Expected a whole number for attribute: {}. Found {}",
+                self.key.name,
+                self.source()
+            ))
+        })
     }
 
     fn text(&self, value: Literal) -> Result<String, SearchError> {

@@ -1,6 +1,8 @@
 //! `filter_string` and `order_by`: text to plan to SQL.
 
 mod conditions;
+#[cfg(test)]
+mod fuzz;
 mod lex;
 mod order;
 mod parse;
@@ -113,6 +115,12 @@ pub(crate) fn plan(target: &'static Target, query: &Query, limits: PageLimits) -
         limit,
         offset: token::offset(query.page_token.as_deref())?,
     })
+}
+
+/// Reads a filter of a list alone.
+#[cfg(test)]
+pub(crate) fn conditions_of(list: Searchable, filter: &str) -> Result<Vec<Condition>, Error> {
+    conditions(list.target(), filter)
 }
 
 fn subject_of(attribute: &'static Attribute) -> Subject {

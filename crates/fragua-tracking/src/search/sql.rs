@@ -230,7 +230,10 @@ fn test(value: Expr, wanted: &Test, kind: Kind, engine: Engine) -> Expr {
         Test::Text(operator, text) => compare_text(value, *operator, text, engine),
         Test::In { negated, values } if kind == Kind::Identity => {
             // A name that is no number belongs to nothing.
-            let numbers: Vec<i64> = values.iter().filter_map(|value| value.parse().ok()).collect();
+            let numbers: Vec<i64> = values
+                .iter()
+                .filter_map(|value| value.trim().parse().ok())
+                .collect();
             if *negated {
                 value.is_not_in(numbers)
             } else {

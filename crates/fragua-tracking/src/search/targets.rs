@@ -143,6 +143,8 @@ pub(crate) struct Target {
     pub(crate) value_memberships: bool,
     /// Whether a number may stand for a text without quotes.
     pub(crate) bare_texts: bool,
+    /// Whether a whole number may stand in quotes.
+    pub(crate) quoted_numbers: bool,
     /// Whether metrics, parameters and tags can be ordered by.
     pub(crate) orders_by_values: bool,
     /// Whether a missing `mlflow.prompt.is_prompt` means "no".
@@ -227,6 +229,7 @@ pub(crate) static RUNS: Target = Target {
     null_tests: true,
     value_memberships: false,
     bare_texts: false,
+    quoted_numbers: false,
     orders_by_values: true,
     has_prompts: false,
     default_order: &[],
@@ -252,6 +255,7 @@ pub(crate) static EXPERIMENTS: Target = Target {
     null_tests: true,
     value_memberships: false,
     bare_texts: false,
+    quoted_numbers: false,
     orders_by_values: false,
     has_prompts: false,
     default_order: &[("creation_time", false), ("experiment_id", true)],
@@ -273,6 +277,7 @@ pub(crate) static MODELS: Target = Target {
     null_tests: false,
     value_memberships: false,
     bare_texts: false,
+    quoted_numbers: false,
     orders_by_values: false,
     has_prompts: true,
     default_order: &[],
@@ -297,6 +302,7 @@ pub(crate) static VERSIONS: Target = Target {
     null_tests: false,
     value_memberships: false,
     bare_texts: false,
+    quoted_numbers: true,
     orders_by_values: false,
     has_prompts: true,
     default_order: &[],
@@ -342,6 +348,7 @@ pub(crate) static LOGGED_MODELS: Target = Target {
     null_tests: false,
     value_memberships: true,
     bare_texts: true,
+    quoted_numbers: false,
     orders_by_values: true,
     has_prompts: false,
     default_order: &[],

@@ -3,6 +3,7 @@
 mod artifacts;
 mod client;
 mod experiments;
+mod filters_against_mlflow;
 mod logged_models;
 mod metrics;
 mod protocol;
@@ -10,6 +11,7 @@ mod registry;
 mod runs;
 mod schema;
 mod search;
+mod search_lists;
 mod uploads;
 mod webhooks;
 

@@ -1,7 +1,8 @@
+use fragua_base::Timestamp;
 use fragua_database::Database;
 
 use super::{Bench, assert_invalid, metric};
-use crate::runs::{Dataset, DatasetInput, RunStatus, RunUpdate, Tag};
+use crate::runs::{Dataset, DatasetInput, NewRun, RunStatus, RunUpdate, Tag};
 use crate::{ExperimentId, KnownKeys, Query, ViewType};
 
 /// Runs named a to g with what the rows below look for.
@@ -80,6 +81,13 @@ async fn filters_row_by_row(database: Database) {
         // Only "not equal" is true of NaN; what lacks the metric never matches.
         ("metrics.score != 2", "acd"),
         ("metrics.score = 0", ""),
+        ("metrics.score >= 0", "abf"),
+        ("metrics.score <= 0", "c"),
+        ("metrics.score != 0", "abcdf"),
+        ("metrics.score=-5E-1", "c"),
+        ("metrics.score > -1e0", "abcf"),
+        ("metrics.`score` < .5", "c"),
+        ("\t metrics.score\n>\r\n1 and\tparams.side  !=  'x' ", "b"),
         ("metrics.score > -1 AND metrics.score < 2", "ac"),
         ("params.side = 'left'", "ac"),
         ("params.Side = 'left'", "f"),
@@ -92,6 +100,15 @@ async fn filters_row_by_row(database: Database) {
         ("params.side IS NULL", "ef"),
         ("params.side IS NOT NULL", "abcd"),
         ("params.size = '10'", "a"),
+        ("params.size = \"10\"", "a"),
+        ("params.side = '100%'", "d"),
+        ("params.side LIKE '100\\%'", ""),
+        ("params.side LIKE '%\\'", ""),
+        ("params.nothing != 'left'", ""),
+        ("tags.team IS NULL", "cf"),
+        ("tag.team is  not null", "abde"),
+        ("tags.team LIKE 'red%'", "b"),
+        ("tags.team != 'purple'", "abde"),
         ("tags.team = 'Red'", "a"),
         ("tags.team ILIKE 'red%'", "abe"),
         ("tags.team != 'Red'", "bde"),
@@ -107,12 +124,20 @@ async fn filters_row_by_row(database: Database) {
         ("user_id = 'Ana'", ""),
         ("start_time > 3000", "cdef"),
         ("created <= 2000", "a"),
+        ("Created > 3000 AND created <= 5000", "cd"),
+        ("start_time = 2e3", "a"),
+        ("start_time != 2000", "bcdef"),
+        ("`run name` = 'b'", "b"),
+        ("attribute.`Run Name` != 'b'", "acdef"),
         ("artifact_uri LIKE 'mlflow-artifacts:/%'", "abcdef"),
         ("end_time > 0", ""),
         ("datasets.name = 'rows'", "c"),
         ("dataset.digest IN ('d0', 'd1')", "c"),
         ("datasets.context = 'training' AND datasets.name LIKE 'r%'", "c"),
         ("datasets.context = 'testing'", ""),
+        ("datasets.name NOT IN ('rows', 'x')", ""),
+        ("datasets.context ILIKE 'TRAIN%' AND dataset.digest != 'd0'", "c"),
+        ("datasets.context IN ('training',)", "c"),
         (
             "params.side = 'left' AND tags.team = 'Red' AND metrics.score = 1 AND",
             "a",
@@ -150,6 +175,17 @@ async fn what_is_not_offered_is_refused(database: Database) {
         "status > 'RUNNING'",
         "status IN ('RUNNING')",
         "status IS NULL",
+        "datasets.name IS NULL",
+        "metrics.score BETWEEN 1 AND 2",
+        "tags.team NOT LIKE 'a'",
+        "params.side = upper('a')",
+        "lower(params.side) = 'a'",
+        "NOT params.side = 'a'",
+        "params.side = 'a' AND AND params.side = 'b'",
+        "params.side = 'a', params.side = 'b'",
+        "params.side = 'a';",
+        "metrics.score > NaN",
+        "metrics.score > 1e999",
         "start_time = '5'",
         "lifecycle_stage = 'active'",
         "experiment_id = '1'",
@@ -171,6 +207,9 @@ async fn what_is_not_offered_is_refused(database: Database) {
     for order in [
         &["nothing"][..],
         &["metrics.score", "metrics.score DESC"],
+        &["start_time", "attributes.Created DESC"],
+        &["run_name", "tags.mlflow.runName"],
+        &["lifecycle_stage"],
         &["datasets.name"],
         &["a b"],
     ] {
@@ -246,6 +285,61 @@ async fn pages_cover_every_run_once(database: Database) {
     assert_invalid(bench.tracking.search_runs(&[experiment], &bad).await);
 }
 
+async fn ids_are_looked_up_in_lists(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("searched").await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c"] {
+        ids.push(bench.run(experiment, name).await.info.run_id);
+    }
+    for (filter, expected) in [
+        (format!("run_id = '{}'", ids[1]), "b"),
+        (format!("run_id != '{}'", ids[1]), "ac"),
+        (format!("run_id IN ('{}', \"{}\")", ids[0], ids[2]), "ac"),
+        (format!("attributes.run_id not  in ('{}')", ids[0]), "bc"),
+        (format!("run_id LIKE '{}%'", &ids[2][..20]), "c"),
+        (format!("run_id ILIKE '{}'", ids[2].to_uppercase()), "c"),
+        (format!("run_id = '{}'", ids[2].to_uppercase()), ""),
+        (format!("run_id IN ('{}')", ids[2].to_uppercase()), ""),
+    ] {
+        let query = query(&filter, &["start_time"]);
+        let page = bench.tracking.search_runs(&[experiment], &query).await.unwrap();
+        let names: String = page.items.into_iter().map(|run| run.info.run_name).collect();
+        assert_eq!(names, expected, "{filter}");
+    }
+}
+
+async fn runs_of_one_instant_come_by_id(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("searched").await;
+    let mut ids = Vec::new();
+    for start in [5, 5, 5, 9] {
+        let new = NewRun {
+            experiment_id: Some(experiment),
+            start_time: Some(Timestamp::from_millis(start)),
+            ..NewRun::default()
+        };
+        ids.push(bench.tracking.create_run(new).await.unwrap().info.run_id);
+    }
+    let latest = ids.pop().unwrap();
+    ids.sort_unstable();
+    for order in [
+        &[][..],
+        &["status"],
+        &["metrics.nothing DESC"],
+        &["params.x", "tags.y"],
+    ] {
+        let page = bench
+            .tracking
+            .search_runs(&[experiment], &query("", order))
+            .await
+            .unwrap();
+        let found: Vec<_> = page.items.into_iter().map(|run| run.info.run_id).collect();
+        assert_eq!(found[0], latest, "{order:?}");
+        assert_eq!(found[1..], ids, "{order:?}");
+    }
+}
+
 async fn keys_in_use_are_those_of_the_runs_of_an_experiment(database: Database) {
     let (bench, experiment) = filled(database).await;
     let other = bench.experiment("other").await;
@@ -264,7 +358,9 @@ async fn keys_in_use_are_those_of_the_runs_of_an_experiment(database: Database) 
 }
 
 fragua_database::each_engine!(
-    searches: keys_in_use_are_those_of_the_runs_of_an_experiment,
+    searches: ids_are_looked_up_in_lists,
+    runs_of_one_instant_come_by_id,
+    keys_in_use_are_those_of_the_runs_of_an_experiment,
     filters_row_by_row,
     what_is_not_offered_is_refused,
     orders_keep_none_and_missing_last,
