@@ -14,6 +14,7 @@ pub(crate) mod webhooks;
 mod entities;
 mod migrations;
 mod revision;
+mod run_data;
 
 use std::collections::HashMap;
 

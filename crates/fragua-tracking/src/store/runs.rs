@@ -10,10 +10,9 @@ use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
 };
 
-use super::entities::runs::{latest_metric, param, run, tag};
-use super::{KEYS_PER_QUERY, inputs, metrics, page};
+use super::entities::runs::{run, tag};
+use super::{KEYS_PER_QUERY, inputs, page, run_data};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
-use crate::metrics::Metric;
 use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
 
@@ -191,57 +190,33 @@ pub(crate) async fn with_data(
     Ok(runs)
 }
 
-/// The four tables are read side by side, each by its index on the run. A run has few keys: they are put in order here,
-/// which the database would do with all rows of the page at once.
+/// The tables are read side by side, each by its index on the run.
 async fn with_data_of_some(
     connection: &impl ConnectionTrait,
     infos: Vec<RunInfo>,
 ) -> Result<Vec<Run>, DbErr> {
     let ids: Vec<&str> = infos.iter().map(|info| info.run_id.as_str()).collect();
-    let metrics = latest_metric::Entity::find()
-        .filter(latest_metric::Column::RunUuid.is_in(ids.iter().copied()))
-        .all(connection);
-    let params = param::Entity::find()
-        .filter(param::Column::RunUuid.is_in(ids.iter().copied()))
-        .all(connection);
-    let tags = tag::Entity::find()
-        .filter(tag::Column::RunUuid.is_in(ids.iter().copied()))
-        .all(connection);
-    let (metrics, params, tags, mut inputs_of) =
-        tokio::try_join!(metrics, params, tags, inputs::of_runs(connection, &ids))?;
-    let mut metrics_of: HashMap<String, Vec<Metric>> = HashMap::new();
-    for row in metrics {
-        let (run_id, metric) = metrics::latest(row);
-        metrics_of.entry(run_id).or_default().push(metric);
-    }
-    let mut params_of: HashMap<String, Vec<Param>> = HashMap::new();
-    for row in params {
-        params_of.entry(row.run_uuid).or_default().push(Param {
-            key: row.key,
-            value: row.value,
-        });
-    }
-    let mut tags_of: HashMap<String, Vec<Tag>> = HashMap::new();
-    for row in tags {
-        let tag = Tag {
-            key: row.key,
-            value: row.value.unwrap_or_default(),
-        };
-        tags_of.entry(row.run_uuid).or_default().push(tag);
-    }
+    let (mut metrics_of, mut params_of, mut tags_of, mut inputs_of) = tokio::try_join!(
+        run_data::metrics_of(connection, &ids),
+        run_data::params_of(connection, &ids),
+        run_data::tags_of(connection, &ids),
+        inputs::of_runs(connection, &ids),
+    )?;
     let join = |info: RunInfo| {
         let id = &info.run_id;
+        let params = params_of.remove(id).unwrap_or_default();
+        let tags = tags_of.remove(id).unwrap_or_default();
         let inputs = inputs_of.remove(id).unwrap_or_default();
-        let mut metrics = metrics_of.remove(id).unwrap_or_default();
-        metrics.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        let mut params = params_of.remove(id).unwrap_or_default();
-        params.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        let mut tags = tags_of.remove(id).unwrap_or_default();
-        tags.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         Run {
-            metrics,
-            params,
-            tags,
+            metrics: metrics_of.remove(id).unwrap_or_default(),
+            params: params
+                .into_iter()
+                .map(|(key, value)| Param::new(key, value.unwrap_or_default()))
+                .collect(),
+            tags: tags
+                .into_iter()
+                .map(|(key, value)| Tag::new(key, value.unwrap_or_default()))
+                .collect(),
             dataset_inputs: inputs.datasets,
             model_inputs: inputs.models,
             model_outputs: inputs.outputs,

@@ -340,6 +340,62 @@ async fn runs_of_one_instant_come_by_id(database: Database) {
     }
 }
 
+async fn a_page_carries_exactly_what_was_logged(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("searched").await;
+    let values = [
+        0.1,
+        1.0 / 3.0,
+        -4.074_678_561_620_339e-307,
+        f64::MAX,
+        f64::MIN_POSITIVE,
+        -0.5,
+    ];
+    let texts = [
+        "",
+        " a ",
+        "it's \"x\" `y`",
+        "C:\\new\\u0041",
+        "line\r\n\tnext\u{1}",
+        "año €🦀",
+        "{\"a\": [1]}",
+        "null",
+    ];
+    let mut runs = Vec::new();
+    for name in ["one", "two"] {
+        let run = bench.run(experiment, name).await;
+        let metrics = values
+            .iter()
+            .enumerate()
+            .map(|(at, value)| metric(&format!("m{at}"), *value, 5, 7));
+        let metrics: Vec<_> = metrics.chain([metric("none", f64::NAN, 0, -1)]).collect();
+        let keys: Vec<_> = (0..texts.len()).map(|at| format!("k{at} .é")).collect();
+        let pairs: Vec<_> = keys.iter().map(String::as_str).zip(texts).collect();
+        bench.log(&run, &metrics, &pairs, &pairs).await;
+        runs.push((run.info.run_id, metrics));
+    }
+    let page = bench
+        .tracking
+        .search_runs(&[experiment], &query("", &["start_time"]))
+        .await
+        .unwrap();
+    assert_eq!(page.items.len(), 2);
+    for (found, (run_id, metrics)) in page.items.into_iter().zip(runs) {
+        assert_eq!(found.info.run_id, run_id);
+        assert_eq!(found.metrics.len(), metrics.len());
+        for (found, logged) in found.metrics.iter().zip(&metrics) {
+            assert_eq!(found.key, logged.key);
+            assert_eq!((found.timestamp, found.step), (logged.timestamp, logged.step));
+            let same = found.value == logged.value || found.value.is_nan() && logged.value.is_nan();
+            assert!(same, "{found:?} {logged:?}");
+        }
+        let params: Vec<_> = found.params.iter().map(|param| param.value.as_str()).collect();
+        assert_eq!(params, texts);
+        let tags: Vec<_> = found.tags.iter().map(|tag| tag.value.as_str()).collect();
+        assert_eq!(tags[..texts.len()], texts);
+    }
+}
+
 async fn keys_in_use_are_those_of_the_runs_of_an_experiment(database: Database) {
     let (bench, experiment) = filled(database).await;
     let other = bench.experiment("other").await;
@@ -360,6 +416,7 @@ async fn keys_in_use_are_those_of_the_runs_of_an_experiment(database: Database) 
 fragua_database::each_engine!(
     searches: ids_are_looked_up_in_lists,
     runs_of_one_instant_come_by_id,
+    a_page_carries_exactly_what_was_logged,
     keys_in_use_are_those_of_the_runs_of_an_experiment,
     filters_row_by_row,
     what_is_not_offered_is_refused,
