@@ -21,6 +21,7 @@ mod error;
 mod orchestrator;
 mod settings;
 mod store;
+mod waiting;
 
 #[cfg(test)]
 mod testing;
@@ -38,3 +39,4 @@ pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
 pub use scheduler::clear::Clearing;
 pub use settings::{Settings, TaskKey, TaskVariables};
 pub use task_instance::{Attempt, AttemptState, LogChunk, TaskInstance, TaskState};
+pub use waiting::{DagIsOpen, Waiting};

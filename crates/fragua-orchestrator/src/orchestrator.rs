@@ -17,8 +17,8 @@ use crate::scheduler::work::Work;
 use crate::store::{self, attempts, dag_runs, dags, import_errors, processes, task_instances, transitions};
 use crate::{
     Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, LogChunk,
-    NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState, TriggerRequest, files, logs,
-    scheduler, worker,
+    NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TriggerRequest, files, logs, scheduler,
+    worker,
 };
 
 /// How many runs of each DAG a list shows.
@@ -30,7 +30,7 @@ const LONGEST_RUN_ID: usize = 250;
 /// DAGs, their runs and tasks. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl std::fmt::Debug for Orchestrator {
@@ -605,112 +605,6 @@ impl Orchestrator {
             next_offset: piece.next_offset,
         })
     }
-
-    /// Says in words what a task that is not over waits for; nothing when it runs or is over.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn waiting_reason(&self, instance: &TaskInstance) -> Result<Option<String>, Error> {
-        match instance.state {
-            TaskState::None => self.why_not_started(instance).await.map(Some),
-            TaskState::Queued => self.why_queued().await.map(Some),
-            TaskState::Deferred => match &instance.waits_for_dag {
-                Some(dag_id) => self.why_waits_for(dag_id).await.map(Some),
-                None => Ok(instance
-                    .wake_at
-                    .map(|at| format!("waits until {}", clock_words(at)))),
-            },
-            TaskState::UpForRetry => {
-                let at = instance.wake_at.map(clock_words).unwrap_or_default();
-                let message = instance.message.as_deref().unwrap_or("it failed");
-                Ok(Some(format!("tries again at {at}: {message}")))
-            }
-            TaskState::Restarting => Ok(Some(
-                "was cleared; starts over when its attempt has been stopped".to_owned(),
-            )),
-            _ => Ok(None),
-        }
-    }
-
-    async fn why_not_started(&self, instance: &TaskInstance) -> Result<String, Error> {
-        let run = self.dag_run(&instance.dag_id, &instance.run_id).await?;
-        let reader = self.core.database.reader();
-        if run.state == DagRunState::Queued {
-            let row = self.dag_row(&run.dag_id).await?;
-            if row.is_paused {
-                return Ok("the run waits: the DAG is paused".to_owned());
-            }
-            let dag = self.dag_of_run(&run).await?;
-            let running = dag_runs::count_running(reader, &run.dag_id).await?;
-            return Ok(format!(
-                "the run waits: {running} of {} active runs are under way",
-                dag.max_active_runs
-            ));
-        }
-        let dag = self.dag_of_run(&run).await?;
-        let Some(task) = dag.task(&instance.task_id) else {
-            return Ok(String::new());
-        };
-        let needs = task.needs.iter().map(String::as_str).collect();
-        let views = task_instances::views(reader, &run.dag_id, &run.run_id, Some(needs)).await?;
-        let open = views.iter().filter(|(_, view)| !view.state.is_finished());
-        let open: Vec<String> = open
-            .map(|(task_id, view)| format!("{task_id} ({})", view.state))
-            .collect();
-        Ok(format!("waits for {}", open.join(", ")))
-    }
-
-    async fn why_queued(&self) -> Result<String, Error> {
-        let reader = self.core.database.reader();
-        let Some(worker) = processes::newest(reader, processes::WORKER).await? else {
-            return Ok("no worker runs".to_owned());
-        };
-        let running = task_instances::count_in_state(reader, TaskState::Running).await?;
-        let silent = self.core.now().since(Timestamp::from_millis(worker.heartbeat_at));
-        if silent > self.core.settings.lease * 3 {
-            return Ok(format!("no worker was heard of for {} s", silent.as_secs()));
-        }
-        Ok(format!("waits for a free slot of a worker; {running} tasks run"))
-    }
-
-    async fn why_waits_for(&self, dag_id: &str) -> Result<String, Error> {
-        let reader = self.core.database.reader();
-        let Some(row) = dags::find(reader, dag_id).await? else {
-            return Ok(format!("waits for {dag_id}, and there is no DAG of this name"));
-        };
-        let running = dag_runs::count_running(reader, dag_id).await?;
-        let queued = dag_runs::queued(reader, dag_id).await?.len();
-        let mut reasons = Vec::new();
-        if running > 0 {
-            reasons.push(format!("{running} runs are under way"));
-        }
-        if queued > 0 {
-            reasons.push(format!("{queued} runs wait to start"));
-        }
-        if row.is_paused {
-            reasons.push("it is paused".to_owned());
-        } else if let Some(next) = self
-            .next_runs(dag_id, 1)
-            .await?
-            .first()
-            .filter(|next| next.run_after <= self.core.now())
-        {
-            reasons.push(format!("a run is due that {next}"));
-        }
-        let newest = DagRunQuery {
-            dag_id: Some(dag_id.to_owned()),
-            limit: 1,
-            ..DagRunQuery::default()
-        };
-        match self.dag_runs(newest).await?.first() {
-            None => reasons.push("it has never run".to_owned()),
-            Some(run) if run.state == DagRunState::Failed => {
-                reasons.push(format!("its run {} failed", run.run_id))
-            }
-            Some(_) => {}
-        }
-        Ok(format!("waits for {dag_id}: {}", reasons.join(", ")))
-    }
 }
 
 fn check_run_id(run_id: String) -> Result<String, Error> {
@@ -729,9 +623,4 @@ fn check_run_id(run_id: String) -> Result<String, Error> {
             "must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"
         ),
     })
-}
-
-fn clock_words(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default();
-    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -119,6 +119,13 @@ impl Serving {
         self.inner.state.subscribe()
     }
 
+    /// Waits until a version answers or it is known why none does.
+    pub async fn settled(&self) {
+        let is_settled = |state: &Arc<State>| state.model.is_some() || state.problem.is_some();
+        // The sender lives as long as `self`.
+        let _ = self.watch().wait_for(is_settled).await;
+    }
+
     /// Predicts `rows` with the version that answers now; many rows leave the calling thread free.
     ///
     /// # Errors

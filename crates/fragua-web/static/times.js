@@ -52,7 +52,7 @@ export function startTimes() {
   if (!words) return;
   const all = () => { update(words); grow(); };
   all();
-  setInterval(() => { if (!document.hidden) update(words); }, 5000);
-  setInterval(() => { if (!document.hidden) grow(); }, 1000);
+  // Together, so that "8 s ago" and a duration of 8 s never disagree.
+  setInterval(() => { if (!document.hidden) all(); }, 1000);
   document.addEventListener("fragua:exchanged", all);
 }

@@ -4,12 +4,23 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use fragua_base::{Endpoints, Secret};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use crate::settings::Role;
+
+/// How long a lock whose owner is gone is waited for: a process that was killed while it started a task leaves its
+/// locks to that child, which holds them until it begins its own program.
+const LEFT_BEHIND: Duration = Duration::from_secs(3);
+
+/// How often such a lock is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A project's folder.
 #[derive(Debug, Clone)]
@@ -97,27 +108,33 @@ impl Project {
 
     fn lock(&self, role: Role) -> anyhow::Result<Flock<File>> {
         let path = self.lock_path(role);
-        let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(mut lock) => {
-                // The process id is for people; the lock itself is what counts.
-                lock.set_len(0)?;
-                write!(lock, "{}", std::process::id())?;
-                Ok(lock)
+        let started = Instant::now();
+        loop {
+            let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(mut lock) => {
+                    lock.set_len(0)?;
+                    write!(lock, "{}", std::process::id())?;
+                    return Ok(lock);
+                }
+                Err((file, Errno::EWOULDBLOCK)) => file,
+                Err((_, error)) => {
+                    return Err(io::Error::from(error))
+                        .with_context(|| format!("{} cannot be locked", path.display()));
+                }
+            };
+            let mut owner = String::new();
+            file.read_to_string(&mut owner)?;
+            if is_gone(&owner) && started.elapsed() < LEFT_BEHIND {
+                std::thread::sleep(LOOK_AGAIN);
+                continue;
             }
-            Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
-                let mut owner = String::new();
-                file.read_to_string(&mut owner)?;
-                anyhow::bail!(
-                    "the role {role} already runs for the project {} (process {}): stop that one, or start other \
-                     roles here with --roles",
-                    self.folder.display(),
-                    owner.trim(),
-                )
-            }
-            Err((_, error)) => {
-                Err(io::Error::from(error)).with_context(|| format!("{} cannot be locked", path.display()))
-            }
+            anyhow::bail!(
+                "the role {role} already runs for the project {} (process {}): stop that one, or start other roles \
+                 here with --roles",
+                self.folder.display(),
+                owner.trim(),
+            )
         }
     }
 
@@ -132,7 +149,7 @@ impl Project {
         };
         match Flock::lock(file, FlockArg::LockSharedNonblock) {
             Ok(_) => false,
-            Err((_, error)) => error == nix::errno::Errno::EWOULDBLOCK,
+            Err((_, error)) => error == Errno::EWOULDBLOCK,
         }
     }
 
@@ -201,6 +218,12 @@ impl Project {
         change(&mut endpoints);
         self.write_endpoints(&endpoints)
     }
+}
+
+/// Whether the process that wrote its number into a lock file has ended.
+fn is_gone(owner: &str) -> bool {
+    let owner = owner.trim().parse().map(Pid::from_raw);
+    owner.is_ok_and(|owner| kill(owner, None) == Err(Errno::ESRCH))
 }
 
 fn open_lock(path: &Path) -> io::Result<File> {
@@ -276,6 +299,9 @@ pub(crate) fn merge(endpoints: &mut Endpoints, over: &Endpoints) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
     use tempfile::TempDir;
 
     use super::*;
@@ -318,6 +344,29 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_process_left_to_its_child_is_waited_for() {
+        let folder = TempDir::new().unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        let path = project.lock_path(Role::Tracking);
+        let mut killed = Command::new("true").spawn().unwrap();
+        killed.wait().unwrap();
+        fs::write(&path, killed.id().to_string()).unwrap();
+        let mut child = Command::new("flock")
+            .arg(&path)
+            .args(["sh", "-c", "echo held; sleep 0.2"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut said)
+            .unwrap();
+        assert_eq!(said, "held\n");
+        project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
@@ -18,6 +19,9 @@ use crate::settings::{Executor, Loaded, Role};
 use crate::shutdown::{CLOSE, DRAIN, Signals};
 use crate::surface::{BindError, Surface, bind};
 use crate::{cli, http};
+
+/// How long a start waits for the model, so that whoever is told that all roles answer can ask for a prediction.
+const FIRST_MODEL: Duration = Duration::from_secs(3);
 
 /// Which ports to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -240,6 +244,10 @@ impl Running {
             })
         });
         try_join_all(checks).await?;
+        if let Some(serving) = self.app.serving() {
+            // A model that takes long, such as one from another server, is loaded while everything else answers.
+            let _ = tokio::time::timeout(FIRST_MODEL, serving.settled()).await;
+        }
         Ok(())
     }
 

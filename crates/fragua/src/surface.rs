@@ -1,19 +1,22 @@
 //! The ports: which role answers on each, where its number is set, and what lies over its routes.
 
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::HeaderName;
+use axum::http::{HeaderName, StatusCode};
 use axum::middleware::from_fn_with_state;
 use fragua_auth::Guard;
 use fragua_base::Endpoints;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::classify::ServerErrorsFailureClass;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
+use tracing::Span;
 
 use crate::settings::{Role, Settings};
 use crate::shutdown::end_event_streams;
@@ -129,7 +132,8 @@ impl Surface {
         };
         let name = self.name();
         let trace = TraceLayer::new_for_http().make_span_with(move |request: &Request| {
-            tracing::debug_span!(
+            // Always on, so that a line about a failure says which request failed.
+            tracing::error_span!(
                 "request",
                 surface = name,
                 http.method = %request.method(),
@@ -138,6 +142,7 @@ impl Surface {
                 request.id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()),
             )
         });
+        let trace = trace.on_failure(tell_failure);
         routes.layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
@@ -145,6 +150,18 @@ impl Surface {
                 .layer(trace)
                 .layer(CatchPanicLayer::new()),
         )
+    }
+}
+
+/// Says in the log that an answer tells of a failure.
+fn tell_failure(failure: ServerErrorsFailureClass, took: Duration, _: &Span) {
+    let duration_ms = took.as_millis() as u64;
+    match failure {
+        // What it says, such as that no model is served yet, is no fault of the program.
+        ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE) => {
+            tracing::warn!(duration_ms, "answered that it is not available now");
+        }
+        failure => tracing::error!(duration_ms, "the request failed: {failure}"),
     }
 }
 
@@ -202,7 +219,7 @@ pub(crate) fn bind(surface: Surface, address: SocketAddr, origin: &str) -> Resul
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, Bytes};
-    use axum::http::{Request, StatusCode};
+    use axum::http::Request;
     use axum::routing::{get, post};
     use tower::ServiceExt as _;
 

@@ -193,7 +193,7 @@ impl Reader<'_, '_> {
             Err(error) => {
                 self.faults.add(
                     &format!("{pointer}{}", error.pointer),
-                    plain(&error.message),
+                    plain(&error.pointer, &error.message),
                     None,
                 );
                 None
@@ -338,8 +338,11 @@ impl Reader<'_, '_> {
         let known = self.catalog.get(&operator)?;
         if let Err(error) = known.check(&arguments) {
             let place = format!("{operator_pointer}{}", error.pointer);
-            self.faults
-                .add(&place, format!("{operator}: {}", plain(&error.message)), None);
+            self.faults.add(
+                &place,
+                format!("{operator}: {}", plain(&error.pointer, &error.message)),
+                None,
+            );
         }
         let inherited =
             |own: &Option<WrittenDuration>, key: &str, default: &Option<WrittenDuration>| match own {
@@ -462,13 +465,27 @@ fn check_id(id: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Says what serde says in the words of a DAG file.
-fn plain(message: &str) -> String {
-    message
-        .replace("invalid type: ", "")
+/// Says what serde says about the value at `pointer` in the words of a DAG file.
+fn plain(pointer: &str, message: &str) -> String {
+    let message = message
         .replace("missing field", "missing key")
         .replace("unknown field", "unknown key")
         .replace("expected u32", "expected a whole number")
+        .replace("expected a string", "expected a text");
+    let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .and_then(|kinds| kinds.split_once(", expected "))
+    else {
+        return message;
+    };
+    // An item of a list has no name, its list has.
+    let key = pointer
+        .rsplit('/')
+        .find(|part| !part.is_empty() && part.parse::<usize>().is_err());
+    match key {
+        Some(key) => format!("{key}: expected {expected}, found {found}"),
+        None => format!("expected {expected}, found {found}"),
+    }
 }
 
 /// Names the nearest of some words, or all of them.

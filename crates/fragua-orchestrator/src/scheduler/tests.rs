@@ -8,7 +8,7 @@ use serde_json::json;
 use super::attempts;
 use crate::decide::Ending;
 use crate::testing::{Bench, WORKER, at, count};
-use crate::{AttemptState, Clearing, DagRunState, Error, TaskState, TriggerRequest};
+use crate::{AttemptState, Clearing, DagIsOpen, DagRunState, Error, TaskState, TriggerRequest, Waiting};
 
 const CATCH_UP: &str = "
 dag: load
@@ -106,23 +106,24 @@ async fn a_wait_for_a_dag_ends_with_its_last_run(database: Database) {
             .task_instance("train", &run_id, "ready")
             .await
             .unwrap();
-        orchestrator.waiting_reason(&instance).await.unwrap().unwrap()
+        orchestrator.waiting(&instance).await.unwrap()
     };
     assert_eq!(
         bench.states("train", &run_id).await,
         ["ready:deferred", "fit:none"]
     );
+    let load = |reasons| {
+        Some(Waiting::Dag {
+            dag_id: "load".to_owned(),
+            reasons,
+        })
+    };
+    assert_eq!(reason(&bench).await, load(vec![DagIsOpen::Unknown]));
+    bench.write("load.yaml", CATCH_UP).await;
+    let due = bench.orchestrator().next_runs("load", 1).await.unwrap()[0];
     assert_eq!(
         reason(&bench).await,
-        "waits for load, and there is no DAG of this name"
-    );
-    bench.write("load.yaml", CATCH_UP).await;
-    assert!(
-        reason(&bench)
-            .await
-            .starts_with("waits for load: 1 runs are under way"),
-        "{}",
-        reason(&bench).await
+        load(vec![DagIsOpen::Running(1), DagIsOpen::Due(due)])
     );
     for _ in 0..3 {
         assert_eq!(
@@ -471,8 +472,8 @@ async fn a_paused_dag_rests(database: Database) {
         .task_instance("load", &run_id, "pause")
         .await
         .unwrap();
-    let reason = orchestrator.waiting_reason(&instance).await.unwrap();
-    assert_eq!(reason.as_deref(), Some("the run waits: the DAG is paused"));
+    let reason = orchestrator.waiting(&instance).await.unwrap();
+    assert_eq!(reason, Some(Waiting::PausedDag));
     orchestrator.set_paused("load", false).await.unwrap();
     assert_eq!(
         orchestrator.dag_run("load", &run_id).await.unwrap().state,

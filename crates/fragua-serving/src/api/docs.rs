@@ -24,7 +24,9 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
 ];
 
 /// The document is asked for anew by each page, so the page shows the version that answers now.
-static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("openapi.json")));
+/// The layout without a bar: that bar is for opening other documents.
+static CONFIG: LazyLock<Arc<Config<'static>>> =
+    LazyLock::new(|| Arc::new(Config::from("openapi.json").use_base_layout()));
 
 pub(super) async fn page(State(serving): State<Serving>) -> Response {
     let title = match serving.current() {
@@ -39,6 +41,7 @@ pub(super) async fn page(State(serving): State<Serving>) -> Response {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} - Swagger UI</title>
 <link rel="stylesheet" href="docs/swagger-ui.css">
+<link rel="stylesheet" href="docs/index.css">
 <link rel="icon" type="image/png" sizes="32x32" href="docs/favicon-32x32.png">
 </head>
 <body>

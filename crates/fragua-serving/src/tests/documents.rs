@@ -103,6 +103,7 @@ async fn docs_come_from_this_server_alone() {
     }
     let start = role.get("/docs/swagger-initializer.js").await;
     assert!(start.text.contains("\"openapi.json\""), "{}", start.text);
+    assert!(start.text.contains("\"BaseLayout\""), "{}", start.text);
     assert!(start.header(header::CONTENT_TYPE).contains("javascript"));
     assert_eq!(role.get("/docs/nope.js").await.status, StatusCode::NOT_FOUND);
 }

@@ -20,6 +20,7 @@ async fn without_a_model_everything_says_so() {
     );
 
     assert_eq!(role.serving.follow_alias().await, Followed::Settled);
+    role.serving.settled().await;
     let reason = "the registry has no model forest with the alias champion; train one, then set the alias";
     for path in ["/predict", "/invocations"] {
         let answered = role.post_json(path, &json!({})).await;

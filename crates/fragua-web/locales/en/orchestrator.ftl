@@ -134,3 +134,35 @@ last-logical-date = Last logical date
 dag-broken = File has errors
 dag-broken-hint = The file of this DAG cannot be read now; it runs as it was before.
 dag-gone = File is gone
+
+waits-paused-dag = The run waits: its DAG is paused
+waits-active-runs = The run waits: { $running } of at most { $limit } are under way
+waits-tasks = Waits for { $tasks }
+waits-no-worker = No worker runs
+waits-silent-worker = { $count ->
+    [one] No worker was heard of for one second
+   *[other] No worker was heard of for { $number } seconds
+  }
+waits-no-free-slot = { $count ->
+    [one] Waits for a free slot of a worker; one task runs
+   *[other] Waits for a free slot of a worker; { $number } tasks run
+  }
+waits-instant = Waits until { $at }
+waits-dag = Waits for { $dag }
+waits-dag-because = Waits for { $dag }: { $reasons }
+waits-dag-unknown = there is no DAG of this name
+waits-dag-running = { $count ->
+    [one] one run is under way
+   *[other] { $number } runs are under way
+  }
+waits-dag-queued = { $count ->
+    [one] one run waits to start
+   *[other] { $number } runs wait to start
+  }
+waits-dag-paused = it is paused
+waits-dag-due = the run for { $at } is due
+waits-dag-never-ran = it has never run
+waits-dag-failed = its run { $run } failed
+waits-retry = Tries again at { $at }
+waits-retry-because = Tries again at { $at }: { $message }
+waits-stop = Was cleared; starts over when its attempt has been stopped

@@ -134,3 +134,35 @@ last-logical-date = Última fecha lógica
 dag-broken = Archivo con errores
 dag-broken-hint = Ahora no se puede leer el archivo de este DAG; se ejecuta como estaba antes.
 dag-gone = Falta el archivo
+
+waits-paused-dag = La ejecución espera: su DAG está en pausa
+waits-active-runs = La ejecución espera: hay { $running } en curso y se permiten { $limit }
+waits-tasks = Espera a { $tasks }
+waits-no-worker = No hay ningún worker en marcha
+waits-silent-worker = { $count ->
+    [one] Ningún worker da señales desde hace un segundo
+   *[other] Ningún worker da señales desde hace { $number } segundos
+  }
+waits-no-free-slot = { $count ->
+    [one] Espera un hueco libre en un worker; hay una tarea en curso
+   *[other] Espera un hueco libre en un worker; hay { $number } tareas en curso
+  }
+waits-instant = Espera hasta { $at }
+waits-dag = Espera a { $dag }
+waits-dag-because = Espera a { $dag }: { $reasons }
+waits-dag-unknown = no hay ningún DAG con este nombre
+waits-dag-running = { $count ->
+    [one] hay una ejecución en curso
+   *[other] hay { $number } ejecuciones en curso
+  }
+waits-dag-queued = { $count ->
+    [one] una ejecución espera para empezar
+   *[other] { $number } ejecuciones esperan para empezar
+  }
+waits-dag-paused = está en pausa
+waits-dag-due = ya toca la ejecución de { $at }
+waits-dag-never-ran = no se ha ejecutado nunca
+waits-dag-failed = su ejecución { $run } ha fallado
+waits-retry = Se intenta otra vez: { $at }
+waits-retry-because = Se intenta otra vez: { $at }. { $message }
+waits-stop = Se ha pedido otra vez; empieza de nuevo cuando se detenga su intento

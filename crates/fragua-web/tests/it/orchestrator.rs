@@ -229,13 +229,16 @@ async fn a_run_says_why_its_tasks_wait() {
     let page = get(&forge.pages, &run).await;
     page.has(&[
         "manual__",
-        "no worker runs",
-        "waits for greet (queued)",
+        "No worker runs",
+        "Waits for greet (queued)",
         "No task has started yet",
         "0 of 3 done",
         "popovertarget=\"clear-run\"",
         "http://127.0.0.1:8084/dag-runs?dag=hello&#38;run=manual__",
     ]);
+    get(&forge.pages, &format!("{run}?lang=es"))
+        .await
+        .has(&["No hay ningún worker en marcha", "Espera a greet (en cola)"]);
     let cleared = post(&forge.pages, &format!("{run}/clear"), "task=greet").await;
     assert_eq!(cleared.status, StatusCode::SEE_OTHER, "{}", cleared.body);
     assert!(cleared.header("location").ends_with("?task=greet"));

@@ -33,6 +33,30 @@ impl WebDriverCompatibleCommand for TakeConsole {
     }
 }
 
+/// Makes the page as wide as a phone's, which is narrower than a window can be, or as wide as the window again.
+#[derive(Debug)]
+struct Phone(bool);
+
+impl WebDriverCompatibleCommand for Phone {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _url: &Url) -> (Method, Option<String>) {
+        let body = match self.0 {
+            true => json!({
+                "cmd": "Emulation.setDeviceMetricsOverride",
+                "params": { "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false },
+            }),
+            false => json!({ "cmd": "Emulation.clearDeviceMetricsOverride", "params": {} }),
+        };
+        (Method::POST, Some(body.to_string()))
+    }
+}
+
 impl Browser {
     async fn start() -> Self {
         let path = |name: &str, fallback: &str| std::env::var(name).unwrap_or_else(|_| fallback.to_owned());
@@ -86,7 +110,8 @@ impl Browser {
         }
     }
 
-    /// Opens a page and fails when it is an error page, overflows sideways, or its console says anything.
+    /// Opens a page and fails when it has no title, overflows sideways in a window or on a phone, or its console says
+    /// anything.
     async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
         self.check(url).await;
@@ -99,13 +124,16 @@ impl Browser {
             !self.client.title().await.unwrap().is_empty(),
             "{url} has a title"
         );
-        let overflow =
-            "return document.documentElement.scrollWidth > document.documentElement.clientWidth + 1";
-        assert_eq!(
-            self.client.execute(overflow, vec![]).await.unwrap(),
-            json!(false),
-            "{url} overflows sideways"
-        );
+        for phone in [true, false] {
+            self.client.issue_cmd(Phone(phone)).await.unwrap();
+            let overflow =
+                "return document.documentElement.scrollWidth > document.documentElement.clientWidth + 1";
+            assert_eq!(
+                self.client.execute(overflow, vec![]).await.unwrap(),
+                json!(false),
+                "{url} overflows sideways, phone: {phone}"
+            );
+        }
     }
 
     /// Returns the addresses on this host that the page links to, without fragments.
@@ -206,7 +234,6 @@ async fn the_form_predicts_what_the_api_predicts() {
     assert_eq!(predicted, demo.summary["prediction"]["Prediction"].to_string());
     browser.check("the form after predicting").await;
 
-    browser.client.set_window_size(390, 844).await.unwrap();
     browser.open(&(server.address("app") + "/?lang=es")).await;
     assert_eq!(
         browser

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{LazyLock, Mutex, Once};
+use std::sync::{LazyLock, Mutex};
 
 use fragua_base::Endpoints;
 use nix::sys::signal::{Signal, kill};
@@ -31,13 +31,8 @@ pub(crate) fn fragua() -> Command {
 
 /// A client that speaks plain HTTP to the program.
 pub(crate) fn http() -> reqwest::Client {
-    static TLS: Once = Once::new();
-    // The client asks for a provider even when no connection is encrypted.
-    TLS.call_once(|| {
-        rustls::crypto::ring::default_provider()
-            .install_default()
-            .expect("the first in this process")
-    });
+    // The client asks for a provider even when no connection is encrypted; the one error is that there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 

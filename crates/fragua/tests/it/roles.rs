@@ -126,6 +126,25 @@ async fn a_project_that_was_killed_starts_again() {
 }
 
 #[tokio::test]
+async fn a_log_line_about_a_failed_request_names_it() {
+    let project = Project::empty();
+    let server = project.up(&[]).await;
+    let url = format!("{}/predict", server.address("serving"));
+    let response = client()
+        .post(&url)
+        .json(&serde_json::json!({}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 503, "there is no model yet");
+    let (ok, said) = server.stop().await;
+    assert!(ok, "{said}");
+    for part in ["WARN", "surface=\"serving\"", "http.path=\"/predict\""] {
+        assert!(said.contains(part), "no {part} in:\n{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_host_name_is_refused() {
     let project = Project::empty();
     let server = project.up(&["--roles", "tracking"]).await;

@@ -141,7 +141,15 @@ fn arguments_are_checked_at_their_line() {
 fn values_of_the_wrong_kind_are_named() {
     check(
         "dag: a\ntasks: [{ id: t, bash: echo, retries: many }]\n",
-        &["2:30: string \"many\", expected a whole number"],
+        &["2:30: retries: expected a whole number, found string \"many\""],
+    );
+    check(
+        "dag: a\nschedule: { every: 1h }\ntasks: [{ id: t, bash: echo }]\n",
+        &["2:1: schedule: expected a text, found map"],
+    );
+    check(
+        "dag: a\ntags: [a, [b]]\ntasks: [{ id: t, bash: echo }]\n",
+        &["2:11: tags: expected a text, found sequence"],
     );
     check(
         "dag: a\ntasks: [{ id: t, bash: echo, retry_delay: soon }]\n",

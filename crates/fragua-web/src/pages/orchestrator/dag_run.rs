@@ -4,13 +4,14 @@ use askama::Template;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_orchestrator::{Dag, Orchestrator, TaskInstance, TaskState};
+use fragua_orchestrator::{Dag, Orchestrator, TaskInstance, TaskState, Waiting};
 
 use super::dag::run_type;
 use super::dags::run_address;
 use super::grid;
 use super::log::{self, LogView};
 use super::picture::{self, GraphView, Look};
+use super::waiting;
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::form;
@@ -68,12 +69,8 @@ pub(super) async fn show(
     let mut tasks = Vec::with_capacity(instances.len());
     for instance in &instances {
         let is_selected = selected.is_some_and(|selected| selected.task_id == instance.task_id);
-        let waiting = if instance.state.is_finished() || instance.state == TaskState::Running {
-            String::new()
-        } else {
-            orchestrator.waiting_reason(instance).await?.unwrap_or_default()
-        };
-        tasks.push(task_view(&page, instance, waiting, is_selected));
+        let waiting = orchestrator.waiting(instance).await?;
+        tasks.push(task_view(&page, instance, waiting.as_ref(), is_selected));
     }
     let address = run_address(&dag_id, &run_id);
     let log = match selected {
@@ -142,7 +139,7 @@ fn selected<'a>(named: Option<&str>, instances: &'a [TaskInstance]) -> Option<&'
         })
 }
 
-fn task_view(page: &Page, instance: &TaskInstance, waiting: String, is_selected: bool) -> TaskView {
+fn task_view(page: &Page, instance: &TaskInstance, waiting: Option<&Waiting>, is_selected: bool) -> TaskView {
     let end = instance
         .ended_at
         .or_else(|| instance.state.is_leased().then_some(page.now()));
@@ -180,7 +177,7 @@ fn task_view(page: &Page, instance: &TaskInstance, waiting: String, is_selected:
             String::new()
         },
         is_timed: instance.state.is_leased(),
-        waiting,
+        waiting: waiting.map_or_else(String::new, |waiting| waiting::words(page, waiting)),
         is_selected,
     }
 }

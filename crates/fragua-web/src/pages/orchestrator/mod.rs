@@ -7,6 +7,7 @@ mod grid;
 mod log;
 mod picture;
 mod trigger;
+mod waiting;
 
 use axum::Router;
 use axum::extract::{Path, RawForm, State};
