@@ -27,7 +27,7 @@ impl FromStr for ExperimentId {
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(Self).map_err(|_| {
             Error::invalid(format!(
-                "Invalid experiment ID: {:?}. It is a whole number.",
+                "Invalid experiment ID '{}'. Experiment ID must be a valid integer.",
                 validation::shorten(text)
             ))
         })
@@ -122,6 +122,19 @@ pub struct NewExperiment {
     pub tags: Vec<Tag>,
 }
 
+/// A data set that runs of an experiment read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatasetSummary {
+    /// The experiment.
+    pub experiment_id: ExperimentId,
+    /// Its name.
+    pub name: String,
+    /// A digest of its content.
+    pub digest: String,
+    /// Its role, such as `training`.
+    pub context: Option<String>,
+}
+
 impl Tracking {
     /// Makes an experiment and returns its number.
     ///
@@ -160,7 +173,15 @@ impl Tracking {
     pub async fn experiment(&self, id: ExperimentId) -> Result<Experiment, Error> {
         store::experiments::find(self.database().reader(), id)
             .await?
-            .ok_or_else(|| Error::not_found(format!("No Experiment with id={id} exists")))
+            .ok_or_else(|| missing(id))
+    }
+
+    /// Returns the data sets that runs of some experiments read, each with its role; the first thousand.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn datasets(&self, experiments: &[ExperimentId]) -> Result<Vec<DatasetSummary>, Error> {
+        Ok(store::inputs::datasets(self.database().reader(), experiments).await?)
     }
 
     /// Returns the experiment with this name, deleted ones too, or `None`.
@@ -266,10 +287,7 @@ impl Tracking {
         let transaction = self.database().begin().await?;
         let experiment = found(store::experiments::find(&transaction, id).await?, id)?;
         if experiment.lifecycle_stage != from {
-            return Err(Error::not_found(format!(
-                "No Experiment with id={id} exists in the {} state",
-                from.as_str()
-            )));
+            return Err(missing(id));
         }
         store::experiments::set_lifecycle(&transaction, id, to, self.now()).await?;
         store::runs::set_lifecycle_of_experiment(&transaction, id, to, self.now()).await?;
@@ -312,7 +330,11 @@ impl Tracking {
 }
 
 fn found(experiment: Option<Experiment>, id: ExperimentId) -> Result<Experiment, Error> {
-    experiment.ok_or_else(|| Error::not_found(format!("No Experiment with id={id} exists")))
+    experiment.ok_or_else(|| missing(id))
+}
+
+pub(crate) fn missing(id: ExperimentId) -> Error {
+    Error::not_found(format!("No Experiment with id={id} exists"))
 }
 
 pub(crate) fn active(experiment: Experiment) -> Result<Experiment, Error> {

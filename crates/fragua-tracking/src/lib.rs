@@ -34,7 +34,7 @@ pub use artifacts::{ArtifactEntry, ArtifactPath};
 pub use changes::Change;
 pub use client::{ClientError, MlflowClient};
 pub use error::Error;
-pub use experiments::{Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
+pub use experiments::{DatasetSummary, Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
 pub use keys::KnownKeys;
 pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};
 pub use metrics::{Metric, MetricSeries};

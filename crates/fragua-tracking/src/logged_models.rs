@@ -8,7 +8,7 @@ use crate::experiments::{ExperimentId, active};
 use crate::metrics::Metric;
 use crate::runs::{Param, Tag};
 use crate::validation::{self, limits};
-use crate::{Error, Query, Tracking, names, search, store};
+use crate::{Error, Query, Tracking, experiments, names, search, store};
 
 /// The state of a logged model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Tracking {
         let transaction = self.database().begin().await?;
         let experiment = store::experiments::find(&transaction, experiment_id)
             .await?
-            .ok_or_else(|| Error::not_found(format!("No Experiment with id={experiment_id} exists")))?;
+            .ok_or_else(|| experiments::missing(experiment_id))?;
         let experiment = active(experiment)?;
         let model_id = format!("m-{}", random_hex(16));
         let now = self.now();
@@ -255,7 +255,7 @@ impl Tracking {
             .ok_or_else(|| missing(model_id))?;
         if !store::logged_models::delete_tag(&transaction, model_id, key).await? {
             return Err(Error::not_found(format!(
-                "No tag with key {} found for model with ID {model_id}.",
+                "No tag with key '{}' found for model with ID '{model_id}'.",
                 validation::shorten(key)
             )));
         }

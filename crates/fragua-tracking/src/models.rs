@@ -207,7 +207,7 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`] without the model.
     pub async fn delete_model_tag(&self, name: &str, key: &str) -> Result<(), Error> {
-        validation::key("tag", key)?;
+        validation::key("key", key)?;
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         store::models::delete_tag(&transaction, name, key).await?;

@@ -12,6 +12,14 @@ use crate::{Change, Error, Query, Tracking, search, store};
 /// What MLflow's clients write where a version has its source: the text of a prompt is a tag, and there are no files.
 const PROMPT_SOURCES: [&str; 2] = ["dummy-source", "prompt-template"];
 
+/// Why a source is refused, as MLflow says it.
+const OTHER_RUN: &str = "The run_id request parameter must identify the resource that contains the source.";
+const OTHER_MODEL: &str =
+    "The model_id request parameter must identify the resource that contains the source.";
+const RELATIVE: &str = "If supplying a source as an http, https, local file path, ftp, objectstore, or mlflow-artifacts \
+                        uri, an absolute path must be provided without relative path references present. Please \
+                        provide an absolute path.";
+
 /// A stage of a version: an older way than aliases to say what a version is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
@@ -201,6 +209,9 @@ impl Tracking {
             .iter()
             .find(|scheme| new.source.starts_with(**scheme))
         {
+            if new.source.split('/').any(|name| name == "..") {
+                return Err(refused(RELATIVE));
+            }
             return match ModelUri::parse(&new.source)? {
                 ModelUri::Logged { model_id } => {
                     if new
@@ -208,14 +219,14 @@ impl Tracking {
                         .as_deref()
                         .is_some_and(|given| !given.is_empty() && given != model_id)
                     {
-                        return Err(refused("The model_id request parameter names another model."));
+                        return Err(refused(OTHER_MODEL));
                     }
                     let model = self.logged_model(&model_id).await?;
                     Ok((model.artifact_uri, given_run.or(model.source_run_id)))
                 }
                 ModelUri::Run { run_id, path } => {
                     if given_run.as_deref().is_some_and(|given| given != run_id) {
-                        return Err(refused("The run_id request parameter names another run."));
+                        return Err(refused(OTHER_RUN));
                     }
                     let info = self.run_info(&run_id).await?;
                     let location = match self.resolve_model(&new.source).await {
@@ -241,8 +252,8 @@ impl Tracking {
             });
         }
         if new.source.starts_with("mlflow-artifacts:") {
-            let path = ArtifactPath::of_uri(&new.source, self.artifact_bucket())
-                .map_err(|_| refused("It leaves the artifacts of this server."))?;
+            let path =
+                ArtifactPath::of_uri(&new.source, self.artifact_bucket()).map_err(|_| refused(RELATIVE))?;
             let root = match (&given_run, &new.model_id) {
                 (Some(run_id), _) => self.run_info(run_id).await?.artifact_uri,
                 (None, Some(model_id)) => self.logged_model(model_id).await?.artifact_uri,
@@ -255,12 +266,12 @@ impl Tracking {
                 roots.push(ArtifactPath::of_uri(&model.artifact_uri, self.artifact_bucket())?);
             }
             if !roots.iter().any(|root| path.is_within(root)) {
-                return Err(refused("It lies outside of the artifacts of its run."));
+                return Err(refused(OTHER_RUN));
             }
             return Ok((new.source.clone(), given_run));
         }
         if new.source.starts_with("s3://") {
-            validation::object_store_uri("source", &new.source)?;
+            validation::object_store_uri("source", &new.source).map_err(|_| refused(RELATIVE))?;
             return Ok((new.source.clone(), given_run));
         }
         Err(refused(
@@ -350,7 +361,7 @@ impl Tracking {
         if archive_existing && !matches!(stage, Stage::Staging | Stage::Production) {
             return Err(Error::invalid(format!(
                 "Model version transition cannot archive existing model versions because '{}' is not an Active \
-                 stage. Valid stages are Staging, Production.",
+                 stage. Valid stages are ['Staging', 'Production']",
                 stage.as_str()
             )));
         }
@@ -422,7 +433,7 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`] without the version.
     pub async fn delete_version_tag(&self, name: &str, version: i32, key: &str) -> Result<(), Error> {
-        validation::key("tag", key)?;
+        validation::key("key", key)?;
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         self.find_version(&transaction, name, version).await?;

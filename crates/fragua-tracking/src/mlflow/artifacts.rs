@@ -6,18 +6,17 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use fragua_storage::ByteRange;
 use futures::TryStreamExt as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::answer::{Answer, done, json, list};
+use super::endpoint::{Endpoint, delete, get, post, put};
 use super::error::ApiError;
-use super::extract::{Fields, required};
-use super::runs::run_id;
-use super::{Answer, done, listed};
+use super::extract::{Fields, QueryFields, required};
+use super::field::{Field, text};
+use super::runs::{RUN, run_id};
 use crate::Tracking;
 use crate::artifacts::{ArtifactEntry, ArtifactPath};
 use crate::validation::version_number;
@@ -29,25 +28,71 @@ const EXTENDED_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+const PATH: Field = text("path").required();
+const PRESIGNED: &[Field] = &[text("run_id"), text("model_id"), text("path")];
+
 /// Lists by run, and uploads of pages, below `/2.0/mlflow`.
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/artifacts/list", get(list_run))
-        .route("/upload-artifact", post(upload_to_run))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/artifacts/list",
+            "Lists files of a run",
+            const { &[RUN, text("path"), text("page_token")] },
+            list_run,
+        ),
+        post(
+            "/artifacts/presigned-upload-url",
+            "Refuses: files go through this server",
+            PRESIGNED,
+            presigned_upload,
+        ),
+        post(
+            "/artifacts/presigned-download-url",
+            "Refuses: files go through this server",
+            PRESIGNED,
+            presigned_download,
+        ),
+        post(
+            "/upload-artifact",
+            "Writes a file of a run",
+            const { &[text("run_uuid"), text("path")] },
+            upload_to_run,
+        )
+        .takes_file(),
+    ]
 }
 
 /// Below `/2.0/mlflow-artifacts`.
-pub(super) fn proxy_routes() -> Router<Tracking> {
-    Router::new()
-        .route("/artifacts", get(list_folder))
-        .route("/artifacts/{*path}", get(open).put(put).delete(remove))
+pub(super) fn proxy_endpoints() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/artifacts",
+            "Lists a folder",
+            const { &[text("path")] },
+            list_folder,
+        ),
+        get("/artifacts/{*path}", "Returns a file", &[], open),
+        put("/artifacts/{*path}", "Writes a file", &[], write).takes_file(),
+        delete("/artifacts/{*path}", "Deletes a file or a folder", &[], remove),
+    ]
 }
 
 /// At the root of the server.
-pub(super) fn download_routes() -> Router<Tracking> {
-    Router::new()
-        .route("/get-artifact", get(download_of_run))
-        .route("/model-versions/get-artifact", get(download_of_version))
+pub(super) fn download_endpoints() -> Vec<Endpoint> {
+    vec![
+        get(
+            "/get-artifact",
+            "Returns a file of a run, as a download",
+            const { &[RUN, PATH] },
+            download_of_run,
+        ),
+        get(
+            "/model-versions/get-artifact",
+            "Returns a file of a version, as a download",
+            const { &[text("name").required(), text("version").required(), PATH] },
+            download_of_version,
+        ),
+    ]
 }
 
 #[derive(Serialize)]
@@ -73,6 +118,13 @@ impl FileWire {
     }
 }
 
+#[derive(Serialize)]
+struct FilesWire<'a> {
+    root_uri: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    files: Vec<FileWire>,
+}
+
 #[derive(Deserialize)]
 struct Listed {
     run_id: Option<String>,
@@ -92,35 +144,31 @@ pub(super) async fn files(tracking: &Tracking, root_uri: &str, path: &str) -> An
     let folder = ArtifactPath::parse(path)?;
     let place = tracking.artifact_at(root_uri)?.join(folder.as_str())?;
     let entries = tracking.list_artifacts(&place).await?;
-    let entries = entries
-        .into_iter()
-        .map(|entry| FileWire::new(folder.as_str(), entry))
-        .collect();
-    let mut answer = listed("files", entries, None)?;
-    answer["root_uri"] = json!(root_uri);
-    Ok(Json(answer))
+    json(&FilesWire {
+        root_uri,
+        files: entries
+            .into_iter()
+            .map(|entry| FileWire::new(folder.as_str(), entry))
+            .collect(),
+    })
 }
 
 /// Paths are relative to the listed folder. A place where nothing is has an empty list: clients rely on it.
 async fn list_folder(State(tracking): State<Tracking>, Fields(fields): Fields<Listed>) -> Answer {
     let folder = ArtifactPath::parse(&fields.path.unwrap_or_default())?;
     let entries = tracking.list_artifacts(&folder).await?;
-    let entries = entries
-        .into_iter()
-        .map(|entry| FileWire::new("", entry))
-        .collect();
-    Ok(Json(listed("files", entries, None)?))
+    list(
+        "files",
+        entries.into_iter().map(|entry| FileWire::new("", entry)),
+        None,
+    )
 }
 
-async fn open(
-    State(tracking): State<Tracking>,
-    Path(path): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
+async fn open(State(tracking): State<Tracking>, Path(path): Path<String>, headers: HeaderMap) -> Answer {
     download(&tracking, &ArtifactPath::parse(&path)?, &headers).await
 }
 
-async fn put(
+async fn write(
     State(tracking): State<Tracking>,
     Path(path): Path<String>,
     headers: HeaderMap,
@@ -156,7 +204,6 @@ async fn remove(State(tracking): State<Tracking>, Path(path): Path<String>) -> A
 
 #[derive(Deserialize)]
 struct UploadFields {
-    run_id: Option<String>,
     run_uuid: Option<String>,
     path: Option<String>,
 }
@@ -164,22 +211,81 @@ struct UploadFields {
 /// The fields are in the query string although it is a POST: the body is the file.
 async fn upload_to_run(
     State(tracking): State<Tracking>,
-    axum::extract::Query(fields): axum::extract::Query<UploadFields>,
+    QueryFields(fields): QueryFields<UploadFields>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
-    let path = tracking
-        .run_artifact(&run_id, &required(fields.path, "path")?)
-        .await?;
-    upload(&tracking, &path, &headers, body).await
+    let given = |value: Option<String>, field: &str| {
+        required(value, field).map_err(|_| ApiError::invalid(format!("Request must specify {field}.")))
+    };
+    let run_id = given(fields.run_uuid, "run_uuid")?;
+    let path = given(fields.path, "path")?;
+    upload(
+        &tracking,
+        &tracking.run_artifact(&run_id, &path).await?,
+        &headers,
+        body,
+    )
+    .await
+}
+
+#[derive(Deserialize)]
+struct Presigned {
+    run_id: Option<String>,
+    model_id: Option<String>,
+    path: Option<String>,
+}
+
+impl Presigned {
+    /// Returns where the artifacts are, after the checks that MLflow makes before it signs an address.
+    async fn root(self, tracking: &Tracking) -> Result<String, ApiError> {
+        let root = match (self.run_id, self.model_id) {
+            (Some(run_id), None) => tracking.run_info(&run_id).await?.artifact_uri,
+            (None, Some(model_id)) => tracking.logged_model(&model_id).await?.artifact_uri,
+            _ => {
+                return Err(ApiError::invalid(
+                    "Exactly one of run_id and model_id must be provided.",
+                ));
+            }
+        };
+        ArtifactPath::parse(&required(self.path, "path")?)?;
+        Ok(root)
+    }
+}
+
+async fn presigned_upload(State(tracking): State<Tracking>, Fields(fields): Fields<Presigned>) -> Answer {
+    let root = fields.root(&tracking).await?;
+    Err(no_presigned(
+        &root,
+        "Presigned upload is not supported for proxied artifact storage",
+        "a direct cloud storage artifact URI",
+    ))
+}
+
+async fn presigned_download(State(tracking): State<Tracking>, Fields(fields): Fields<Presigned>) -> Answer {
+    let root = fields.root(&tracking).await?;
+    Err(no_presigned(
+        &root,
+        "Presigned download is not supported for runs with proxied artifact storage",
+        "a run with a direct cloud storage artifact URI",
+    ))
+}
+
+/// What this server keeps goes through it; to a store elsewhere it has no keys to sign with.
+fn no_presigned(root: &str, what: &str, needed: &str) -> ApiError {
+    match root.split_once(':') {
+        Some(("mlflow-artifacts", _)) => ApiError::invalid(format!(
+            "{what} (artifact URI scheme: mlflow-artifacts). This endpoint requires {needed}."
+        )),
+        _ => ApiError::not_offered("Presigned access to another store"),
+    }
 }
 
 async fn download_of_run(
     State(tracking): State<Tracking>,
     headers: HeaderMap,
     Fields(fields): Fields<Listed>,
-) -> Result<Response, ApiError> {
+) -> Answer {
     let run_id = run_id(fields.run_id, fields.run_uuid)?;
     let path = tracking
         .run_artifact(&run_id, &required(fields.path, "path")?)
@@ -198,7 +304,7 @@ async fn download_of_version(
     State(tracking): State<Tracking>,
     headers: HeaderMap,
     Fields(fields): Fields<VersionArtifact>,
-) -> Result<Response, ApiError> {
+) -> Answer {
     let name = required(fields.name, "name")?;
     let number = version_number(&required(fields.version, "version")?)?;
     let version = tracking.version(&name, number).await?;
@@ -210,11 +316,7 @@ async fn download_of_version(
 
 /// Answers with a file, or the part of it that `Range` names. It is always a download and never shown by a browser:
 /// an artifact is foreign content on the origin of our pages.
-pub(super) async fn download(
-    tracking: &Tracking,
-    path: &ArtifactPath,
-    headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+pub(super) async fn download(tracking: &Tracking, path: &ArtifactPath, headers: &HeaderMap) -> Answer {
     let range = headers
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok())

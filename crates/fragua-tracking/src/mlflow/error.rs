@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::Error;
+use crate::validation::texts;
 
 /// An error as the protocol says it. MLflow's client reads `error_code` and tries again on 408, 429, 500, 502, 503
 /// and 504, for minutes: those statuses are only for what may pass.
@@ -20,6 +21,22 @@ pub(crate) struct ApiError {
 struct Body<'a> {
     error_code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sqlstate: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_class: Option<&'a str>,
+}
+
+/// MLflow's finer names of an error, with which its own dashboards count: a class and a state in the form of SQL's.
+fn class(code: &str) -> Option<(&'static str, &'static str)> {
+    Some(match code {
+        "BAD_REQUEST" | "INVALID_PARAMETER_VALUE" => ("INVALID_PARAMETER_VALUE", "KAM00"),
+        "RESOURCE_ALREADY_EXISTS" => ("RESOURCE_ALREADY_EXISTS", "KAM00"),
+        "RESOURCE_DOES_NOT_EXIST" | "ENDPOINT_NOT_FOUND" => ("RESOURCE_NOT_FOUND", "KAM00"),
+        "PERMISSION_DENIED" => ("PERMISSION_DENIED", "KAM00"),
+        "INTERNAL_ERROR" | "TEMPORARILY_UNAVAILABLE" => ("CLIENT_INTERNAL_ERROR", "XXM00"),
+        _ => return None,
+    })
 }
 
 impl ApiError {
@@ -35,11 +52,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "INVALID_PARAMETER_VALUE", message)
     }
 
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
+    }
+
     pub(crate) fn missing(field: &str) -> Self {
-        Self::invalid(format!(
-            "Missing value for required parameter '{field}'. See the API docs for more information about request \
-             parameters."
-        ))
+        Self::invalid(texts::missing(field) + texts::SEE_DOCS)
     }
 
     pub(crate) fn forbidden(message: &str) -> Self {
@@ -69,8 +87,12 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_PARAMETER_VALUE", message)
     }
 
+    pub(crate) fn unwritable(error: serde_json::Error) -> Self {
+        Self::internal(&error)
+    }
+
     /// Our fault, or that of the machine: the log has the details, the client gets none.
-    fn internal(error: &Error) -> Self {
+    fn internal(error: &dyn std::error::Error) -> Self {
         tracing::error!(error = %error, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -158,6 +180,8 @@ impl IntoResponse for ApiError {
             Json(Body {
                 error_code: self.code,
                 message: &self.message,
+                sqlstate: class(self.code).map(|(_, state)| state),
+                error_class: class(self.code).map(|(class, _)| class),
             }),
         )
             .into_response()

@@ -1,36 +1,102 @@
 //! Experiments.
 
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
 
+use super::answer::{Answer, done, list, one};
+use super::endpoint::{Endpoint, get, post};
 use super::error::ApiError;
 use super::extract::{Fields, required};
-use super::{Answer, done, listed, to_value};
+use super::field::{Field, choice, integer, pairs, text, texts};
 use crate::experiments::{Experiment, ExperimentId, NewExperiment, ViewType};
 use crate::runs::Tag;
-use crate::wire::experiments::ExperimentWire;
+use crate::validation::{self, limits};
+use crate::wire::experiments::{DatasetSummaryWire, ExperimentWire};
 use crate::wire::{KeyValue, all, number};
 use crate::{Query, Tracking};
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/experiments/create", post(create))
-        .route("/experiments/get", get(show))
-        .route("/experiments/get-by-name", get(show_by_name))
-        .route("/experiments/search", get(search).post(search))
-        .route("/experiments/update", post(update))
-        .route("/experiments/delete", post(delete))
-        .route("/experiments/restore", post(restore))
-        .route("/experiments/set-experiment-tag", post(set_tag))
-        .route("/experiments/delete-experiment-tag", post(delete_tag))
+const ID: Field = text("experiment_id").required();
+const KEY: Field = text("key").required();
+/// Which lifecycle stages a list has, by name and number in the protocol.
+pub(super) const VIEW_TYPES: &[(&str, i64)] = &[("ACTIVE_ONLY", 1), ("DELETED_ONLY", 2), ("ALL", 3)];
+
+const SEARCH: &[Field] = &[
+    choice("view_type", VIEW_TYPES),
+    integer("max_results"),
+    texts("order_by"),
+    text("filter"),
+    text("page_token"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/experiments/create",
+            "Makes an experiment",
+            const { &[text("name").required(), text("artifact_location"), pairs("tags")] },
+            create,
+        ),
+        get("/experiments/get", "Returns an experiment", const { &[ID] }, show),
+        get(
+            "/experiments/get-by-name",
+            "Returns the experiment of this name",
+            const { &[text("experiment_name").required()] },
+            show_by_name,
+        ),
+        get(
+            "/experiments/search",
+            "Returns the experiments that match",
+            SEARCH,
+            search,
+        ),
+        post(
+            "/experiments/search",
+            "Returns the experiments that match",
+            SEARCH,
+            search,
+        ),
+        post(
+            "/experiments/update",
+            "Gives an experiment another name",
+            const { &[ID, text("new_name").required()] },
+            update,
+        ),
+        post(
+            "/experiments/delete",
+            "Deletes an experiment and its runs; they can be restored",
+            const { &[ID] },
+            delete,
+        ),
+        post(
+            "/experiments/restore",
+            "Restores a deleted experiment and its runs",
+            const { &[ID] },
+            restore,
+        ),
+        post(
+            "/experiments/set-experiment-tag",
+            "Sets a tag of an experiment",
+            const { &[ID, KEY, text("value")] },
+            set_tag,
+        ),
+        post(
+            "/experiments/delete-experiment-tag",
+            "Removes a tag of an experiment",
+            const { &[ID, KEY] },
+            delete_tag,
+        ),
+        post(
+            "/experiments/search-datasets",
+            "Returns the data sets that runs of some experiments read",
+            const { &[texts("experiment_ids")] },
+            search_datasets,
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
 struct Create {
-    name: Option<String>,
+    name: String,
     artifact_location: Option<String>,
     #[serde(default)]
     tags: Vec<KeyValue>,
@@ -38,12 +104,14 @@ struct Create {
 
 async fn create(State(tracking): State<Tracking>, Fields(fields): Fields<Create>) -> Answer {
     let new = NewExperiment {
-        name: required(fields.name, "name")?,
+        name: fields.name,
         artifact_location: fields.artifact_location,
         tags: all(fields.tags),
     };
-    let id = tracking.create_experiment(new).await?;
-    Ok(Json(json!({ "experiment_id": id.to_string() })))
+    one(
+        "experiment_id",
+        tracking.create_experiment(new).await?.to_string(),
+    )
 }
 
 #[derive(Deserialize)]
@@ -57,14 +125,16 @@ struct Named {
 
 impl Named {
     fn id(&self) -> Result<ExperimentId, ApiError> {
-        Ok(required(self.experiment_id.clone(), "experiment_id")?.parse::<ExperimentId>()?)
+        Ok(self
+            .experiment_id
+            .as_deref()
+            .unwrap_or("")
+            .parse::<ExperimentId>()?)
     }
 }
 
 fn shown(experiment: Experiment) -> Answer {
-    Ok(Json(
-        json!({ "experiment": to_value(ExperimentWire::from(experiment))? }),
-    ))
+    one("experiment", ExperimentWire::from(experiment))
 }
 
 async fn show(State(tracking): State<Tracking>, Fields(fields): Fields<Named>) -> Answer {
@@ -77,7 +147,7 @@ async fn show_by_name(State(tracking): State<Tracking>, Fields(fields): Fields<N
     shown(found.ok_or_else(|| {
         crate::Error::not_found(format!(
             "Could not find experiment with name '{}'",
-            crate::validation::shorten(&name)
+            validation::shorten(&name)
         ))
     })?)
 }
@@ -89,49 +159,53 @@ struct Search {
     page_token: Option<String>,
     #[serde(default)]
     filter: String,
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     order_by: Vec<String>,
-    view_type: Option<String>,
+    view_type: Option<serde_json::Value>,
 }
 
 async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>) -> Answer {
     let query = Query {
         filter: fields.filter,
         order_by: fields.order_by,
-        view: view_type(fields.view_type.as_deref())?,
-        max_results: Some(page_size(fields.max_results)?.ok_or_else(|| ApiError::missing("max_results"))?),
+        view: view_type(fields.view_type.as_ref()),
+        // The one list that has no default.
+        max_results: page_size(Some(fields.max_results.unwrap_or(0)))?,
         page_token: fields.page_token,
     };
     let page = tracking.search_experiments(&query).await?;
-    Ok(Json(listed(
+    list(
         "experiments",
-        all::<_, ExperimentWire>(page.items),
+        page.items.into_iter().map(ExperimentWire::from),
         page.next,
-    )?))
+    )
 }
 
-/// A negative number is as wrong as zero; the façade refuses zero with the limit in its message.
+/// Checks the size of a page; the façade knows how large one may be.
 pub(super) fn page_size(max_results: Option<i64>) -> Result<Option<u64>, ApiError> {
-    Ok(max_results.map(|most| u64::try_from(most).unwrap_or(0)))
+    let size = |most| {
+        u64::try_from(most)
+            .ok()
+            .filter(|most| *most > 0)
+            .ok_or_else(|| ApiError::invalid(validation::texts::not_positive("max_results", most)))
+    };
+    max_results.map(size).transpose()
 }
 
-pub(super) fn view_type(name: Option<&str>) -> Result<ViewType, ApiError> {
-    match name {
-        None | Some("ACTIVE_ONLY" | "1" | "") => Ok(ViewType::ActiveOnly),
-        Some("DELETED_ONLY" | "2") => Ok(ViewType::DeletedOnly),
-        Some("ALL" | "3") => Ok(ViewType::All),
-        Some(other) => Err(ApiError::invalid(format!(
-            "Invalid view type '{}': use ACTIVE_ONLY, DELETED_ONLY or ALL",
-            crate::validation::shorten(other)
-        ))),
+/// What nobody knows means what is not deleted, as in MLflow.
+pub(super) fn view_type(given: Option<&serde_json::Value>) -> ViewType {
+    match number::choice(VIEW_TYPES, given) {
+        Some(2) => ViewType::DeletedOnly,
+        Some(3) => ViewType::All,
+        _ => ViewType::ActiveOnly,
     }
 }
 
 async fn update(State(tracking): State<Tracking>, Fields(fields): Fields<Named>) -> Answer {
     let id = fields.id()?;
-    if let Some(name) = fields.new_name {
-        tracking.rename_experiment(id, &name).await?;
-    }
+    tracking
+        .rename_experiment(id, &required(fields.new_name, "new_name")?)
+        .await?;
     done()
 }
 
@@ -161,4 +235,39 @@ async fn delete_tag(State(tracking): State<Tracking>, Fields(fields): Fields<Nam
         .delete_experiment_tag(id, &required(fields.key, "key")?)
         .await?;
     done()
+}
+
+#[derive(Deserialize)]
+struct SearchDatasets {
+    #[serde(default)]
+    experiment_ids: Vec<String>,
+}
+
+async fn search_datasets(State(tracking): State<Tracking>, Fields(fields): Fields<SearchDatasets>) -> Answer {
+    let ids = fields.experiment_ids;
+    if ids.is_empty() {
+        return Err(ApiError::invalid(
+            "SearchDatasets request must specify at least one experiment_id.",
+        ));
+    }
+    if ids.len() > limits::DATASET_EXPERIMENTS {
+        return Err(ApiError::invalid(format!(
+            "SearchDatasets request cannot specify more than {} experiment_ids. Received {} experiment_ids.",
+            limits::DATASET_EXPERIMENTS,
+            ids.len()
+        )));
+    }
+    let datasets = tracking.datasets(&experiment_ids(&ids)?).await?;
+    list(
+        "dataset_summaries",
+        datasets.into_iter().map(DatasetSummaryWire::from),
+        None,
+    )
+}
+
+pub(super) fn experiment_ids(ids: &[String]) -> Result<Vec<ExperimentId>, ApiError> {
+    Ok(ids
+        .iter()
+        .map(|id| id.parse::<ExperimentId>())
+        .collect::<Result<_, _>>()?)
 }

@@ -1,49 +1,95 @@
 //! Requests to types: query strings for GET, JSON bodies for everything else.
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, Request};
-use axum::http::{Method, header};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, Method, header};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::endpoint::Declared;
 use super::error::ApiError;
-use crate::validation::limits;
+use super::field::{Field, Kind, check};
+use crate::validation::{limits, shorten, texts};
 
-/// The fields of a request, wherever they are. Fields nobody knows are passed over, as MLflow does.
+/// The fields of a request, wherever they are, checked against what its endpoint declares. Fields nobody knows are
+/// passed over, as MLflow does.
 pub(crate) struct Fields<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Fields<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, ApiError> {
-        if matches!(*request.method(), Method::GET | Method::HEAD) {
-            let fields = query_fields(request.uri().query().unwrap_or(""));
-            return parse(Value::Object(fields)).map(Self);
-        }
-        let content_type = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        let media_type = content_type.unwrap_or("").split(';').next().unwrap_or("").trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
-            return Err(ApiError::invalid(format!(
-                "Bad Request. Content-Type must be one of ['application/json']. Got '{}'.",
-                crate::validation::shorten(media_type)
-            )));
-        }
-        let bytes = to_bytes(request.into_body(), limits::JSON_BODY_BYTES)
-            .await
-            .map_err(|_| ApiError::too_large(limits::JSON_BODY_BYTES))?;
-        let value = if bytes.is_empty() {
-            Value::Object(Map::new())
+        let declared = declared(request.extensions())?;
+        let given = if matches!(*request.method(), Method::GET | Method::HEAD) {
+            query_fields(declared.fields, request.uri().query().unwrap_or(""))?
         } else {
-            parse_json(&bytes)?
+            body_fields(request, declared.body_bytes).await?
         };
-        if !value.is_object() {
-            return Err(ApiError::invalid("The body must be a JSON object"));
-        }
-        parse(value).map(Self)
+        check(declared.fields, &given, "")?;
+        parse(given).map(Self)
     }
+}
+
+/// The fields of a request whose body is a file.
+pub(crate) struct QueryFields<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryFields<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let declared = declared(&parts.extensions)?;
+        let given = query_fields(declared.fields, parts.uri.query().unwrap_or(""))?;
+        check(declared.fields, &given, "")?;
+        parse(given).map(Self)
+    }
+}
+
+/// Every endpoint is in the table and declares its fields.
+fn declared(extensions: &Extensions) -> Result<Declared, ApiError> {
+    extensions.get().copied().ok_or_else(|| ApiError::no_endpoint(""))
+}
+
+async fn body_fields(request: Request, most_bytes: usize) -> Result<Map<String, Value>, ApiError> {
+    check_content_type(request.headers())?;
+    let bytes = to_bytes(request.into_body(), limits::JSON_BODY_BYTES)
+        .await
+        .map_err(|_| ApiError::too_large(limits::JSON_BODY_BYTES))?;
+    if bytes.len() > most_bytes {
+        return Err(ApiError::invalid(texts::batch_too_large(most_bytes, bytes.len())));
+    }
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    let value = match parse_json(&bytes)? {
+        // Old clients send the object as JSON in a JSON text.
+        Value::String(text) => parse_json(text.as_bytes())?,
+        value => value,
+    };
+    match value {
+        Value::Object(fields) => Ok(fields),
+        Value::Null => Ok(Map::new()),
+        _ => Err(ApiError::invalid("The body must be a JSON object")),
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
+        return Err(ApiError::invalid("Bad Request. Content-Type header is missing."));
+    };
+    let media_type = content_type
+        .to_str()
+        .unwrap_or("")
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim();
+    if media_type.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(ApiError::invalid(
+        "Bad Request. Content-Type must be one of ['application/json'].",
+    ))
 }
 
 fn parse_json(bytes: &[u8]) -> Result<Value, ApiError> {
@@ -88,25 +134,55 @@ fn quote_bare_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
     found.then_some(quoted)
 }
 
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ApiError> {
-    serde_json::from_value(value)
+fn parse<T: DeserializeOwned>(given: Map<String, Value>) -> Result<T, ApiError> {
+    serde_json::from_value(without_nulls(Value::Object(given)))
         .map_err(|error| ApiError::invalid(format!("Invalid value for a parameter supplied: {error}")))
 }
 
-/// A key that comes more than once becomes a list.
-fn query_fields(query: &str) -> Map<String, Value> {
-    let mut fields = Map::new();
-    for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        let value = Value::String(value.into_owned());
-        match fields.get_mut(key.as_ref()) {
-            None => {
-                fields.insert(key.into_owned(), value);
+/// A field that is `null` counts as one that is not there.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+/// Reads the fields that an endpoint knows. Of one that comes more than once all count if it is a list, else the
+/// first.
+fn query_fields(fields: &[Field], query: &str) -> Result<Map<String, Value>, ApiError> {
+    let mut given = Map::new();
+    for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+        let kind = fields
+            .iter()
+            .find(|field| field.name == name)
+            .map(|field| field.kind);
+        let text = text.into_owned();
+        match (kind, given.get_mut(name.as_ref())) {
+            (Some(Kind::Texts), Some(Value::Array(items))) => items.push(text.into()),
+            (_, Some(_)) => {}
+            (Some(Kind::Texts), None) => {
+                given.insert(name.into_owned(), Value::Array(vec![text.into()]));
             }
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
+            (Some(Kind::Truth), None) => {
+                let truth = text.to_ascii_lowercase().parse::<bool>().map_err(|_| {
+                    ApiError::invalid(format!(
+                        "Invalid boolean value: {}, must be 'true' or 'false'.",
+                        shorten(&text)
+                    ))
+                })?;
+                given.insert(name.into_owned(), truth.into());
+            }
+            (_, None) => {
+                given.insert(name.into_owned(), text.into());
+            }
         }
     }
-    fields
+    Ok(given)
 }
 
 /// Returns a field that has to be there and not empty.
@@ -118,13 +194,16 @@ pub(crate) fn required(value: Option<String>, field: &str) -> Result<String, Api
 
 #[cfg(test)]
 mod tests {
+    use super::super::field::{text, texts, truth};
     use super::*;
 
     #[test]
-    fn repeated_keys_become_lists() {
-        let fields = query_fields("a=1&b=x%20y&a=2&a=3&c=");
-        let expected = serde_json::json!({"a": ["1", "2", "3"], "b": "x y", "c": ""});
-        assert_eq!(Value::Object(fields), expected);
+    fn repeated_keys_become_lists_where_a_list_is_meant() {
+        let fields = [texts("a"), text("b"), truth("c")];
+        let given = query_fields(&fields, "a=1&b=x%20y&a=2&b=z&c=TRUE&d=").unwrap();
+        let expected = serde_json::json!({"a": ["1", "2"], "b": "x y", "c": true, "d": ""});
+        assert_eq!(Value::Object(given), expected);
+        assert!(query_fields(&fields, "c=maybe").is_err());
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! Logged models.
 
 use axum::extract::{Path, State};
-use axum::routing::{delete, get, patch, post};
-use axum::{Json, Router};
+use axum::http::HeaderMap;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::answer::{Answer, done, list, one};
 use super::artifacts::{download, files};
+use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::error::ApiError;
-use super::experiments::page_size;
-use super::extract::{Fields, required};
-use super::runs::experiment_ids;
-use super::{Answer, done, listed, to_value};
+use super::experiments::{experiment_ids, page_size};
+use super::extract::Fields;
+use super::field::{Field, choice, integer, objects, pairs, text, texts, truth};
 use crate::Tracking;
 use crate::experiments::ExperimentId;
 use crate::logged_models::{
@@ -20,34 +20,100 @@ use crate::logged_models::{
 use crate::wire::logged_models::LoggedModelWire;
 use crate::wire::{KeyValue, all, number};
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/logged-models", post(create))
-        .route("/logged-models/search", post(search))
-        .route(
+const STATUSES: &[(&str, i64)] = &[
+    ("LOGGED_MODEL_PENDING", 1),
+    ("LOGGED_MODEL_READY", 2),
+    ("LOGGED_MODEL_UPLOAD_FAILED", 3),
+];
+
+const SEARCH_DATASET: &[Field] = &[text("dataset_name"), text("dataset_digest")];
+const SEARCH_ORDER: &[Field] = &[
+    text("field_name"),
+    truth("ascending"),
+    text("dataset_name"),
+    text("dataset_digest"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/logged-models",
+            "Makes a logged model that waits for its files",
+            const {
+                &[
+                    text("experiment_id").required(),
+                    text("name"),
+                    text("model_type"),
+                    text("source_run_id"),
+                    pairs("params"),
+                    pairs("tags"),
+                ]
+            },
+            create,
+        ),
+        post(
+            "/logged-models/search",
+            "Returns the logged models that match",
+            const {
+                &[
+                    texts("experiment_ids").required(),
+                    text("filter"),
+                    objects("datasets", SEARCH_DATASET),
+                    integer("max_results"),
+                    objects("order_by", SEARCH_ORDER),
+                    text("page_token"),
+                ]
+            },
+            search,
+        ),
+        get("/logged-models/{model_id}", "Returns a logged model", &[], show),
+        patch(
             "/logged-models/{model_id}",
-            get(show).patch(finalize).delete(remove),
-        )
-        .route("/logged-models/{model_id}/tags", patch(set_tags))
-        .route("/logged-models/{model_id}/tags/{key}", delete(delete_tag))
-        .route("/logged-models/{model_id}/params", post(log_params))
-        .route(
+            "Says how writing the files of a logged model ended",
+            const { &[choice("status", STATUSES).required()] },
+            finalize,
+        ),
+        delete("/logged-models/{model_id}", "Deletes a logged model", &[], remove),
+        patch(
+            "/logged-models/{model_id}/tags",
+            "Sets tags of a logged model",
+            const { &[pairs("tags")] },
+            set_tags,
+        ),
+        delete(
+            "/logged-models/{model_id}/tags/{key}",
+            "Removes a tag of a logged model",
+            &[],
+            delete_tag,
+        ),
+        post(
+            "/logged-models/{model_id}/params",
+            "Adds parameters to a logged model",
+            const { &[pairs("params")] },
+            log_params,
+        ),
+        get(
             "/logged-models/{model_id}/artifacts/directories",
-            get(list_artifacts),
-        )
-        .route(
+            "Lists files of a logged model",
+            const { &[text("artifact_directory_path")] },
+            list_artifacts,
+        ),
+        get(
             "/logged-models/{model_id}/artifacts/files",
-            get(download_artifact),
-        )
+            "Returns a file of a logged model",
+            const { &[text("artifact_file_path")] },
+            download_artifact,
+        ),
+    ]
 }
 
 fn shown(model: LoggedModel) -> Answer {
-    Ok(Json(json!({ "model": to_value(LoggedModelWire::from(model))? })))
+    one("model", LoggedModelWire::from(model))
 }
 
 #[derive(Deserialize)]
 struct Create {
-    experiment_id: Option<String>,
+    experiment_id: String,
     name: Option<String>,
     model_type: Option<String>,
     source_run_id: Option<String>,
@@ -58,7 +124,7 @@ struct Create {
 }
 
 async fn create(State(tracking): State<Tracking>, Fields(fields): Fields<Create>) -> Answer {
-    let experiment_id = required(fields.experiment_id, "experiment_id")?.parse::<ExperimentId>()?;
+    let experiment_id = fields.experiment_id.parse::<ExperimentId>()?;
     let new = NewLoggedModel {
         experiment_id: Some(experiment_id),
         name: fields.name,
@@ -84,15 +150,10 @@ async fn finalize(
     Path(model_id): Path<String>,
     Fields(fields): Fields<Finalize>,
 ) -> Answer {
-    let status = match &fields.status {
-        Some(Value::String(name)) => LoggedModelStatus::from_name(name),
-        Some(Value::Number(number)) => [
-            LoggedModelStatus::Pending,
-            LoggedModelStatus::Ready,
-            LoggedModelStatus::UploadFailed,
-        ]
-        .into_iter()
-        .find(|status| Some(i64::from(status.number())) == number.as_i64()),
+    let status = match number::choice(STATUSES, fields.status.as_ref()) {
+        Some(1) => Some(LoggedModelStatus::Pending),
+        Some(2) => Some(LoggedModelStatus::Ready),
+        Some(3) => Some(LoggedModelStatus::UploadFailed),
         _ => None,
     };
     let status = status.ok_or_else(|| ApiError::missing("status"))?;
@@ -117,11 +178,10 @@ async fn set_tags(
     Path(model_id): Path<String>,
     Fields(fields): Fields<Pairs>,
 ) -> Answer {
-    shown(
-        tracking
-            .set_logged_model_tags(&model_id, all(fields.tags))
-            .await?,
-    )
+    tracking
+        .set_logged_model_tags(&model_id, all(fields.tags))
+        .await?;
+    done()
 }
 
 async fn delete_tag(
@@ -145,7 +205,7 @@ async fn log_params(
 
 #[derive(Deserialize)]
 struct Search {
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     experiment_ids: Vec<String>,
     #[serde(default)]
     filter: String,
@@ -175,15 +235,14 @@ struct SearchOrder {
 async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>) -> Answer {
     let mut datasets = Vec::with_capacity(fields.datasets.len());
     for dataset in fields.datasets {
-        datasets.push((
-            required(dataset.dataset_name, "dataset_name")?,
-            dataset.dataset_digest,
-        ));
+        let name = dataset.dataset_name.filter(|name| !name.is_empty());
+        let missing = || ApiError::invalid("`dataset_name` in the `datasets` clause must be specified.");
+        datasets.push((name.ok_or_else(missing)?, dataset.dataset_digest));
     }
     let mut order_by = Vec::with_capacity(fields.order_by.len());
     for order in fields.order_by {
         order_by.push(LoggedModelOrder {
-            field_name: required(order.field_name, "field_name")?,
+            field_name: order.field_name.unwrap_or_default(),
             ascending: order.ascending.unwrap_or(true),
             dataset_name: order.dataset_name,
             dataset_digest: order.dataset_digest,
@@ -198,11 +257,11 @@ async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>
         page_token: fields.page_token,
     };
     let page = tracking.search_logged_models(&query).await?;
-    Ok(Json(listed(
+    list(
         "models",
-        all::<_, LoggedModelWire>(page.items),
+        page.items.into_iter().map(LoggedModelWire::from),
         page.next,
-    )?))
+    )
 }
 
 #[derive(Deserialize)]
@@ -224,11 +283,16 @@ async fn list_artifacts(
 async fn download_artifact(
     State(tracking): State<Tracking>,
     Path(model_id): Path<String>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
     Fields(fields): Fields<ArtifactFields>,
-) -> Result<axum::response::Response, ApiError> {
+) -> Answer {
+    let path = fields
+        .artifact_file_path
+        .filter(|path| !path.is_empty())
+        .ok_or_else(|| {
+            ApiError::bad_request("Request must include the \"artifact_file_path\" query parameter.")
+        })?;
     let model = tracking.logged_model(&model_id).await?;
-    let path = required(fields.artifact_file_path, "artifact_file_path")?;
     let place = tracking.artifact_at(&model.artifact_uri)?.join(&path)?;
     download(&tracking, &place, &headers).await
 }

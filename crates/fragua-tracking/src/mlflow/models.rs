@@ -1,38 +1,115 @@
 //! Registered models and their aliases.
 
 use axum::extract::State;
-use axum::routing::{delete as deleting, get, patch, post};
-use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
 
+use super::answer::{Answer, done, list, one};
+use super::endpoint::{Endpoint, delete as deletion, get, patch, post};
 use super::error::ApiError;
 use super::experiments::page_size;
 use super::extract::{Fields, required};
-use super::{Answer, done, listed, to_value};
+use super::field::{Field, integer, pairs, text, texts};
 use crate::models::RegisteredModel;
 use crate::runs::Tag;
-use crate::validation::version_number;
+use crate::validation::{limits, version_number};
 use crate::versions::Stage;
 use crate::wire::registry::{ModelVersionWire, RegisteredModelWire};
 use crate::wire::{KeyValue, all, number};
 use crate::{Query, Tracking};
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/registered-models/create", post(create))
-        .route("/registered-models/get", get(show))
-        .route("/registered-models/search", get(search))
-        .route("/registered-models/update", patch(update))
-        .route("/registered-models/rename", post(rename))
-        .route("/registered-models/delete", deleting(delete))
-        .route("/registered-models/set-tag", post(set_tag))
-        .route("/registered-models/delete-tag", deleting(delete_tag))
-        .route("/registered-models/get-latest-versions", get(latest).post(latest))
-        .route(
+const NAME: Field = text("name").required();
+const KEY: Field = text("key").required();
+const ALIAS: Field = text("alias").required();
+const LATEST: &[Field] = &[NAME, texts("stages")];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/registered-models/create",
+            "Makes a registered model without versions",
+            const { &[NAME, pairs("tags"), text("description")] },
+            create,
+        ),
+        get(
+            "/registered-models/get",
+            "Returns a registered model",
+            const { &[NAME] },
+            show,
+        ),
+        get(
+            "/registered-models/search",
+            "Returns the registered models that match",
+            const {
+                &[
+                    text("filter"),
+                    integer("max_results").at_most(limits::MODELS_PER_PAGE.most as i64),
+                    texts("order_by"),
+                    text("page_token"),
+                ]
+            },
+            search,
+        ),
+        patch(
+            "/registered-models/update",
+            "Changes the description of a registered model",
+            const { &[NAME, text("description")] },
+            update,
+        ),
+        post(
+            "/registered-models/rename",
+            "Gives a registered model another name",
+            const { &[NAME, text("new_name").required()] },
+            rename,
+        ),
+        deletion(
+            "/registered-models/delete",
+            "Deletes a registered model with its versions",
+            const { &[NAME] },
+            delete,
+        ),
+        post(
+            "/registered-models/set-tag",
+            "Sets a tag of a registered model",
+            const { &[NAME, KEY, text("value")] },
+            set_tag,
+        ),
+        deletion(
+            "/registered-models/delete-tag",
+            "Removes a tag of a registered model",
+            const { &[NAME, KEY] },
+            delete_tag,
+        ),
+        get(
+            "/registered-models/get-latest-versions",
+            "Returns the newest version of each stage",
+            LATEST,
+            latest,
+        ),
+        post(
+            "/registered-models/get-latest-versions",
+            "Returns the newest version of each stage",
+            LATEST,
+            latest,
+        ),
+        get(
             "/registered-models/alias",
-            get(by_alias).post(set_alias).delete(delete_alias),
-        )
+            "Returns the version that an alias points at",
+            const { &[NAME, ALIAS] },
+            by_alias,
+        ),
+        post(
+            "/registered-models/alias",
+            "Points an alias at a version",
+            const { &[NAME, ALIAS, text("version").required()] },
+            set_alias,
+        ),
+        deletion(
+            "/registered-models/alias",
+            "Removes an alias",
+            const { &[NAME, ALIAS] },
+            delete_alias,
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -46,7 +123,7 @@ struct ModelFields {
     version: Option<String>,
     #[serde(default)]
     tags: Vec<KeyValue>,
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     stages: Vec<String>,
 }
 
@@ -57,9 +134,7 @@ impl ModelFields {
 }
 
 fn shown(model: RegisteredModel) -> Answer {
-    Ok(Json(
-        json!({ "registered_model": to_value(RegisteredModelWire::from(model))? }),
-    ))
+    one("registered_model", RegisteredModelWire::from(model))
 }
 
 async fn create(State(tracking): State<Tracking>, Fields(mut fields): Fields<ModelFields>) -> Answer {
@@ -81,7 +156,7 @@ pub(super) struct Search {
     filter: String,
     #[serde(default, deserialize_with = "number::integer")]
     max_results: Option<i64>,
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     order_by: Vec<String>,
     page_token: Option<String>,
 }
@@ -100,11 +175,11 @@ impl Search {
 
 async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>) -> Answer {
     let page = tracking.search_models(&fields.into_query()?).await?;
-    Ok(Json(listed(
+    list(
         "registered_models",
-        all::<_, RegisteredModelWire>(page.items),
+        page.items.into_iter().map(RegisteredModelWire::from),
         page.next,
-    )?))
+    )
 }
 
 async fn update(State(tracking): State<Tracking>, Fields(mut fields): Fields<ModelFields>) -> Answer {
@@ -149,11 +224,11 @@ async fn latest(State(tracking): State<Tracking>, Fields(mut fields): Fields<Mod
         .map(|stage| Stage::parse(stage))
         .collect::<Result<Vec<_>, _>>()?;
     let versions = tracking.latest_versions(&name, &stages).await?;
-    Ok(Json(listed(
+    list(
         "model_versions",
-        all::<_, ModelVersionWire>(versions),
+        versions.into_iter().map(ModelVersionWire::from),
         None,
-    )?))
+    )
 }
 
 async fn by_alias(State(tracking): State<Tracking>, Fields(mut fields): Fields<ModelFields>) -> Answer {
@@ -161,9 +236,7 @@ async fn by_alias(State(tracking): State<Tracking>, Fields(mut fields): Fields<M
     let version = tracking
         .version_by_alias(&name, &required(fields.alias, "alias")?)
         .await?;
-    Ok(Json(
-        json!({ "model_version": to_value(ModelVersionWire::from(version))? }),
-    ))
+    one("model_version", ModelVersionWire::from(version))
 }
 
 async fn set_alias(State(tracking): State<Tracking>, Fields(mut fields): Fields<ModelFields>) -> Answer {

@@ -1,19 +1,20 @@
 //! Runs and logging to them.
 
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use fragua_base::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::answer::{Answer, done, list, one};
+use super::endpoint::{Endpoint, get, post};
 use super::error::ApiError;
-use super::experiments::{page_size, view_type};
+use super::experiments::{VIEW_TYPES, experiment_ids, page_size, view_type};
 use super::extract::{Fields, required};
-use super::{Answer, done, listed, to_value};
+use super::field::{Field, choice, integer, number as real, object, objects, pairs, text, texts};
 use crate::experiments::ExperimentId;
 use crate::metrics::Metric;
 use crate::runs::{Batch, NewRun, Param, RunStatus, RunUpdate, Tag};
+use crate::validation::{self, limits};
 use crate::wire::runs::{
     DatasetInputWire, MetricWire, ModelInputWire, ModelOutputWire, RunInfoWire, RunWire,
 };
@@ -23,22 +24,176 @@ use crate::{Query, Tracking};
 /// Where clients before 3.0 note the models they logged.
 const LOGGED_MODELS_TAG: &str = "mlflow.log-model.history";
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/runs/create", post(create))
-        .route("/runs/get", get(show))
-        .route("/runs/update", post(update))
-        .route("/runs/delete", post(delete))
-        .route("/runs/restore", post(restore))
-        .route("/runs/search", post(search))
-        .route("/runs/log-metric", post(log_metric))
-        .route("/runs/log-parameter", post(log_parameter))
-        .route("/runs/log-batch", post(log_batch))
-        .route("/runs/set-tag", post(set_tag))
-        .route("/runs/delete-tag", post(delete_tag))
-        .route("/runs/log-inputs", post(log_inputs))
-        .route("/runs/outputs", post(log_outputs))
-        .route("/runs/log-model", post(log_model))
+pub(super) const RUN: Field = text("run_id").required();
+const KEY: Field = text("key").required();
+const STATUSES: &[(&str, i64)] = &[
+    ("RUNNING", 1),
+    ("SCHEDULED", 2),
+    ("FINISHED", 3),
+    ("FAILED", 4),
+    ("KILLED", 5),
+];
+const VALUE: Field = real("value").required();
+const TIMESTAMP: Field = integer("timestamp").required();
+const METRIC: &[Field] = &[
+    KEY,
+    VALUE,
+    TIMESTAMP,
+    integer("step"),
+    text("model_id"),
+    text("dataset_name"),
+    text("dataset_digest"),
+];
+const DATASET: &[Field] = &[
+    text("name").required(),
+    text("digest").required(),
+    text("source_type").required(),
+    text("source"),
+    text("schema"),
+    text("profile"),
+];
+
+const DATASET_INPUT: &[Field] = &[pairs("tags"), object("dataset", DATASET).required()];
+const MODEL_INPUT: &[Field] = &[text("model_id")];
+const MODEL_OUTPUT: &[Field] = &[text("model_id"), integer("step")];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/runs/create",
+            "Starts a run",
+            const {
+                &[
+                    text("experiment_id").required(),
+                    integer("start_time"),
+                    text("run_name"),
+                    text("user_id"),
+                    pairs("tags"),
+                ]
+            },
+            create,
+        ),
+        get("/runs/get", "Returns a run with its data", const { &[RUN] }, show),
+        post(
+            "/runs/update",
+            "Changes state, end or name of a run",
+            const {
+                &[
+                    RUN,
+                    integer("end_time"),
+                    choice("status", STATUSES),
+                    text("run_name"),
+                ]
+            },
+            update,
+        ),
+        post(
+            "/runs/delete",
+            "Deletes a run; it can be restored",
+            const { &[RUN] },
+            delete,
+        ),
+        post(
+            "/runs/restore",
+            "Restores a deleted run",
+            const { &[RUN] },
+            restore,
+        ),
+        post(
+            "/runs/search",
+            "Returns the runs that match",
+            const {
+                &[
+                    texts("experiment_ids"),
+                    text("filter"),
+                    choice("run_view_type", VIEW_TYPES),
+                    integer("max_results").at_most(limits::RUNS_PER_PAGE.most as i64),
+                    texts("order_by"),
+                    text("page_token"),
+                ]
+            },
+            search,
+        ),
+        post(
+            "/runs/log-metric",
+            "Logs a value of a metric",
+            const {
+                &[
+                    RUN,
+                    KEY,
+                    VALUE,
+                    TIMESTAMP,
+                    integer("step"),
+                    text("model_id"),
+                    text("dataset_name"),
+                    text("dataset_digest"),
+                ]
+            },
+            log_metric,
+        ),
+        post(
+            "/runs/log-parameter",
+            "Logs a parameter",
+            const { &[RUN, KEY, text("value")] },
+            log_parameter,
+        ),
+        post(
+            "/runs/log-batch",
+            "Logs metrics, parameters and tags: all of them or none",
+            const {
+                &[
+                    RUN,
+                    objects("metrics", METRIC),
+                    required_keys("params"),
+                    required_keys("tags"),
+                ]
+            },
+            log_batch,
+        )
+        .body_at_most(limits::BATCH_BODY_BYTES),
+        post(
+            "/runs/set-tag",
+            "Sets a tag of a run",
+            const { &[RUN, KEY, text("value")] },
+            set_tag,
+        ),
+        post(
+            "/runs/delete-tag",
+            "Removes a tag of a run",
+            const { &[RUN, KEY] },
+            delete_tag,
+        ),
+        post(
+            "/runs/log-inputs",
+            "Records the data sets and models that a run read",
+            const {
+                &[
+                    RUN,
+                    objects("datasets", DATASET_INPUT),
+                    objects("models", MODEL_INPUT),
+                ]
+            },
+            log_inputs,
+        ),
+        post(
+            "/runs/outputs",
+            "Records the models that a run made",
+            const { &[RUN, objects("models", MODEL_OUTPUT).required()] },
+            log_outputs,
+        ),
+        post(
+            "/runs/log-model",
+            "Notes a model, as clients before 3.0 do",
+            const { &[RUN, text("model_json").required()] },
+            log_model,
+        ),
+    ]
+}
+
+/// Keys with texts, where a key that is missing is told by its place in the list.
+const fn required_keys(name: &'static str) -> Field {
+    const PAIR: &[Field] = &[KEY, text("value")];
+    objects(name, PAIR)
 }
 
 /// Clients name the run by one of two fields, or by both.
@@ -55,13 +210,19 @@ struct RunFields {
     model_json: Option<String>,
 }
 
+impl RunFields {
+    fn id(&mut self) -> Result<String, ApiError> {
+        run_id(self.run_id.take(), self.run_uuid.take())
+    }
+}
+
 pub(super) fn run_id(run_id: Option<String>, run_uuid: Option<String>) -> Result<String, ApiError> {
     required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")
 }
 
 #[derive(Deserialize)]
 struct Create {
-    experiment_id: Option<String>,
+    experiment_id: String,
     user_id: Option<String>,
     run_name: Option<String>,
     #[serde(default, deserialize_with = "number::integer")]
@@ -71,75 +232,65 @@ struct Create {
 }
 
 async fn create(State(tracking): State<Tracking>, Fields(fields): Fields<Create>) -> Answer {
-    let experiment_id = fields.experiment_id.filter(|id| !id.is_empty());
     let new = NewRun {
-        experiment_id: experiment_id.map(|id| id.parse::<ExperimentId>()).transpose()?,
+        experiment_id: Some(fields.experiment_id.parse::<ExperimentId>()?),
         run_name: fields.run_name,
         user_id: fields.user_id,
         start_time: fields.start_time.map(Timestamp::from_millis),
         tags: all(fields.tags),
     };
-    let run = tracking.create_run(new).await?;
-    Ok(Json(json!({ "run": to_value(RunWire::from(run))? })))
+    let run = RunWire {
+        // What a run just made cannot have.
+        outputs: None,
+        ..tracking.create_run(new).await?.into()
+    };
+    one("run", run)
 }
 
-async fn show(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    let run = tracking.run(&run_id(fields.run_id, fields.run_uuid)?).await?;
-    Ok(Json(json!({ "run": to_value(RunWire::from(run))? })))
+async fn show(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    one("run", RunWire::from(tracking.run(&fields.id()?).await?))
 }
 
-/// A status is a name, or its number in the protocol. One that nobody knows leaves the run as it is, as in MLflow.
-fn status(value: &Value) -> Option<RunStatus> {
-    match value {
-        Value::String(name) => RunStatus::from_name(name),
-        Value::Number(number) => match number.as_i64()? {
-            1 => Some(RunStatus::Running),
-            2 => Some(RunStatus::Scheduled),
-            3 => Some(RunStatus::Finished),
-            4 => Some(RunStatus::Failed),
-            5 => Some(RunStatus::Killed),
-            _ => None,
-        },
-        _ => None,
-    }
+/// A name that nobody knows leaves the run as it is, as in MLflow.
+fn status(given: Option<&Value>) -> Option<RunStatus> {
+    let number = number::choice(STATUSES, given)?;
+    let (name, _) = STATUSES.iter().find(|(_, known)| *known == number)?;
+    RunStatus::from_name(name)
 }
 
-async fn update(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
+async fn update(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    let run_id = fields.id()?;
     let change = RunUpdate {
-        status: fields.status.as_ref().and_then(status),
+        status: status(fields.status.as_ref()),
         end_time: fields.end_time.map(Timestamp::from_millis),
         run_name: fields.run_name,
     };
-    let info = tracking
-        .update_run(&run_id(fields.run_id, fields.run_uuid)?, change)
-        .await?;
-    Ok(Json(json!({ "run_info": to_value(RunInfoWire::from(info))? })))
+    one(
+        "run_info",
+        RunInfoWire::from(tracking.update_run(&run_id, change).await?),
+    )
 }
 
-async fn delete(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    tracking
-        .delete_run(&run_id(fields.run_id, fields.run_uuid)?)
-        .await?;
+async fn delete(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    tracking.delete_run(&fields.id()?).await?;
     done()
 }
 
-async fn restore(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    tracking
-        .restore_run(&run_id(fields.run_id, fields.run_uuid)?)
-        .await?;
+async fn restore(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    tracking.restore_run(&fields.id()?).await?;
     done()
 }
 
 #[derive(Deserialize)]
 struct Search {
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     experiment_ids: Vec<String>,
     #[serde(default)]
     filter: String,
-    run_view_type: Option<String>,
+    run_view_type: Option<Value>,
     #[serde(default, deserialize_with = "number::integer")]
     max_results: Option<i64>,
-    #[serde(default, deserialize_with = "number::list")]
+    #[serde(default)]
     order_by: Vec<String>,
     page_token: Option<String>,
 }
@@ -148,20 +299,13 @@ async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>
     let query = Query {
         filter: fields.filter,
         order_by: fields.order_by,
-        view: view_type(fields.run_view_type.as_deref())?,
+        view: view_type(fields.run_view_type.as_ref()),
         max_results: page_size(fields.max_results)?,
         page_token: fields.page_token,
     };
     let experiments = experiment_ids(&fields.experiment_ids)?;
     let page = tracking.search_runs(&experiments, &query).await?;
-    Ok(Json(listed("runs", all::<_, RunWire>(page.items), page.next)?))
-}
-
-pub(super) fn experiment_ids(ids: &[String]) -> Result<Vec<ExperimentId>, ApiError> {
-    Ok(ids
-        .iter()
-        .map(|id| id.parse::<ExperimentId>())
-        .collect::<Result<_, _>>()?)
+    list("runs", page.items.into_iter().map(RunWire::from), page.next)
 }
 
 #[derive(Deserialize)]
@@ -172,42 +316,37 @@ struct LogMetric {
     metric: MetricWire,
 }
 
-async fn log_metric(State(tracking): State<Tracking>, Fields(fields): Fields<LogMetric>) -> Answer {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
-    let metrics = vec![Metric::try_from(fields.metric)?];
-    tracking
-        .log_batch(
-            &run_id,
-            Batch {
-                metrics,
-                ..Batch::default()
-            },
-        )
-        .await?;
+/// Logs what comes alone, so that a refusal names its field and not its place in a list of one.
+async fn log_alone(tracking: &Tracking, run_id: &str, batch: Batch) -> Answer {
+    tracking.log_batch(run_id, validation::alone(batch)?).await?;
     done()
 }
 
-async fn log_parameter(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
+async fn log_metric(State(tracking): State<Tracking>, Fields(fields): Fields<LogMetric>) -> Answer {
+    let batch = Batch {
+        metrics: vec![Metric::try_from(fields.metric)?],
+        ..Batch::default()
+    };
+    log_alone(&tracking, &run_id(fields.run_id, fields.run_uuid)?, batch).await
+}
+
+async fn log_parameter(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    let run_id = fields.id()?;
     let param = Param {
         key: required(fields.key, "key")?,
         value: fields.value.unwrap_or_default(),
     };
-    tracking
-        .log_batch(
-            &run_id,
-            Batch {
-                params: vec![param],
-                ..Batch::default()
-            },
-        )
-        .await?;
-    done()
+    let batch = Batch {
+        params: vec![param],
+        ..Batch::default()
+    };
+    log_alone(&tracking, &run_id, batch).await
 }
 
 #[derive(Deserialize)]
 struct LogBatch {
     run_id: Option<String>,
+    run_uuid: Option<String>,
     #[serde(default)]
     metrics: Vec<MetricWire>,
     #[serde(default)]
@@ -217,45 +356,33 @@ struct LogBatch {
 }
 
 async fn log_batch(State(tracking): State<Tracking>, Fields(fields): Fields<LogBatch>) -> Answer {
-    let run_id = required(fields.run_id, "run_id")?;
-    let metrics = fields
-        .metrics
-        .into_iter()
-        .map(Metric::try_from)
-        .collect::<Result<_, _>>()?;
+    let metrics = fields.metrics.into_iter().map(Metric::try_from);
+    let batch = Batch {
+        metrics: metrics.collect::<Result<_, _>>()?,
+        params: all(fields.params),
+        tags: all(fields.tags),
+    };
     tracking
-        .log_batch(
-            &run_id,
-            Batch {
-                metrics,
-                params: all(fields.params),
-                tags: all(fields.tags),
-            },
-        )
+        .log_batch(&run_id(fields.run_id, fields.run_uuid)?, batch)
         .await?;
     done()
 }
 
-async fn set_tag(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
+async fn set_tag(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    let run_id = fields.id()?;
     let tag = Tag {
         key: required(fields.key, "key")?,
         value: fields.value.unwrap_or_default(),
     };
-    tracking
-        .log_batch(
-            &run_id,
-            Batch {
-                tags: vec![tag],
-                ..Batch::default()
-            },
-        )
-        .await?;
-    done()
+    let batch = Batch {
+        tags: vec![tag],
+        ..Batch::default()
+    };
+    log_alone(&tracking, &run_id, batch).await
 }
 
-async fn delete_tag(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
+async fn delete_tag(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    let run_id = fields.id()?;
     tracking
         .delete_tag(&run_id, &required(fields.key, "key")?)
         .await?;
@@ -265,6 +392,7 @@ async fn delete_tag(State(tracking): State<Tracking>, Fields(fields): Fields<Run
 #[derive(Deserialize)]
 struct LogInputs {
     run_id: Option<String>,
+    run_uuid: Option<String>,
     #[serde(default)]
     datasets: Vec<DatasetInputWire>,
     #[serde(default)]
@@ -272,7 +400,7 @@ struct LogInputs {
 }
 
 async fn log_inputs(State(tracking): State<Tracking>, Fields(fields): Fields<LogInputs>) -> Answer {
-    let run_id = required(fields.run_id, "run_id")?;
+    let run_id = run_id(fields.run_id, fields.run_uuid)?;
     let models = fields.models.into_iter().map(|model| model.model_id).collect();
     tracking.log_inputs(&run_id, all(fields.datasets), models).await?;
     done()
@@ -281,33 +409,36 @@ async fn log_inputs(State(tracking): State<Tracking>, Fields(fields): Fields<Log
 #[derive(Deserialize)]
 struct LogOutputs {
     run_id: Option<String>,
+    run_uuid: Option<String>,
     #[serde(default)]
     models: Vec<ModelOutputWire>,
 }
 
 async fn log_outputs(State(tracking): State<Tracking>, Fields(fields): Fields<LogOutputs>) -> Answer {
-    let run_id = required(fields.run_id, "run_id")?;
+    let run_id = run_id(fields.run_id, fields.run_uuid)?;
     tracking.log_outputs(&run_id, &all(fields.models)).await?;
     done()
 }
 
 /// Clients before 3.0 append what they logged to a tag of the run.
-async fn log_model(State(tracking): State<Tracking>, Fields(fields): Fields<RunFields>) -> Answer {
-    let run_id = run_id(fields.run_id, fields.run_uuid)?;
+async fn log_model(State(tracking): State<Tracking>, Fields(mut fields): Fields<RunFields>) -> Answer {
+    let run_id = fields.id()?;
     let text = required(fields.model_json, "model_json")?;
     let model: Value = serde_json::from_str(&text).map_err(|_| {
         ApiError::invalid(format!(
-            "Malformed model info. \n {}",
-            crate::validation::shorten(&text)
+            "Malformed model info. \n {} \n is not a valid JSON.",
+            validation::shorten(&text)
         ))
     })?;
-    let missing: Vec<&str> = ["artifact_path", "flavors", "utc_time_created", "run_id"]
+    let missing: Vec<String> = ["artifact_path", "flavors", "utc_time_created", "run_id"]
         .into_iter()
         .filter(|field| model.get(field).is_none())
+        .map(|field| format!("'{field}'"))
         .collect();
     if !missing.is_empty() {
         return Err(ApiError::invalid(format!(
-            "Model json is missing mandatory fields: {missing:?}"
+            "Model json is missing mandatory fields: {{{}}}",
+            missing.join(", ")
         )));
     }
     let run = tracking.run(&run_id).await?;
@@ -316,15 +447,9 @@ async fn log_model(State(tracking): State<Tracking>, Fields(fields): Fields<RunF
         .and_then(|tag| serde_json::from_str(tag).ok())
         .unwrap_or_default();
     models.push(model);
-    let tags = vec![Tag::new(LOGGED_MODELS_TAG, Value::Array(models).to_string())];
-    tracking
-        .log_batch(
-            &run_id,
-            Batch {
-                tags,
-                ..Batch::default()
-            },
-        )
-        .await?;
-    done()
+    let batch = Batch {
+        tags: vec![Tag::new(LOGGED_MODELS_TAG, Value::Array(models).to_string())],
+        ..Batch::default()
+    };
+    log_alone(&tracking, &run_id, batch).await
 }

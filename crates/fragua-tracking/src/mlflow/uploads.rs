@@ -7,12 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use fragua_base::Timestamp;
 use fragua_storage::{CompletedPart, UploadId};
 use futures::TryStreamExt as _;
@@ -20,9 +17,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::answer::{Answer, done, json as answer};
+use super::artifacts;
+use super::endpoint::{Endpoint, get, post, put};
 use super::error::ApiError;
-use super::extract::{Fields, required};
-use super::{Answer, artifacts, done};
+use super::extract::{Fields, QueryFields, required};
+use super::field::{Field, integer, objects, text};
 use crate::Tracking;
 use crate::artifacts::ArtifactPath;
 use crate::permit::Permit;
@@ -43,15 +43,57 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
+const FILE: Field = text("path").required();
+const UPLOAD: Field = text("upload_id").required();
+const EXPIRES: Field = integer("expires_at").required();
+const SIGNATURE: Field = text("signature").required();
+const PART: &[Field] = &[
+    integer("part_number").required(),
+    text("etag").required(),
+    text("url"),
+];
+
 /// Below `/2.0/mlflow-artifacts`.
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/mpu/create/{*path}", post(create))
-        .route("/mpu/part/{*path}", put(write_part))
-        .route("/mpu/complete/{*path}", post(complete))
-        .route("/mpu/abort/{*path}", post(abort))
-        .route("/presigned/{*path}", get(presign))
-        .route("/signed/{*path}", get(read_signed))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/mpu/create/{*path}",
+            "Begins an upload in parts and gives the addresses of the parts",
+            const { &[FILE, integer("num_parts").required()] },
+            create,
+        ),
+        put(
+            "/mpu/part/{*path}",
+            "Writes a part, at an address that was given",
+            const { &[UPLOAD, integer("part_number").required(), EXPIRES, SIGNATURE] },
+            write_part,
+        )
+        .takes_file(),
+        post(
+            "/mpu/complete/{*path}",
+            "Makes a file of its parts",
+            const { &[FILE, UPLOAD, objects("parts", PART).required()] },
+            complete,
+        ),
+        post(
+            "/mpu/abort/{*path}",
+            "Gives an upload up",
+            const { &[FILE, UPLOAD] },
+            abort,
+        ),
+        get(
+            "/presigned/{*path}",
+            "Gives an address to download a file from",
+            &[],
+            presign,
+        ),
+        get(
+            "/signed/{*path}",
+            "Returns a file, at an address that was given",
+            const { &[EXPIRES, SIGNATURE] },
+            read_signed,
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -118,31 +160,33 @@ async fn create(
         json!({ "part_number": number, "url": base.address("mpu/part", &path, &query), "headers": {} })
     };
     let credentials: Vec<_> = (1..=u32::try_from(count).unwrap_or(1)).map(credential).collect();
-    Ok(Json(
-        json!({ "upload_id": upload.as_str(), "credentials": credentials }),
-    ))
+    answer(&json!({ "upload_id": upload.as_str(), "credentials": credentials }))
 }
 
 #[derive(Deserialize)]
 struct PartQuery {
     upload_id: String,
-    part_number: u32,
-    expires_at: i64,
+    #[serde(deserialize_with = "number::integer")]
+    part_number: Option<i64>,
+    #[serde(deserialize_with = "number::integer")]
+    expires_at: Option<i64>,
     signature: String,
 }
 
 async fn write_part(
     State(tracking): State<Tracking>,
     Path(path): Path<String>,
-    Query(query): Query<PartQuery>,
+    QueryFields(query): QueryFields<PartQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, HeaderMap), ApiError> {
     let path = ArtifactPath::parse(&path)?;
+    let number = query.part_number.and_then(|number| u32::try_from(number).ok());
+    let number = number.ok_or_else(|| ApiError::missing("part_number"))?;
     let permit = Permit::WritePart {
         path: &path,
         upload_id: &query.upload_id,
-        number: query.part_number,
+        number,
     };
     check(&tracking, permit, query.expires_at, &query.signature)?;
     let expected_size = headers
@@ -151,13 +195,13 @@ async fn write_part(
     let upload = UploadId::new(query.upload_id);
     let body = body.into_data_stream().map_err(io::Error::other);
     let part = tracking
-        .write_part(&path, &upload, query.part_number, expected_size, body)
+        .write_part(&path, &upload, number, expected_size, body)
         .await?;
-    let mut answer = HeaderMap::new();
+    let mut told = HeaderMap::new();
     if let Ok(etag) = HeaderValue::from_str(&format!("\"{}\"", part.etag)) {
-        answer.insert(header::ETAG, etag);
+        told.insert(header::ETAG, etag);
     }
-    Ok((StatusCode::OK, answer))
+    Ok((StatusCode::OK, told))
 }
 
 async fn complete(
@@ -202,23 +246,22 @@ async fn presign(State(tracking): State<Tracking>, Path(path): Path<String>, bas
         ("expires_at", &expires_at.as_millis().to_string()),
         ("signature", &signature),
     ];
-    Ok(Json(
-        json!({ "url": base.address("signed", &path, &query), "headers": {}, "file_size": size_bytes }),
-    ))
+    answer(&json!({ "url": base.address("signed", &path, &query), "headers": {}, "file_size": size_bytes }))
 }
 
 #[derive(Deserialize)]
 struct SignedQuery {
-    expires_at: i64,
+    #[serde(deserialize_with = "number::integer")]
+    expires_at: Option<i64>,
     signature: String,
 }
 
 async fn read_signed(
     State(tracking): State<Tracking>,
     Path(path): Path<String>,
-    Query(query): Query<SignedQuery>,
     headers: HeaderMap,
-) -> Result<Response, ApiError> {
+    Fields(query): Fields<SignedQuery>,
+) -> Answer {
     let path = ArtifactPath::parse(&path)?;
     check(
         &tracking,
@@ -229,8 +272,13 @@ async fn read_signed(
     artifacts::download(&tracking, &path, &headers).await
 }
 
-fn check(tracking: &Tracking, permit: Permit<'_>, expires_at: i64, signature: &str) -> Result<(), ApiError> {
-    let expires_at = Timestamp::from_millis(expires_at);
+fn check(
+    tracking: &Tracking,
+    permit: Permit<'_>,
+    expires_at: Option<i64>,
+    signature: &str,
+) -> Result<(), ApiError> {
+    let expires_at = Timestamp::from_millis(expires_at.unwrap_or(0));
     if tracking
         .signer()
         .allows(permit, expires_at, signature, tracking.now())

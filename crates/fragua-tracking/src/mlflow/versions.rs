@@ -1,33 +1,107 @@
 //! Versions of registered models.
 
 use axum::extract::State;
-use axum::routing::{delete as deleting, get, patch, post};
-use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
 
+use super::answer::{Answer, done, list, one};
+use super::endpoint::{Endpoint, delete as deletion, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Fields, required};
+use super::field::{Field, integer, pairs, text, texts, truth};
 use super::models::Search;
-use super::{Answer, done, listed, to_value};
 use crate::Tracking;
 use crate::runs::Tag;
-use crate::validation::version_number;
+use crate::validation::{self, limits, version_number};
 use crate::versions::{ModelVersion, NewVersion, Stage};
 use crate::wire::registry::ModelVersionWire;
-use crate::wire::{KeyValue, all, number};
+use crate::wire::{KeyValue, all};
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/model-versions/create", post(create))
-        .route("/model-versions/get", get(show))
-        .route("/model-versions/search", get(search))
-        .route("/model-versions/get-download-uri", get(download_uri))
-        .route("/model-versions/update", patch(update))
-        .route("/model-versions/delete", deleting(delete))
-        .route("/model-versions/transition-stage", post(transition))
-        .route("/model-versions/set-tag", post(set_tag))
-        .route("/model-versions/delete-tag", deleting(delete_tag))
+const NAME: Field = text("name").required();
+const VERSION: Field = text("version").required();
+const KEY: Field = text("key").required();
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/model-versions/create",
+            "Makes the next version of a registered model",
+            const {
+                &[
+                    NAME,
+                    text("source").required(),
+                    text("run_id"),
+                    pairs("tags"),
+                    text("run_link"),
+                    text("description"),
+                    text("model_id"),
+                ]
+            },
+            create,
+        ),
+        get(
+            "/model-versions/get",
+            "Returns a version",
+            const { &[NAME, VERSION] },
+            show,
+        ),
+        get(
+            "/model-versions/search",
+            "Returns the versions that match",
+            const {
+                &[
+                    text("filter"),
+                    integer("max_results").at_most(limits::VERSIONS_PER_PAGE.most as i64),
+                    texts("order_by"),
+                    text("page_token"),
+                ]
+            },
+            search,
+        ),
+        get(
+            "/model-versions/get-download-uri",
+            "Returns where the files of a version are",
+            // A missing one is told by the rule about names and numbers.
+            const { &[text("name"), text("version")] },
+            download_uri,
+        ),
+        patch(
+            "/model-versions/update",
+            "Changes the description of a version",
+            const { &[NAME, VERSION, text("description")] },
+            update,
+        ),
+        deletion(
+            "/model-versions/delete",
+            "Deletes a version",
+            const { &[NAME, VERSION] },
+            delete,
+        ),
+        post(
+            "/model-versions/transition-stage",
+            "Moves a version to a stage",
+            const {
+                &[
+                    NAME,
+                    VERSION,
+                    text("stage").required(),
+                    truth("archive_existing_versions"),
+                ]
+            },
+            transition,
+        ),
+        post(
+            "/model-versions/set-tag",
+            "Sets a tag of a version",
+            const { &[NAME, VERSION, KEY, text("value")] },
+            set_tag,
+        ),
+        deletion(
+            "/model-versions/delete-tag",
+            "Removes a tag of a version",
+            const { &[NAME, VERSION, KEY] },
+            delete_tag,
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -36,7 +110,6 @@ struct VersionFields {
     version: Option<String>,
     description: Option<String>,
     stage: Option<String>,
-    #[serde(default, deserialize_with = "number::truth")]
     archive_existing_versions: Option<bool>,
     key: Option<String>,
     value: Option<String>,
@@ -44,15 +117,14 @@ struct VersionFields {
 
 impl VersionFields {
     fn id(&mut self) -> Result<(String, i32), ApiError> {
-        let name = required(self.name.take(), "name")?;
-        Ok((name, version_number(&required(self.version.take(), "version")?)?))
+        let name = self.name.take().unwrap_or_default();
+        validation::model_name(&name)?;
+        Ok((name, version_number(&self.version.take().unwrap_or_default())?))
     }
 }
 
 fn shown(version: ModelVersion) -> Answer {
-    Ok(Json(
-        json!({ "model_version": to_value(ModelVersionWire::from(version))? }),
-    ))
+    one("model_version", ModelVersionWire::from(version))
 }
 
 #[derive(Deserialize)]
@@ -73,8 +145,9 @@ async fn create(State(tracking): State<Tracking>, Fields(fields): Fields<Create>
         source: required(fields.source, "source")?,
         run_id: fields.run_id,
         model_id: fields.model_id,
-        run_link: fields.run_link,
-        description: fields.description,
+        // What is not given is empty from the beginning, and not unknown.
+        run_link: Some(fields.run_link.unwrap_or_default()),
+        description: Some(fields.description.unwrap_or_default()),
         user_id: None,
         tags: all(fields.tags),
     };
@@ -87,18 +160,22 @@ async fn show(State(tracking): State<Tracking>, Fields(mut fields): Fields<Versi
 }
 
 async fn search(State(tracking): State<Tracking>, Fields(fields): Fields<Search>) -> Answer {
-    let page = tracking.search_versions(&fields.into_query()?).await?;
-    Ok(Json(listed(
+    let mut query = fields.into_query()?;
+    if query.order_by.is_empty() {
+        query.order_by.push("last_updated_timestamp DESC".to_owned());
+    }
+    let page = tracking.search_versions(&query).await?;
+    list(
         "model_versions",
-        all::<_, ModelVersionWire>(page.items),
+        page.items.into_iter().map(ModelVersionWire::from),
         page.next,
-    )?))
+    )
 }
 
 async fn download_uri(State(tracking): State<Tracking>, Fields(mut fields): Fields<VersionFields>) -> Answer {
     let (name, version) = fields.id()?;
     let version = tracking.version(&name, version).await?;
-    Ok(Json(json!({ "artifact_uri": version.download_uri() })))
+    one("artifact_uri", version.download_uri())
 }
 
 async fn update(State(tracking): State<Tracking>, Fields(mut fields): Fields<VersionFields>) -> Answer {

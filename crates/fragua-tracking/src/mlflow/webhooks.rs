@@ -1,25 +1,69 @@
 //! Webhooks.
 
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use fragua_base::Secret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::answer::{self, Answer, done, one};
+use super::endpoint::{Endpoint, delete as deletion, get, patch, post};
 use super::error::ApiError;
 use super::extract::{Fields, required};
-use super::{Answer, done, listed, to_value};
+use super::field::{Field, integer, object, objects, text};
 use crate::webhooks::{NewWebhook, Webhook, WebhookStatus, WebhookUpdate};
+use crate::wire::number;
 use crate::wire::webhooks::{EventWire, WebhookWire};
-use crate::wire::{all, number};
 use crate::{Error, Tracking, WebhookEvent};
 
-pub(super) fn routes() -> Router<Tracking> {
-    Router::new()
-        .route("/webhooks", get(list).post(create))
-        .route("/webhooks/{id}", get(show).patch(update).delete(delete))
-        .route("/webhooks/{id}/test", post(test))
+const EVENT: &[Field] = &[text("entity").required(), text("action").required()];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post(
+            "/webhooks",
+            "Makes a webhook",
+            const {
+                &[
+                    text("name").required(),
+                    text("description"),
+                    text("url").required(),
+                    objects("events", EVENT).required(),
+                    text("secret"),
+                    text("status"),
+                ]
+            },
+            create,
+        ),
+        get(
+            "/webhooks",
+            "Returns the webhooks",
+            const { &[integer("max_results"), text("page_token")] },
+            list,
+        ),
+        get("/webhooks/{id}", "Returns a webhook", &[], show),
+        patch(
+            "/webhooks/{id}",
+            "Changes a webhook",
+            const {
+                &[
+                    text("name"),
+                    text("description"),
+                    text("url"),
+                    objects("events", EVENT),
+                    text("secret"),
+                    text("status"),
+                ]
+            },
+            update,
+        ),
+        deletion("/webhooks/{id}", "Deletes a webhook", &[], delete),
+        post(
+            "/webhooks/{id}/test",
+            "Sends an example to a webhook and tells what it answered",
+            const { &[object("event", EVENT)] },
+            test,
+        ),
+    ]
 }
 
 #[derive(Deserialize)]
@@ -45,7 +89,7 @@ impl WebhookFields {
 }
 
 fn shown(webhook: Webhook) -> Answer {
-    Ok(Json(json!({ "webhook": to_value(WebhookWire::from(webhook))? })))
+    one("webhook", WebhookWire::from(webhook))
 }
 
 async fn create(State(tracking): State<Tracking>, Fields(mut fields): Fields<WebhookFields>) -> Answer {
@@ -77,11 +121,11 @@ async fn list(State(tracking): State<Tracking>, Fields(fields): Fields<ListField
     let limit = fields.max_results.filter(|most| *most != 0);
     let limit = limit.map(|most| u64::try_from(most).unwrap_or(0));
     let page = tracking.webhooks(limit, fields.page_token.as_deref()).await?;
-    Ok(Json(listed(
+    answer::list(
         "webhooks",
-        all::<_, WebhookWire>(page.items),
+        page.items.into_iter().map(WebhookWire::from),
         page.next,
-    )?))
+    )
 }
 
 async fn show(State(tracking): State<Tracking>, Path(id): Path<String>) -> Answer {
@@ -133,5 +177,5 @@ async fn test(
             json!({ "success": false, "error_message": format!("Failed to test webhook: {failure}") })
         }
     };
-    Ok(Json(json!({ "result": result })))
+    one("result", result)
 }

@@ -4,12 +4,17 @@ use std::collections::HashMap;
 
 use fragua_base::random_hex;
 use fragua_database::dialect::{insert_if_absent, upsert};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, entity::prelude::*};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, entity::prelude::*};
 
 use super::KEYS_PER_QUERY;
 use super::entities::inputs::{dataset, input, input_tag};
+use crate::experiments::{DatasetSummary, ExperimentId};
 use crate::runs::{Dataset, DatasetInput, ModelOutput, RunInfo, Tag};
+use crate::validation::limits;
 
+/// The tag of an input that holds the role of a data set.
+const CONTEXT_TAG: &str = "mlflow.data.context";
 const INPUT_KEY: &[&str] = &["source_type", "source_id", "destination_type", "destination_id"];
 
 /// What a run read and made.
@@ -120,6 +125,59 @@ pub(crate) async fn insert_outputs(
         .await?;
     }
     Ok(())
+}
+
+/// Returns the data sets of some experiments with the roles in which they were read.
+pub(crate) async fn datasets(
+    connection: &impl ConnectionTrait,
+    experiments: &[ExperimentId],
+) -> Result<Vec<DatasetSummary>, DbErr> {
+    #[derive(FromQueryResult)]
+    struct Row {
+        experiment_id: i32,
+        name: String,
+        digest: String,
+        context: Option<String>,
+    }
+
+    let of_role = Expr::col(("input_tags", "input_uuid"))
+        .equals(("inputs", "input_uuid"))
+        .and(Expr::col(("input_tags", "name")).eq(CONTEXT_TAG));
+    let select = Query::select()
+        .distinct()
+        .columns([
+            ("datasets", "experiment_id"),
+            ("datasets", "name"),
+            ("datasets", "digest"),
+        ])
+        .expr_as(Expr::col(("input_tags", "value")), "context")
+        .from("datasets")
+        .inner_join(
+            "inputs",
+            Expr::col(("inputs", "source_id"))
+                .equals(("datasets", "dataset_uuid"))
+                .and(Expr::col(("inputs", "source_type")).eq("DATASET")),
+        )
+        .left_join("input_tags", of_role)
+        .and_where(Expr::col(("datasets", "experiment_id")).is_in(experiments.iter().map(|id| id.0)))
+        .order_by(("datasets", "experiment_id"), Order::Asc)
+        .order_by(("datasets", "name"), Order::Asc)
+        .order_by(("datasets", "digest"), Order::Asc)
+        .order_by("context", Order::Asc)
+        .limit(limits::DATASETS_PER_ANSWER)
+        .take();
+    let rows = connection.query_all(&select).await?;
+    rows.iter()
+        .map(|row| {
+            let row = Row::from_query_result(row, "")?;
+            Ok(DatasetSummary {
+                experiment_id: ExperimentId(row.experiment_id),
+                name: row.name,
+                digest: row.digest,
+                context: row.context,
+            })
+        })
+        .collect()
 }
 
 pub(super) async fn of_runs(

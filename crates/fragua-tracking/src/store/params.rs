@@ -37,8 +37,7 @@ pub(crate) async fn insert(
             Some(value) => {
                 return Err(Error::invalid(format!(
                     "Changing param values is not allowed. Param with key='{}' was already logged with value='{}' \
-                     for run ID='{run_id}'. Attempted logging new value '{}'. Log the other value to a run of its \
-                     own, for example a nested one.",
+                     for run ID='{run_id}'. Attempted logging new value '{}'.",
                     param.key,
                     shorten(value),
                     shorten(&param.value)

@@ -9,6 +9,7 @@ mod metrics;
 mod protocol;
 mod registry;
 mod runs;
+mod safety;
 mod schema;
 mod search;
 mod search_lists;

@@ -9,30 +9,40 @@ use tower::ServiceExt as _;
 
 use super::Bench;
 
-struct Server {
+/// The routes over a fresh database.
+pub(super) struct Server {
     router: axum::Router,
-    _bench: Bench,
+    pub(super) bench: Bench,
     _database: TestDatabase,
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let database = TestDatabase::sqlite().await;
         let bench = Bench::open(database.database.clone()).await;
         let router = crate::mlflow::router(bench.tracking.clone());
         Self {
             router,
-            _bench: bench,
+            bench,
             _database: database,
         }
     }
 
-    async fn send(&self, request: Request<Body>) -> Response<Body> {
+    /// Puts a layer around the routes.
+    pub(super) fn behind(mut self, layer: impl FnOnce(axum::Router) -> axum::Router) -> Self {
+        self.router = layer(self.router);
+        self
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(path);
+    pub(super) async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "127.0.0.1:8084");
         let request = match body {
             Some(body) => request
                 .header(header::CONTENT_TYPE, "application/json")
@@ -45,16 +55,16 @@ impl Server {
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("POST", &format!("/api/2.0/mlflow/{path}"), Some(body))
             .await
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn get(&self, path: &str) -> (u16, Value) {
         self.ask("GET", &format!("/api/2.0/mlflow/{path}"), None).await
     }
 
-    async fn run(&self) -> String {
+    pub(super) async fn run(&self) -> String {
         let (_, answer) = self
             .post("runs/create", json!({"experiment_id": "0", "run_name": "one"}))
             .await;
@@ -62,7 +72,7 @@ impl Server {
     }
 }
 
-fn code(answer: &(u16, Value)) -> (u16, &str) {
+pub(super) fn code(answer: &(u16, Value)) -> (u16, &str) {
     (answer.0, answer.1["error_code"].as_str().unwrap_or(""))
 }
 
@@ -290,6 +300,7 @@ async fn answers_leave_out_what_is_empty() {
             },
             "data": {"tags": [{"key": "mlflow.runName", "value": "one"}]},
             "inputs": {},
+            "outputs": {},
         }})
     );
     for path in [
@@ -349,7 +360,7 @@ async fn the_server_tells_about_itself() {
     assert_eq!(answer["multipart_uploads_enabled"], json!(true));
 }
 
-const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
+pub(super) const PROXY: &str = "/api/2.0/mlflow-artifacts/artifacts";
 
 #[tokio::test]
 async fn artifacts_go_through_the_proxy() {
@@ -439,43 +450,4 @@ async fn artifacts_go_through_the_proxy() {
         code(&server.ask("GET", &path, None).await),
         (404, "RESOURCE_DOES_NOT_EXIST")
     );
-}
-
-#[tokio::test]
-async fn no_path_leaves_the_artifacts() {
-    let server = Server::start().await;
-    let run = server.run().await;
-    for bad in [
-        "..",
-        "../x",
-        "a/../../x",
-        "%2e%2e/x",
-        "a/%2e%2e/%2e%2e/x",
-        "%252e%252e/x",
-        "%2Fetc/passwd",
-        "a%5C..%5Cx",
-        "a%00b",
-        "a%23b",
-        "a//b",
-        "C:/x",
-    ] {
-        for (method, path) in [
-            ("GET", format!("{PROXY}/{bad}")),
-            ("PUT", format!("{PROXY}/{bad}")),
-            ("DELETE", format!("{PROXY}/{bad}")),
-            ("GET", format!("{PROXY}?path={bad}")),
-            ("GET", format!("/get-artifact?run_id={run}&path={bad}")),
-            (
-                "POST",
-                format!("/ajax-api/2.0/mlflow/upload-artifact?run_id={run}&path={bad}"),
-            ),
-            (
-                "GET",
-                format!("/api/2.0/mlflow/artifacts/list?run_id={run}&path={bad}"),
-            ),
-        ] {
-            let answer = server.ask(method, &path, None).await;
-            assert_eq!(code(&answer), (400, "INVALID_PARAMETER_VALUE"), "{method} {path}");
-        }
-    }
 }

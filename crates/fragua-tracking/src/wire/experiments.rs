@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{KeyValue, all, millis, number};
 use crate::Error;
-use crate::experiments::{Experiment, LifecycleStage};
+use crate::experiments::{DatasetSummary, Experiment, LifecycleStage};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -52,5 +52,25 @@ impl TryFrom<ExperimentWire> for Experiment {
             updated_at: wire.last_update_time.map_or(created_at, Timestamp::from_millis),
             tags: all(wire.tags),
         })
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct DatasetSummaryWire {
+    experiment_id: String,
+    name: String,
+    digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
+}
+
+impl From<DatasetSummary> for DatasetSummaryWire {
+    fn from(dataset: DatasetSummary) -> Self {
+        Self {
+            experiment_id: dataset.experiment_id.to_string(),
+            name: dataset.name,
+            digest: dataset.digest,
+            context: dataset.context,
+        }
     }
 }

@@ -66,7 +66,8 @@ impl From<LoggedModel> for LoggedModelWire {
                 artifact_uri: model.artifact_uri,
                 status: model.status.as_str().to_owned(),
                 model_type: model.model_type,
-                source_run_id: model.source_run_id,
+                // MLflow says "" where there is none.
+                source_run_id: Some(model.source_run_id.unwrap_or_default()),
                 status_message: model.status_message,
                 tags: all(model.tags),
             },

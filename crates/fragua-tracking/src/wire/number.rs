@@ -2,6 +2,7 @@
 
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serializer};
+use serde_json::Value;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -58,35 +59,18 @@ pub(crate) fn write_float<S: Serializer>(number: &Option<f64>, serializer: S) ->
     }
 }
 
-/// A list; query strings give one item without a list around it.
-pub(crate) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Items {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match Option::<Items>::deserialize(deserializer)? {
-        None => Vec::new(),
-        Some(Items::One(item)) => vec![item],
-        Some(Items::Many(items)) => items,
-    })
-}
-
-/// A truth; query strings give it as a text.
-pub(crate) fn truth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Truth {
-        Plain(bool),
-        Text(String),
-    }
-    match Option::<Truth>::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Truth::Plain(truth)) => Ok(Some(truth)),
-        Some(Truth::Text(text)) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
-        Some(Truth::Text(text)) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(Truth::Text(text)) => Err(D::Error::invalid_value(Unexpected::Str(&text), &"true or false")),
+/// The number of a choice, given by its name or number; `None` for what nobody knows.
+pub(crate) fn choice(names: &[(&str, i64)], given: Option<&Value>) -> Option<i64> {
+    let known = |name: &str, number: Option<i64>| {
+        names
+            .iter()
+            .find(|(known, value)| *known == name || Some(*value) == number)
+            .map(|(_, value)| *value)
+    };
+    match given? {
+        Value::String(name) => known(name, name.parse().ok()),
+        Value::Number(number) => known("", number.as_i64()),
+        _ => None,
     }
 }
 
@@ -107,6 +91,22 @@ mod tests {
             (json!([5]), None),
         ] {
             assert_eq!(super::integer(value.clone()).ok(), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn choices_come_by_name_and_by_number() {
+        let names = [("ONE", 1), ("TWO", 2)];
+        for (given, expected) in [
+            (Some(json!("TWO")), Some(2)),
+            (Some(json!(2)), Some(2)),
+            (Some(json!("2")), Some(2)),
+            (Some(json!("THREE")), None),
+            (Some(json!(3)), None),
+            (Some(json!([])), None),
+            (None, None),
+        ] {
+            assert_eq!(super::choice(&names, given.as_ref()), expected, "{given:?}");
         }
     }
 

@@ -43,7 +43,7 @@ impl From<RegisteredModel> for RegisteredModelWire {
             name: model.name,
             creation_timestamp: Some(model.created_at.as_millis()),
             last_updated_timestamp: Some(model.updated_at.as_millis()),
-            description: model.description,
+            description: model.description.filter(|text| !text.is_empty()),
             latest_versions: all(model.latest_versions),
             tags: all(model.tags),
             aliases: model.aliases.into_iter().map(alias).collect(),
@@ -103,13 +103,10 @@ pub(crate) struct ModelVersionWire {
     pub(crate) run_link: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) aliases: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) model_id: Option<String>,
 }
 
 impl From<ModelVersion> for ModelVersionWire {
     fn from(version: ModelVersion) -> Self {
-        let model_id = version.model_id().map(str::to_owned);
         Self {
             name: version.name,
             version: version.version.to_string(),
@@ -119,13 +116,13 @@ impl From<ModelVersion> for ModelVersionWire {
             current_stage: version.stage.as_str().to_owned(),
             description: version.description,
             source: version.source,
-            run_id: version.run_id,
+            // MLflow says "" where there is none.
+            run_id: Some(version.run_id.unwrap_or_default()),
             status: version.status,
             status_message: version.status_message,
             tags: all(version.tags),
             run_link: version.run_link,
             aliases: version.aliases,
-            model_id,
         }
     }
 }

@@ -242,6 +242,7 @@ impl From<ModelOutputWire> for ModelOutput {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunOutputsWire {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) model_outputs: Vec<ModelOutputWire>,
 }
 
@@ -275,7 +276,7 @@ impl From<Run> for RunWire {
                     .map(|model_id| ModelInputWire { model_id })
                     .collect(),
             },
-            outputs: Some(outputs).filter(|outputs| !outputs.model_outputs.is_empty()),
+            outputs: Some(outputs),
         }
     }
 }
