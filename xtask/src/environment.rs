@@ -44,6 +44,10 @@ impl Environment {
                 "FRAGUA_TEST_PYTHON_MLFLOW_2",
                 text(&python::environment(python::MLFLOW_2)?),
             ),
+            (
+                "FRAGUA_TEST_PYTHON_SCHEMATHESIS",
+                text(&python::environment(python::SCHEMATHESIS)?),
+            ),
             ("FRAGUA_TEST_CHROMIUM", found("chromium")?),
             ("FRAGUA_TEST_CHROMEDRIVER", found("chromedriver")?),
         ];

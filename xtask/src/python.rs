@@ -16,6 +16,8 @@ const CAN_MAKE_ENVIRONMENTS: &str = "import sys, venv, ensurepip; sys.exit(sys.v
 pub(crate) const CLIENTS: &str = "e2e/requirements.txt";
 /// The last MLflow 2, which many programs still run with.
 pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
+/// What makes requests from an OpenAPI document.
+pub(crate) const SCHEMATHESIS: &str = "e2e/requirements-schemathesis.txt";
 
 /// Returns the interpreter of an environment with what a file of the project names, which is made when it is missing.
 pub(crate) fn environment(requirements: &str) -> Result<PathBuf> {

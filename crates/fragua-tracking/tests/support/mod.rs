@@ -85,6 +85,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Runs a script of `tests/clients` to its end.
     pub(crate) async fn run(&self, client: Client, script: &str) {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
