@@ -63,7 +63,11 @@ export function startSwap() {
     const form = event.target.closest?.("form[data-swap-while-typing]");
     if (!form) return;
     clearTimeout(waiting);
-    waiting = setTimeout(() => form.requestSubmit(), 250);
+    waiting = setTimeout(() => {
+      // An answer that came meanwhile may have put another form in the place of this one.
+      const present = form.isConnected ? form : document.getElementById(event.target.id)?.form;
+      present?.requestSubmit();
+    }, 250);
   });
 
   document.addEventListener("change", (event) => {

@@ -296,8 +296,11 @@ fn pretty(text: &str) -> String {
         .unwrap_or_else(|| text.to_owned())
 }
 
+/// Keys with values as people read them.
+pub(super) type Pairs = Vec<(String, String)>;
+
 /// Returns the metrics of a run, those that people ask for first, and its parameters.
-pub(super) fn figures(run: &Run) -> (Vec<(String, String)>, Vec<(String, String)>) {
+pub(super) fn figures(run: &Run) -> (Pairs, Pairs) {
     let mut metrics: Vec<(String, String)> = run
         .metrics
         .iter()
