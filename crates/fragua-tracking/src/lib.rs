@@ -14,6 +14,7 @@ mod metrics;
 mod model_uri;
 mod models;
 mod names;
+mod overview;
 mod permit;
 mod runs;
 mod uploads;

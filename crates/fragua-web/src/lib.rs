@@ -16,6 +16,7 @@ mod headline;
 mod line_plot;
 mod markdown;
 mod markup;
+mod plot;
 mod schedule;
 mod state;
 mod view;

@@ -215,24 +215,35 @@ impl Page {
         named.map(|(_, value)| value.as_str())
     }
 
-    fn with_all(&self, changes: &[(&str, &str)]) -> String {
-        // A choice of language or theme is in its cookie by now; it need not stay in every link.
-        let kept = self
-            .inner
-            .parameters
-            .iter()
+    /// Returns the parameters of the present address in their order, without the choices that cookies keep.
+    pub(crate) fn all_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.inner.parameters.iter();
+        pairs
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .filter(|(name, _)| !matches!(*name, "lang" | "theme"))
-            .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
-        let query: Vec<String> = kept
-            .chain(changes.iter().copied())
-            .filter(|(_, value)| !value.is_empty())
+    }
+
+    /// Returns the present path with these parameters and no others.
+    pub(crate) fn at(&self, pairs: &[(&str, &str)]) -> String {
+        let query: Vec<String> = pairs
+            .iter()
             .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
             .collect();
         if query.is_empty() {
             return self.inner.path.clone();
         }
         format!("{}?{}", self.inner.path, query.join("&"))
+    }
+
+    fn with_all(&self, changes: &[(&str, &str)]) -> String {
+        let kept = self
+            .all_parameters()
+            .filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        let pairs: Vec<(&str, &str)> = kept
+            .chain(changes.iter().copied())
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        self.at(&pairs)
     }
 
     /// Returns the entries of the top bar: the roles that have pages, and the inference API's documentation.

@@ -61,6 +61,24 @@ pub(crate) struct Choice {
     pub(crate) count: String,
 }
 
+/// A choice of a field with a list.
+#[derive(Debug, Clone)]
+pub(crate) struct SelectOption {
+    pub(crate) value: String,
+    pub(crate) label: String,
+    pub(crate) is_chosen: bool,
+}
+
+impl SelectOption {
+    pub(crate) fn new(label: impl Into<String>, value: impl Into<String>, is_chosen: bool) -> Self {
+        Self {
+            value: value.into(),
+            label: label.into(),
+            is_chosen,
+        }
+    }
+}
+
 /// A cell of a table of figures.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Cell {

@@ -7,6 +7,10 @@ import { startTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 import { startCopy } from "./copy.js";
 import { startPlots } from "./line-plot.js";
+import { startCompare } from "./compare.js";
+import { startColumns } from "./columns.js";
+import { startFilter } from "./filter.js";
+import { startRunTable } from "./run-table.js";
 
 document.documentElement.classList.add("has-script");
 followHash();
@@ -17,3 +21,7 @@ startSwap();
 startLive();
 startLog();
 startPlots();
+startColumns();
+startFilter();
+startRunTable();
+startCompare();

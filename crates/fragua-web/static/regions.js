@@ -34,7 +34,11 @@ export function exchange(fresh, { onlyLive = false } = {}) {
     if (onlyLive && region.dataset.version !== undefined && region.dataset.version === other.dataset.version) continue;
     if (region.innerHTML === other.innerHTML) continue;
     const scrolled = [...region.querySelectorAll("[data-keep-scroll]")].map((part) => [part.id, part.scrollLeft, part.scrollTop]);
+    // Where a dialog begins matters when it opens; a browser would look for it when the part comes in, and complain.
+    const begins = [...other.querySelectorAll("[popover] [autofocus]")];
+    for (const begin of begins) begin.removeAttribute("autofocus");
     region.replaceWith(document.adoptNode(other));
+    for (const begin of begins) begin.setAttribute("autofocus", "");
     for (const [id, left, top] of scrolled) document.getElementById(id)?.scrollTo({ left, top });
     exchanged = true;
   }

@@ -6,6 +6,7 @@ pub(crate) mod keys;
 pub(crate) mod logged_models;
 pub(crate) mod metrics;
 pub(crate) mod models;
+pub(crate) mod overview;
 pub(crate) mod params;
 pub(crate) mod runs;
 pub(crate) mod versions;

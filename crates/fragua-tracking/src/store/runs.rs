@@ -16,7 +16,7 @@ use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
 use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
 
-fn info(row: run::Model) -> RunInfo {
+pub(super) fn info(row: run::Model) -> RunInfo {
     RunInfo {
         run_id: row.run_uuid,
         run_name: row.name.unwrap_or_default(),

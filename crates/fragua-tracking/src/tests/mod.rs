@@ -6,6 +6,7 @@ mod experiments;
 mod filters_against_mlflow;
 mod logged_models;
 mod metrics;
+mod overview;
 mod protocol;
 mod registry;
 mod runs;

@@ -55,8 +55,6 @@ overview = Overview
 show-table = Show as a table
 page-first = First page
 page-next = Next page
-page-size = Rows per page
-rows-per-page = { $number } per page
 form-refused = This could not be done
 
 count-runs = { $count ->

@@ -55,8 +55,6 @@ overview = Resumen
 show-table = Ver como tabla
 page-first = Primera página
 page-next = Página siguiente
-page-size = Filas por página
-rows-per-page = { $number } por página
 form-refused = No se ha podido hacer
 
 count-runs = { $count ->

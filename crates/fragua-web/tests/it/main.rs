@@ -5,12 +5,15 @@
 mod app;
 mod browser;
 mod chromium;
+mod compare;
 mod console;
 mod frame;
 mod house;
+mod in_browser;
 mod orchestrator;
 mod registry;
 mod run_page;
 mod run_page_in_browser;
+mod run_table;
 mod texts;
 mod tracking;

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::StatusCode;
 
-use super::browser::{assert_pages, get};
+use super::browser::{assert_pages, get, post};
 use super::house::House;
 
 fn pages(house: &House) -> Router {
@@ -40,43 +40,6 @@ async fn an_empty_registry_has_pages() {
         .has(&["No runs yet", "http://127.0.0.1:8084"]);
     get(&pages, "/models").await.has(&["No registered model"]);
     get(&pages, "/?search=nothing").await.has(&["No experiment"]);
-}
-
-#[tokio::test]
-async fn runs_are_filtered_sorted_and_compared() {
-    let house = House::open().await;
-    house.run("weak", 0.6, None).await;
-    house.run("strong", 0.9, None).await;
-    let pages = pages(&house);
-    let table = get(&pages, "/experiments/0?sort=-metrics.accuracy").await;
-    let place = |name: &str| table.body.find(name).unwrap();
-    assert!(place(">strong<") < place(">weak<"));
-    table.has(&[
-        "aria-sort=\"descending\"",
-        "is-best",
-        ">0.9<",
-        "&#60;forest&#62;",
-        "1 m 35 s",
-    ]);
-    let filtered = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+0.8").await;
-    filtered.has(&[">strong<", "1 run shown"]);
-    filtered.lacks(&[">weak<"]);
-    let none = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+1").await;
-    none.has(&["No run matches"]);
-    let wrong = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E%3E+1").await;
-    assert_eq!(wrong.status, StatusCode::OK);
-    wrong.has(&["id=\"filter-error\"", "aria-invalid=\"true\""]);
-    let chosen = get(&pages, "/experiments/0?column=params.model").await;
-    chosen.has(&["title=\"params.model\""]);
-    chosen.lacks(&["title=\"metrics.accuracy\""]);
-    assert_pages(
-        &pages,
-        &[
-            "/experiments/0",
-            "/experiments/0?size=25&sort=metrics.accuracy&column=metrics.accuracy",
-        ],
-    )
-    .await;
 }
 
 #[tokio::test]
@@ -166,4 +129,62 @@ async fn what_does_not_exist_is_an_error_page() {
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{address}");
         answer.has(&["class=\"error-page\""]);
     }
+}
+
+#[tokio::test]
+async fn experiments_are_made_changed_deleted_and_restored() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    let made = post(&pages, "/experiments", "name=forest&note=%2A%2Abold%2A%2A").await;
+    assert_eq!(
+        (made.status, made.header("location")),
+        (StatusCode::SEE_OTHER, "/experiments/1")
+    );
+    get(&pages, "/experiments/1")
+        .await
+        .has(&["<strong>bold</strong>"]);
+    for form in [
+        "do=rename&name=grove",
+        "do=description&note=%3Cscript%3Ealert%281%29%3C%2Fscript%3E+plain",
+        "do=tag&key=team&value=north",
+    ] {
+        assert_eq!(
+            post(&pages, "/experiments/1", form).await.status,
+            StatusCode::SEE_OTHER,
+            "{form}"
+        );
+    }
+    let changed = get(&pages, "/experiments/1").await;
+    changed.has(&["<h1>grove</h1>", "team: north"]);
+    changed.lacks(&["<script>alert"]);
+    get(&pages, "/?sort=name")
+        .await
+        .has(&[">grove<", "team: north", "aria-sort=\"ascending\""]);
+    post(&pages, "/experiments/1", "do=delete-tag&key=team").await;
+    get(&pages, "/experiments/1").await.lacks(&["team: north"]);
+    post(&pages, "/experiments/1", "do=delete").await;
+    get(&pages, "/").await.lacks(&[">grove<"]);
+    get(&pages, "/?view=deleted")
+        .await
+        .has(&[">grove<", "value=\"restore\""]);
+    get(&pages, "/experiments/1")
+        .await
+        .has(&["This experiment is deleted"]);
+    post(&pages, "/experiments/1", "do=restore").await;
+    get(&pages, "/").await.has(&[">grove<"]);
+    for (address, form) in [
+        ("/experiments", "name="),
+        ("/experiments", "name=grove"),
+        ("/experiments/1", "do=rename&name="),
+        ("/experiments/1", "do=explode"),
+        ("/experiments/77", "do=delete"),
+    ] {
+        let refused = post(&pages, address, form).await;
+        assert!(
+            refused.status.is_client_error(),
+            "{address} {form}: {}",
+            refused.status
+        );
+    }
+    assert_pages(&pages, &["/?view=deleted", "/?sort=-created", "/experiments/1"]).await;
 }

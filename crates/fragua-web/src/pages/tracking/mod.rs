@@ -1,6 +1,7 @@
 //! The pages of experiments, runs and registered models.
 
 mod artifacts;
+mod compare;
 mod curves;
 mod dag_runs;
 mod edit;
@@ -10,6 +11,7 @@ mod logged_models;
 mod mlmodel;
 mod models;
 mod preview;
+mod run_table;
 mod runs;
 mod version_compare;
 mod versions;
@@ -17,7 +19,7 @@ mod versions;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use fragua_tracking::{Change, Query, Tracking};
 
 use crate::error::Error;
@@ -29,8 +31,13 @@ use crate::site::{Role, Site};
 pub fn tracking_pages(tracking: Tracking, site: Site) -> Router {
     let routes = Router::new()
         .route("/", get(experiments::list))
-        .route("/experiments", get(experiments::list))
-        .route("/experiments/{id}", get(experiments::show))
+        .route("/experiments", get(experiments::list).post(experiments::create))
+        .route("/experiments/{id}", get(run_table::show).post(experiments::act))
+        .route("/experiments/{id}/rows", get(run_table::rows))
+        .route("/experiments/{id}/runs.csv", get(run_table::csv))
+        .route("/experiments/{id}/words", get(run_table::words))
+        .route("/experiments/{id}/runs", post(run_table::act))
+        .route("/compare", get(compare::show))
         .route("/runs/{id}", get(runs::show).post(runs::act))
         .route("/dag-runs", get(dag_runs::show))
         .route("/runs/{id}/artifact", get(artifacts::of_run))

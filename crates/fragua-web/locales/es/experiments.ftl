@@ -1,0 +1,16 @@
+experiment-new = Nuevo experimento
+experiment-description = Descripción, en Markdown
+experiment-location-advice = Déjelo vacío para guardar los archivos de sus ejecuciones en el almacenamiento de este servidor.
+experiment-name-empty = el nombre está vacío: dé un nombre al experimento
+experiments-none-deleted = Ningún experimento borrado
+experiments-none-deleted-advice = Los experimentos borrados esperan aquí hasta que se restauran o se eliminan del todo.
+delete-experiment = ¿Borrar { $name }?
+delete-experiment-advice = El experimento y sus ejecuciones pasan a los borrados y desde allí se pueden restaurar.
+experiment-deleted = Este experimento está borrado
+experiment-deleted-advice = Restáurelo para cambiarlo o registrar ejecuciones en él. Sus ejecuciones se restauran con él.
+experiments-active = Activos
+experiments-deleted = Borrados
+experiment-edit-note = Descripción
+experiment-rename = Renombrar el experimento
+experiment-tags = Etiquetas del experimento
+experiment-tag-remove = Quitar la etiqueta { $key }

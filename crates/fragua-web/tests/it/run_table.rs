@@ -1,0 +1,201 @@
+//! The table of runs: what its address says, what its forms do.
+
+use axum::Router;
+use axum::http::StatusCode;
+
+use super::browser::{assert_pages, get, post};
+use super::house::House;
+
+fn pages(house: &House) -> Router {
+    fragua_web::tracking_pages(house.tracking.clone(), house.site())
+}
+
+#[tokio::test]
+async fn runs_are_filtered_and_sorted() {
+    let house = House::open().await;
+    house.run("weak", 0.6, None).await;
+    house.run("strong", 0.9, None).await;
+    let pages = pages(&house);
+    let table = get(&pages, "/experiments/0?sort=-metrics.accuracy").await;
+    let place = |name: &str| table.body.find(name).unwrap();
+    assert!(place(">strong<") < place(">weak<"));
+    table.has(&[
+        "aria-sort=\"descending\"",
+        "is-best",
+        ">0.9<",
+        "&#60;forest&#62;",
+        "1 m 35 s",
+        "data-total=\"2\"",
+    ]);
+    let filtered = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+0.8").await;
+    filtered.has(&[">strong<", "1 run shown"]);
+    filtered.lacks(&[">weak<"]);
+    let none = get(&pages, "/experiments/0?filter=metrics.accuracy+%3E+1").await;
+    none.has(&["No run matches"]);
+    get(&pages, "/experiments/0?status=finished&since=1h")
+        .await
+        .has(&[">strong<", ">weak<"]);
+    get(&pages, "/experiments/0?status=failed")
+        .await
+        .has(&["No run matches"]);
+    let chosen = get(&pages, "/experiments/0?column=params.model").await;
+    chosen.has(&["id=\"sort-params.model\""]);
+    chosen.lacks(&["id=\"sort-metrics.accuracy\""]);
+    assert_pages(
+        &pages,
+        &[
+            "/experiments/0",
+            "/experiments/0?sort=metrics.accuracy&column=metrics.accuracy&column=tags.team",
+            "/experiments/0?view=deleted",
+            "/experiments/0?runs=all&since=7d",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_explained_at_the_field() {
+    let house = House::open().await;
+    house.run("one", 0.6, None).await;
+    let pages = pages(&house);
+    let wrong = get(
+        &pages,
+        "/experiments/0?filter=metrics.accuracy+%3E%3E+1&status=failed",
+    )
+    .await;
+    assert_eq!(wrong.status, StatusCode::OK);
+    wrong.has(&["id=\"filter-error\"", "aria-invalid=\"true\"", "<mark>"]);
+    // What the page adds to the filter is not what the reader typed.
+    wrong.lacks(&["attributes.status = &#39;FAILED&#39;"]);
+}
+
+#[tokio::test]
+async fn the_table_comes_in_parts_of_a_hundred() {
+    let house = House::open().await;
+    for place in 0..105 {
+        house
+            .run(&format!("run-{place}"), f64::from(place) / 105.0, None)
+            .await;
+    }
+    let pages = pages(&house);
+    let first = get(&pages, "/experiments/0?sort=-metrics.accuracy").await;
+    assert_eq!(first.body.matches("name=\"run\"").count(), 100);
+    first.has(&["data-total=\"105\"", "rel=\"next\"", ">run-104<"]);
+    let last = get(&pages, "/experiments/0?sort=-metrics.accuracy&page=2").await;
+    assert_eq!(last.body.matches("name=\"run\"").count(), 5);
+    last.has(&[">run-0<", "data-chunk=\"1\""]);
+    let part = get(
+        &pages,
+        "/experiments/0/rows?sort=-metrics.accuracy&column=metrics.accuracy&page=2",
+    )
+    .await;
+    assert_eq!(part.body.trim_start().find("<tbody data-chunk=\"1\">"), Some(0));
+    part.has(&[">run-0<"]);
+    part.lacks(&["<html", ">run-9<"]);
+}
+
+#[tokio::test]
+async fn children_are_below_their_parent_when_it_is_open() {
+    let house = House::open().await;
+    let parent = house.run("parent", 0.9, None).await;
+    house.run("candidate", 0.7, Some(&parent)).await;
+    let pages = pages(&house);
+    let closed = get(&pages, "/experiments/0").await;
+    closed.has(&[">parent<", "aria-expanded=\"false\"", "1 child run"]);
+    closed.lacks(&[">candidate<"]);
+    let open = get(&pages, &format!("/experiments/0?open={parent}")).await;
+    open.has(&[">candidate<", "aria-expanded=\"true\"", "depth-1 is-child"]);
+    get(&pages, "/experiments/0?runs=all")
+        .await
+        .has(&[">parent<", ">candidate<"]);
+    get(&pages, "/experiments/0?filter=metrics.accuracy+%3C+0.8")
+        .await
+        .has(&[">candidate<"]);
+    house.tracking.delete_run(&parent).await.unwrap();
+    get(&pages, "/experiments/0").await.has(&["Only child runs"]);
+}
+
+#[tokio::test]
+async fn selected_runs_are_tagged_renamed_deleted_and_restored() {
+    let house = House::open().await;
+    let one = house.run("one", 0.6, None).await;
+    let two = house.run("two", 0.9, None).await;
+    let pages = pages(&house);
+    let both = format!("run={one}&run={two}");
+    let address = "/experiments/0/runs?sort=-metrics.accuracy";
+    let tagged = post(
+        &pages,
+        address,
+        &format!("{both}&action=tag&key=team&value=north"),
+    )
+    .await;
+    assert_eq!(
+        (tagged.status, tagged.header("location")),
+        (StatusCode::SEE_OTHER, "/experiments/0?sort=-metrics.accuracy")
+    );
+    get(&pages, "/experiments/0?filter=tags.team+%3D+%27north%27")
+        .await
+        .has(&["data-total=\"2\""]);
+    post(&pages, address, &format!("run={one}&action=rename&name=first")).await;
+    get(&pages, "/experiments/0").await.has(&[">first<"]);
+    post(&pages, address, &format!("{both}&action=delete")).await;
+    get(&pages, "/experiments/0").await.lacks(&[">first<", ">two<"]);
+    get(&pages, "/experiments/0?view=deleted")
+        .await
+        .has(&[">first<", ">two<", "value=\"restore\""]);
+    post(
+        &pages,
+        "/experiments/0/runs?view=deleted",
+        &format!("run={one}&action=restore"),
+    )
+    .await;
+    get(&pages, "/experiments/0").await.has(&[">first<"]);
+    for wrong in [
+        "action=delete".to_owned(),
+        format!("{both}&action=rename&name=x"),
+        format!("run={one}&action=rename&name="),
+        format!("run={one}&action=tag&key="),
+        format!("run={one}&action=explode"),
+        "run=ghost&action=delete".to_owned(),
+    ] {
+        let refused = post(&pages, address, &wrong).await;
+        assert!(refused.status.is_client_error(), "{wrong}: {}", refused.status);
+    }
+}
+
+#[tokio::test]
+async fn the_table_is_a_file_and_its_keys_are_json() {
+    let house = House::open().await;
+    let weak = house.run("weak, \"the first\"", 0.6, None).await;
+    house.run("strong", 0.9, None).await;
+    let pages = pages(&house);
+    let file = get(
+        &pages,
+        "/experiments/0/runs.csv?sort=metrics.accuracy&column=metrics.accuracy&column=params.model",
+    )
+    .await;
+    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
+    assert!(file.header("content-disposition").contains("Default.csv"));
+    let lines: Vec<&str> = file.body.lines().collect();
+    assert_eq!(
+        lines[0],
+        "attributes.run_id,attributes.run_name,attributes.status,metrics.accuracy,params.model"
+    );
+    assert_eq!(
+        lines[1],
+        format!("{weak},\"weak, \"\"the first\"\"\",FINISHED,0.6,<forest>")
+    );
+    assert_eq!(lines.len(), 3);
+    let wrong = get(&pages, "/experiments/0/runs.csv?filter=oh").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    let words = get(&pages, "/experiments/0/words").await;
+    words.has(&[
+        "\"metrics\":[\"accuracy\",\"loss\"]",
+        "\"params\":[\"model\"]",
+        "\"text\":\"metrics.\"",
+    ]);
+    assert_eq!(
+        get(&pages, "/experiments/77/words").await.status,
+        StatusCode::NOT_FOUND
+    );
+}
