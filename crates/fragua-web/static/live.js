@@ -16,8 +16,11 @@ export function startLive() {
     if (isFetching) { isStale = true; return; }
     isFetching = true;
     try {
-      const page = await fetchPage(location.href);
-      if (page) exchange(page.document, { onlyLive: true });
+      const asked = location.href;
+      const page = await fetchPage(asked);
+      // What the reader has chosen meanwhile is at another address: an answer for the old one would undo it.
+      if (asked !== location.href) isStale = true;
+      else if (page) exchange(page.document, { onlyLive: true });
     } catch { /* the server is away; the stream will reconnect and ask again */ }
     isFetching = false;
     if (isStale) { isStale = false; later(); }
