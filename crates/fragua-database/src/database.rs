@@ -22,6 +22,9 @@ use crate::group::Line;
 
 /// Connections that read a SQLite file beside its one writer.
 const SQLITE_READERS: u32 = 4;
+/// Rows that SQLite's thread hands over before it waits for the reader: each wait is two switches between threads,
+/// which cost more than reading the row.
+const SQLITE_ROWS_AHEAD: usize = 1_024;
 /// Connections to a server, for reading and writing.
 const SERVER_CONNECTIONS: u32 = 10;
 /// How long SQLite waits for a lock that another process holds.
@@ -244,6 +247,7 @@ async fn open_sqlite(path: &Path, place: &Place) -> Result<Opened, Error> {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .synchronous(SqliteSynchronous::Full)
+        .row_buffer_size(SQLITE_ROWS_AHEAD)
         .pragma("case_sensitive_like", "ON");
     let options = logged(options);
     let writing = options

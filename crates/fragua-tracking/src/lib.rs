@@ -10,6 +10,7 @@ mod artifacts;
 mod experiments;
 mod keys;
 mod logged_models;
+mod metric_line;
 mod metrics;
 mod model_uri;
 mod models;

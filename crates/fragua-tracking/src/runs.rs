@@ -245,6 +245,20 @@ pub struct Batch {
     pub tags: Vec<Tag>,
 }
 
+/// What counts as a few: more than a step of a training logs, less than what fills a statement.
+const A_FEW: usize = 50;
+
+impl Batch {
+    /// Whether this is what a training loop logs at each step, and nothing that has to be checked against the run.
+    fn is_a_few_metrics(&self) -> bool {
+        let has_no_model = |metric: &Metric| metric.model_id.is_none();
+        self.params.is_empty()
+            && self.tags.is_empty()
+            && (1..=A_FEW).contains(&self.metrics.len())
+            && self.metrics.iter().all(has_no_model)
+    }
+}
+
 impl Tracking {
     /// Makes a run that is running.
     ///
@@ -451,11 +465,19 @@ impl Tracking {
     /// over its limits, or a parameter exists with another value.
     pub async fn log_batch(&self, run_id: &str, batch: Batch) -> Result<(), Error> {
         let batch = validation::batch(batch)?;
+        if batch.is_a_few_metrics() {
+            return self.log_in_line(run_id, batch.metrics).await;
+        }
         self.write_run(run_id, move |transaction, info| {
             Box::pin(async move {
                 let run_id = &info.run_id;
                 store::params::insert(transaction, run_id, &batch.params).await?;
-                store::metrics::insert(transaction, run_id, &batch.metrics).await?;
+                let metrics: Vec<_> = batch
+                    .metrics
+                    .iter()
+                    .map(|metric| (run_id.as_str(), metric))
+                    .collect();
+                store::metrics::insert(transaction, &metrics).await?;
                 store::logged_models::insert_metrics(transaction, &info, &batch.metrics).await?;
                 store::runs::upsert_tags(transaction, run_id, &batch.tags).await?;
                 if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
@@ -544,9 +566,7 @@ impl Tracking {
                     .await?
                     .ok_or_else(|| run_missing(&id))?;
                 if info.lifecycle_stage == LifecycleStage::Deleted {
-                    return Err(Error::invalid(format!(
-                        "The run {id} must be in the 'active' state. Current state is deleted."
-                    )));
+                    return Err(run_deleted(&id));
                 }
                 work(transaction, info).await
             })
@@ -557,6 +577,12 @@ impl Tracking {
         });
         Ok(value)
     }
+}
+
+pub(crate) fn run_deleted(run_id: &str) -> Error {
+    Error::invalid(format!(
+        "The run {run_id} must be in the 'active' state. Current state is deleted."
+    ))
 }
 
 pub(crate) fn run_missing(run_id: &str) -> Error {

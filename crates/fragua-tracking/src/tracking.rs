@@ -8,6 +8,7 @@ use fragua_database::Database;
 use fragua_storage::{BucketName, Storage};
 use tokio::sync::broadcast;
 
+use crate::metric_line::MetricLine;
 use crate::permit::Signer;
 use crate::webhooks::{Webhooks, new_secret_key};
 use crate::{Change, Error, Settings, store};
@@ -30,6 +31,7 @@ struct Inner {
     changes: broadcast::Sender<Change>,
     signer: Signer,
     webhooks: Webhooks,
+    metric_line: MetricLine,
 }
 
 impl Tracking {
@@ -62,6 +64,7 @@ impl Tracking {
                 changes,
                 signer,
                 webhooks,
+                metric_line: MetricLine::default(),
             }),
         })
     }
@@ -90,6 +93,10 @@ impl Tracking {
 
     pub(crate) fn storage(&self) -> &Storage {
         &self.inner.storage
+    }
+
+    pub(crate) fn metric_line(&self) -> &MetricLine {
+        &self.inner.metric_line
     }
 
     pub(crate) fn settings(&self) -> &Settings {

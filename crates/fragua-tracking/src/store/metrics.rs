@@ -35,31 +35,48 @@ fn later(one: &Metric, other: &Metric) -> Ordering {
     by_place.then_with(|| stored(one.value).0.total_cmp(&stored(other.value).0))
 }
 
-pub(super) fn latest(row: latest_metric::Model) -> (String, Metric) {
-    let timestamp = Timestamp::from_millis(row.timestamp.unwrap_or(0));
-    (
-        row.run_uuid,
-        Metric::new(row.key, read(row.value, row.is_nan), timestamp, row.step),
-    )
+/// Returns the latest values of some runs, each with its run, in no order.
+pub(super) async fn latest_of_runs(
+    connection: &impl ConnectionTrait,
+    run_ids: &[&str],
+) -> Result<Vec<(String, Metric)>, DbErr> {
+    use latest_metric::Column;
+
+    type Row = (String, String, f64, Option<i64>, i64, bool);
+    let rows: Vec<Row> = latest_metric::Entity::find()
+        .select_only()
+        .columns([
+            Column::RunUuid,
+            Column::Key,
+            Column::Value,
+            Column::Timestamp,
+            Column::Step,
+            Column::IsNan,
+        ])
+        .filter(Column::RunUuid.is_in(run_ids.iter().copied()))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let value = |(run_id, key, value, timestamp, step, is_nan): Row| {
+        let timestamp = Timestamp::from_millis(timestamp.unwrap_or(0));
+        (run_id, Metric::new(key, read(value, is_nan), timestamp, step))
+    };
+    Ok(rows.into_iter().map(value).collect())
 }
 
-/// Inserts values, dropping exact repeats, and brings the latest of each key up to date.
+/// Inserts values, each with its run, dropping exact repeats, and brings the latest of each key up to date.
 pub(crate) async fn insert(
     connection: &impl ConnectionTrait,
-    run_id: &str,
-    metrics: &[Metric],
+    values: &[(&str, &Metric)],
 ) -> Result<(), DbErr> {
-    if metrics.is_empty() {
-        return Ok(());
-    }
-    for some in metrics.chunks(ROWS_PER_INSERT) {
-        let rows = some.iter().map(|metric| {
+    for some in values.chunks(ROWS_PER_INSERT) {
+        let rows = some.iter().map(|(run_id, metric)| {
             let (value, is_nan) = stored(metric.value);
             metric::ActiveModel {
                 key: Set(metric.key.clone()),
                 value: Set(value),
                 timestamp: Set(metric.timestamp.as_millis()),
-                run_uuid: Set(run_id.to_owned()),
+                run_uuid: Set((*run_id).to_owned()),
                 step: Set(metric.step),
                 is_nan: Set(is_nan),
             }
@@ -69,37 +86,30 @@ pub(crate) async fn insert(
             .exec_without_returning(connection)
             .await?;
     }
-    update_latest(connection, run_id, metrics).await
+    update_latest(connection, values).await
 }
 
 /// Brings the latest value of each key up to date, in one statement for each [`ROWS_PER_INSERT`] keys.
-async fn update_latest(
-    connection: &impl ConnectionTrait,
-    run_id: &str,
-    metrics: &[Metric],
-) -> Result<(), DbErr> {
-    let mut newest: HashMap<&str, &Metric> = HashMap::new();
-    for metric in metrics {
-        let kept = newest.entry(&metric.key).or_insert(metric);
+async fn update_latest(connection: &impl ConnectionTrait, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
+    let mut newest: HashMap<(&str, &str), &Metric> = HashMap::new();
+    for (run_id, metric) in values {
+        let kept = newest.entry((run_id, &metric.key)).or_insert(metric);
         if later(metric, kept) == Ordering::Greater {
             *kept = metric;
         }
     }
-    let rows: Vec<latest_metric::ActiveModel> = newest
-        .into_values()
-        .map(|metric| {
-            let (value, is_nan) = stored(metric.value);
-            latest_metric::ActiveModel {
-                key: Set(metric.key.clone()),
-                value: Set(value),
-                timestamp: Set(Some(metric.timestamp.as_millis())),
-                step: Set(metric.step),
-                is_nan: Set(is_nan),
-                run_uuid: Set(run_id.to_owned()),
-            }
-        })
-        .collect();
-    let mut rows = rows.into_iter().peekable();
+    let rows = newest.into_iter().map(|((run_id, _), metric)| {
+        let (value, is_nan) = stored(metric.value);
+        latest_metric::ActiveModel {
+            key: Set(metric.key.clone()),
+            value: Set(value),
+            timestamp: Set(Some(metric.timestamp.as_millis())),
+            step: Set(metric.step),
+            is_nan: Set(is_nan),
+            run_uuid: Set(run_id.to_owned()),
+        }
+    });
+    let mut rows = rows.collect::<Vec<_>>().into_iter().peekable();
     while rows.peek().is_some() {
         let replace_if_later = upsert_when(
             connection.get_database_backend(),
@@ -123,11 +133,7 @@ async fn update_latest(
     Ok(())
 }
 
-fn measured(row: metric::Model) -> Metric {
-    let timestamp = Timestamp::from_millis(row.timestamp);
-    Metric::new(row.key, read(row.value, row.is_nan), timestamp, row.step)
-}
-
+/// Reads what differs from point to point: a text for each row would cost more than the row.
 pub(crate) async fn history(
     connection: &impl ConnectionTrait,
     run_id: &str,
@@ -135,7 +141,14 @@ pub(crate) async fn history(
     limit: u64,
     offset: u64,
 ) -> Result<Page<Metric>, DbErr> {
-    let rows = metric::Entity::find()
+    let rows: Vec<(i64, i64, f64, bool)> = metric::Entity::find()
+        .select_only()
+        .columns([
+            metric::Column::Timestamp,
+            metric::Column::Step,
+            metric::Column::Value,
+            metric::Column::IsNan,
+        ])
         .filter(metric::Column::RunUuid.eq(run_id))
         .filter(metric::Column::Key.eq(key))
         .order_by_asc(metric::Column::Timestamp)
@@ -144,9 +157,13 @@ pub(crate) async fn history(
         .order_by_asc(metric::Column::IsNan)
         .limit(limit + 1)
         .offset(offset)
+        .into_tuple()
         .all(connection)
         .await?;
-    Ok(page_at(offset, limit, rows).map(measured))
+    let point = |(timestamp, step, value, is_nan)| {
+        Metric::new(key, read(value, is_nan), Timestamp::from_millis(timestamp), step)
+    };
+    Ok(page_at(offset, limit, rows).map(point))
 }
 
 /// Returns at most `max_points` values of each run by step and time, evenly chosen, the first and the last among

@@ -10,7 +10,7 @@ use fragua_database::Engine;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{ConnectionTrait, DbErr, entity::prelude::*};
 
-use super::entities::runs::{latest_metric, param, tag};
+use super::entities::runs::{param, tag};
 use super::metrics;
 use crate::metrics::Metric;
 
@@ -22,13 +22,8 @@ pub(super) async fn metrics_of(
     connection: &impl ConnectionTrait,
     run_ids: &[&str],
 ) -> Result<HashMap<String, Vec<Metric>>, DbErr> {
-    let rows = latest_metric::Entity::find()
-        .filter(latest_metric::Column::RunUuid.is_in(run_ids.iter().copied()))
-        .all(connection)
-        .await?;
     let mut metrics_of: HashMap<String, Vec<Metric>> = HashMap::new();
-    for row in rows {
-        let (run_id, metric) = metrics::latest(row);
+    for (run_id, metric) in metrics::latest_of_runs(connection, run_ids).await? {
         metrics_of.entry(run_id).or_default().push(metric);
     }
     for metrics in metrics_of.values_mut() {

@@ -117,6 +117,28 @@ pub(crate) async fn lock(connection: &impl ConnectionTrait, run_id: &str) -> Res
     Ok(select.one(connection).await?.map(info))
 }
 
+/// Finds the stage of each run that exists and keeps others from changing them until the transaction ends.
+pub(crate) async fn lock_stages(
+    connection: &impl ConnectionTrait,
+    run_ids: &[&str],
+) -> Result<HashMap<String, LifecycleStage>, DbErr> {
+    let mut stages = HashMap::with_capacity(run_ids.len());
+    for some in run_ids.chunks(KEYS_PER_QUERY) {
+        let mut select = run::Entity::find()
+            .select_only()
+            .columns([run::Column::RunUuid, run::Column::LifecycleStage])
+            .filter(run::Column::RunUuid.is_in(some.iter().copied()))
+            .order_by_asc(run::Column::RunUuid);
+        lock_for_update(connection.get_database_backend(), QueryTrait::query(&mut select));
+        let rows: Vec<(String, Option<String>)> = select.into_tuple().all(connection).await?;
+        let stage = |(run_id, stage): (String, Option<String>)| {
+            (run_id, LifecycleStage::from_stored(stage.as_deref()))
+        };
+        stages.extend(rows.into_iter().map(stage));
+    }
+    Ok(stages)
+}
+
 pub(crate) async fn search(
     connection: &impl ConnectionTrait,
     engine: Engine,

@@ -1,6 +1,6 @@
 use fragua_database::Database;
 
-use super::{Bench, assert_invalid, metric};
+use super::{Bench, assert_invalid, assert_missing, metric};
 use crate::{Batch, ExperimentId, Metric};
 
 const DEFAULT: ExperimentId = ExperimentId(0);
@@ -48,6 +48,58 @@ async fn the_latest_value_follows_step_time_and_value(database: Database) {
     assert_eq!(latest().await, 7.0);
     bench.log(&run, &[metric("m", f64::NAN, 0, 10)], &[], &[]).await;
     assert!(latest().await.is_nan());
+}
+
+async fn values_of_many_clients_are_written_together_and_answered_apart(database: Database) {
+    let bench = Bench::open(database.clone()).await;
+    let (one, other) = (bench.run(DEFAULT, "one").await, bench.run(DEFAULT, "other").await);
+    let deleted = bench.run(DEFAULT, "deleted").await;
+    bench.tracking.delete_run(&deleted.info.run_id).await.unwrap();
+    let ids = [&one.info.run_id, &other.info.run_id, &deleted.info.run_id].map(String::as_str);
+    // While SQLite's one writer is held, they stand in line.
+    let held = database.begin().await.unwrap();
+    let clients: Vec<_> = (0..40_i64)
+        .map(|number| {
+            let tracking = bench.tracking.clone();
+            let run_id = [ids[0], ids[1], ids[2], "missing"][number as usize % 4].to_owned();
+            let metrics = vec![metric("m", number as f64, 0, number)];
+            tokio::spawn(async move {
+                let batch = Batch {
+                    metrics,
+                    ..Batch::default()
+                };
+                tracking.log_batch(&run_id, batch).await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    held.commit().await.unwrap();
+    for (number, client) in clients.into_iter().enumerate() {
+        let answer = client.await.unwrap();
+        match number % 4 {
+            2 => assert_invalid(answer),
+            3 => assert_missing(answer),
+            _ => answer.unwrap(),
+        }
+    }
+    for (run_id, latest) in [(ids[0], 36.0), (ids[1], 37.0)] {
+        let history = bench
+            .tracking
+            .metric_history(run_id, "m", None, None)
+            .await
+            .unwrap();
+        assert_eq!(history.items.len(), 10);
+        assert_eq!(
+            bench.tracking.run(run_id).await.unwrap().metric("m"),
+            Some(latest)
+        );
+    }
+    let history = bench
+        .tracking
+        .metric_history(ids[2], "m", None, None)
+        .await
+        .unwrap();
+    assert_eq!(history.items, []);
 }
 
 async fn histories_are_ordered_without_repeats(database: Database) {
@@ -224,6 +276,7 @@ async fn many_writers_of_one_run_leave_the_highest_step_as_the_latest(database: 
 
 fragua_database::each_engine!(
     metrics: the_latest_value_follows_step_time_and_value,
+    values_of_many_clients_are_written_together_and_answered_apart,
     histories_are_ordered_without_repeats,
     a_history_is_cut_by_the_server,
     a_chart_keeps_first_last_and_the_number_of_points,
