@@ -7,6 +7,7 @@ mod filters_against_mlflow;
 mod logged_models;
 mod metrics;
 mod protocol;
+mod purge;
 mod registry;
 mod runs;
 mod safety;
