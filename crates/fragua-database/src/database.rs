@@ -130,8 +130,8 @@ impl Database {
         &self.inner.writer
     }
 
-    /// Begins a write transaction, rolled back unless committed. Frequent small writes belong into [`Self::write`]. On SQLite it waits for the one writer and holds it,
-    /// so that what the transaction reads stays true until it ends.
+    /// Begins a write transaction, rolled back unless committed. On SQLite it waits for the one writer and holds it,
+    /// so that what the transaction reads stays true until it ends. Frequent small writes belong into [`Self::write`].
     ///
     /// # Errors
     /// [`Error::Busy`] when the writer is not free in time, and whatever the connection suffers.
