@@ -318,14 +318,15 @@ impl Tracking {
             .await?)
     }
 
-    /// Deletes a file, or a folder with all that is in it.
+    /// Deletes a file, or a folder with all that is in it. Returns how many files the folder had, and their bytes.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for the root; those of the object store.
-    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(), Error> {
+    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(u64, u64), Error> {
         self.storage()
             .delete(self.artifact_bucket(), &path.key()?)
             .await?;
+        let (mut files, mut bytes) = (0, 0);
         loop {
             let query = ListQuery {
                 prefix: path.folder_prefix(),
@@ -333,7 +334,11 @@ impl Tracking {
             };
             let listing = self.storage().list(self.artifact_bucket(), query).await?;
             if listing.objects.is_empty() {
-                return Ok(());
+                return Ok((files, bytes));
+            }
+            for object in &listing.objects {
+                files += 1;
+                bytes += object.size_bytes;
             }
             let keys: Vec<_> = listing.objects.into_iter().map(|object| object.key).collect();
             self.storage().delete_many(self.artifact_bucket(), &keys).await?;

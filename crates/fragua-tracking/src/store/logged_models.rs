@@ -1,4 +1,4 @@
-//! Logged models in the database.
+//! Logged models in the database. Every connection comes from [`Family::on`](super::Family::on).
 
 use std::collections::HashMap;
 
