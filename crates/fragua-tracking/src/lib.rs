@@ -34,7 +34,7 @@ pub mod mlflow;
 #[cfg(test)]
 mod tests;
 
-pub use artifacts::{ArtifactEntry, ArtifactPath};
+pub use artifacts::{ArtifactEntry, ArtifactPath, FolderSize};
 pub use changes::Change;
 pub use client::{ClientError, MlflowClient};
 pub use error::Error;
@@ -45,7 +45,9 @@ pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedM
 pub use metrics::{Metric, MetricSeries};
 pub use model_uri::{ModelUri, ResolvedModel};
 pub use models::{ModelAlias, RegisteredModel};
-pub use purge::{DeletedExperiment, DeletedModel, DeletedRun, Kept, PurgePlan, PurgeReport, PurgeRequest};
+pub use purge::{
+    Deleted, DeletedExperiment, DeletedKind, Kept, KeptReason, PurgePlan, PurgeReport, PurgeRequest,
+};
 pub use runs::{
     Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
 };

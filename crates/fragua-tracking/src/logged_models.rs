@@ -240,6 +240,18 @@ impl Tracking {
         Ok(())
     }
 
+    /// Restores a deleted logged model.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such deleted model.
+    pub async fn restore_logged_model(&self, model_id: &str) -> Result<(), Error> {
+        let writer = self.database().writer();
+        if !store::logged_models::restore(&self.family().on(writer), model_id, self.now()).await? {
+            return Err(missing(model_id));
+        }
+        Ok(())
+    }
+
     /// Sets tags of a logged model.
     ///
     /// # Errors

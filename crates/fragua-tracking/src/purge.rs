@@ -1,23 +1,33 @@
 //! Deletes for good what was marked deleted.
 //!
-//! Artifacts go first, rows after them, one run, model or experiment a transaction. Whatever ends a purge in between,
-//! the rows that are left are still marked and the next purge finds them; a file that is gone already is no fault.
+//! Rows go first, in one transaction with a note of the files that belong to them, and the files after it. Nothing can
+//! be restored whose files are gone already, and whatever ends a purge in between, the next one finds the notes and
+//! goes on; a file that is gone already is no fault.
 
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::time::Duration;
 
 use fragua_base::Timestamp;
 
+use crate::artifacts::{ArtifactPath, FolderSize};
 use crate::experiments::{ExperimentId, LifecycleStage};
-use crate::store::purge::Scope;
 use crate::{Change, Error, Tracking, store};
 
-/// Which of what was marked deleted is meant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How many runs or models go in one transaction.
+const AT_ONCE: usize = 100;
+
+/// Which of what was marked deleted is meant: everything, or what one of the lists names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PurgeRequest {
     /// What was deleted less long ago stays.
     pub older_than: Option<Duration>,
-    /// Only this experiment and what is in it.
-    pub experiment: Option<ExperimentId>,
+    /// These experiments, and what is in them.
+    pub experiments: Vec<ExperimentId>,
+    /// These runs.
+    pub runs: Vec<String>,
+    /// These logged models.
+    pub logged_models: Vec<String>,
 }
 
 /// What a purge would delete.
@@ -26,10 +36,10 @@ pub struct PurgePlan {
     /// The experiments.
     pub experiments: Vec<DeletedExperiment>,
     /// The runs, those of the experiments among them.
-    pub runs: Vec<DeletedRun>,
+    pub runs: Vec<Deleted>,
     /// The logged models, those of the experiments among them.
-    pub logged_models: Vec<DeletedModel>,
-    /// What was marked deleted and stays, and why.
+    pub logged_models: Vec<Deleted>,
+    /// What was marked deleted or asked for and stays, and why.
     pub kept: Vec<Kept>,
 }
 
@@ -40,44 +50,78 @@ pub struct DeletedExperiment {
     pub id: ExperimentId,
     /// Its name, which is free after the purge.
     pub name: String,
+    /// When it was deleted; not every MLflow noted it.
+    pub deleted_at: Option<Timestamp>,
 }
 
-/// A run that was marked deleted.
+/// A run or logged model that was marked deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeletedRun {
+pub struct Deleted {
     /// Its id.
-    pub run_id: String,
-    /// Its name.
-    pub name: String,
-    /// Its experiment.
-    pub experiment_id: ExperimentId,
-    /// Where its artifacts are.
-    pub artifact_uri: String,
-}
-
-/// A logged model that was marked deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeletedModel {
-    /// Its id.
-    pub model_id: String,
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Its experiment.
     pub experiment_id: ExperimentId,
     /// Where its files are.
     pub artifact_uri: String,
+    /// When it was deleted; not every MLflow noted it.
+    pub deleted_at: Option<Timestamp>,
+}
+
+/// What can be marked deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeletedKind {
+    /// An experiment.
+    Experiment,
+    /// A run.
+    Run,
+    /// A logged model.
+    LoggedModel,
 }
 
 /// Something that a purge leaves alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// What it is, such as `run 0123…`.
-    pub what: String,
+    /// What it is.
+    pub kind: DeletedKind,
+    /// Its id.
+    pub id: String,
     /// Why it stays.
-    pub reason: String,
+    pub reason: KeptReason,
 }
 
-/// What a purge has deleted.
+/// Why something stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptReason {
+    /// A version of a registered model is made of it.
+    Registered {
+        /// The registered model.
+        name: String,
+        /// The version.
+        version: i32,
+    },
+    /// The experiment 0 always exists.
+    IsDefault,
+    /// Something in the experiment stays.
+    NotEmpty,
+    /// It was asked for and is not marked deleted, or not for long enough.
+    NotDeleted,
+    /// It was restored, or is gone, since the plan was made.
+    Restored,
+    /// It goes, but not its files: they are in a place that is not its own.
+    FilesShared {
+        /// The place.
+        uri: String,
+    },
+    /// It goes, but not its files: they are not in this object store.
+    FilesElsewhere {
+        /// The place.
+        uri: String,
+    },
+}
+
+/// What a purge has deleted, or would delete.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PurgeReport {
     /// How many experiments.
@@ -86,10 +130,8 @@ pub struct PurgeReport {
     pub runs: u64,
     /// How many logged models.
     pub logged_models: u64,
-    /// How many files.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
+    /// How many files with how many bytes.
+    pub size: FolderSize,
     /// What stays, and why.
     pub kept: Vec<Kept>,
 }
@@ -106,81 +148,114 @@ impl PurgePlan {
     }
 }
 
+impl PurgeRequest {
+    fn takes(&self, experiment: ExperimentId, id: &str, listed: &[String]) -> bool {
+        let is_everything =
+            self.experiments.is_empty() && self.runs.is_empty() && self.logged_models.is_empty();
+        is_everything || self.experiments.contains(&experiment) || listed.iter().any(|one| one == id)
+    }
+}
+
 impl Tracking {
-    /// Returns what [`Tracking::purge`] would delete. A run or model that a version of a registered model refers to
+    /// Returns what [`Tracking::purge`] would delete. A run or model that a version of a registered model is made of
     /// stays, and the experiment it is in; so does the experiment 0, which always exists.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`Error::NotFound`] for an experiment that is not there; the database's own.
     pub async fn purge_plan(&self, request: &PurgeRequest) -> Result<PurgePlan, Error> {
+        for id in &request.experiments {
+            self.experiment(*id).await?;
+        }
         let age = i64::try_from(request.older_than.unwrap_or_default().as_millis()).unwrap_or(i64::MAX);
-        let scope = Scope {
-            deleted_until: Timestamp::from_millis(self.now().as_millis().saturating_sub(age)),
-            experiment: request.experiment,
-        };
+        let until = Timestamp::from_millis(self.now().as_millis().saturating_sub(age));
         let reader = self.database().reader();
-        let mut experiments = store::purge::experiments(reader, scope).await?;
-        let gone: Vec<ExperimentId> = experiments.iter().map(|one| one.id).collect();
-        let mut runs = store::purge::runs(reader, scope, &gone).await?;
-        let mut models = store::purge::logged_models(&self.family().on(reader), scope, &gone).await?;
-        let mut kept = Vec::new();
-        let mut used_in = Vec::new();
-        for version in store::purge::versions(reader).await? {
-            let reason = format!(
-                "version {} of the registered model `{}` is made of it",
-                version.version, version.name
-            );
-            let refers = |id: &str, uri: &str| {
-                let within = |place: &str| !uri.is_empty() && place.starts_with(uri);
-                version.run_id.as_deref() == Some(id)
-                    || version.source.as_deref().is_some_and(|source| {
-                        within(source) || source.split(['/', ':']).any(|part| part == id)
-                    })
-                    || version.storage_location.as_deref().is_some_and(within)
-            };
-            runs.retain(|run| {
-                let stays = refers(&run.run_id, &run.artifact_uri);
-                if stays {
-                    used_in.push(run.experiment_id);
-                    kept.push(Kept::new(format!("run {}", run.run_id), reason.clone()));
-                }
-                !stays
-            });
-            models.retain(|model| {
-                let stays = refers(&model.model_id, &model.artifact_uri);
-                if stays {
-                    used_in.push(model.experiment_id);
-                    kept.push(Kept::new(
-                        format!("logged model {}", model.model_id),
-                        reason.clone(),
-                    ));
-                }
-                !stays
+        let mut plan = PurgePlan {
+            experiments: store::purge::experiments(reader, until).await?,
+            runs: store::purge::runs(reader, until).await?,
+            logged_models: store::purge::logged_models(&self.family().on(reader), until).await?,
+            kept: Vec::new(),
+        };
+        plan.experiments
+            .retain(|experiment| request.takes(experiment.id, "", &[]));
+        for (kind, found, listed) in [
+            (DeletedKind::Run, &mut plan.runs, &request.runs),
+            (
+                DeletedKind::LoggedModel,
+                &mut plan.logged_models,
+                &request.logged_models,
+            ),
+        ] {
+            found.retain(|one| request.takes(one.experiment_id, &one.id, listed));
+            let missing = listed.iter().filter(|id| !found.iter().any(|one| one.id == **id));
+            plan.kept
+                .extend(missing.map(|id| Kept::new(kind, id, KeptReason::NotDeleted)));
+        }
+        self.keep_what_is_used(&mut plan).await?;
+        Ok(plan)
+    }
+
+    async fn keep_what_is_used(&self, plan: &mut PurgePlan) -> Result<(), Error> {
+        let mut used = HashMap::new();
+        for version in store::purge::versions(self.database().reader()).await? {
+            let places = [version.source.as_deref(), version.storage_location.as_deref()];
+            let parts = places.into_iter().flatten().flat_map(|uri| uri.split(['/', ':']));
+            for id in parts.chain(version.run_id.as_deref()) {
+                used.insert(id.to_owned(), (version.name.clone(), version.version));
+            }
+        }
+        let mut used_in = HashSet::new();
+        for (kind, found) in [
+            (DeletedKind::Run, &mut plan.runs),
+            (DeletedKind::LoggedModel, &mut plan.logged_models),
+        ] {
+            found.retain(|one| {
+                let Some((name, version)) = used.get(&one.id).cloned() else {
+                    return true;
+                };
+                used_in.insert(one.experiment_id);
+                let reason = KeptReason::Registered { name, version };
+                plan.kept.push(Kept::new(kind, &one.id, reason));
+                false
             });
         }
-        experiments.retain(|experiment| {
-            let reason = if experiment.id == ExperimentId(0) {
-                "it is the default experiment, which always exists"
-            } else if used_in.contains(&experiment.id) {
-                "something in it stays"
-            } else {
-                return true;
+        plan.experiments.retain(|experiment| {
+            let reason = match experiment.id {
+                ExperimentId(0) => KeptReason::IsDefault,
+                id if used_in.contains(&id) => KeptReason::NotEmpty,
+                _ => return true,
             };
-            kept.push(Kept::new(format!("experiment {}", experiment.id), reason));
+            let id = experiment.id.to_string();
+            plan.kept.push(Kept::new(DeletedKind::Experiment, id, reason));
             false
         });
-        Ok(PurgePlan {
-            experiments,
-            runs,
-            logged_models: models,
-            kept,
-        })
+        Ok(())
+    }
+
+    /// Returns what a purge of this plan would report.
+    ///
+    /// # Errors
+    /// Those of the database and the object store.
+    pub async fn purge_preview(&self, plan: &PurgePlan) -> Result<PurgeReport, Error> {
+        let mut report = PurgeReport {
+            experiments: plan.experiments.len() as u64,
+            runs: plan.runs.len() as u64,
+            logged_models: plan.logged_models.len() as u64,
+            kept: plan.kept.clone(),
+            ..PurgeReport::default()
+        };
+        let mut folders = store::purge::noted_files(self.database().reader()).await?;
+        folders.extend(self.files_of(DeletedKind::Run, &plan.runs, &mut report));
+        folders.extend(self.files_of(DeletedKind::LoggedModel, &plan.logged_models, &mut report));
+        for (_, place) in folders {
+            report.size += self.folder_size(&ArtifactPath::parse(&place)?).await?;
+        }
+        Ok(report)
     }
 
     /// Deletes what a plan names, if it is still marked deleted. `progress` is told how many are done.
     ///
     /// # Errors
-    /// Those of the database and the object store; what was not reached stays marked, and another purge finds it.
+    /// Those of the database and the object store; another purge goes on from there.
     pub async fn purge(
         &self,
         plan: &PurgePlan,
@@ -190,153 +265,165 @@ impl Tracking {
             kept: plan.kept.clone(),
             ..PurgeReport::default()
         };
+        // What a purge that was cut short has left.
+        let left = store::purge::noted_files(self.database().reader()).await?;
+        self.delete_files(left, &mut report).await?;
         let mut done = 0;
-        let mut step = || {
-            done += 1;
+        for some in plan.logged_models.chunks(AT_ONCE) {
+            report.logged_models += self
+                .purge_some(DeletedKind::LoggedModel, some, &mut report)
+                .await?;
+            done += some.len();
             progress(done);
-        };
-        for model in &plan.logged_models {
-            if self.purge_logged_model(model, plan, &mut report).await? {
-                report.logged_models += 1;
-            }
-            step();
         }
-        for run in &plan.runs {
-            if self.purge_run(run, &mut report).await? {
-                report.runs += 1;
-            }
-            step();
+        for some in plan.runs.chunks(AT_ONCE) {
+            report.runs += self.purge_some(DeletedKind::Run, some, &mut report).await?;
+            done += some.len();
+            progress(done);
         }
         for experiment in &plan.experiments {
-            if self.purge_experiment(experiment, &mut report).await? {
-                report.experiments += 1;
+            match self.purge_experiment(experiment.id).await? {
+                None => report.experiments += 1,
+                Some(reason) => {
+                    let id = experiment.id.to_string();
+                    report.kept.push(Kept::new(DeletedKind::Experiment, id, reason));
+                }
             }
-            step();
+            done += 1;
+            progress(done);
         }
         Ok(report)
     }
 
-    async fn purge_logged_model(
+    /// Returns how many of them are gone now.
+    async fn purge_some(
         &self,
-        model: &DeletedModel,
-        plan: &PurgePlan,
+        kind: DeletedKind,
+        some: &[Deleted],
         report: &mut PurgeReport,
-    ) -> Result<bool, Error> {
-        // A model has no mark of its own when its experiment was deleted.
-        let goes_with_experiment = plan.experiments.iter().any(|one| one.id == model.experiment_id);
-        let what = format!("logged model {}", model.model_id);
-        if goes_with_experiment {
-            if !self.is_experiment_deleted(model.experiment_id).await? {
-                return Ok(report.restored(what));
-            }
-        } else {
-            let beside = self.family().on(self.database().reader());
-            if !store::purge::is_model_deleted(&beside, &model.model_id).await? {
-                return Ok(report.restored(what));
+    ) -> Result<u64, Error> {
+        let transaction = self.database().begin().await?;
+        let ids: Vec<&str> = some.iter().map(|one| one.id.as_str()).collect();
+        let held = store::purge::lock_deleted(&transaction, self.family(), kind, &ids).await?;
+        let (going, restored): (Vec<_>, Vec<_>) =
+            some.iter().cloned().partition(|one| held.contains(&one.id));
+        let restored = restored
+            .iter()
+            .map(|one| Kept::new(kind, &one.id, KeptReason::Restored));
+        report.kept.extend(restored);
+        let files = self.files_of(kind, &going, report);
+        store::purge::note_files(&transaction, &files).await?;
+        store::purge::delete(&transaction, self.family(), kind, &held).await?;
+        transaction.commit().await?;
+        if kind == DeletedKind::Run {
+            for run_id in &held {
+                self.tell(Change::RunChanged {
+                    run_id: run_id.clone(),
+                });
             }
         }
-        self.purge_artifacts(&model.artifact_uri, &model.model_id, &what, report)
-            .await?;
-        let transaction = self.database().begin().await?;
-        store::purge::delete_logged_model(&self.family().on(&transaction), &model.model_id).await?;
-        transaction.commit().await?;
-        Ok(true)
+        self.delete_files(files, report).await?;
+        Ok(held.len() as u64)
     }
 
-    async fn purge_run(&self, run: &DeletedRun, report: &mut PurgeReport) -> Result<bool, Error> {
-        let what = format!("run {}", run.run_id);
-        let found = store::runs::find(self.database().reader(), &run.run_id).await?;
-        if !found.is_some_and(|found| found.lifecycle_stage == LifecycleStage::Deleted) {
-            return Ok(report.restored(what));
-        }
-        self.purge_artifacts(&run.artifact_uri, &run.run_id, &what, report)
-            .await?;
+    /// Returns why the experiment stays, if it does.
+    async fn purge_experiment(&self, id: ExperimentId) -> Result<Option<KeptReason>, Error> {
         let transaction = self.database().begin().await?;
-        let found = store::runs::lock(&transaction, &run.run_id).await?;
+        let found = store::experiments::find(&transaction, id).await?;
         if !found.is_some_and(|found| found.lifecycle_stage == LifecycleStage::Deleted) {
-            return Ok(report.restored(what));
+            return Ok(Some(KeptReason::Restored));
         }
-        store::purge::delete_run(&transaction, self.family(), &run.run_id).await?;
+        if !store::purge::is_experiment_empty(&transaction, self.family(), id).await? {
+            return Ok(Some(KeptReason::NotEmpty));
+        }
+        store::purge::delete_experiment(&transaction, id).await?;
         transaction.commit().await?;
-        self.tell(Change::RunChanged {
-            run_id: run.run_id.clone(),
-        });
-        Ok(true)
+        self.tell(Change::ExperimentChanged { experiment_id: id });
+        Ok(None)
     }
 
-    async fn purge_experiment(
+    /// Returns the folders of runs or models, each with its owner. A place that is not the owner's alone, or not in
+    /// this object store, is left alone, which the report tells.
+    fn files_of(
         &self,
-        experiment: &DeletedExperiment,
+        kind: DeletedKind,
+        owners: &[Deleted],
         report: &mut PurgeReport,
-    ) -> Result<bool, Error> {
-        let what = format!("experiment {}", experiment.id);
-        let transaction = self.database().begin().await?;
-        let found = store::experiments::find(&transaction, experiment.id).await?;
-        if !found.is_some_and(|found| found.lifecycle_stage == LifecycleStage::Deleted) {
-            return Ok(report.restored(what));
+    ) -> Vec<(String, String)> {
+        let mut folders = Vec::new();
+        for owner in owners.iter().filter(|owner| !owner.artifact_uri.is_empty()) {
+            let uri = owner.artifact_uri.clone();
+            let reason = match self.artifact_at(&uri) {
+                Ok(place) if place.as_str().split('/').any(|name| name == owner.id) => {
+                    folders.push((owner.id.clone(), place.as_str().to_owned()));
+                    continue;
+                }
+                Ok(_) => KeptReason::FilesShared { uri },
+                Err(_) => KeptReason::FilesElsewhere { uri },
+            };
+            report.kept.push(Kept::new(kind, &owner.id, reason));
         }
-        if !store::purge::is_experiment_empty(&transaction, self.family(), experiment.id).await? {
-            report.kept.push(Kept::new(what, "something in it stays"));
-            return Ok(false);
-        }
-        store::purge::delete_experiment(&transaction, experiment.id).await?;
-        transaction.commit().await?;
-        self.tell(Change::ExperimentChanged {
-            experiment_id: experiment.id,
-        });
-        Ok(true)
+        folders
     }
 
-    async fn is_experiment_deleted(&self, id: ExperimentId) -> Result<bool, Error> {
-        let found = store::experiments::find(self.database().reader(), id).await?;
-        Ok(found.is_some_and(|found| found.lifecycle_stage == LifecycleStage::Deleted))
-    }
-
-    /// Deletes the files of a run or model. A place that is not its own, or not on this server, is left alone.
-    async fn purge_artifacts(
+    async fn delete_files(
         &self,
-        uri: &str,
-        id: &str,
-        what: &str,
+        folders: Vec<(String, String)>,
         report: &mut PurgeReport,
     ) -> Result<(), Error> {
-        let place = match self.artifact_at(uri) {
-            Ok(place) if place.as_str().split('/').any(|name| name == id) => place,
-            Ok(_) => {
-                let reason = format!("they are in {uri}, which is not a place of its own");
-                report.kept.push(Kept::new(format!("files of {what}"), reason));
-                return Ok(());
-            }
-            Err(_) if uri.is_empty() => return Ok(()),
-            Err(_) => {
-                let reason = format!("they are in {uri}, which is not in this object store");
-                report.kept.push(Kept::new(format!("files of {what}"), reason));
-                return Ok(());
-            }
-        };
-        let (files, bytes) = self.delete_artifact(&place).await?;
-        report.files += files;
-        report.bytes += bytes;
-        Ok(())
-    }
-}
-
-impl PurgeReport {
-    /// Notes that something was restored, or is gone, since the plan was made. Always false: nothing was deleted.
-    fn restored(&mut self, what: String) -> bool {
-        self.kept.push(Kept::new(
-            what,
-            "it was restored or is gone since the plan was made",
-        ));
-        false
+        for (_, place) in &folders {
+            report.size += self.delete_artifact(&ArtifactPath::parse(place)?).await?;
+        }
+        let owners = folders.into_iter().map(|(owner, _)| owner);
+        Ok(store::purge::forget_files(self.database().writer(), owners).await?)
     }
 }
 
 impl Kept {
-    fn new(what: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            reason: reason.into(),
+    fn new(kind: DeletedKind, id: impl Into<String>, reason: KeptReason) -> Self {
+        let id = id.into();
+        Self { kind, id, reason }
+    }
+
+    /// Returns whether it goes and only its files stay.
+    pub fn is_only_files(&self) -> bool {
+        matches!(
+            self.reason,
+            KeptReason::FilesShared { .. } | KeptReason::FilesElsewhere { .. }
+        )
+    }
+
+    /// Names what stays, such as `run 0123…`.
+    pub fn what(&self) -> String {
+        let kind = match self.kind {
+            DeletedKind::Experiment => "experiment",
+            DeletedKind::Run => "run",
+            DeletedKind::LoggedModel => "logged model",
+        };
+        let files = if self.is_only_files() { "files of " } else { "" };
+        format!("{files}{kind} {}", self.id)
+    }
+}
+
+impl fmt::Display for KeptReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registered { name, version } => write!(
+                formatter,
+                "version {version} of the registered model `{name}` is made of it"
+            ),
+            Self::IsDefault => formatter.write_str("it is the default experiment, which always exists"),
+            Self::NotEmpty => formatter.write_str("something in it stays"),
+            Self::NotDeleted => {
+                formatter.write_str("it is not marked deleted, or not for long enough, or not there")
+            }
+            Self::Restored => formatter.write_str("it was restored or is gone since the plan was made"),
+            Self::FilesShared { uri } => {
+                write!(formatter, "they are in {uri}, which is not a place of its own")
+            }
+            Self::FilesElsewhere { uri } => {
+                write!(formatter, "they are in {uri}, which is not in this object store")
+            }
         }
     }
 }

@@ -1,9 +1,8 @@
-"""What MLflow itself does to databases and file stores: a list of commands as JSON in, a list of answers as JSON out."""
+"""What MLflow itself does to databases and file stores: commands in, one a line as JSON, and an answer to each out."""
 
 import json
 import math
 import pathlib
-import shutil
 import sys
 
 import sqlalchemy
@@ -38,11 +37,41 @@ def upgrade(url, revision):
     engine.dispose()
 
 
-def make_files(folder, revisions):
-    """One file goes through all revisions, oldest first, and is copied at each."""
-    for revision in revisions:
-        upgrade(f"sqlite:///{folder}/work.db", revision)
-        shutil.copy(f"{folder}/work.db", f"{folder}/{revision}.db")
+def rows(url):
+    """Returns all rows of MLflow's tables, as texts."""
+    engine = sqlalchemy.create_engine(url)
+    found = {}
+    with engine.connect() as connection:
+        for table in sqlalchemy.inspect(engine).get_table_names():
+            if not table.startswith("fragua_") and table != "alembic_version":
+                result = connection.exec_driver_sql(f"SELECT * FROM {table}")
+                names = list(result.keys())
+                found[table] = [dict(zip(names, map(str, row))) for row in result]
+    engine.dispose()
+    return found
+
+
+def save(url, file):
+    pathlib.Path(file).write_text(json.dumps(rows(url)))
+
+
+def lost(url, file):
+    """Returns the saved rows that are not there any more. A column that was added since does not matter."""
+    now = rows(url)
+    gone = {}
+    for table, saved in json.loads(pathlib.Path(file).read_text()).items():
+        if not saved:
+            continue
+        names = saved[0].keys()
+        there = {json.dumps({name: row.get(name) for name in names}) for row in now.get(table, [])}
+        missing = [row for row in saved if json.dumps(row) not in there]
+        if missing:
+            gone[table] = missing
+    return gone
+
+
+def counts(url):
+    return {table: len(found) for table, found in rows(url).items()}
 
 
 def stores(url):
@@ -51,18 +80,19 @@ def stores(url):
     return SqlAlchemyStore(url, "mlflow-artifacts:/"), Registry(url)
 
 
-def write(url):
+def write(url, name):
     store, registry = stores(url)
-    experiment = store.create_experiment("theirs")
+    experiment = store.create_experiment(name)
     run = store.create_run(experiment, "ana", 1000, [RunTag("team", "forest")], "first").info.run_id
     metrics = [Metric("score", 0.5, 1, 0), Metric("score", float("nan"), 2, 1), Metric("loss", 2.0, 1, 0)]
     store.log_batch(run, metrics, [Param("side", "left")], [])
     dataset = Dataset("rows", "d1", "code", "{}", schema=None, profile=None)
     store.log_inputs(run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
     store.update_run_info(run, RunStatus.FINISHED, 2000, None)
-    registry.create_registered_model("cover", description="theirs")
-    registry.create_model_version("cover", "s3://bucket/model", run)
-    registry.set_registered_model_alias("cover", "champion", "1")
+    model = f"cover of {name}"
+    registry.create_registered_model(model, description="theirs")
+    registry.create_model_version(model, "s3://bucket/model", run)
+    registry.set_registered_model_alias(model, "champion", "1")
 
 
 def number(value):
@@ -103,22 +133,32 @@ def local(uri):
 
 def read(url):
     store, registry = stores(url)
+    has_models = hasattr(store, "search_logged_models")
+
+    def history(run_id, key):
+        points = store.get_metric_history(run_id, key)
+        return sorted([point.timestamp, point.step, number(point.value)] for point in points)
 
     def run(one):
-        history = [store.get_metric_history(one.info.run_id, key) for key in one.data.metrics]
-        return {
+        told = {
             "name": one.info.run_name,
+            "user": one.info.user_id or "",
             "status": one.info.status,
             "stage": one.info.lifecycle_stage,
+            "times": [one.info.start_time, one.info.end_time],
             "params": one.data.params,
             "tags": one.data.tags,
             "metrics": {key: number(value) for key, value in one.data.metrics.items()},
-            "points": sum(len(points) for points in history),
+            "histories": {key: history(one.info.run_id, key) for key in one.data.metrics},
             "datasets": [
                 [used.dataset.name, used.dataset.digest, {tag.key: tag.value for tag in used.tags}]
                 for used in one.inputs.dataset_inputs
             ],
         }
+        if has_models:
+            told["models read"] = [used.model_id for used in one.inputs.model_inputs]
+            told["models made"] = [[made.model_id, made.step] for made in one.outputs.model_outputs]
+        return told
 
     def experiment(one):
         runs = store.search_runs([one.experiment_id], "", ViewType.ALL, max_results=100)
@@ -144,7 +184,10 @@ def read(url):
 
     def logged_model(one):
         return {
+            "id": one.model_id,
             "name": one.name,
+            "status": str(one.status),
+            "run": one.source_run_id,
             "params": one.params,
             "tags": one.tags,
             "metrics": {metric.key: number(metric.value) for metric in one.metrics or []},
@@ -155,9 +198,10 @@ def read(url):
         "experiments": sorted(map(experiment, experiments), key=lambda one: one["name"]),
         "models": sorted(map(model, registry.search_registered_models(max_results=100)), key=lambda one: one["name"]),
     }
-    if hasattr(store, "search_logged_models"):
+    if has_models:
         ids = [one.experiment_id for one in experiments]
-        found["logged_models"] = [logged_model(one) for one in store.search_logged_models(ids)]
+        models = store.search_logged_models(ids, max_results=50)
+        found["logged_models"] = sorted(map(logged_model, models), key=lambda one: one["id"])
     return found
 
 
@@ -200,8 +244,10 @@ def compare(url, reference):
 
 
 COMMANDS = {
-    "make files": make_files,
     "upgrade": upgrade,
+    "save": save,
+    "lost": lost,
+    "counts": counts,
     "write": write,
     "write more": write_more,
     "spoil": spoil,
@@ -210,4 +256,6 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    print("ANSWERS " + json.dumps([COMMANDS[name](*arguments) for name, *arguments in json.loads(sys.argv[1])]))
+    for line in sys.stdin:
+        name, *arguments = json.loads(line)
+        print("ANSWER " + json.dumps(COMMANDS[name](*arguments)), flush=True)

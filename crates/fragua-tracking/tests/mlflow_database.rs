@@ -3,19 +3,18 @@
 
 mod peer;
 
-use std::collections::BTreeMap;
-
 use fragua_base::Timestamp;
 use fragua_database::testing::TestDatabase;
 use fragua_database::{Database, Engine, sqlite_url};
 use fragua_tracking::{
     Batch, Dataset, DatasetInput, ExperimentId, LoggedModelQuery, LoggedModelStatus, Metric, ModelOutput,
-    NewExperiment, NewLoggedModel, NewRun, NewVersion, Param, Query, RunStatus, RunUpdate, Stage, Tag,
-    Tracking,
+    NewExperiment, NewLoggedModel, NewRun, NewVersion, NewWebhook, Param, Query, RunStatus, RunUpdate, Stage,
+    Tag, Tracking, WebhookEvent, WebhookStatus, WebhookUpdate,
 };
-use peer::{mlflow, open, read};
+use peer::{Mlflow, open, read, with_no_models};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// The revisions of MLflow's releases, oldest first.
 const REVISIONS: &[&str] = &[
@@ -37,10 +36,11 @@ const REVISIONS: &[&str] = &[
     "b7e2c1a4d9f3",
     "dc11669786a5",
 ];
-/// MLflow 2.22, MLflow 3.17, and between them one of each family: without webhooks, without workspaces.
 const OLDEST: &str = "0584bdc529eb";
 const NEWEST: &str = "dc11669786a5";
-const BETWEEN: &[&str] = &["770bee3ae1dd", "d3e4f5a6b7c8"];
+/// One of each family: MLflow 2.22, 3.2 without webhooks, 3.9 without workspaces, 3.10 with them, and 3.17.
+const FAMILIES: &[&str] = &[OLDEST, "770bee3ae1dd", "d3e4f5a6b7c8", "1b5f0d9ad7c1", NEWEST];
+const REVISION: &str = "SELECT version_num FROM alembic_version";
 
 /// Returns the address as SQLAlchemy wants it.
 fn sqlalchemy(url: &str) -> String {
@@ -79,14 +79,10 @@ async fn texts(database: &Database, sql: &str) -> Vec<String> {
     rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
 }
 
-async fn revision(database: &Database) -> Vec<String> {
-    texts(database, "SELECT version_num FROM alembic_version").await
-}
-
-/// Does what people do, through the façade.
-async fn work(tracking: &Tracking) {
+/// Does what people do, through the façade. Names end with `mark`.
+async fn work(tracking: &Tracking, mark: &str) {
     let new = NewExperiment {
-        name: "ours".to_owned(),
+        name: format!("ours {mark}"),
         tags: vec![Tag::new("kind", "trial")],
         ..NewExperiment::default()
     };
@@ -116,8 +112,9 @@ async fn work(tracking: &Tracking) {
     let found = tracking.search_runs(&[experiment], &query).await.unwrap().items;
     let names: Vec<&str> = found.iter().map(|run| run.info.run_name.as_str()).collect();
     assert_eq!(names, ["second", "third"]);
-    log_models(tracking, experiment, &runs).await;
-    register(tracking, &runs[0]).await;
+    log_models(tracking, experiment, &runs, mark).await;
+    register(tracking, &runs[0], mark).await;
+    tell_others(tracking).await;
     tracking.delete_run(&runs[0]).await.unwrap();
     tracking.restore_run(&runs[0]).await.unwrap();
     tracking.delete_run(&runs[1]).await.unwrap();
@@ -127,7 +124,7 @@ async fn work(tracking: &Tracking) {
     };
     tracking.update_run(&runs[0], update).await.unwrap();
     let new = NewExperiment {
-        name: "gone".to_owned(),
+        name: format!("gone {mark}"),
         ..NewExperiment::default()
     };
     let gone = tracking.create_experiment(new).await.unwrap();
@@ -136,7 +133,7 @@ async fn work(tracking: &Tracking) {
     tracking.delete_experiment(gone).await.unwrap();
 }
 
-async fn log_models(tracking: &Tracking, experiment: ExperimentId, runs: &[String]) {
+async fn log_models(tracking: &Tracking, experiment: ExperimentId, runs: &[String], mark: &str) {
     let new = NewLoggedModel {
         experiment_id: Some(experiment),
         name: Some("forest".to_owned()),
@@ -182,12 +179,13 @@ async fn log_models(tracking: &Tracking, experiment: ExperimentId, runs: &[Strin
         step: 3,
     };
     tracking.log_outputs(&runs[0], &[output]).await.unwrap();
-    check_models(tracking).await;
+    check_models(tracking, mark).await;
 }
 
 /// Finds the logged model by its metric, and the run that made it.
-async fn check_models(tracking: &Tracking) {
-    let experiment = tracking.experiment_by_name("ours").await.unwrap().unwrap();
+async fn check_models(tracking: &Tracking, mark: &str) {
+    let name = format!("ours {mark}");
+    let experiment = tracking.experiment_by_name(&name).await.unwrap().unwrap();
     let query = LoggedModelQuery {
         experiment_ids: vec![experiment.id],
         filter: "metrics.accuracy > 0.5 AND params.trees = '100' AND tags.colour = 'brown'".to_owned(),
@@ -206,44 +204,45 @@ async fn check_models(tracking: &Tracking) {
     );
 }
 
-async fn register(tracking: &Tracking, run: &str) {
-    let tags = vec![Tag::new("use", "maps")];
+async fn register(tracking: &Tracking, run: &str, mark: &str) {
+    let (soil, ground) = (&format!("soil {mark}"), &format!("ground {mark}"));
+    let tags = vec![Tag::new("use", "maps"), Tag::new("mark", mark)];
     tracking
-        .create_model("soil", Some("ours".to_owned()), tags)
+        .create_model(soil, Some("ours".to_owned()), tags)
         .await
         .unwrap();
     tracking
-        .set_model_tag("soil", Tag::new("use", "trips"))
+        .set_model_tag(soil, Tag::new("use", "trips"))
         .await
         .unwrap();
     for number in 1..=2 {
         let new = NewVersion {
-            name: "soil".to_owned(),
+            name: soil.clone(),
             source: "s3://bucket/soil".to_owned(),
             run_id: Some(run.to_owned()),
             tags: vec![Tag::new("size", "small")],
             ..NewVersion::default()
         };
         assert_eq!(tracking.create_version(new).await.unwrap().version, number);
-        tracking.set_alias("soil", "champion", number).await.unwrap();
+        tracking.set_alias(soil, "champion", number).await.unwrap();
     }
     tracking
-        .set_version_tag("soil", 2, Tag::new("size", "large"))
+        .set_version_tag(soil, 2, Tag::new("size", "large"))
         .await
         .unwrap();
     tracking
-        .move_to_stage("soil", 1, Stage::Archived, false)
+        .move_to_stage(soil, 1, Stage::Archived, false)
         .await
         .unwrap();
-    let champion = tracking.version_by_alias("soil", "champion").await.unwrap();
+    let champion = tracking.version_by_alias(soil, "champion").await.unwrap();
     assert_eq!(champion.version, 2);
-    tracking.rename_model("soil", "ground").await.unwrap();
+    tracking.rename_model(soil, ground).await.unwrap();
     let query = Query {
-        filter: "tags.`use` = 'trips'".to_owned(),
+        filter: format!("tags.`use` = 'trips' AND tags.mark = '{mark}'"),
         ..Query::default()
     };
     let found = tracking.search_models(&query).await.unwrap().items;
-    assert_eq!((found.len(), found[0].name.as_str()), (1, "ground"));
+    assert_eq!((found.len(), &found[0].name), (1, ground));
     tracking
         .create_model("short lived", None, Vec::new())
         .await
@@ -251,152 +250,209 @@ async fn register(tracking: &Tracking, run: &str) {
     tracking.delete_model("short lived").await.unwrap();
 }
 
-/// Without the logged models, which MLflow 2 does not have.
+/// A webhook is made, changed and found; one more is deleted.
+async fn tell_others(tracking: &Tracking) {
+    let known = tracking.webhooks(None, None).await.unwrap().items.len();
+    let new = |name: &str| NewWebhook {
+        name: name.to_owned(),
+        description: None,
+        url: "https://93.184.216.34/told".to_owned(),
+        events: vec![WebhookEvent::VersionCreated],
+        secret: None,
+        status: WebhookStatus::Active,
+    };
+    let kept = tracking.create_webhook(new("kept")).await.unwrap();
+    let update = WebhookUpdate {
+        status: Some(WebhookStatus::Disabled),
+        ..WebhookUpdate::default()
+    };
+    tracking.update_webhook(&kept.id, update).await.unwrap();
+    let gone = tracking.create_webhook(new("gone")).await.unwrap();
+    tracking.delete_webhook(&gone.id).await.unwrap();
+    let found = tracking.webhooks(None, None).await.unwrap().items;
+    assert_eq!(found.len(), known + 1);
+    assert_eq!(tracking.webhook(&kept.id).await.unwrap().events, kept.events);
+}
+
+/// MLflow 2 and 3, side by side.
+struct Peers {
+    old: Mlflow,
+    new: Mlflow,
+    folder: TempDir,
+}
+
+impl Peers {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            old: Mlflow::start("FRAGUA_TEST_PYTHON_MLFLOW_2", folder.path()),
+            new: Mlflow::start("FRAGUA_TEST_PYTHON", folder.path()),
+            folder,
+        }
+    }
+
+    /// Makes a database of MLflow 2 in which MLflow 2 wrote, and returns what MLflow 2 reads in it.
+    fn make_old(&mut self, url: &str) -> Value {
+        self.new.ask(&json!(["upgrade", url, OLDEST]));
+        self.old.ask(&json!(["write", url, "theirs"]));
+        self.old.ask(&json!(["read", url]))
+    }
+
+    /// Opens the database of a revision with Fragua, which reads what is in it, writes more, and leaves MLflow's tables
+    /// and rows as they were. Returns what is in it then.
+    async fn open_in_place(&mut self, address: &str, revision: &str, before: &Value) -> Value {
+        let url = sqlalchemy(address);
+        let saved = self.folder.path().join("rows.json");
+        self.new.ask(&json!(["save", url, saved]));
+        let database = Database::open(address, "test").await.unwrap();
+        let tables = shape(&database).await;
+        let tracking = open(&database, self.folder.path()).await;
+        assert_eq!(&read(&tracking).await, before, "{url} at {revision}");
+        work(&tracking, revision).await;
+        let told = read(&tracking).await;
+        assert_eq!(shape(&database).await, tables, "{url} at {revision}");
+        assert_eq!(texts(&database, REVISION).await, [revision]);
+        drop(tracking);
+        // Fragua does not run while MLflow changes the tables.
+        database.close().await;
+        let lost = self.new.ask(&json!(["lost", url, saved]));
+        assert_eq!(lost, json!({}), "{url} at {revision}");
+        told
+    }
+
+    /// Lets MLflow 3 bring the database up to its newest revision, and read and write in it.
+    async fn take_over(&mut self, address: &str, marks: &[&str], told: &Value) {
+        let url = sqlalchemy(address);
+        let saved = self.folder.path().join("rows.json");
+        self.new.ask(&json!(["save", url, saved]));
+        self.new.ask(&json!(["upgrade", url, "heads"]));
+        assert_eq!(self.new.ask(&json!(["lost", url, saved])), json!({}), "{url}");
+        let database = Database::open(address, "test").await.unwrap();
+        assert_eq!(texts(&database, REVISION).await, [NEWEST]);
+        let tracking = open(&database, self.folder.path()).await;
+        for mark in marks {
+            check_models(&tracking, mark).await;
+        }
+        assert_eq!(&read(&tracking).await, told, "{url}");
+        assert_eq!(&self.new.ask(&json!(["read", url])), told, "{url}");
+        let rows = self.new.ask(&json!(["counts", url]));
+        assert_eq!(rows["webhooks"], 2 * marks.len(), "{url}");
+        assert_eq!(rows["logged_models"], marks.len(), "{url}");
+        self.new.ask(&json!(["write", url, "theirs again"]));
+        let told = self.new.ask(&json!(["read", url]));
+        assert_eq!(read(&tracking).await, told, "{url}");
+    }
+}
+
+/// Without what MLflow 2 has no words for.
 fn classical(mut told: Value) -> Value {
     if let Some(told) = told.as_object_mut() {
         told.remove("logged_models");
     }
+    for experiment in told["experiments"].as_array_mut().into_iter().flatten() {
+        for run in experiment["runs"].as_array_mut().into_iter().flatten() {
+            if let Some(run) = run.as_object_mut() {
+                run.remove("models read");
+                run.remove("models made");
+            }
+        }
+    }
     told
 }
 
-struct Case {
-    made_by: String,
-    /// As SQLAlchemy wants it.
-    url: String,
-    address: String,
-    database: Database,
-    _server: Option<TestDatabase>,
-}
-
-impl Case {
-    fn on_server(made_by: &str, server: TestDatabase) -> Self {
-        Self {
-            made_by: made_by.to_owned(),
-            url: sqlalchemy(&server.url),
-            address: server.url.clone(),
-            database: server.database.clone(),
-            _server: Some(server),
-        }
-    }
-}
-
 #[tokio::test]
-async fn databases_of_each_family_are_opened_in_place_and_mlflow_reads_them_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut commands = vec![json!(["make files", folder, REVISIONS])];
-    let mut cases = Vec::new();
-    for made_by in [OLDEST, BETWEEN[0], BETWEEN[1], NEWEST] {
-        for server in [TestDatabase::postgres().await, TestDatabase::mariadb().await] {
-            let case = Case::on_server(made_by, server);
-            commands.push(json!(["upgrade", case.url, made_by]));
-            cases.push(case);
-        }
-    }
-    let file = |revision: &str| format!("sqlite:///{}/{revision}.db", folder.display());
-    let of = |cases: &[Case], made_by: &str| -> Vec<String> {
-        let of_servers = cases.iter().filter(|case| case.made_by == made_by);
-        of_servers
-            .map(|case| case.url.clone())
-            .chain([file(made_by)])
-            .collect()
-    };
-    commands.extend(of(&cases, NEWEST).iter().map(|url| json!(["write", url])));
-    mlflow("FRAGUA_TEST_PYTHON", folder, &commands);
-    let writes: Vec<Value> = of(&cases, OLDEST)
-        .iter()
-        .map(|url| json!(["write", url]))
-        .collect();
-    mlflow("FRAGUA_TEST_PYTHON_MLFLOW_2", folder, &writes);
+async fn a_file_of_each_release_is_opened_in_place_and_mlflow_reads_it_again() {
+    let mut peers = Peers::start();
+    let work = peers.folder.path().join("work.db");
+    let url = sqlite_url(&work);
+    let theirs = with_no_models(peers.make_old(&sqlalchemy(&url)));
     for revision in REVISIONS {
-        let address = sqlite_url(&folder.join(format!("{revision}.db")));
-        cases.push(Case {
-            made_by: (*revision).to_owned(),
-            url: file(revision),
-            database: Database::open(&address, "test").await.unwrap(),
-            address,
-            _server: None,
-        });
+        peers.new.ask(&json!(["upgrade", sqlalchemy(&url), revision]));
+        let copy = peers.folder.path().join(format!("{revision}.db"));
+        std::fs::copy(&work, &copy).unwrap();
+        let address = sqlite_url(&copy);
+        let told = peers.open_in_place(&address, revision, &theirs).await;
+        peers.take_over(&address, &[revision], &told).await;
     }
+}
 
-    let mut told = BTreeMap::new();
-    for case in &cases {
-        let before = shape(&case.database).await;
-        let tracking = open(&case.database, folder).await;
-        work(&tracking).await;
-        assert_eq!(shape(&case.database).await, before, "{}", case.url);
-        assert_eq!(revision(&case.database).await, [case.made_by.as_str()]);
-        told.insert(case.url.clone(), read(&tracking).await);
-    }
-
-    // MLflow 2 reads what it made, and its successor takes the database over.
-    let urls = of(&cases[..cases.len() - REVISIONS.len()], OLDEST);
-    let reads: Vec<Value> = urls.iter().map(|url| json!(["read", url])).collect();
-    let answers = mlflow("FRAGUA_TEST_PYTHON_MLFLOW_2", folder, &reads);
-    for (url, answer) in urls.iter().zip(answers) {
-        assert_eq!(answer, told[url], "{url}");
-    }
-    let upgrades: Vec<Value> = urls.iter().map(|url| json!(["upgrade", url, "heads"])).collect();
-    mlflow("FRAGUA_TEST_PYTHON", folder, &upgrades);
-    for case in cases.iter().filter(|case| case.made_by == OLDEST) {
-        // Fragua does not run while MLflow changes the tables.
-        case.database.close().await;
-        let database = Database::open(&case.address, "test").await.unwrap();
-        assert_eq!(revision(&database).await, [NEWEST]);
-        let tracking = open(&database, folder).await;
-        check_models(&tracking).await;
-        assert_eq!(read(&tracking).await, told[&case.url]);
-    }
-
-    // MLflow 3 reads both what it made and what it took over.
-    let mut reads = of(&cases[..cases.len() - REVISIONS.len()], NEWEST);
-    reads.extend(urls);
-    let commands: Vec<Value> = reads.iter().map(|url| json!(["read", url])).collect();
-    let answers = mlflow("FRAGUA_TEST_PYTHON", folder, &commands);
-    for (url, answer) in reads.iter().zip(answers) {
-        let models = json!([{
-            "name": "forest",
-            "params": { "trees": "100" },
-            "tags": { "colour": "brown" },
-            "metrics": { "accuracy": 0.9 },
-        }]);
-        assert_eq!(answer["logged_models"], models, "{url}");
-        assert_eq!(classical(answer), told[url], "{url}");
+/// On a server, databases of each family.
+async fn check_families(mut server: impl AsyncFnMut() -> TestDatabase) {
+    let mut peers = Peers::start();
+    for revision in FAMILIES {
+        let fresh = server().await;
+        let url = sqlalchemy(&fresh.url);
+        let theirs = with_no_models(peers.make_old(&url));
+        peers.new.ask(&json!(["upgrade", url, revision]));
+        let told = peers.open_in_place(&fresh.url, revision, &theirs).await;
+        peers.take_over(&fresh.url, &[revision], &told).await;
     }
 }
 
 #[tokio::test]
-async fn mlflow_opens_a_database_that_was_made_here() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut cases = Vec::new();
-    let mut commands = Vec::new();
-    for [ours, theirs] in [
-        [TestDatabase::sqlite().await, TestDatabase::sqlite().await],
-        [TestDatabase::postgres().await, TestDatabase::postgres().await],
-        [TestDatabase::mariadb().await, TestDatabase::mariadb().await],
-    ] {
-        let tracking = open(&ours.database, folder).await;
-        work(&tracking).await;
-        let (url, reference) = (sqlalchemy(&ours.url), sqlalchemy(&theirs.url));
-        commands.push(json!(["upgrade", reference, "heads"]));
-        commands.push(json!(["compare", url, reference]));
-        commands.push(json!(["read", url]));
-        commands.push(json!(["write", url]));
-        let told = read(&tracking).await;
-        cases.push((ours, theirs, tracking, told));
+async fn a_postgres_database_of_each_family_is_opened_in_place_and_mlflow_reads_it_again() {
+    check_families(TestDatabase::postgres).await;
+}
+
+#[tokio::test]
+async fn a_mariadb_database_of_each_family_is_opened_in_place_and_mlflow_reads_it_again() {
+    check_families(TestDatabase::mariadb).await;
+}
+
+/// One database goes through all releases, opened here at each.
+async fn check_all_releases(fresh: TestDatabase) {
+    let mut peers = Peers::start();
+    let url = sqlalchemy(&fresh.url);
+    let mut told = with_no_models(peers.make_old(&url));
+    for revision in REVISIONS {
+        peers.new.ask(&json!(["upgrade", url, revision]));
+        told = peers.open_in_place(&fresh.url, revision, &told).await;
+        if *revision == OLDEST {
+            let theirs = peers.old.ask(&json!(["read", url]));
+            assert_eq!(theirs, classical(told.clone()));
+        }
     }
-    let answers = mlflow("FRAGUA_TEST_PYTHON", folder, &commands);
-    let differences: Vec<&Value> = answers.iter().skip(1).step_by(4).collect();
-    assert_eq!(differences, [&json!({}); 3]);
-    for ((ours, _theirs, tracking, told), answers) in cases.iter().zip(answers.chunks(4)) {
-        let answer = &answers[2];
-        assert_eq!(&classical(answer.clone()), told, "{}", ours.url);
-        let theirs = tracking.experiment_by_name("theirs").await.unwrap().unwrap();
-        let runs = tracking
-            .search_runs(&[theirs.id], &Query::default())
-            .await
-            .unwrap();
-        assert!(runs.items[0].metric("score").unwrap().is_nan());
-    }
+    peers.take_over(&fresh.url, REVISIONS, &told).await;
+}
+
+#[tokio::test]
+async fn a_file_is_used_here_while_mlflow_upgrades_it_release_by_release() {
+    check_all_releases(TestDatabase::sqlite().await).await;
+}
+
+#[tokio::test]
+async fn a_postgres_database_is_used_here_while_mlflow_upgrades_it_release_by_release() {
+    check_all_releases(TestDatabase::postgres().await).await;
+}
+
+#[tokio::test]
+async fn a_mariadb_database_is_used_here_while_mlflow_upgrades_it_release_by_release() {
+    check_all_releases(TestDatabase::mariadb().await).await;
+}
+
+async fn check_new([ours, theirs]: [TestDatabase; 2]) {
+    let mut peers = Peers::start();
+    let tracking = open(&ours.database, peers.folder.path()).await;
+    work(&tracking, "new").await;
+    let (url, reference) = (sqlalchemy(&ours.url), sqlalchemy(&theirs.url));
+    peers.new.ask(&json!(["upgrade", reference, "heads"]));
+    assert_eq!(peers.new.ask(&json!(["compare", url, reference])), json!({}));
+    assert_eq!(peers.new.ask(&json!(["read", url])), read(&tracking).await);
+    peers.new.ask(&json!(["write", url, "theirs"]));
+    assert_eq!(peers.new.ask(&json!(["read", url])), read(&tracking).await);
+}
+
+#[tokio::test]
+async fn mlflow_opens_a_file_that_was_made_here() {
+    check_new([TestDatabase::sqlite().await, TestDatabase::sqlite().await]).await;
+}
+
+#[tokio::test]
+async fn mlflow_opens_a_postgres_database_that_was_made_here() {
+    check_new([TestDatabase::postgres().await, TestDatabase::postgres().await]).await;
+}
+
+#[tokio::test]
+async fn mlflow_opens_a_mariadb_database_that_was_made_here() {
+    check_new([TestDatabase::mariadb().await, TestDatabase::mariadb().await]).await;
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
-use fragua_tracking::{ImportReport, ImportRequest, LoggedModelQuery, Query, Tracking};
-use peer::{mlflow, open, read};
-use serde_json::{Value, json};
+use fragua_tracking::{ImportReport, ImportRequest, Query, Tracking};
+use peer::{Mlflow, open, read, with_no_models};
+use serde_json::json;
 
 async fn import(tracking: &Tracking, folder: &Path, dry_run: bool) -> ImportReport {
     let request = ImportRequest {
@@ -26,12 +26,18 @@ async fn import(tracking: &Tracking, folder: &Path, dry_run: bool) -> ImportRepo
 }
 
 async fn check(variable: &str, database: &Database) {
+    let has_models = variable == "FRAGUA_TEST_PYTHON";
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let url = format!("file:{}", folder.join("mlruns").display());
-    let commands = ["write", "write more", "read", "spoil"].map(|name| json!([name, url]));
-    let mut told = mlflow(variable, folder, &commands).remove(2);
-    let logged_models = told.as_object_mut().unwrap().remove("logged_models");
+    let mut mlflow = Mlflow::start(variable, folder);
+    mlflow.ask(&json!(["write", url, "theirs"]));
+    mlflow.ask(&json!(["write more", url]));
+    let mut told = mlflow.ask(&json!(["read", url]));
+    mlflow.ask(&json!(["spoil", url]));
+    if !has_models {
+        told = with_no_models(told);
+    }
     let tracking = open(database, folder).await;
 
     let planned = import(&tracking, folder, true).await;
@@ -61,17 +67,15 @@ async fn check(variable: &str, database: &Database) {
         tracking.read_artifact(&note, 10).await.unwrap().as_ref(),
         b"hello"
     );
-    if let Some(Value::Array(models)) = logged_models {
-        let query = LoggedModelQuery {
-            experiment_ids: vec![experiment.id],
-            ..LoggedModelQuery::default()
-        };
-        let found = tracking.search_logged_models(&query).await.unwrap().items;
-        assert_eq!((found.len(), models.len()), (1, 1));
-        assert_eq!(found[0].name, models[0]["name"]);
-        assert_eq!(json!(found[0].metrics[0].value), models[0]["metrics"]["accuracy"]);
-        let file = tracking.artifact_at(&found[0].artifact_uri).unwrap();
-        assert_eq!(tracking.list_artifacts(&file).await.unwrap()[0].name, "MLmodel");
+    let models = told["logged_models"].as_array().unwrap();
+    assert_eq!(models.len(), usize::from(has_models));
+    for model in models {
+        let model = tracking
+            .logged_model(model["id"].as_str().unwrap())
+            .await
+            .unwrap();
+        let files = tracking.artifact_at(&model.artifact_uri).unwrap();
+        assert_eq!(tracking.list_artifacts(&files).await.unwrap()[0].name, "MLmodel");
     }
 
     let again = import(&tracking, folder, false).await;
@@ -88,7 +92,11 @@ async fn check(variable: &str, database: &Database) {
 
 #[tokio::test]
 async fn a_file_store_of_mlflow_3_is_imported_once() {
-    for fresh in [TestDatabase::sqlite().await, TestDatabase::postgres().await] {
+    for fresh in [
+        TestDatabase::sqlite().await,
+        TestDatabase::postgres().await,
+        TestDatabase::mariadb().await,
+    ] {
         check("FRAGUA_TEST_PYTHON", &fresh.database).await;
     }
 }

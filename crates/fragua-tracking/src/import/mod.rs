@@ -271,9 +271,12 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
         for some in run.params.chunks(validation::limits::PARAMS_PER_BATCH) {
             store::params::insert(&transaction, &info.run_id, some).await?;
         }
-        for some in run.metrics.chunks(validation::limits::METRICS_PER_BATCH) {
-            store::metrics::insert(&transaction, &info.run_id, some).await?;
-        }
+        let metrics: Vec<_> = run
+            .metrics
+            .iter()
+            .map(|metric| (info.run_id.as_str(), metric))
+            .collect();
+        store::metrics::insert(&transaction, &metrics).await?;
         for some in tags.chunks(validation::limits::TAGS_PER_BATCH) {
             store::runs::upsert_tags(&transaction, &info.run_id, some).await?;
         }

@@ -9,11 +9,19 @@ use super::revision::Family;
 use crate::Error;
 
 impl Family {
-    /// The tables that are ours here: MLflow's name, or what several names begin with.
+    /// MLflow's names of the tables that are ours here.
     const fn beside(self) -> &'static [&'static str] {
         match self {
-            Self::NoLoggedModels => &["logged_model", "inputs", "webhook"],
-            Self::NoWebhooks => &["webhook"],
+            Self::NoLoggedModels => &[
+                "logged_models",
+                "logged_model_metrics",
+                "logged_model_params",
+                "logged_model_tags",
+                "inputs",
+                "webhooks",
+                "webhook_events",
+            ],
+            Self::NoWebhooks => &["webhooks", "webhook_events"],
             Self::Complete => &[],
         }
     }
@@ -43,9 +51,11 @@ impl<C: ConnectionTrait> Beside<'_, C> {
             _ => '"',
         };
         for name in self.family.beside() {
-            statement.sql = statement
-                .sql
-                .replace(&format!("{quote}{name}"), &format!("{quote}fragua_{name}"));
+            let (theirs, ours) = (
+                format!("{quote}{name}{quote}"),
+                format!("{quote}fragua_{name}{quote}"),
+            );
+            statement.sql = statement.sql.replace(&theirs, &ours);
         }
         statement
     }
@@ -127,8 +137,7 @@ pub(super) async fn move_home(database: &Database, family: Family) -> Result<(),
     let manager = SchemaManager::new(database.reader());
     for tables in [LOGGED_MODELS, WEBHOOKS] {
         let (first, ..) = tables[0];
-        let is_beside = family.beside().iter().any(|name| first.starts_with(name));
-        if is_beside || !manager.has_table(format!("fragua_{first}")).await? {
+        if family.beside().contains(&first) || !manager.has_table(format!("fragua_{first}")).await? {
             continue;
         }
         // One transaction moves the rows; the empty tables go after it, also at a later start.

@@ -7,14 +7,17 @@ use sea_orm::{ConnectionTrait as _, Statement};
 
 use super::{Bench, metric};
 use crate::{
-    ArtifactPath, Dataset, DatasetInput, ExperimentId, ModelOutput, NewLoggedModel, NewVersion, PurgePlan,
-    PurgeReport, PurgeRequest, Run, Tag,
+    ArtifactPath, Dataset, DatasetInput, DeletedKind, ExperimentId, FolderSize, Kept, KeptReason,
+    ModelOutput, NewLoggedModel, NewVersion, PurgePlan, PurgeReport, PurgeRequest, Run, Tag,
 };
 
 impl Bench {
     async fn purge(&self, request: PurgeRequest) -> (PurgePlan, PurgeReport) {
         let plan = self.tracking.purge_plan(&request).await.unwrap();
-        let report = self.tracking.purge(&plan, |_| ()).await.unwrap();
+        let preview = self.tracking.purge_preview(&plan).await.unwrap();
+        let mut done = 0;
+        let report = self.tracking.purge(&plan, |now| done = now).await.unwrap();
+        assert_eq!((done, &report), (plan.len(), &preview));
         (plan, report)
     }
 
@@ -83,6 +86,7 @@ async fn rows(database: &Database) -> Vec<(&'static str, i64)> {
         "logged_model_metrics",
         "logged_model_params",
         "logged_model_tags",
+        "fragua_purged_files",
     ] {
         let reader = database.reader();
         let sql = format!("SELECT COUNT(*) FROM {table}");
@@ -111,8 +115,7 @@ async fn a_deleted_experiment_goes_with_all_its_rows_and_files(database: Databas
         experiments: 1,
         runs: 1,
         logged_models: 1,
-        files: 2,
-        bytes: 10,
+        size: FolderSize { files: 2, bytes: 10 },
         kept: Vec::new(),
     };
     assert_eq!(report, expected);
@@ -140,7 +143,8 @@ async fn what_is_younger_or_elsewhere_or_active_stays(database: Database) {
     bench.tracking.delete_run(&runs[1]).await.unwrap();
     let request = PurgeRequest {
         older_than: Some(Duration::from_secs(30)),
-        experiment: Some(one),
+        experiments: vec![one],
+        ..PurgeRequest::default()
     };
     let (_, report) = bench.purge(request).await;
     assert_eq!(report.runs, 1);
@@ -162,7 +166,7 @@ async fn what_was_restored_after_the_plan_stays_with_its_files(database: Databas
     let plan = bench.tracking.purge_plan(&PurgeRequest::default()).await.unwrap();
     bench.tracking.restore_run(run_id).await.unwrap();
     let report = bench.tracking.purge(&plan, |_| ()).await.unwrap();
-    assert_eq!((report.runs, report.files, report.kept.len()), (0, 0, 1));
+    assert_eq!((report.runs, report.size.files, report.kept.len()), (0, 0, 1));
     let files = bench.tracking.artifact_at(&run.info.artifact_uri).unwrap();
     assert_eq!(bench.tracking.list_artifacts(&files).await.unwrap().len(), 1);
 }
@@ -172,12 +176,123 @@ async fn files_that_are_gone_already_are_no_fault(database: Database) {
     let experiment = bench.experiment("one").await;
     let (run, model) = bench.full_run(experiment, "gone").await;
     let files = bench.tracking.artifact_at(&run.info.artifact_uri).unwrap();
-    // As after a crash between files and rows.
     bench.tracking.delete_artifact(&files).await.unwrap();
     bench.tracking.delete_run(&run.info.run_id).await.unwrap();
     bench.tracking.delete_logged_model(&model).await.unwrap();
     let (_, report) = bench.purge(PurgeRequest::default()).await;
-    assert_eq!((report.runs, report.logged_models, report.files), (1, 1, 1));
+    assert_eq!((report.runs, report.logged_models, report.size.files), (1, 1, 1));
+}
+
+/// As when the program ends between the rows and their files.
+async fn files_that_a_purge_has_left_go_with_the_next(database: Database) {
+    let bench = Bench::open(database.clone()).await;
+    let experiment = bench.experiment("one").await;
+    let (run, _) = bench.full_run(experiment, "gone").await;
+    let files = bench.tracking.artifact_at(&run.info.artifact_uri).unwrap();
+    bench.tracking.delete_run(&run.info.run_id).await.unwrap();
+    let plan = bench.tracking.purge_plan(&PurgeRequest::default()).await.unwrap();
+    let body = stream::iter([Ok(Bytes::from_static(b"12345"))]);
+    bench.tracking.purge(&plan, |_| ()).await.unwrap();
+    bench
+        .tracking
+        .put_artifact(&files.join("note.txt").unwrap(), None, None, body)
+        .await
+        .unwrap();
+    let transaction = database.begin().await.unwrap();
+    let note = [(run.info.run_id.clone(), files.as_str().to_owned())];
+    crate::store::purge::note_files(&transaction, &note)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+
+    let (plan, report) = bench.purge(PurgeRequest::default()).await;
+    assert!(plan.is_empty());
+    assert_eq!(report.size, FolderSize { files: 1, bytes: 5 });
+    assert!(bench.tracking.list_artifacts(&files).await.unwrap().is_empty());
+    let (_, report) = bench.purge(PurgeRequest::default()).await;
+    assert_eq!(report, PurgeReport::default());
+}
+
+async fn only_what_is_named_goes(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("one").await;
+    let (named, model) = bench.full_run(experiment, "named").await;
+    let other = bench.run(experiment, "other").await.info.run_id;
+    let active = bench.run(experiment, "active").await.info.run_id;
+    let named = named.info.run_id;
+    for run_id in [&named, &other] {
+        bench.tracking.delete_run(run_id).await.unwrap();
+    }
+    bench.tracking.delete_logged_model(&model).await.unwrap();
+    let request = PurgeRequest {
+        runs: vec![named.clone(), active.clone()],
+        ..PurgeRequest::default()
+    };
+    let (_, report) = bench.purge(request).await;
+    assert_eq!((report.runs, report.logged_models), (1, 0));
+    let not_deleted = Kept {
+        kind: DeletedKind::Run,
+        id: active,
+        reason: KeptReason::NotDeleted,
+    };
+    assert_eq!(report.kept, [not_deleted]);
+    super::assert_missing(bench.tracking.run(&named).await);
+    let request = PurgeRequest {
+        logged_models: vec![model],
+        ..PurgeRequest::default()
+    };
+    let (_, report) = bench.purge(request).await;
+    assert_eq!((report.runs, report.logged_models), (0, 1));
+    bench.tracking.run(&other).await.unwrap();
+    let request = PurgeRequest {
+        experiments: vec![ExperimentId(99)],
+        ..PurgeRequest::default()
+    };
+    super::assert_missing(bench.tracking.purge_plan(&request).await);
+}
+
+async fn files_of_others_and_in_other_places_stay(database: Database) {
+    let bench = Bench::open(database).await;
+    let new = crate::NewExperiment {
+        name: "elsewhere".to_owned(),
+        artifact_location: Some("s3://other/place".to_owned()),
+        ..crate::NewExperiment::default()
+    };
+    let experiment = bench.tracking.create_experiment(new).await.unwrap();
+    let run = bench.run(experiment, "gone").await;
+    bench.tracking.delete_run(&run.info.run_id).await.unwrap();
+    let (_, report) = bench.purge(PurgeRequest::default()).await;
+    assert_eq!((report.runs, report.size.files), (1, 0));
+    let uri = run.info.artifact_uri;
+    assert_eq!(report.kept[0].reason, KeptReason::FilesElsewhere { uri });
+}
+
+/// More than go in one transaction.
+async fn many_runs_go(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("one").await;
+    for _ in 0..205 {
+        bench.run(experiment, "many").await;
+    }
+    bench.tracking.delete_experiment(experiment).await.unwrap();
+    let (_, report) = bench.purge(PurgeRequest::default()).await;
+    assert_eq!((report.runs, report.experiments), (205, 1));
+}
+
+async fn a_deleted_logged_model_is_restored(database: Database) {
+    let bench = Bench::open(database).await;
+    let experiment = bench.experiment("one").await;
+    let (_, model) = bench.full_run(experiment, "one").await;
+    super::assert_missing(bench.tracking.restore_logged_model(&model).await);
+    bench.tracking.delete_logged_model(&model).await.unwrap();
+    let plan = bench.tracking.purge_plan(&PurgeRequest::default()).await.unwrap();
+    bench.tracking.restore_logged_model(&model).await.unwrap();
+    let report = bench.tracking.purge(&plan, |_| ()).await.unwrap();
+    assert_eq!(report.kept[0].reason, KeptReason::Restored);
+    assert_eq!(
+        bench.tracking.logged_model(&model).await.unwrap().metrics.len(),
+        1
+    );
 }
 
 async fn what_a_registered_version_is_made_of_stays(database: Database) {
@@ -220,6 +335,11 @@ fragua_database::each_engine!(
     what_is_younger_or_elsewhere_or_active_stays,
     what_was_restored_after_the_plan_stays_with_its_files,
     files_that_are_gone_already_are_no_fault,
+    files_that_a_purge_has_left_go_with_the_next,
+    only_what_is_named_goes,
+    files_of_others_and_in_other_places_stay,
+    many_runs_go,
+    a_deleted_logged_model_is_restored,
     what_a_registered_version_is_made_of_stays,
     the_default_experiment_stays,
 );

@@ -146,17 +146,12 @@ pub(crate) async fn open_tracking(
             loaded.origin("tracking.uri")
         );
     }
-    let (databases, roles) = (Databases::new(loaded, project), BTreeSet::from([Role::Tracking]));
-    let storage = if loaded.uses_other_storage() {
-        other_storage(loaded, &given_access_key(loaded)?, clock.clone())?
-    } else {
-        own_storage(loaded, project, &databases, clock.clone()).await?
-    };
+    let storage = open_storage(loaded, project, clock.clone()).await?;
     let opening = Opening {
         loaded,
         project,
-        databases: &databases,
-        roles: &roles,
+        databases: &Databases::new(loaded, project),
+        roles: &BTreeSet::from([Role::Tracking]),
         clock: &clock,
     };
     opening.tracking(&storage).await

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use fragua_base::SystemClock;
-use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, PurgeReport, PurgeRequest, Tracking};
+use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, PurgeRequest, Tracking};
 use serde_json::json;
 
 use super::Common;
@@ -48,9 +48,15 @@ pub(crate) struct Purge {
     /// Only what was deleted at least this long ago: 30d, 12h, 90m
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<Duration>,
-    /// Only the experiment with this number, and what is in it
+    /// Only this experiment, or what is deleted in it; can be given more than once
     #[arg(long, value_name = "ID")]
-    experiment: Option<i32>,
+    experiment: Vec<ExperimentId>,
+    /// Only this run; can be given more than once
+    #[arg(long, value_name = "ID")]
+    run: Vec<String>,
+    /// Only this logged model; can be given more than once
+    #[arg(long, value_name = "ID")]
+    logged_model: Vec<String>,
     /// Tells what would be deleted and deletes nothing
     #[arg(long)]
     dry_run: bool,
@@ -112,17 +118,16 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         "imported"
     };
     output::line(&format!(
-        "{did} {} experiments, {} runs ({} metric values, {} parameters, {} tags), {} logged models, \
-         {} registered models with {} versions, {} files ({} bytes)",
-        report.experiments,
-        report.runs,
-        report.metrics,
-        report.params,
-        report.tags,
-        report.logged_models,
-        report.models,
-        report.versions,
-        report.files,
+        "{did} {}, {} ({}, {}, {}), {}, {} with {}, {} ({} bytes)",
+        count(report.experiments, "experiment"),
+        count(report.runs, "run"),
+        count(report.metrics, "metric value"),
+        count(report.params, "parameter"),
+        count(report.tags, "tag"),
+        count(report.logged_models, "logged model"),
+        count(report.models, "registered model"),
+        count(report.versions, "version"),
+        count(report.files, "file"),
         report.bytes
     ))?;
     if report.already_there > 0 {
@@ -170,17 +175,13 @@ fn import_json(report: &ImportReport, dry_run: bool) -> serde_json::Value {
 async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> {
     let request = PurgeRequest {
         older_than: options.older_than,
-        experiment: options.experiment.map(ExperimentId),
+        experiments: options.experiment,
+        runs: options.run,
+        logged_models: options.logged_model,
     };
     let plan = tracking.purge_plan(&request).await?;
     let report = if options.dry_run {
-        PurgeReport {
-            experiments: plan.experiments.len() as u64,
-            runs: plan.runs.len() as u64,
-            logged_models: plan.logged_models.len() as u64,
-            kept: plan.kept.clone(),
-            ..PurgeReport::default()
-        }
+        tracking.purge_preview(&plan).await?
     } else {
         let progress = Progress::new();
         let purged = tracking
@@ -193,34 +194,40 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
         let kept = report
             .kept
             .iter()
-            .map(|kept| json!({ "what": kept.what, "reason": kept.reason }));
+            .map(|kept| json!({ "what": kept.what(), "reason": kept.reason.to_string() }));
         output::json(&json!({
             "dry_run": options.dry_run,
             "experiments": report.experiments,
             "runs": report.runs,
             "logged_models": report.logged_models,
-            "files": report.files,
-            "bytes": report.bytes,
+            "files": report.size.files,
+            "bytes": report.size.bytes,
             "kept": kept.collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let counts = format!(
-        "{} experiments, {} runs, {} logged models",
-        report.experiments, report.runs, report.logged_models
-    );
-    if options.dry_run {
-        output::line(&format!("would delete {counts}"))?;
+    let did = if options.dry_run {
+        "would delete"
     } else {
-        output::line(&format!(
-            "deleted {counts}, {} files ({} bytes)",
-            report.files, report.bytes
-        ))?;
-    }
+        "deleted"
+    };
+    output::line(&format!(
+        "{did} {}, {}, {}, {} ({} bytes)",
+        count(report.experiments, "experiment"),
+        count(report.runs, "run"),
+        count(report.logged_models, "logged model"),
+        count(report.size.files, "file"),
+        report.size.bytes
+    ))?;
     for kept in &report.kept {
-        output::line(&format!("kept {}: {}", kept.what, kept.reason))?;
+        output::line(&format!("kept {}: {}", kept.what(), kept.reason))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod m0006_revision;
 mod m0007_platform;
 mod m0008_beside;
 mod m0009_names;
+mod m0010_purged_files;
 
 use fragua_database::Engine;
 use sea_orm::sea_query::{
@@ -33,6 +34,7 @@ pub(super) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0006_revision::Migration),
         Box::new(m0008_beside::Migration),
         Box::new(m0009_names::Migration),
+        Box::new(m0010_purged_files::Migration),
     ]
 }
 
