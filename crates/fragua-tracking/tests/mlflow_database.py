@@ -156,6 +156,8 @@ def read(url):
             ],
         }
         if has_models:
+            # A search leaves out what runs read.
+            one = store.get_run(one.info.run_id)
             told["models read"] = [used.model_id for used in one.inputs.model_inputs]
             told["models made"] = [[made.model_id, made.step] for made in one.outputs.model_outputs]
         return told
@@ -225,7 +227,7 @@ def compare(url, reference):
             for column in inspector.get_columns(table):
                 default = str(column["default"]).split("::")[0].strip("'()")
                 default = {"FALSE": "0", "false": "0"}.get(default, default)
-                default = "next" if "nextval" in default else default
+                default = "next" if "nextval" in default or column.get("identity") else default
                 shape[f"{table}.{column['name']}"] = [kind(column), column["nullable"], default]
             shape[f"{table} key"] = inspector.get_pk_constraint(table)["constrained_columns"]
             keys = inspector.get_foreign_keys(table)
@@ -234,7 +236,8 @@ def compare(url, reference):
             )
             unique = inspector.get_unique_constraints(table)
             shape[f"{table} unique"] = sorted(one["column_names"] for one in unique)
-            indexes = [one["name"] for one in inspector.get_indexes(table)]
+            # MySQL makes an index for a foreign key where there is none, and names it after the column.
+            indexes = [one["name"] for one in inspector.get_indexes(table) if one["name"] not in one["column_names"]]
             shape[f"{table} indexes"] = sorted(name for name in indexes if not name.startswith(("fragua_", "fk_")))
         engine.dispose()
         return shape

@@ -1,6 +1,8 @@
 //! Databases that MLflow made are opened in place, on each engine and of each family of revisions, and MLflow reads
 //! what was written to them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod peer;
 
 use fragua_base::Timestamp;
@@ -430,13 +432,14 @@ async fn a_mariadb_database_is_used_here_while_mlflow_upgrades_it_release_by_rel
     check_all_releases(TestDatabase::mariadb().await).await;
 }
 
-async fn check_new([ours, theirs]: [TestDatabase; 2]) {
+/// `differences` are told as what is here and what MLflow makes.
+async fn check_new([ours, theirs]: [TestDatabase; 2], differences: Value) {
     let mut peers = Peers::start();
     let tracking = open(&ours.database, peers.folder.path()).await;
     work(&tracking, "new").await;
     let (url, reference) = (sqlalchemy(&ours.url), sqlalchemy(&theirs.url));
     peers.new.ask(&json!(["upgrade", reference, "heads"]));
-    assert_eq!(peers.new.ask(&json!(["compare", url, reference])), json!({}));
+    assert_eq!(peers.new.ask(&json!(["compare", url, reference])), differences);
     assert_eq!(peers.new.ask(&json!(["read", url])), read(&tracking).await);
     peers.new.ask(&json!(["write", url, "theirs"]));
     assert_eq!(peers.new.ask(&json!(["read", url])), read(&tracking).await);
@@ -444,15 +447,32 @@ async fn check_new([ours, theirs]: [TestDatabase; 2]) {
 
 #[tokio::test]
 async fn mlflow_opens_a_file_that_was_made_here() {
-    check_new([TestDatabase::sqlite().await, TestDatabase::sqlite().await]).await;
+    check_new(
+        [TestDatabase::sqlite().await, TestDatabase::sqlite().await],
+        json!({}),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn mlflow_opens_a_postgres_database_that_was_made_here() {
-    check_new([TestDatabase::postgres().await, TestDatabase::postgres().await]).await;
+    check_new(
+        [TestDatabase::postgres().await, TestDatabase::postgres().await],
+        json!({}),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn mlflow_opens_a_mariadb_database_that_was_made_here() {
-    check_new([TestDatabase::mariadb().await, TestDatabase::mariadb().await]).await;
+    // A source may be longer here. MLflow's migration loses that each job has a name, which its model asks for.
+    let differences = json!({
+        "datasets.dataset_source": [["MEDIUMTEXT", false, "None"], ["TEXT", false, "None"]],
+        "jobs.job_name": [["VARCHAR(500)", false, "None"], ["VARCHAR(500)", true, "None"]],
+    });
+    check_new(
+        [TestDatabase::mariadb().await, TestDatabase::mariadb().await],
+        differences,
+    )
+    .await;
 }

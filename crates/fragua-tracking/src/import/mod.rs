@@ -93,11 +93,13 @@ impl Tracking {
                 request.folder.display()
             )));
         }
+        // Counting notes again what reading notes.
+        let noted = reader.skipped.len();
         let total = experiments
             .iter()
             .map(|folder| reader.runs(folder).len() + reader.models(folder).len())
             .sum::<usize>();
-        reader.skipped.clear();
+        reader.skipped.truncate(noted);
         let mut import = Import {
             tracking: self,
             request,

@@ -198,9 +198,13 @@ impl Reader {
 
     /// Returns the files below a folder.
     pub(super) fn files(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let mut found = self.entries(folder, fs::FileType::is_file);
-        for inner in self.folders(folder) {
-            found.extend(self.files(&inner));
+        let mut found = Vec::new();
+        for path in self.entries(folder, |kind| kind.is_file() || kind.is_dir()) {
+            if path.is_dir() {
+                found.extend(self.files(&path));
+            } else {
+                found.push(path);
+            }
         }
         found
     }

@@ -1,6 +1,6 @@
 //! What was marked deleted: restored, or deleted for good after a look at what that takes away.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use askama::Template;
@@ -253,13 +253,11 @@ async fn groups(tracking: &Tracking, page: &Page, plan: &PurgePlan) -> Result<Ve
         rows: experiments.collect(),
         more: more(plan.experiments.len()),
     };
-    let mut names = HashMap::new();
     let shown = runs.iter().take(MOST_ROWS).chain(models.iter().take(MOST_ROWS));
-    for one in shown {
-        if !names.contains_key(&one.experiment_id) {
-            let name = tracking.experiment(one.experiment_id).await?.name;
-            names.insert(one.experiment_id, name);
-        }
+    let within: HashSet<ExperimentId> = shown.map(|one| one.experiment_id).collect();
+    let mut names = HashMap::new();
+    for id in within {
+        names.insert(id, tracking.experiment(id).await?.name);
     }
     let group = |kind: &'static str, id, title, found: &[Deleted], has_page: bool| Group {
         id,
