@@ -36,14 +36,14 @@ const FILE_STORE: &[(&str, &str)] = &[
 fn write_file_store(project: &Project) {
     for (path, text) in FILE_STORE {
         let path = project.path(&format!("mlruns/{path}"));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
+        std::fs::write(path, text).expect("a file can be written");
     }
 }
 
 fn json_of(finished: &Finished) -> Value {
     assert!(finished.ok, "{}", finished.stderr);
-    serde_json::from_str(&finished.stdout).unwrap()
+    serde_json::from_str(&finished.stdout).expect("JSON")
 }
 
 /// Asks the tracking server; a body makes it a POST.
@@ -53,8 +53,8 @@ async fn ask(server: &Server, path: &str, body: Option<Value>) -> (StatusCode, V
         Some(body) => client().post(address).json(body),
         None => client().get(address),
     };
-    let response = request.send().await.unwrap();
-    (response.status(), response.json().await.unwrap())
+    let response = request.send().await.expect("the server answers");
+    (response.status(), response.json().await.expect("JSON"))
 }
 
 #[tokio::test]
