@@ -29,6 +29,7 @@ purge-confirm = Delete for good: { $things }
 purge-changed = What is deleted has changed since you looked
 purge-changed-advice = Something was deleted or restored meanwhile, so nothing was done. Look again.
 purge-empty = Nothing of this can be deleted for good
+purge-empty-advice = Each of them stays for the reason below, or is not deleted any more.
 experiment = Experiment
 kept-registered = version { $version } of the registered model { $name } is made of it
 kept-default = it is the default experiment, which always exists

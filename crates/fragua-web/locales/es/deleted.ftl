@@ -29,6 +29,7 @@ purge-confirm = Eliminar del todo: { $things }
 purge-changed = Lo borrado ha cambiado desde que lo miraste
 purge-changed-advice = Mientras tanto se borró o se restauró algo, así que no se ha hecho nada. Míralo otra vez.
 purge-empty = Nada de esto se puede eliminar del todo
+purge-empty-advice = Cada cosa se queda por el motivo de abajo, o ya no está borrada.
 experiment = Experimento
 kept-registered = la versión { $version } del modelo registrado { $name } está hecha de ello
 kept-default = es el experimento por defecto, que siempre existe

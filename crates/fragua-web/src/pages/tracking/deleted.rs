@@ -21,6 +21,8 @@ use crate::view::Crumb;
 
 /// How many of each kind are shown; all of them are counted.
 const MOST_ROWS: usize = 200;
+/// How many names of each kind are shown of what goes.
+const MOST_NAMES: usize = 30;
 /// The choices of how long ago something was deleted, in days.
 const AGES: [(u64, &str); 4] = [
     (0, "deleted-ever"),
@@ -91,8 +93,15 @@ struct PurgePage<'a> {
     is_changed: bool,
     /// The fields that say again what was asked for.
     fields: Vec<(&'static str, String)>,
-    experiments: Vec<String>,
+    groups: Vec<Names>,
     kept: Vec<KeptRow>,
+}
+
+/// The names of the things of one kind.
+struct Names {
+    title: String,
+    names: Vec<String>,
+    more: u64,
 }
 
 pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result<Response, Error> {
@@ -164,7 +173,7 @@ pub(super) async fn act(
                 is_empty: plan.is_empty(),
                 is_changed: sent.action() == "purge",
                 fields,
-                experiments: plan.experiments.into_iter().map(|one| one.name).collect(),
+                groups: names(&page, &plan),
                 kept: kept(&page, &report.kept),
             })
         }
@@ -267,11 +276,7 @@ async fn groups(tracking: &Tracking, page: &Page, plan: &PurgePlan) -> Result<Ve
             .take(MOST_ROWS)
             .map(|one| Row {
                 value: format!("{kind}:{}", one.id),
-                name: if one.name.is_empty() {
-                    format::shorten(&one.id, 12)
-                } else {
-                    one.name.clone()
-                },
+                name: shown_name(one),
                 // A deleted logged model has no page of its own.
                 address: has_page.then(|| format!("/runs/{}", one.id)),
                 note: names.get(&one.experiment_id).cloned().unwrap_or_default(),
@@ -292,6 +297,33 @@ async fn groups(tracking: &Tracking, page: &Page, plan: &PurgePlan) -> Result<Ve
 
 fn more(all: usize) -> u64 {
     all.saturating_sub(MOST_ROWS) as u64
+}
+
+fn names(page: &Page, plan: &PurgePlan) -> Vec<Names> {
+    let of = |found: &[Deleted]| found.iter().map(shown_name).collect::<Vec<_>>();
+    let experiments = plan.experiments.iter().map(|one| one.name.clone());
+    let groups = [
+        ("experiments-title", experiments.collect()),
+        ("runs", of(&plan.runs)),
+        ("logged-models", of(&plan.logged_models)),
+    ];
+    let groups = groups.into_iter().map(|(title, mut names)| {
+        let more = names.len().saturating_sub(MOST_NAMES) as u64;
+        names.truncate(MOST_NAMES);
+        Names {
+            title: page.t(title),
+            names,
+            more,
+        }
+    });
+    groups.filter(|group| !group.names.is_empty()).collect()
+}
+
+fn shown_name(one: &Deleted) -> String {
+    if one.name.is_empty() {
+        return format::shorten(&one.id, 12);
+    }
+    one.name.clone()
 }
 
 /// Reads what a form names, such as `run:0123…`.
