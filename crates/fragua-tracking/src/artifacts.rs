@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 use fragua_storage::{
-    BucketName, ByteRange, ListQuery, Listing, ObjectKey, ObjectMeta, ObjectStream, PutOptions,
+    BucketName, ByteRange, ListQuery, Listing, ObjectKey, ObjectMeta, ObjectStream, ObjectSummary, PutOptions,
 };
 use futures::Stream;
 use percent_encoding::percent_decode_str;
@@ -318,14 +319,15 @@ impl Tracking {
             .await?)
     }
 
-    /// Deletes a file, or a folder with all that is in it.
+    /// Deletes a file, or a folder with all that is in it. Returns what the folder had.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for the root; those of the object store.
-    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(), Error> {
+    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<FolderSize, Error> {
         self.storage()
             .delete(self.artifact_bucket(), &path.key()?)
             .await?;
+        let mut size = FolderSize::default();
         loop {
             let query = ListQuery {
                 prefix: path.folder_prefix(),
@@ -333,11 +335,55 @@ impl Tracking {
             };
             let listing = self.storage().list(self.artifact_bucket(), query).await?;
             if listing.objects.is_empty() {
-                return Ok(());
+                return Ok(size);
             }
+            size.add(&listing.objects);
             let keys: Vec<_> = listing.objects.into_iter().map(|object| object.key).collect();
             self.storage().delete_many(self.artifact_bucket(), &keys).await?;
         }
+    }
+
+    /// Returns how much is in a folder and the folders in it.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub(crate) async fn folder_size(&self, path: &ArtifactPath) -> Result<FolderSize, Error> {
+        let mut query = ListQuery {
+            prefix: path.folder_prefix(),
+            ..ListQuery::default()
+        };
+        let mut size = FolderSize::default();
+        loop {
+            let listing = self.storage().list(self.artifact_bucket(), query.clone()).await?;
+            size.add(&listing.objects);
+            match listing.next {
+                Some(next) => query.start_after = Some(next),
+                None => return Ok(size),
+            }
+        }
+    }
+}
+
+/// How much a folder has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FolderSize {
+    /// How many files, in the folders in it too.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl FolderSize {
+    fn add(&mut self, objects: &[ObjectSummary]) {
+        self.files += objects.len() as u64;
+        self.bytes += objects.iter().map(|object| object.size_bytes).sum::<u64>();
+    }
+}
+
+impl AddAssign for FolderSize {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
     }
 }
 

@@ -42,7 +42,7 @@ impl Tracking {
     pub async fn runs(&self, run_ids: &[String]) -> Result<Vec<Run>, Error> {
         let reader = self.database().reader();
         let infos = store::overview::find_runs(reader, run_ids).await?;
-        let runs = store::runs::with_data(reader, infos).await?;
+        let runs = store::runs::with_data(reader, self.family(), infos).await?;
         let mut by_id: HashMap<String, Run> = runs
             .into_iter()
             .map(|run| (run.info.run_id.clone(), run))

@@ -350,7 +350,7 @@ impl Tracking {
         let info = store::runs::find(reader, run_id)
             .await?
             .ok_or_else(|| run_missing(run_id))?;
-        let mut runs = store::runs::with_data(reader, vec![info]).await?;
+        let mut runs = store::runs::with_data(reader, self.family(), vec![info]).await?;
         runs.pop().ok_or_else(|| run_missing(run_id))
     }
 
@@ -379,7 +379,7 @@ impl Tracking {
         let (reader, engine) = (self.database().reader(), self.database().engine());
         let page = store::runs::search(reader, engine, experiments, &plan, query.view).await?;
         Ok(Page {
-            items: store::runs::with_data(reader, page.items).await?,
+            items: store::runs::with_data(reader, self.family(), page.items).await?,
             next: page.next,
         })
     }
@@ -391,7 +391,7 @@ impl Tracking {
     pub async fn child_runs(&self, run_id: &str) -> Result<Vec<Run>, Error> {
         let reader = self.database().reader();
         let children = store::runs::find_children(reader, run_id, limits::CHILD_RUNS).await?;
-        Ok(store::runs::with_data(reader, children).await?)
+        Ok(store::runs::with_data(reader, self.family(), children).await?)
     }
 
     /// Changes state, end or name of a run.
@@ -468,6 +468,7 @@ impl Tracking {
         if batch.is_a_few_metrics() {
             return self.log_in_line(run_id, batch.metrics).await;
         }
+        let family = self.family();
         self.write_run(run_id, move |transaction, info| {
             Box::pin(async move {
                 let run_id = &info.run_id;
@@ -478,7 +479,7 @@ impl Tracking {
                     .map(|metric| (run_id.as_str(), metric))
                     .collect();
                 store::metrics::insert(transaction, &metrics).await?;
-                store::logged_models::insert_metrics(transaction, &info, &batch.metrics).await?;
+                store::logged_models::insert_metrics(&family.on(transaction), &info, &batch.metrics).await?;
                 store::runs::upsert_tags(transaction, run_id, &batch.tags).await?;
                 if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
                     validation::run_name(&tag.value)?;
@@ -523,12 +524,14 @@ impl Tracking {
         models: Vec<String>,
     ) -> Result<(), Error> {
         validation::dataset_inputs(&datasets)?;
+        let family = self.family();
         self.write_run(run_id, move |transaction, info| {
             Box::pin(async move {
                 store::inputs::insert_datasets(transaction, &info, &datasets).await?;
                 let mut seen = HashSet::new();
                 for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
-                    store::inputs::insert_model_input(transaction, &info.run_id, model_id).await?;
+                    store::inputs::insert_model_input(&family.on(transaction), &info.run_id, model_id)
+                        .await?;
                 }
                 Ok(())
             })
@@ -541,11 +544,11 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run.
     pub async fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<(), Error> {
-        let outputs = outputs.to_vec();
+        let (family, outputs) = (self.family(), outputs.to_vec());
         self.write_run(run_id, move |transaction, info| {
-            Box::pin(
-                async move { Ok(store::inputs::insert_outputs(transaction, &info.run_id, &outputs).await?) },
-            )
+            Box::pin(async move {
+                Ok(store::inputs::insert_outputs(&family.on(transaction), &info.run_id, &outputs).await?)
+            })
         })
         .await
     }

@@ -77,10 +77,8 @@ fn prompts(target: &'static Target, engine: Engine) -> SelectStatement {
     select
         .from(tags.table)
         .and_where(exactly(|| column(tags.key), PROMPT_TAG, engine))
-        .and_where(exactly(|| column(tags.value), "true", engine));
-    for name in ["workspace", "name"] {
-        select.and_where(column(name).equals((target.table, name)));
-    }
+        .and_where(exactly(|| column(tags.value), "true", engine))
+        .and_where(column("name").equals((target.table, "name")));
     select
 }
 

@@ -264,7 +264,7 @@ pub(crate) static EXPERIMENTS: Target = Target {
 
 pub(crate) static MODELS: Target = Target {
     table: "registered_models",
-    join: &["workspace", "name"],
+    join: &["name"],
     entities: &[Entity::Attribute, Entity::Tag],
     attributes: &[
         Attribute::text(&["name"], "name").with_in(),
@@ -286,7 +286,7 @@ pub(crate) static MODELS: Target = Target {
 
 pub(crate) static VERSIONS: Target = Target {
     table: "model_versions",
-    join: &["workspace", "name", "version"],
+    join: &["name", "version"],
     entities: &[Entity::Attribute, Entity::Tag],
     attributes: &[
         Attribute::text(&["name"], "name").with_in(),

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::dialect::{insert_if_absent, upsert};
+use fragua_database::dialect::upsert;
 use fragua_database::{Database, Engine};
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryTrait, entity::prelude::*};
 
 use super::entities::experiments::{experiment, tag};
-use super::{WORKSPACE, page, time};
+use super::{page, time};
 use crate::Error;
 use crate::experiments::{Experiment, ExperimentId, LifecycleStage, ViewType};
 use crate::runs::Tag;
@@ -32,11 +32,14 @@ pub(crate) async fn ensure_default(database: &Database, now: Timestamp) -> Resul
         artifact_location: Set(Some("mlflow-artifacts:/0".to_owned())),
         ..new(DEFAULT_NAME, now)
     };
-    // Two that start together: the unique name lets one insert win.
-    experiment::Entity::insert(row)
-        .on_conflict(insert_if_absent(&["workspace", "name"]))
+    let inserted = experiment::Entity::insert(row)
         .exec_without_returning(&transaction)
-        .await?;
+        .await;
+    match inserted.map_err(Error::from) {
+        // Another process that starts made it.
+        Err(Error::Database(fragua_database::Error::Unique { .. })) => return Ok(()),
+        inserted => inserted?,
+    };
     if database.engine() == Engine::MySql {
         // There an inserted 0 means "the next number".
         experiment::Entity::update_many()
@@ -62,7 +65,6 @@ fn new(name: &str, now: Timestamp) -> experiment::ActiveModel {
         lifecycle_stage: Set(Some(LifecycleStage::Active.as_str().to_owned())),
         creation_time: Set(Some(now.as_millis())),
         last_update_time: Set(Some(now.as_millis())),
-        workspace: Set(WORKSPACE.to_owned()),
         ..Default::default()
     }
 }
@@ -138,7 +140,6 @@ pub(crate) async fn find_by_name(
     name: &str,
 ) -> Result<Option<Experiment>, DbErr> {
     let row = experiment::Entity::find()
-        .filter(experiment::Column::Workspace.eq(WORKSPACE))
         .filter(experiment::Column::Name.eq(name))
         .one(connection)
         .await?;
@@ -152,7 +153,6 @@ pub(crate) async fn search(
     view: ViewType,
 ) -> Result<Page<Experiment>, DbErr> {
     let mut select = experiment::Entity::find()
-        .filter(experiment::Column::Workspace.eq(WORKSPACE))
         .filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
     sql::apply(QueryTrait::query(&mut select), plan, engine);
     let found = page(plan, select.all(connection).await?);

@@ -7,8 +7,8 @@ use fragua_database::dialect::{insert_if_absent, upsert};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, entity::prelude::*};
 
-use super::KEYS_PER_QUERY;
-use super::entities::inputs::{dataset, input, input_tag};
+use super::entities::inputs::{dataset, input, input_tag, model_link};
+use super::{Family, KEYS_PER_QUERY};
 use crate::experiments::{DatasetSummary, ExperimentId};
 use crate::runs::{Dataset, DatasetInput, ModelOutput, RunInfo, Tag};
 use crate::validation::limits;
@@ -25,13 +25,13 @@ pub(super) struct Inputs {
     pub(super) outputs: Vec<ModelOutput>,
 }
 
-fn link(source: (&str, &str), destination: (&str, &str), step: i64) -> input::ActiveModel {
-    input::ActiveModel {
+fn model_link(source: (&str, &str), model: (&str, &str), step: i64) -> model_link::ActiveModel {
+    model_link::ActiveModel {
         input_uuid: Set(random_hex(16)),
         source_type: Set(source.0.to_owned()),
         source_id: Set(source.1.to_owned()),
-        destination_type: Set(destination.0.to_owned()),
-        destination_id: Set(destination.1.to_owned()),
+        destination_type: Set(model.0.to_owned()),
+        destination_id: Set(model.1.to_owned()),
         step: Set(step),
     }
 }
@@ -66,16 +66,22 @@ pub(crate) async fn insert_datasets(
         let Some(kept) = dataset::Entity::find_by_id(key).one(connection).await? else {
             continue;
         };
-        let to = ("RUN", run.run_id.as_str());
-        input::Entity::insert(link(("DATASET", &kept.dataset_uuid), to, 0))
+        let link = input::ActiveModel {
+            input_uuid: Set(random_hex(16)),
+            source_type: Set("DATASET".to_owned()),
+            source_id: Set(kept.dataset_uuid.clone()),
+            destination_type: Set("RUN".to_owned()),
+            destination_id: Set(run.run_id.clone()),
+        };
+        input::Entity::insert(link)
             .on_conflict(insert_if_absent(INPUT_KEY))
             .exec_without_returning(connection)
             .await?;
         let key = (
             "DATASET".to_owned(),
             kept.dataset_uuid,
-            to.0.to_owned(),
-            to.1.to_owned(),
+            "RUN".to_owned(),
+            run.run_id.clone(),
         );
         let Some(linked) = input::Entity::find_by_id(key).one(connection).await? else {
             continue;
@@ -97,25 +103,27 @@ pub(crate) async fn insert_datasets(
     Ok(())
 }
 
+/// Records that a run read a model; the connection comes from [`Family::on`].
 pub(crate) async fn insert_model_input(
     connection: &impl ConnectionTrait,
     run_id: &str,
     model_id: &str,
 ) -> Result<(), DbErr> {
-    input::Entity::insert(link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0))
+    model_link::Entity::insert(model_link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0))
         .on_conflict(insert_if_absent(INPUT_KEY))
         .exec_without_returning(connection)
         .await?;
     Ok(())
 }
 
+/// Records models that a run made; the connection comes from [`Family::on`].
 pub(crate) async fn insert_outputs(
     connection: &impl ConnectionTrait,
     run_id: &str,
     outputs: &[ModelOutput],
 ) -> Result<(), DbErr> {
     for output in outputs {
-        input::Entity::insert(link(
+        model_link::Entity::insert(model_link(
             ("RUN_OUTPUT", run_id),
             ("MODEL_OUTPUT", &output.model_id),
             output.step,
@@ -182,18 +190,19 @@ pub(crate) async fn datasets(
 
 pub(super) async fn of_runs(
     connection: &impl ConnectionTrait,
+    family: Family,
     run_ids: &[&str],
 ) -> Result<HashMap<String, Inputs>, DbErr> {
     let mut of_runs: HashMap<String, Inputs> = HashMap::new();
     if run_ids.is_empty() {
         return Ok(of_runs);
     }
-    let models = input::Entity::find()
-        .filter(input::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
-        .filter(input::Column::SourceId.is_in(run_ids.iter().copied()))
-        .order_by_asc(input::Column::Step)
-        .order_by_asc(input::Column::DestinationId)
-        .all(connection)
+    let models = model_link::Entity::find()
+        .filter(model_link::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
+        .filter(model_link::Column::SourceId.is_in(run_ids.iter().copied()))
+        .order_by_asc(model_link::Column::Step)
+        .order_by_asc(model_link::Column::DestinationId)
+        .all(&family.on(connection))
         .await?;
     for row in models {
         let inputs = of_runs.entry(row.source_id).or_default();

@@ -1,4 +1,4 @@
-//! Logged models in the database.
+//! Logged models in the database. Every connection comes from [`Family::on`](super::Family::on).
 
 use std::collections::HashMap;
 
@@ -177,6 +177,25 @@ pub(crate) async fn mark_deleted(
         .exec(connection)
         .await?;
     Ok(updated.rows_affected > 0)
+}
+
+/// Tells whether there was a deleted model to restore.
+pub(crate) async fn restore(
+    connection: &impl ConnectionTrait,
+    model_id: &str,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let restored = model::Entity::update_many()
+        .col_expr(
+            model::Column::LifecycleStage,
+            Expr::val(LifecycleStage::Active.as_str()),
+        )
+        .col_expr(model::Column::LastUpdatedTimestampMs, Expr::val(now.as_millis()))
+        .filter(model::Column::ModelId.eq(model_id))
+        .filter(model::Column::LifecycleStage.eq(LifecycleStage::Deleted.as_str()))
+        .exec(connection)
+        .await?;
+    Ok(restored.rows_affected > 0)
 }
 
 fn update(model_id: &str, now: Timestamp) -> sea_orm::UpdateMany<model::Entity> {

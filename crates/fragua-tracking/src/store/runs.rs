@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::entities::runs::{run, tag};
-use super::{KEYS_PER_QUERY, inputs, page, run_data};
+use super::{Family, KEYS_PER_QUERY, inputs, page, run_data};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
 use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
@@ -201,13 +201,14 @@ pub(crate) async fn count_by_experiment(
 /// Adds to each run what was logged to it: a fixed number of queries for a page of runs.
 pub(crate) async fn with_data(
     connection: &impl ConnectionTrait,
+    family: Family,
     infos: Vec<RunInfo>,
 ) -> Result<Vec<Run>, DbErr> {
     let mut runs = Vec::with_capacity(infos.len());
     let mut infos = infos.into_iter().peekable();
     while infos.peek().is_some() {
         let some: Vec<RunInfo> = infos.by_ref().take(KEYS_PER_QUERY).collect();
-        runs.extend(with_data_of_some(connection, some).await?);
+        runs.extend(with_data_of_some(connection, family, some).await?);
     }
     Ok(runs)
 }
@@ -215,6 +216,7 @@ pub(crate) async fn with_data(
 /// The tables are read side by side, each by its index on the run.
 async fn with_data_of_some(
     connection: &impl ConnectionTrait,
+    family: Family,
     infos: Vec<RunInfo>,
 ) -> Result<Vec<Run>, DbErr> {
     let ids: Vec<&str> = infos.iter().map(|info| info.run_id.as_str()).collect();
@@ -222,7 +224,7 @@ async fn with_data_of_some(
         run_data::metrics_of(connection, &ids),
         run_data::params_of(connection, &ids),
         run_data::tags_of(connection, &ids),
-        inputs::of_runs(connection, &ids),
+        inputs::of_runs(connection, family, &ids),
     )?;
     let join = |info: RunInfo| {
         let id = &info.run_id;

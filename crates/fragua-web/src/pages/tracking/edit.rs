@@ -29,6 +29,12 @@ impl Sent {
         form::value(&self.0, name).unwrap_or_default()
     }
 
+    /// Returns each value of a field that can be sent more than once.
+    pub(super) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(field, _)| field == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
     /// Returns a field without the blanks around it.
     pub(super) fn trimmed(&self, name: &str) -> &str {
         self.field(name).trim()

@@ -4,6 +4,7 @@ mod artifacts;
 mod compare;
 mod curves;
 mod dag_runs;
+mod deleted;
 mod edit;
 mod experiments;
 mod lineage;
@@ -37,6 +38,7 @@ pub fn tracking_pages(tracking: Tracking, site: Site) -> Router {
         .route("/experiments/{id}/runs.csv", get(run_table::csv))
         .route("/experiments/{id}/words", get(run_table::words))
         .route("/experiments/{id}/runs", post(run_table::act))
+        .route("/deleted", get(deleted::list).post(deleted::act))
         .route("/compare", get(compare::show))
         .route("/runs/{id}", get(runs::show).post(runs::act))
         .route("/dag-runs", get(dag_runs::show))
