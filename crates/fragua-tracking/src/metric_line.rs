@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fragua_database::Error as DatabaseError;
-use sea_orm::DatabaseTransaction;
+use fragua_database::{Connection, Error as DatabaseError};
 use tokio::sync::oneshot;
 
 use crate::experiments::LifecycleStage;
@@ -68,11 +67,11 @@ async fn write_line(tracking: Tracking) {
     let line = tracking.metric_line().clone();
     let writing = MetricLine::default();
     let taken = writing.clone();
-    let write = tracking.database().write(move |transaction| {
+    let write = tracking.database().write(move |connection| {
         Box::pin(async move {
             // Not before the turn to write has come: what arrives until then goes along.
             let entries = line.take();
-            let written = write_entries(transaction, &entries).await;
+            let written = write_entries(connection, &entries).await;
             *taken.entries() = entries;
             written
         })
@@ -98,20 +97,20 @@ async fn write_line(tracking: Tracking) {
 
 /// Writes the values of the runs that are active. Returns the stage of every run that exists.
 async fn write_entries(
-    transaction: &DatabaseTransaction,
+    connection: &Connection<'_>,
     entries: &[Entry],
 ) -> Result<HashMap<String, LifecycleStage>, DatabaseError> {
     // In one order everywhere, so that two processes never wait for each other's runs in a circle.
     let run_ids: BTreeSet<&str> = entries.iter().map(|entry| entry.run_id.as_str()).collect();
     let run_ids: Vec<&str> = run_ids.into_iter().collect();
-    let stages = store::runs::lock_stages(transaction, &run_ids).await?;
+    let stages = store::runs::lock_stages(connection, &run_ids).await?;
     let is_active = |entry: &&Entry| stages.get(&entry.run_id) == Some(&LifecycleStage::Active);
     let values: Vec<(&str, &Metric)> = entries
         .iter()
         .filter(is_active)
         .flat_map(|entry| entry.metrics.iter().map(|metric| (entry.run_id.as_str(), metric)))
         .collect();
-    store::metrics::insert(transaction, &values).await?;
+    store::metrics::insert(connection, &values).await?;
     Ok(stages)
 }
 

@@ -8,6 +8,7 @@ mod m0003_registry;
 mod m0004_webhooks_and_workspaces;
 mod m0005_indexes;
 mod m0006_revision;
+mod m0010_runs_in_order;
 
 use fragua_database::Engine;
 use sea_orm::sea_query::{
@@ -27,6 +28,7 @@ pub(super) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0004_webhooks_and_workspaces::Migration),
         Box::new(m0005_indexes::Migration),
         Box::new(m0006_revision::Migration),
+        Box::new(m0010_runs_in_order::Migration),
     ]
 }
 
