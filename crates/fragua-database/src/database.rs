@@ -29,6 +29,9 @@ pub(crate) const SQLITE_READERS: u32 = 4;
 /// Rows that SQLite's thread hands over before it waits for the reader: each wait is two switches between threads,
 /// which cost more than reading the row.
 const SQLITE_ROWS_AHEAD: usize = 1_024;
+/// Pages of SQLite's log that are folded into the file in one go, as a text of SQL. A page that many commits write is
+/// then folded once for several of them.
+pub(crate) const SQLITE_CHECKPOINT: &str = "4000";
 /// Connections to a server, for reading and writing.
 const SERVER_CONNECTIONS: u32 = 10;
 /// How long SQLite waits for a lock that another process holds.
@@ -286,7 +289,8 @@ async fn open_sqlite(path: &Path, place: &Place) -> Result<Opened, Error> {
     let writing = options
         .clone()
         .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal);
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT);
     // The pool is one of two ways to write: who has its connection has the turn.
     let turn = Arc::new(Semaphore::new(1));
     let (connected, reused, returned) = (turn.clone(), turn.clone(), turn.clone());

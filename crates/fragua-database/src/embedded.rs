@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::connection::{Connection, Row};
-use crate::database::{BUSY_TIMEOUT, SQLITE_ACQUIRE_TIMEOUT, SQLITE_READERS};
+use crate::database::{BUSY_TIMEOUT, SQLITE_ACQUIRE_TIMEOUT, SQLITE_CHECKPOINT, SQLITE_READERS};
 use crate::error::Error;
 
 /// Statements kept ready on each connection.
@@ -32,9 +32,6 @@ const STATEMENTS: usize = 64;
 /// metrics, so that a page would be read, and in a large transaction written, again and again.
 const READER_CACHE: i32 = 8 * 1024;
 const WRITER_CACHE: i32 = 32 * 1024;
-/// Pages of the log that are folded into the file in one go. A page that many commits write is then folded once for
-/// several of them.
-const PAGES_PER_CHECKPOINT: i32 = 4_000;
 
 /// The file and its connections.
 pub(crate) struct File {
@@ -169,7 +166,7 @@ impl Embedded {
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "case_sensitive_like", "ON")?;
             connection.pragma_update(None, "cache_size", -cache)?;
-            connection.pragma_update(None, "wal_autocheckpoint", PAGES_PER_CHECKPOINT)?;
+            connection.pragma_update(None, "wal_autocheckpoint", SQLITE_CHECKPOINT)?;
             connection.pragma_update(None, "query_only", is_reader)?;
             Ok(connection)
         };

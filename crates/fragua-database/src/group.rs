@@ -38,7 +38,7 @@ type Write = Box<dyn FnOnce(Result<&Connection<'_>, Error>) -> Outcome + Send>;
 /// The writes that wait for the next commit.
 #[derive(Default)]
 struct Waiting {
-    writes: VecDeque<(Write, OwnedSemaphorePermit)>,
+    writes: VecDeque<(Write, Option<OwnedSemaphorePermit>)>,
     /// Whether a thread is at work that will take what is in line.
     is_served: bool,
 }
@@ -57,14 +57,14 @@ impl Line {
     }
 
     /// Puts a write in line. Returns whether the caller has to see to it that the line is served.
-    fn push(&self, write: Write, place: OwnedSemaphorePermit) -> bool {
+    fn push(&self, write: Write, place: Option<OwnedSemaphorePermit>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.writes.push_back((write, place));
         !std::mem::replace(&mut waiting.is_served, true)
     }
 
     /// Takes the writes of the next commit; when there are none, the line is not served any more.
-    fn take(&self) -> Vec<(Write, OwnedSemaphorePermit)> {
+    fn take(&self) -> Vec<(Write, Option<OwnedSemaphorePermit>)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.writes.len().min(WRITES_PER_COMMIT);
         waiting.is_served = count > 0;
@@ -98,7 +98,42 @@ impl Database {
             transaction.commit().await.map_err(|error| self.error(error))?;
             return Ok(value);
         };
+        let places = self.line().places.clone();
+        let place = places.acquire_owned().await.map_err(|_| gone())?;
         let (sender, receiver) = oneshot::channel();
+        // A caller that went away wants no answer.
+        let answer = |result| drop(sender.send(result));
+        self.stand_in_line(file, Some(place), work, answer);
+        receiver.await.map_err(|_| gone())?
+    }
+
+    /// Does what [`Self::write`] does without being waited for: `answer` is told what came of it, on the thread that
+    /// wrote, unless `work` panics. It does not wait for a place in line, so the caller sees to it that there are few.
+    pub fn write_then<T, E, W>(&self, work: W, answer: impl FnOnce(Result<T, E>) + Send + 'static)
+    where
+        W: for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        if let Some(file) = self.file() {
+            self.stand_in_line(file, None, work, answer);
+        } else {
+            let database = self.clone();
+            tokio::spawn(async move { answer(database.write(work).await) });
+        }
+    }
+
+    fn stand_in_line<T, E, W>(
+        &self,
+        file: &Arc<File>,
+        place: Option<OwnedSemaphorePermit>,
+        work: W,
+        answer: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        W: for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
         let write: Write = Box::new(move |connection| {
             let result = match connection {
                 Ok(connection) => run_in_place(work(connection)),
@@ -107,19 +142,14 @@ impl Database {
             Outcome {
                 is_kept: result.is_ok(),
                 answer: Box::new(move |durable| {
-                    let result = result.and_then(|value| Ok(durable.map(|()| value)?));
-                    // A caller that went away wants no answer.
-                    let _ = sender.send(result);
+                    answer(result.and_then(|value| Ok(durable.map(|()| value)?)))
                 }),
             }
         });
-        let places = self.line().places.clone();
-        let place = places.acquire_owned().await.map_err(|_| gone())?;
         if self.line().push(write, place) {
             let (database, file) = (self.clone(), file.clone());
             spawn_blocking(move || serve(&database, &file));
         }
-        receiver.await.map_err(|_| gone())?
     }
 }
 
