@@ -311,6 +311,7 @@ impl Tracking {
         let options = PutOptions {
             content_type: content_type.or_else(|| path.content_type()),
             expected_size,
+            any_etag: true,
             ..PutOptions::default()
         };
         Ok(self

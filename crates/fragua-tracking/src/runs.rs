@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use fragua_base::{Page, Timestamp, random_hex};
+use fragua_database::Connection;
 use futures::future::BoxFuture;
-use sea_orm::DatabaseTransaction;
 
 use crate::experiments::{ExperimentId, LifecycleStage, active};
 use crate::metrics::Metric;
@@ -297,9 +297,9 @@ impl Tracking {
             validation::timestamp("start_time", start_time)?;
         }
         let now = self.now();
-        let write = self.database().write(move |transaction| {
+        let write = self.database().write(move |connection| {
             Box::pin(async move {
-                let experiment = store::experiments::find(transaction, experiment_id)
+                let experiment = store::experiments::find(connection, experiment_id)
                     .await?
                     .ok_or_else(|| {
                         Error::not_found(format!("No Experiment with id={experiment_id} exists"))
@@ -320,8 +320,8 @@ impl Tracking {
                     end_time: None,
                     lifecycle_stage: LifecycleStage::Active,
                 };
-                store::runs::insert(transaction, &info).await?;
-                store::runs::upsert_tags(transaction, &info.run_id, &tags).await?;
+                store::runs::insert(connection, &info).await?;
+                store::runs::upsert_tags(connection, &info.run_id, &tags).await?;
                 Ok::<_, Error>((info, tags))
             })
         });
@@ -346,12 +346,16 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn run(&self, run_id: &str) -> Result<Run, Error> {
-        let reader = self.database().reader();
-        let info = store::runs::find(reader, run_id)
-            .await?
-            .ok_or_else(|| run_missing(run_id))?;
-        let mut runs = store::runs::with_data(reader, self.family(), vec![info]).await?;
-        runs.pop().ok_or_else(|| run_missing(run_id))
+        let (id, family) = (run_id.to_owned(), self.family());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let found = store::runs::find(connection, &id).await?;
+                let mut runs =
+                    store::runs::with_data(connection, family, found.into_iter().collect()).await?;
+                runs.pop().ok_or_else(|| run_missing(&id))
+            })
+        });
+        read.await
     }
 
     /// Returns a run without its data, deleted ones too.
@@ -376,12 +380,18 @@ impl Tracking {
                 next: None,
             });
         }
-        let (reader, engine) = (self.database().reader(), self.database().engine());
-        let page = store::runs::search(reader, engine, experiments, &plan, query.view).await?;
-        Ok(Page {
-            items: store::runs::with_data(reader, self.family(), page.items).await?,
-            next: page.next,
-        })
+        let (engine, family) = (self.database().engine(), self.family());
+        let (experiments, view) = (experiments.to_vec(), query.view);
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let page = store::runs::search(connection, engine, &experiments, &plan, view).await?;
+                Ok(Page {
+                    items: store::runs::with_data(connection, family, page.items).await?,
+                    next: page.next,
+                })
+            })
+        });
+        read.await
     }
 
     /// Returns the active runs that name this one as their parent, oldest first, with their data.
@@ -389,9 +399,14 @@ impl Tracking {
     /// # Errors
     /// The database's own.
     pub async fn child_runs(&self, run_id: &str) -> Result<Vec<Run>, Error> {
-        let reader = self.database().reader();
-        let children = store::runs::find_children(reader, run_id, limits::CHILD_RUNS).await?;
-        Ok(store::runs::with_data(reader, self.family(), children).await?)
+        let (id, family) = (run_id.to_owned(), self.family());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let children = store::runs::find_children(connection, &id, limits::CHILD_RUNS).await?;
+                Ok(store::runs::with_data(connection, family, children).await?)
+            })
+        });
+        read.await
     }
 
     /// Changes state, end or name of a run.
@@ -402,7 +417,7 @@ impl Tracking {
         if let Some(name) = &update.run_name {
             validation::run_name(name)?;
         }
-        self.write_run(run_id, move |transaction, mut info| {
+        self.write_run(run_id, move |connection, mut info| {
             Box::pin(async move {
                 if let Some(status) = update.status {
                     info.status = status;
@@ -412,10 +427,10 @@ impl Tracking {
                 }
                 if let Some(name) = update.run_name.filter(|name| !name.is_empty()) {
                     let tag = Tag::new(RUN_NAME_TAG, name.clone());
-                    store::runs::upsert_tags(transaction, &info.run_id, &[tag]).await?;
+                    store::runs::upsert_tags(connection, &info.run_id, &[tag]).await?;
                     info.run_name = name;
                 }
-                store::runs::update(transaction, &info).await?;
+                store::runs::update(connection, &info).await?;
                 Ok(info)
             })
         })
@@ -440,13 +455,13 @@ impl Tracking {
 
     async fn set_run_lifecycle(&self, run_id: &str, to: LifecycleStage) -> Result<(), Error> {
         let (id, now) = (run_id.to_owned(), self.now());
-        let write = self.database().write(move |transaction| {
+        let write = self.database().write(move |connection| {
             Box::pin(async move {
-                let info = store::runs::lock(transaction, &id)
+                let info = store::runs::lock(connection, &id)
                     .await?
                     .ok_or_else(|| run_missing(&id))?;
                 if info.lifecycle_stage != to {
-                    store::runs::set_lifecycle(transaction, &id, to, now).await?;
+                    store::runs::set_lifecycle(connection, &id, to, now).await?;
                 }
                 Ok::<_, Error>(())
             })
@@ -469,22 +484,22 @@ impl Tracking {
             return self.log_in_line(run_id, batch.metrics).await;
         }
         let family = self.family();
-        self.write_run(run_id, move |transaction, info| {
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
                 let run_id = &info.run_id;
-                store::params::insert(transaction, run_id, &batch.params).await?;
+                store::params::insert(connection, run_id, &batch.params).await?;
                 let metrics: Vec<_> = batch
                     .metrics
                     .iter()
                     .map(|metric| (run_id.as_str(), metric))
                     .collect();
-                store::metrics::insert(transaction, &metrics).await?;
-                store::logged_models::insert_metrics(&family.on(transaction), &info, &batch.metrics).await?;
-                store::runs::upsert_tags(transaction, run_id, &batch.tags).await?;
+                store::metrics::insert(connection, &metrics).await?;
+                store::logged_models::insert_metrics(&family.on(connection), &info, &batch.metrics).await?;
+                store::runs::upsert_tags(connection, run_id, &batch.tags).await?;
                 if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
                     validation::run_name(&tag.value)?;
                     let run_name = tag.value.clone();
-                    store::runs::update(transaction, &RunInfo { run_name, ..info }).await?;
+                    store::runs::update(connection, &RunInfo { run_name, ..info }).await?;
                 }
                 Ok(())
             })
@@ -498,9 +513,9 @@ impl Tracking {
     /// [`Error::NotFound`] when the run or the tag does not exist.
     pub async fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), Error> {
         let key = key.to_owned();
-        self.write_run(run_id, move |transaction, info| {
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
-                if store::runs::delete_tag(transaction, &info.run_id, &key).await? {
+                if store::runs::delete_tag(connection, &info.run_id, &key).await? {
                     return Ok(());
                 }
                 Err(Error::not_found(format!(
@@ -525,12 +540,12 @@ impl Tracking {
     ) -> Result<(), Error> {
         validation::dataset_inputs(&datasets)?;
         let family = self.family();
-        self.write_run(run_id, move |transaction, info| {
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
-                store::inputs::insert_datasets(transaction, &info, &datasets).await?;
+                store::inputs::insert_datasets(connection, &info, &datasets).await?;
                 let mut seen = HashSet::new();
                 for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
-                    store::inputs::insert_model_input(&family.on(transaction), &info.run_id, model_id)
+                    store::inputs::insert_model_input(&family.on(connection), &info.run_id, model_id)
                         .await?;
                 }
                 Ok(())
@@ -545,9 +560,9 @@ impl Tracking {
     /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run.
     pub async fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<(), Error> {
         let (family, outputs) = (self.family(), outputs.to_vec());
-        self.write_run(run_id, move |transaction, info| {
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
-                Ok(store::inputs::insert_outputs(&family.on(transaction), &info.run_id, &outputs).await?)
+                Ok(store::inputs::insert_outputs(&family.on(connection), &info.run_id, &outputs).await?)
             })
         })
         .await
@@ -557,21 +572,19 @@ impl Tracking {
     /// one after the other and no two writers wait for each other in a circle.
     async fn write_run<T, W>(&self, run_id: &str, work: W) -> Result<T, Error>
     where
-        W: for<'t> FnOnce(&'t DatabaseTransaction, RunInfo) -> BoxFuture<'t, Result<T, Error>>
-            + Send
-            + 'static,
+        W: for<'c> FnOnce(&'c Connection<'c>, RunInfo) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
         let id = run_id.to_owned();
-        let write = self.database().write(move |transaction| {
+        let write = self.database().write(move |connection| {
             Box::pin(async move {
-                let info = store::runs::lock(transaction, &id)
+                let info = store::runs::lock(connection, &id)
                     .await?
                     .ok_or_else(|| run_missing(&id))?;
                 if info.lifecycle_stage == LifecycleStage::Deleted {
                     return Err(run_deleted(&id));
                 }
-                work(transaction, info).await
+                work(connection, info).await
             })
         });
         let value = write.await?;

@@ -1,7 +1,7 @@
 //! What the database of an older MLflow has no place for is kept in tables of ours beside it, and moved into MLflow's
 //! own when `mlflow db upgrade` has made them.
 
-use fragua_database::Database;
+use fragua_database::{Database, Row, Statements};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use sea_orm_migration::SchemaManager;
 
@@ -44,9 +44,9 @@ pub(crate) struct Beside<'c, C> {
     family: Family,
 }
 
-impl<C: ConnectionTrait> Beside<'_, C> {
+impl<C> Beside<'_, C> {
     fn renamed(&self, mut statement: Statement) -> Statement {
-        let quote = match self.connection.get_database_backend() {
+        let quote = match statement.db_backend {
             DbBackend::MySql => '`',
             _ => '"',
         };
@@ -58,6 +58,23 @@ impl<C: ConnectionTrait> Beside<'_, C> {
             statement.sql = statement.sql.replace(&theirs, &ours);
         }
         statement
+    }
+}
+
+impl<C: Statements> Statements for Beside<'_, C> {
+    fn backend(&self) -> DbBackend {
+        self.connection.backend()
+    }
+
+    async fn run(&self, statement: Statement) -> Result<u64, DbErr> {
+        self.connection.run(self.renamed(statement)).await
+    }
+
+    async fn read<F>(&self, statement: Statement, each: F) -> Result<(), DbErr>
+    where
+        F: FnMut(&Row<'_>) -> Result<(), DbErr> + Send,
+    {
+        self.connection.read(self.renamed(statement), each).await
     }
 }
 

@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::Engine;
 use fragua_database::dialect::{insert_if_absent, upsert};
+use fragua_database::{Engine, Statements};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QueryTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+};
 
 use super::entities::logged_models::{metric, model, param, tag};
-use super::{KEYS_PER_QUERY, page};
+use super::{KEYS_PER_QUERY, page, text};
 use crate::Error;
 use crate::experiments::{ExperimentId, LifecycleStage};
 use crate::logged_models::{LoggedModel, LoggedModelQuery, LoggedModelStatus};
@@ -269,7 +271,7 @@ pub(crate) async fn insert_params(
 /// Records those of the metrics that were measured on a logged model with the model too. A model that does not exist
 /// is passed over: the run keeps the value.
 pub(crate) async fn insert_metrics(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run: &RunInfo,
     metrics: &[Metric],
 ) -> Result<(), DbErr> {
@@ -283,15 +285,16 @@ pub(crate) async fn insert_metrics(
     ids.sort_unstable();
     ids.dedup();
     let known = model::Entity::find()
-        .filter(model::Column::ModelId.is_in(ids))
-        .all(connection)
-        .await?;
+        .select_only()
+        .column(model::Column::ModelId)
+        .filter(model::Column::ModelId.is_in(ids));
+    let known = connection.rows(&known.into_query(), |row| text(row, 0)).await?;
     let rows: Vec<metric::ActiveModel> = metrics
         .iter()
         .filter(|metric| {
             known
                 .iter()
-                .any(|model| Some(&model.model_id) == metric.model_id.as_ref())
+                .any(|model_id| Some(model_id) == metric.model_id.as_ref())
         })
         .map(|metric| metric::ActiveModel {
             model_id: Set(metric.model_id.clone().unwrap_or_default()),
@@ -308,16 +311,14 @@ pub(crate) async fn insert_metrics(
         })
         .collect();
     for some in rows.chunks(super::ROWS_PER_INSERT) {
-        metric::Entity::insert_many(some.to_vec())
-            .on_conflict(insert_if_absent(&[
-                "model_id",
-                "metric_name",
-                "metric_timestamp_ms",
-                "metric_step",
-                "run_id",
-            ]))
-            .exec_without_returning(connection)
-            .await?;
+        let insert = metric::Entity::insert_many(some.to_vec()).on_conflict(insert_if_absent(&[
+            "model_id",
+            "metric_name",
+            "metric_timestamp_ms",
+            "metric_step",
+            "run_id",
+        ]));
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }

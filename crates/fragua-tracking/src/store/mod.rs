@@ -24,9 +24,11 @@ pub(crate) use revision::Family;
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::Database;
+use fragua_database::{Database, Row};
+use sea_orm::DbErr;
 
 use crate::Error;
+use crate::experiments::ExperimentId;
 use crate::search::{Plan, token};
 
 /// How many keys one `IN (…)` names at most, below every engine's limit of bound values.
@@ -54,6 +56,18 @@ fn page_at<T>(offset: u64, limit: u64, mut items: Vec<T>) -> Page<T> {
     let next = (items.len() > limit_items).then(|| token::encode(offset + limit));
     items.truncate(limit_items);
     Page { items, next }
+}
+
+/// Returns a text of a row; an empty field is an empty text.
+fn text(row: &Row<'_>, at: usize) -> Result<String, DbErr> {
+    Ok(row.text(at)?.unwrap_or_default().into_owned())
+}
+
+/// Returns the experiment that a row is about; MLflow's own is 0.
+fn id(row: &Row<'_>, at: usize) -> Result<ExperimentId, DbErr> {
+    let number = row.integer(at)?.unwrap_or_default();
+    let number = i32::try_from(number).map_err(|error| DbErr::Type(error.to_string()))?;
+    Ok(ExperimentId(number))
 }
 
 fn time(millis: Option<i64>) -> Timestamp {

@@ -14,6 +14,7 @@ mod m0007_platform;
 mod m0008_beside;
 mod m0009_names;
 mod m0010_purged_files;
+mod m0011_runs_in_order;
 
 use fragua_database::Engine;
 use sea_orm::sea_query::{
@@ -35,6 +36,7 @@ pub(super) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0008_beside::Migration),
         Box::new(m0009_names::Migration),
         Box::new(m0010_purged_files::Migration),
+        Box::new(m0011_runs_in_order::Migration),
     ]
 }
 
