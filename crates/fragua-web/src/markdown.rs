@@ -56,6 +56,21 @@ pub(crate) fn render(text: &str) -> Markup {
     Markup::trusted(FENCE.clean(&written).to_string())
 }
 
+/// Returns the text of Markdown without its signs, for a line in a list.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for event in Parser::new(text) {
+        match event {
+            Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                plain.push_str(&text);
+            }
+            Event::SoftBreak | Event::HardBreak | Event::End(_) if !plain.ends_with(' ') => plain.push(' '),
+            _ => {}
+        }
+    }
+    plain.trim_end().to_owned()
+}
+
 fn below_the_page(level: HeadingLevel) -> HeadingLevel {
     match level {
         HeadingLevel::H1 => HeadingLevel::H3,

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::entities::runs::{run, tag};
-use super::{KEYS_PER_QUERY, inputs, page, run_data};
+use super::{KEYS_PER_QUERY, ROWS_PER_INSERT, inputs, page, run_data};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
 use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
@@ -74,14 +74,16 @@ pub(crate) async fn update(connection: &impl ConnectionTrait, info: &RunInfo) ->
 
 pub(crate) async fn set_lifecycle(
     connection: &impl ConnectionTrait,
-    run_id: &str,
+    run_ids: &[&str],
     to: LifecycleStage,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    lifecycle_update(to, now)
-        .filter(run::Column::RunUuid.eq(run_id))
-        .exec(connection)
-        .await?;
+    for some in run_ids.chunks(KEYS_PER_QUERY) {
+        lifecycle_update(to, now)
+            .filter(run::Column::RunUuid.is_in(some.iter().copied()))
+            .exec(connection)
+            .await?;
+    }
     Ok(())
 }
 
@@ -254,10 +256,26 @@ pub(crate) async fn upsert_tags(
     tags: &[Tag],
 ) -> Result<(), DbErr> {
     let tags = super::last_of_each(tags, |tag| &tag.key);
-    if tags.is_empty() {
+    upsert_tag_rows(connection, tags.into_iter().map(|tag| (run_id, tag)).collect()).await
+}
+
+/// Sets one tag of several runs.
+pub(crate) async fn tag_all(
+    connection: &impl ConnectionTrait,
+    run_ids: &[&str],
+    tag: &Tag,
+) -> Result<(), DbErr> {
+    for some in run_ids.chunks(ROWS_PER_INSERT) {
+        upsert_tag_rows(connection, some.iter().map(|run_id| (*run_id, tag)).collect()).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_tag_rows(connection: &impl ConnectionTrait, rows: Vec<(&str, &Tag)>) -> Result<(), DbErr> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows = tags.into_iter().map(|tag| tag::ActiveModel {
+    let rows = rows.into_iter().map(|(run_id, tag)| tag::ActiveModel {
         key: Set(tag.key.clone()),
         value: Set(Some(tag.value.clone())),
         run_uuid: Set(run_id.to_owned()),
@@ -267,6 +285,17 @@ pub(crate) async fn upsert_tags(
         .exec_without_returning(connection)
         .await?;
     Ok(())
+}
+
+pub(crate) async fn tag_value(
+    connection: &impl ConnectionTrait,
+    run_id: &str,
+    key: &str,
+) -> Result<Option<String>, DbErr> {
+    let row = tag::Entity::find_by_id((key.to_owned(), run_id.to_owned()))
+        .one(connection)
+        .await?;
+    Ok(row.and_then(|row| row.value))
 }
 
 pub(crate) async fn delete_tag(

@@ -9,7 +9,7 @@ compare-missing = { $count ->
   }
 compare-without = Comparar sin { $name }
 compare-none = Nada que comparar
-compare-none-advice = Seleccione dos o más ejecuciones en la tabla de un experimento y pulse Comparar.
+compare-none-advice = Selecciona dos o más ejecuciones en la tabla de un experimento y pulsa Comparar.
 compare-table = Cifras
 compare-parallel = Coordenadas paralelas
 compare-scatter = Dispersión
@@ -37,7 +37,7 @@ all-steps = Todos los pasos
 curve-one-point = Ninguna ejecución tiene dos valores de esta métrica entre los que trazar una línea.
 colour-by = Color según
 colour-none = Nada
-brush-advice = Arrastre a lo largo de un eje para quedarse con las ejecuciones que pasan por ahí. Con el teclado: vaya a un eje con Tab; las flechas mueven el extremo inferior y, con Mayús, el superior.
+brush-advice = Arrastra a lo largo de un eje para quedarte con las ejecuciones que pasan por ahí. Con el teclado: ve a un eje con Tab; las flechas mueven el extremo inferior y, con Mayús, el superior.
 brush-count = pasan { $number } ejecuciones
 brush-clear = Quitar los rangos
 scatter-lacking = { $count ->

@@ -5,7 +5,7 @@ use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_tracking::{
-    Error as TrackingError, ModelVersion, RegisteredModel, ResolvedModel, Run, Stage, Tracking,
+    Error as TrackingError, LoggedModel, ModelVersion, RegisteredModel, ResolvedModel, Run, Stage, Tracking,
 };
 
 use super::edit::{self, Description, Editing, Sent, Tags};
@@ -161,6 +161,15 @@ async fn answer(
     let model = tracking.model(name).await?;
     let version = tracking.version(name, number).await?;
     let run = run_of(tracking, &version).await?;
+    let logged = match version.model_id() {
+        Some(model_id) => match tracking.logged_model(model_id).await {
+            Ok(model) => Some(model),
+            // Deleted since.
+            Err(TrackingError::NotFound(_)) => None,
+            Err(error) => return Err(error.into()),
+        },
+        None => None,
+    };
     let files = files_of(tracking, name, number).await?;
     let (card, example) = match &files {
         Some(files) => describe(tracking, files).await?,
@@ -177,7 +186,7 @@ async fn answer(
     let (metrics, params) = run.as_ref().map(figures).unwrap_or_default();
     render(&VersionPage {
         page,
-        way: way(page, &version, run.as_ref()),
+        way: way(page, &version, run.as_ref(), logged),
         metrics,
         params,
         card,
@@ -316,11 +325,11 @@ pub(super) fn figures(run: &Run) -> (Pairs, Pairs) {
 }
 
 /// Returns the way from the rows to where the version answers.
-fn way(page: &Page, version: &ModelVersion, run: Option<&Run>) -> Vec<Station> {
+fn way(page: &Page, version: &ModelVersion, run: Option<&Run>, logged: Option<LoggedModel>) -> Vec<Station> {
     let mut way = run.map(|run| lineage::way_to(page, run)).unwrap_or_default();
-    if let Some(model_id) = version.model_id() {
-        let logged = Station::new("logged-model", "cube", format::shorten(model_id, 12));
-        way.push(logged.at(Some(format!("/logged-models/{}", encode(model_id)))));
+    if let Some(model) = logged {
+        let address = format!("/logged-models/{}", encode(&model.model_id));
+        way.push(Station::new("logged-model", "cube", model.name).at(Some(address)));
     }
     let label = format!("{} v{}", version.name, version.version);
     way.push(
