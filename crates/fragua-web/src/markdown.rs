@@ -64,11 +64,13 @@ pub(crate) fn plain(text: &str) -> String {
             Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
                 plain.push_str(&text);
             }
-            Event::SoftBreak | Event::HardBreak | Event::End(_) if !plain.ends_with(' ') => plain.push(' '),
+            // Within a word.
+            Event::End(TagEnd::Strong | TagEnd::Emphasis | TagEnd::Link | TagEnd::Image) => {}
+            Event::SoftBreak | Event::HardBreak | Event::End(_) => plain.push(' '),
             _ => {}
         }
     }
-    plain.trim_end().to_owned()
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn below_the_page(level: HeadingLevel) -> HeadingLevel {

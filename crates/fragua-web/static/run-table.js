@@ -5,6 +5,8 @@ const ROWS_PER_CHUNK = 100;
 // A part is fetched before it is seen and let go when it is this many heights of the pane away.
 const NEAR = 2;
 const FAR = 6;
+// Rows that come later may have longer numbers than the first ones: a column has room for one with an exponent.
+const LONG_NUMBER = 116;
 
 const selected = new Map();
 // The parts that are on their way, each with what calls it off.
@@ -35,7 +37,8 @@ function heads() {
 // nothing moves sideways while it scrolls, and a part costs no more than itself.
 function fixColumns() {
   const table = pane.querySelector("table");
-  const widths = heads().map((head) => head.getBoundingClientRect().width);
+  const width = (head) => Math.max(head.getBoundingClientRect().width, head.classList.contains("number") ? LONG_NUMBER : 0);
+  const widths = heads().map(width);
   const columns = document.createElement("colgroup");
   for (const width of widths) {
     const column = document.createElement("col");

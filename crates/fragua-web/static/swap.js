@@ -11,7 +11,11 @@ async function show(address, options, { push }) {
     const page = await fetchPage(address, options);
     if (mine !== latest) return true;
     if (!page || !page.document.querySelector("[data-region]")) return false;
+    const begin = page.document.querySelector("[autofocus]:not([popover] *)")?.id;
+    const isNew = begin && !document.getElementById(begin);
     exchange(page.document);
+    // What opened was asked for: it is where to go on.
+    if (isNew) document.getElementById(begin)?.focus();
     document.title = page.document.title;
     if (push && page.address !== location.href) history.pushState(null, "", page.address);
     announce(document.querySelector("[data-announce]")?.textContent.trim());

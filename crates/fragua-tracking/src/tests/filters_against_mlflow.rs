@@ -140,13 +140,15 @@ const DIFFERENCES: [Difference; 11] = [
         },
     ),
     (
-        "what begins with a digit is a number, else it stands in quotes; MLflow takes it as a text for logged models",
+        "a text that is no number stands in quotes; MLflow takes words without for logged models",
         |case, ours| {
-            let is_no_number = |word: &str| {
-                word.starts_with(|first: char| first.is_ascii_digit()) && word.parse::<f64>().is_err()
+            let is_bare = |value: &String| {
+                !case.filter.contains(&format!("'{value}'"))
+                    && !value.starts_with('"')
+                    && value.parse::<f64>().is_err()
             };
-            let is_bare = |clause: &Clause| clause[3..].iter().any(|value| is_no_number(value));
-            case.list == "logged_models" && ours.is_none() && case.read.iter().flatten().any(is_bare)
+            let has_bare = |clause: &Clause| clause[3..].iter().any(is_bare);
+            case.list == "logged_models" && ours.is_none() && case.read.iter().flatten().any(has_bare)
         },
     ),
 ];

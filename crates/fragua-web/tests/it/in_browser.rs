@@ -213,6 +213,16 @@ async fn an_experiment_is_made_and_edited_in_place() {
     chromium.picture("experiment-tags").await;
     chromium.click(".head-note > .edit-link").await;
     chromium.until("!document.getElementById('tags')").await;
-    chromium.assert_quiet().await;
+    for address in [
+        "/?edit=create&lang=es",
+        "/experiments/1?edit=tag",
+        "/experiments/1?edit=description",
+    ] {
+        for is_phone in [true, false] {
+            chromium.phone(is_phone).await;
+            chromium.open(&format!("{address}&theme=dark")).await;
+            chromium.assert_quiet().await;
+        }
+    }
     chromium.close().await;
 }

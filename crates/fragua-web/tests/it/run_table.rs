@@ -190,7 +190,7 @@ async fn what_cannot_be_done_to_runs_is_said_in_the_page_and_changes_none() {
         "name=\"value\" value=\"north\"",
         "<input type=\"hidden\" name=\"run\" value=\"far\">",
     ]);
-    assert_eq!(refused.body.matches(" checked>").count(), 2);
+    assert_eq!(refused.body.matches(" checked></td>").count(), 2);
     get(&pages, "/experiments/0")
         .await
         .has(&[">one<", ">two<", "data-total=\"2\""]);
