@@ -670,19 +670,17 @@ fn model_history(before: Option<&str>, model: Value) -> Result<String, Error> {
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_default();
     history.push(model_in_history(model));
-    loop {
-        let text = Value::Array(history.clone()).to_string();
+    while !history.is_empty() {
+        let text = serde_json::json!(history).to_string();
         if text.chars().count() <= limits::RUN_TAG_VALUE {
             return Ok(text);
         }
-        if history.len() == 1 {
-            return Err(Error::invalid(format!(
-                "The model is too large for the tag {MODEL_HISTORY_TAG}, which holds {} characters",
-                limits::RUN_TAG_VALUE
-            )));
-        }
         history.remove(0);
     }
+    Err(Error::invalid(format!(
+        "The model is too large for the tag {MODEL_HISTORY_TAG}, which holds {} characters",
+        limits::RUN_TAG_VALUE
+    )))
 }
 
 fn model_in_history(model: Value) -> Value {

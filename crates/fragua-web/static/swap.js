@@ -11,11 +11,12 @@ async function show(address, options, { push }) {
     const page = await fetchPage(address, options);
     if (mine !== latest) return true;
     if (!page || !page.document.querySelector("[data-region]")) return false;
-    const begin = page.document.querySelector("[autofocus]:not([popover] *)")?.id;
-    const isNew = begin && !document.getElementById(begin);
+    // What opens was asked for: it is where to go on. A browser begins somewhere only where nothing has the focus yet.
+    const begin = page.document.querySelector("[autofocus]:not([popover] *)");
+    begin?.removeAttribute("autofocus");
+    const isNew = begin && !document.getElementById(begin.id);
     exchange(page.document);
-    // What opened was asked for: it is where to go on.
-    if (isNew) document.getElementById(begin)?.focus();
+    if (isNew) document.getElementById(begin.id)?.focus();
     document.title = page.document.title;
     if (push && page.address !== location.href) history.pushState(null, "", page.address);
     announce(document.querySelector("[data-announce]")?.textContent.trim());

@@ -55,6 +55,7 @@ async fn change(tracking: &Tracking, page: &Page, id: ExperimentId, sent: &Sent)
     let value = sent.trimmed("value");
     match sent.action() {
         "rename" if value.is_empty() => return Err(Error::Invalid(page.t("name-empty"))),
+        "tag" if sent.trimmed("key").is_empty() => return Err(Error::Invalid(page.t("name-empty"))),
         "rename" => tracking.rename_experiment(id, value).await?,
         "description" => {
             let tag = Tag::new(NOTE_TAG, sent.text("value"));
@@ -74,6 +75,7 @@ async fn change_runs(tracking: &Tracking, page: &Page, sent: &Sent, runs: &[&str
     match (sent.action(), runs) {
         (_, []) => return refused("select-runs-first"),
         ("rename-run", _) if sent.trimmed("name").is_empty() => return refused("name-empty"),
+        ("tag-runs", _) if sent.trimmed("key").is_empty() => return refused("name-empty"),
         ("rename-run", [run_id]) => {
             let update = RunUpdate {
                 run_name: Some(sent.trimmed("name").to_owned()),
