@@ -4,6 +4,11 @@ import { announce, exchange, fetchPage } from "./regions.js";
 
 let latest = 0;
 
+function goOnAt(field) {
+  field?.focus();
+  if (field?.matches("input[type=text], input:not([type]), textarea")) field.setSelectionRange(field.value.length, field.value.length);
+}
+
 async function show(address, options, { push }) {
   const mine = ++latest;
   document.documentElement.toggleAttribute("data-loading", true);
@@ -16,7 +21,7 @@ async function show(address, options, { push }) {
     begin?.removeAttribute("autofocus");
     const isNew = begin && !document.getElementById(begin.id);
     exchange(page.document);
-    if (isNew) document.getElementById(begin.id)?.focus();
+    if (isNew) goOnAt(document.getElementById(begin.id));
     document.title = page.document.title;
     if (push && page.address !== location.href) history.pushState(null, "", page.address);
     announce(document.querySelector("[data-announce]")?.textContent.trim());

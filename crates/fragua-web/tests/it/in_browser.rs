@@ -7,6 +7,7 @@ use super::chromium::Chromium;
 use super::house::House;
 
 const DOWN: &str = "\u{e015}";
+const END: &str = "\u{e010}";
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
 
@@ -192,7 +193,7 @@ async fn an_experiment_is_made_and_edited_in_place() {
         .await;
     chromium.picture("experiment-refused").await;
     chromium.assert_quiet().await;
-    chromium.keys("#new-name", " forest").await;
+    chromium.keys("#new-name", &format!("{END} forest")).await;
     chromium.click("#create-experiment .button-primary").await;
     chromium
         .until("document.querySelector('h1')?.textContent === 'Default forest'")
