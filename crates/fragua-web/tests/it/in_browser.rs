@@ -206,6 +206,7 @@ async fn an_experiment_is_made_and_edited_in_place() {
         .until("document.querySelector('h1')?.textContent === 'Default forests'")
         .await;
     chromium.click("[href*='edit=tag']").await;
+    chromium.until("document.activeElement.id === 'tag-key'").await;
     chromium.keys("#tag-key", "team").await;
     chromium.keys("#tag-value", &format!("north{ENTER}")).await;
     chromium
