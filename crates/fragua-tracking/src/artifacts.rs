@@ -265,6 +265,25 @@ impl Tracking {
         Ok((entries_of(&listing, &prefix), is_cut))
     }
 
+    /// Returns files below a folder, however deep, by their paths from there, and where the next of them begin.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub async fn artifacts_below(
+        &self,
+        folder: &ArtifactPath,
+        start_after: Option<String>,
+    ) -> Result<(Vec<ArtifactEntry>, Option<String>), Error> {
+        let prefix = folder.folder_prefix();
+        let query = ListQuery {
+            prefix: prefix.clone(),
+            start_after,
+            ..ListQuery::default()
+        };
+        let listing = self.storage().list(self.artifact_bucket(), query).await?;
+        Ok((entries_of(&listing, &prefix), listing.next))
+    }
+
     /// Opens an artifact, or a part of it, for reading.
     ///
     /// # Errors

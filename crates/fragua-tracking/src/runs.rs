@@ -1,11 +1,12 @@
 //! Runs: what one training did, with what, and how well.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use fragua_base::{Page, Timestamp, random_hex};
 use fragua_database::Connection;
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use crate::experiments::{ExperimentId, LifecycleStage, active};
 use crate::metrics::Metric;
@@ -14,6 +15,7 @@ use crate::{Change, Error, Query, Tracking, names, search, store};
 
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
 pub(crate) const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
+const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -442,7 +444,15 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn delete_run(&self, run_id: &str) -> Result<(), Error> {
-        self.set_run_lifecycle(run_id, LifecycleStage::Deleted).await
+        self.delete_runs(&[run_id]).await
+    }
+
+    /// Deletes runs: all of them or none. They can be restored.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist.
+    pub async fn delete_runs(&self, run_ids: &[&str]) -> Result<(), Error> {
+        self.set_lifecycle_of_runs(run_ids, LifecycleStage::Deleted).await
     }
 
     /// Restores a deleted run. Restoring an active run changes nothing.
@@ -450,27 +460,54 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn restore_run(&self, run_id: &str) -> Result<(), Error> {
-        self.set_run_lifecycle(run_id, LifecycleStage::Active).await
+        self.restore_runs(&[run_id]).await
     }
 
-    async fn set_run_lifecycle(&self, run_id: &str, to: LifecycleStage) -> Result<(), Error> {
-        let (id, now) = (run_id.to_owned(), self.now());
-        let write = self.database().write(move |connection| {
+    /// Restores deleted runs: all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist.
+    pub async fn restore_runs(&self, run_ids: &[&str]) -> Result<(), Error> {
+        self.set_lifecycle_of_runs(run_ids, LifecycleStage::Active).await
+    }
+
+    async fn set_lifecycle_of_runs(&self, run_ids: &[&str], to: LifecycleStage) -> Result<(), Error> {
+        let now = self.now();
+        self.write_runs(run_ids, move |connection, stages| {
             Box::pin(async move {
-                let info = store::runs::lock(connection, &id)
-                    .await?
-                    .ok_or_else(|| run_missing(&id))?;
-                if info.lifecycle_stage != to {
-                    store::runs::set_lifecycle(connection, &id, to, now).await?;
-                }
-                Ok::<_, Error>(())
+                let others = stages.iter().filter(|(_, stage)| **stage != to);
+                let ids: Vec<&str> = others.map(|(run_id, _)| run_id.as_str()).collect();
+                Ok(store::runs::set_lifecycle(connection, &ids, to, now).await?)
             })
-        });
-        write.await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(())
+        })
+        .await
+    }
+
+    /// Sets a tag of runs: of all of them or of none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist; [`Error::InvalidParameter`] when one is deleted, for a bad tag, and
+    /// for the name of a run, which [`Tracking::update_run`] changes.
+    pub async fn tag_runs(&self, run_ids: &[&str], tag: Tag) -> Result<(), Error> {
+        let tag = validation::run_tag(tag)?;
+        if tag.key == RUN_NAME_TAG {
+            return Err(Error::invalid(format!(
+                "The tag {RUN_NAME_TAG} is the name of one run"
+            )));
+        }
+        self.write_runs(run_ids, move |connection, stages| {
+            Box::pin(async move {
+                if let Some((run_id, _)) = stages
+                    .iter()
+                    .find(|(_, stage)| **stage == LifecycleStage::Deleted)
+                {
+                    return Err(run_deleted(run_id));
+                }
+                let ids: Vec<&str> = stages.keys().map(String::as_str).collect();
+                Ok(store::runs::tag_all(connection, &ids, &tag).await?)
+            })
+        })
+        .await
     }
 
     /// Logs metrics, parameters and tags in one transaction: all of it or nothing.
@@ -502,6 +539,23 @@ impl Tracking {
                     store::runs::update(connection, &RunInfo { run_name, ..info }).await?;
                 }
                 Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Notes a model in the history that clients before 3.0 keep in a tag of the run. A tag holds so much: where the
+    /// history outgrows it, the oldest models leave.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] when the run is deleted, or for a model too large for a tag.
+    pub(crate) async fn note_model(&self, run_id: &str, model: Value) -> Result<(), Error> {
+        self.write_run(run_id, move |connection, info| {
+            Box::pin(async move {
+                let before = store::runs::tag_value(connection, &info.run_id, MODEL_HISTORY_TAG).await?;
+                let history = model_history(before.as_deref(), model)?;
+                let tag = Tag::new(MODEL_HISTORY_TAG, history);
+                Ok(store::runs::upsert_tags(connection, &info.run_id, &[tag]).await?)
             })
         })
         .await
@@ -545,8 +599,7 @@ impl Tracking {
                 store::inputs::insert_datasets(connection, &info, &datasets).await?;
                 let mut seen = HashSet::new();
                 for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
-                    store::inputs::insert_model_input(&family.on(connection), &info.run_id, model_id)
-                        .await?;
+                    store::inputs::insert_model_input(&family.on(connection), &info.run_id, model_id).await?;
                 }
                 Ok(())
             })
@@ -566,6 +619,36 @@ impl Tracking {
             })
         })
         .await
+    }
+
+    /// Changes runs that exist, in one transaction that holds their rows, and tells of them.
+    async fn write_runs<W>(&self, run_ids: &[&str], work: W) -> Result<(), Error>
+    where
+        W: for<'t> FnOnce(
+                &'t Connection<'t>,
+                HashMap<String, LifecycleStage>,
+            ) -> BoxFuture<'t, Result<(), Error>>
+            + Send
+            + 'static,
+    {
+        let ids: Vec<String> = run_ids.iter().map(|id| (*id).to_owned()).collect();
+        let write = self.database().write(move |connection| {
+            Box::pin(async move {
+                let wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let stages = store::runs::lock_stages(connection, &wanted).await?;
+                if let Some(missing) = wanted.into_iter().find(|id| !stages.contains_key(*id)) {
+                    return Err(run_missing(missing));
+                }
+                work(connection, stages).await
+            })
+        });
+        write.await?;
+        for run_id in run_ids {
+            self.tell(Change::RunChanged {
+                run_id: (*run_id).to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Changes an active run and tells of it. The run's row is held meanwhile, so that what is logged to one run happens
@@ -593,6 +676,48 @@ impl Tracking {
         });
         Ok(value)
     }
+}
+
+/// Returns a history of models with one more. What of a model is kept is what MLflow keeps: where and when it was logged
+/// and its flavors without their configuration.
+fn model_history(before: Option<&str>, model: Value) -> Result<String, Error> {
+    let mut history: Vec<Value> = before
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    history.push(model_in_history(model));
+    while !history.is_empty() {
+        let text = serde_json::json!(history).to_string();
+        if text.chars().count() <= limits::RUN_TAG_VALUE {
+            return Ok(text);
+        }
+        history.remove(0);
+    }
+    Err(Error::invalid(format!(
+        "The model is too large for the tag {MODEL_HISTORY_TAG}, which holds {} characters",
+        limits::RUN_TAG_VALUE
+    )))
+}
+
+fn model_in_history(model: Value) -> Value {
+    let Value::Object(mut model) = model else {
+        return model;
+    };
+    model.retain(|key, _| {
+        [
+            "run_id",
+            "utc_time_created",
+            "artifact_path",
+            "model_uuid",
+            "flavors",
+        ]
+        .contains(&key.as_str())
+    });
+    if let Some(Value::Object(flavors)) = model.get_mut("flavors") {
+        for flavor in flavors.values_mut().filter_map(Value::as_object_mut) {
+            flavor.remove("config");
+        }
+    }
+    Value::Object(model)
 }
 
 pub(crate) fn run_deleted(run_id: &str) -> Error {

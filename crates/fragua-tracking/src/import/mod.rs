@@ -289,7 +289,8 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
         store::inputs::insert_outputs(&family.on(&transaction), &info.run_id, &run.outputs).await?;
         if info.lifecycle_stage == LifecycleStage::Deleted {
             let deleted = meta.deleted_time.map_or_else(|| self.tracking.now(), time);
-            store::runs::set_lifecycle(&transaction, &info.run_id, LifecycleStage::Deleted, deleted).await?;
+            store::runs::set_lifecycle(&transaction, &[&info.run_id], LifecycleStage::Deleted, deleted)
+                .await?;
         }
         transaction.commit().await?;
         Ok(())

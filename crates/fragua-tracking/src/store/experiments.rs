@@ -177,8 +177,7 @@ pub(crate) async fn search(
     plan: &Plan,
     view: ViewType,
 ) -> Result<Page<Experiment>, DbErr> {
-    let mut select = select()
-        .filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
+    let mut select = select().filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
     sql::apply(QueryTrait::query(&mut select), plan, engine);
     let found = page(plan, connection.rows(&select.into_query(), read).await?);
     Ok(Page {

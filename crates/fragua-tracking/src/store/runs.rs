@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use super::entities::runs::{run, tag};
-use super::{Family, KEYS_PER_QUERY, id, inputs, page, run_data, text};
+use super::{Family, KEYS_PER_QUERY, ROWS_PER_INSERT, id, inputs, page, run_data, text};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
 use crate::runs::{PARENT_RUN_TAG, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
@@ -83,12 +83,14 @@ pub(crate) async fn update(connection: &impl Statements, info: &RunInfo) -> Resu
 
 pub(crate) async fn set_lifecycle(
     connection: &impl Statements,
-    run_id: &str,
+    run_ids: &[&str],
     to: LifecycleStage,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let update = lifecycle_update(to, now).filter(run::Column::RunUuid.eq(run_id));
-    connection.execute(&update.into_query()).await?;
+    for some in run_ids.chunks(KEYS_PER_QUERY) {
+        let update = lifecycle_update(to, now).filter(run::Column::RunUuid.is_in(some.iter().copied()));
+        connection.execute(&update.into_query()).await?;
+    }
     Ok(())
 }
 
@@ -255,10 +257,22 @@ pub(crate) async fn upsert_tags(
     tags: &[Tag],
 ) -> Result<(), DbErr> {
     let tags = super::last_of_each(tags, |tag| &tag.key);
-    if tags.is_empty() {
+    upsert_tag_rows(connection, tags.into_iter().map(|tag| (run_id, tag)).collect()).await
+}
+
+/// Sets one tag of several runs.
+pub(crate) async fn tag_all(connection: &impl Statements, run_ids: &[&str], tag: &Tag) -> Result<(), DbErr> {
+    for some in run_ids.chunks(ROWS_PER_INSERT) {
+        upsert_tag_rows(connection, some.iter().map(|run_id| (*run_id, tag)).collect()).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_tag_rows(connection: &impl Statements, rows: Vec<(&str, &Tag)>) -> Result<(), DbErr> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows = tags.into_iter().map(|tag| tag::ActiveModel {
+    let rows = rows.into_iter().map(|(run_id, tag)| tag::ActiveModel {
         key: Set(tag.key.clone()),
         value: Set(Some(tag.value.clone())),
         run_uuid: Set(run_id.to_owned()),
@@ -266,6 +280,20 @@ pub(crate) async fn upsert_tags(
     let insert = tag::Entity::insert_many(rows).on_conflict(upsert(&["key", "run_uuid"], &["value"]));
     connection.execute(&insert.into_query()).await?;
     Ok(())
+}
+
+pub(crate) async fn tag_value(
+    connection: &impl Statements,
+    run_id: &str,
+    key: &str,
+) -> Result<Option<String>, DbErr> {
+    let select = tag::Entity::find_by_id((key.to_owned(), run_id.to_owned()))
+        .select_only()
+        .column(tag::Column::Value);
+    Ok(connection
+        .rows(&select.into_query(), |row| text(row, 0))
+        .await?
+        .pop())
 }
 
 pub(crate) async fn delete_tag(connection: &impl Statements, run_id: &str, key: &str) -> Result<bool, DbErr> {
