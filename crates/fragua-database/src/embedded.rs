@@ -30,7 +30,7 @@ use crate::error::Error;
 const STATEMENTS: usize = 64;
 /// What a connection keeps of the file in memory, in KiB. SQLite's own 2 MiB are less than one index of a table of
 /// metrics, so that a page would be read, and in a large transaction written, again and again.
-const READER_CACHE: i32 = 8 * 1024;
+const READER_CACHE: i32 = 16 * 1024;
 const WRITER_CACHE: i32 = 32 * 1024;
 
 /// The file and its connections.

@@ -215,7 +215,10 @@ fn commit(
     writer.run(&["BEGIN IMMEDIATE"])?;
     let committed = writes
         .try_for_each(|write| {
-            writer.run(scope.enter)?;
+            if let Err(error) = writer.run(scope.enter) {
+                answers.push(write(Err(error.clone().into())).answer);
+                return Err(error);
+            }
             // The caller of a write that panics is told by the channel that closes.
             let outcome = catch_unwind(AssertUnwindSafe(|| write(Ok(&Connection::embedded(writer))))).ok();
             let is_kept = outcome.as_ref().is_some_and(|outcome| outcome.is_kept);

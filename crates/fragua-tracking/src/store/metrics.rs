@@ -1,7 +1,7 @@
 //! Metrics in the database: every value, and the latest of each key.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::{insert_if_absent, upsert_when};
@@ -40,7 +40,18 @@ fn later(one: &Metric, other: &Metric) -> Ordering {
 
 /// Inserts values, each with its run, dropping exact repeats, and brings the latest of each key up to date.
 pub(crate) async fn insert(connection: &impl Statements, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
-    for some in values.chunks(ROWS_PER_INSERT) {
+    // In the order of the primary key, so that neighbours are written together.
+    let mut in_order = values.to_vec();
+    in_order.sort_by(|(run_id, one), (other_id, other)| {
+        let by_key = one
+            .key
+            .cmp(&other.key)
+            .then_with(|| one.timestamp.cmp(&other.timestamp));
+        by_key
+            .then_with(|| one.step.cmp(&other.step))
+            .then_with(|| run_id.cmp(other_id))
+    });
+    for some in in_order.chunks(ROWS_PER_INSERT) {
         let rows = some.iter().map(|(run_id, metric)| {
             let (value, is_nan) = stored(metric.value);
             metric::ActiveModel {
@@ -60,14 +71,14 @@ pub(crate) async fn insert(connection: &impl Statements, values: &[(&str, &Metri
 
 /// Brings the latest value of each key up to date, in one statement for each [`ROWS_PER_INSERT`] keys.
 async fn update_latest(connection: &impl Statements, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
-    let mut newest: HashMap<(&str, &str), &Metric> = HashMap::new();
+    let mut newest: BTreeMap<(&str, &str), &Metric> = BTreeMap::new();
     for (run_id, metric) in values {
-        let kept = newest.entry((run_id, &metric.key)).or_insert(metric);
+        let kept = newest.entry((&metric.key, run_id)).or_insert(metric);
         if later(metric, kept) == Ordering::Greater {
             *kept = metric;
         }
     }
-    let rows = newest.into_iter().map(|((run_id, _), metric)| {
+    let rows = newest.into_iter().map(|((_, run_id), metric)| {
         let (value, is_nan) = stored(metric.value);
         latest_metric::ActiveModel {
             key: Set(metric.key.clone()),

@@ -80,20 +80,26 @@ impl Blobs {
         if expected.size.is_some_and(|size| size > max_bytes) {
             return Err(too_large());
         }
-        while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
-            received += chunk.len() as u64;
-            if received > max_bytes {
-                return Err(too_large());
+        let arrived: Result<(), Error> = async {
+            while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
+                received += chunk.len() as u64;
+                if received > max_bytes {
+                    return Err(too_large());
+                }
+                batch.push(chunk);
+                if batch.bytes >= WRITE_BATCH_BYTES {
+                    let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
+                    let sink = written(writing.take()).await?;
+                    // The next batch arrives meanwhile.
+                    writing = Some(spawn_blocking(move || Sink::write(sink, &folders, sums, full)));
+                }
             }
-            batch.push(chunk);
-            if batch.bytes >= WRITE_BATCH_BYTES {
-                let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
-                let sink = written(writing.take()).await?;
-                // The next batch arrives meanwhile.
-                writing = Some(spawn_blocking(move || Sink::write(sink, &folders, sums, full)));
-            }
+            Ok(())
         }
+        .await;
+        // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
         let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
+        arrived?;
         blocking(move || Sink::write(sink, &folders, sums, batch)?.finish(&folders, expected)).await
     }
 
