@@ -177,7 +177,7 @@ pub(super) async fn act(
                 kept: kept(&page, &report.kept),
             })
         }
-        _ => Err(Error::Invalid(page.t("action-unknown"))),
+        _ => Err(Error::Invalid(page.t("form-unknown"))),
     }
 }
 
@@ -332,7 +332,7 @@ fn thing<'a>(page: &Page, value: &'a str) -> Result<(DeletedKind, &'a str), Erro
         Some(("experiment", id)) => (DeletedKind::Experiment, id),
         Some(("run", id)) => (DeletedKind::Run, id),
         Some(("model", id)) => (DeletedKind::LoggedModel, id),
-        _ => return Err(Error::Invalid(page.t("action-unknown"))),
+        _ => return Err(Error::Invalid(page.t("form-unknown"))),
     };
     Ok(kind)
 }
