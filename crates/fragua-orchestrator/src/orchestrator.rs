@@ -21,8 +21,8 @@ use crate::store::{
 };
 use crate::{
     Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, InstanceId,
-    LogChunk, Marking, NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TriggerRequest, Xcom,
-    files, logs, scheduler, worker,
+    LogChunk, Marking, NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState,
+    TriggerRequest, Xcom, files, logs, scheduler, worker,
 };
 
 /// How many runs of each DAG a list shows.
@@ -645,7 +645,15 @@ impl Orchestrator {
             attempt,
         };
         // Looked at before the file: an attempt that is over writes no more.
-        let is_over = Attempt::try_from(found.ok_or_else(not_found)?)?.state != AttemptState::Running;
+        let is_over = match Attempt::try_from(found.ok_or_else(not_found)?)?.state {
+            AttemptState::Running => false,
+            // A sensor that looks again goes on with it.
+            AttemptState::Rescheduled => !matches!(
+                instance.state,
+                TaskState::UpForReschedule | TaskState::Queued | TaskState::Running
+            ),
+            _ => true,
+        };
         let key = TaskKey {
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),

@@ -65,15 +65,17 @@ pub(crate) async fn claim(
     }
     let mut work = Work::begin(core).await?;
     let (pools, mut busy) = count_busy(&work.transaction, true).await?;
+    // Counted once: a pool that fills up meanwhile must not move what the next page begins with.
+    let full = pools
+        .iter()
+        .filter(|(name, pool)| pool.slots >= 0 && busy.taken(name) >= pool.slots);
+    let full: Vec<String> = full.map(|(name, _)| name.clone()).collect();
     let mut leases = Vec::new();
     let mut offset = 0;
     while leases.len() < limit && offset < MOST_LOOKED_AT {
-        let full = pools
-            .iter()
-            .filter(|(name, pool)| pool.slots >= 0 && busy.taken(name) >= pool.slots);
         let page = QueuedPage {
             queues,
-            full_pools: full.map(|(name, _)| name.as_str()).collect(),
+            full_pools: &full,
             limit: PAGE,
             offset,
         };
@@ -224,8 +226,6 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
     work.apply(&dag, run, Event::AttemptEnded { id, ending }).await?;
-    // A place in a pool, a run or a task may be free now.
-    work.ring(&core.worker_bell);
     let to_plan = work.commit().await?;
     super::settle(core, to_plan).await
 }

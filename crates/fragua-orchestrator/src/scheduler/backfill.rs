@@ -161,8 +161,10 @@ async fn take(
     })
 }
 
-/// Starts the runs of a DAG's backfills, each as many at once as it may, and ends those that have none left.
-pub(super) async fn start(work: &mut Work<'_>, dag_id: &str, is_paused: bool) -> Result<(), Error> {
+/// Starts the runs of a DAG's backfills, each as many at once as it may, and ends those that have none left. Returns
+/// whether one is still open.
+pub(super) async fn start(work: &mut Work<'_>, dag_id: &str, is_paused: bool) -> Result<bool, Error> {
+    let mut any_open = false;
     for mut row in backfills::open(&work.transaction, dag_id).await? {
         let (running, queued) = dag_runs::of_backfill(&work.transaction, &row.id, row.is_reversed).await?;
         if running == 0 && queued.is_empty() {
@@ -171,6 +173,7 @@ pub(super) async fn start(work: &mut Work<'_>, dag_id: &str, is_paused: bool) ->
             backfills::update(&work.transaction, row).await?;
             continue;
         }
+        any_open = true;
         if is_paused || row.state != BackfillState::Running.as_str() {
             continue;
         }
@@ -182,7 +185,7 @@ pub(super) async fn start(work: &mut Work<'_>, dag_id: &str, is_paused: bool) ->
             work.start_run(&dag, run).await?;
         }
     }
-    Ok(())
+    Ok(any_open)
 }
 
 /// Pauses a backfill, goes on with it, or cancels it.

@@ -47,11 +47,9 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
     }
     view.running += (plan.start.len() + plan.make.len()) as u64;
     view.queued.retain(|run_id| !plan.start.contains(run_id));
-    if !open.is_empty() {
-        backfill::start(&mut work, dag_id, view.is_paused).await?;
-    }
+    let has_backfills = !open.is_empty() && backfill::start(&mut work, dag_id, view.is_paused).await?;
     look_at_past(&mut work, &dag).await?;
-    end_waits_for(&mut work, view).await?;
+    end_waits_for(&mut work, view, has_backfills).await?;
     work.commit().await
 }
 
@@ -80,7 +78,7 @@ fn scheduled_run(dag: &Dag, version: &str, next: NextRun, work: &Work<'_>) -> Re
 }
 
 /// Ends the waits of other runs for this DAG, for runs of it and for tasks in these, where that has come.
-async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>) -> Result<(), Error> {
+async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>, has_backfills: bool) -> Result<(), Error> {
     let dag_id = &view.dag.dag_id;
     let waiting = task_instances::waiting_for_dag(&work.transaction, dag_id).await?;
     if waiting.is_empty() {
@@ -99,7 +97,7 @@ async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>) -> Result<(), Er
         plan: view,
         last_run_succeeded,
     };
-    let is_idle = wait_is_over(&view, work.now);
+    let is_idle = !has_backfills && wait_is_over(&view, work.now);
     for row in waiting {
         let Some(ending) = work.wait_for_dag(&row, is_idle).await? else {
             continue;

@@ -248,7 +248,9 @@ impl<'a> Work<'a> {
             .filter(|(id, _)| dag.task(&id.task_id).is_some_and(|task| task.depends_on_past))
             .map(|(id, _)| id.task_id.as_str())
             .collect();
-        let past = self.past(dag, run, &looks).await?.map(|(_, past)| past);
+        let past = past(&self.transaction, dag, run, &looks)
+            .await?
+            .map(|(_, past)| past);
         Ok(View {
             dag,
             logical_date: run.logical_date.unwrap_or(run.run_after),
@@ -257,15 +259,6 @@ impl<'a> Work<'a> {
             unfinished,
             lost_attempts: self.core.settings.lost_attempts,
         })
-    }
-
-    async fn past(
-        &self,
-        dag: &Dag,
-        run: &DagRun,
-        task_ids: &BTreeSet<&str>,
-    ) -> Result<Option<(String, Past)>, Error> {
-        past(&self.transaction, dag, run, task_ids).await
     }
 
     async fn act(&mut self, dag: &Dag, run: &mut DagRun, action: Action) -> Result<Option<Event>, Error> {
@@ -488,6 +481,10 @@ impl<'a> Work<'a> {
     /// Writes a task instance with its transition.
     pub(crate) async fn write(&mut self, row: task_instances::Model, from: TaskState) -> Result<(), Error> {
         let to = row.state()?;
+        if from.is_leased() || from == TaskState::Deferred {
+            // A place in a pool, a run or a task may be free now.
+            self.ring(&self.core.worker_bell);
+        }
         let transition = transitions::New {
             dag_id: &row.dag_id,
             run_id: &row.run_id,

@@ -333,7 +333,7 @@ pub(crate) struct QueuedPage<'a> {
     /// Only those of these queues; of all when empty.
     pub(crate) queues: &'a [String],
     /// None of these pools.
-    pub(crate) full_pools: Vec<&'a str>,
+    pub(crate) full_pools: &'a [String],
     pub(crate) limit: u64,
     pub(crate) offset: u64,
 }
@@ -347,7 +347,7 @@ pub(crate) async fn pick_queued(
     let queued = Entity::find()
         .filter(Column::State.eq(TaskState::Queued.as_str()))
         .filter(one_of(Column::Queue, page.queues))
-        .filter(Column::Pool.is_not_in(page.full_pools))
+        .filter(Column::Pool.is_not_in(page.full_pools.iter().map(String::as_str)))
         .order_by_desc(Column::PriorityWeight)
         .order_by_asc(Column::OrderedAt)
         .order_by_asc(Column::DagId)

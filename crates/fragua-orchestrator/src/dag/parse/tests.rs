@@ -399,3 +399,19 @@ fn what_groups_cannot_be_is_told_at_its_place() {
         &["2:11: \"g.h\" cannot be the name of a group: a dot stands between a group and what is in it"],
     );
 }
+
+#[test]
+fn the_example_of_the_documentation_is_read() {
+    let documentation = include_str!("../../../../../docs/dag-files.md");
+    let (_, rest) = documentation.split_once("```yaml\n").unwrap();
+    let (example, rest) = rest.split_once("```").unwrap();
+    let dag = parse_text(example).unwrap();
+    assert_eq!(dag.tasks.len(), 7);
+    // Every key and every operator is told.
+    let told = |name: &str| rest.contains(&format!("`{name}`"));
+    let operators = OperatorCatalog::builtin();
+    let keys = [DagFile::KEYS, DagFile::PARTS, TaskFile::KEYS, TaskSettings::KEYS].concat();
+    let names = keys.into_iter().chain(operators.names());
+    let untold: Vec<&str> = names.filter(|name| !told(name) && *name != "tasks").collect();
+    assert_eq!(untold, Vec::<&str>::new());
+}
