@@ -11,6 +11,7 @@ pub(crate) mod output;
 mod pools;
 mod schema;
 mod settings;
+mod tracking;
 mod up;
 mod vault;
 
@@ -136,6 +137,9 @@ enum Command {
     /// Connections of tasks: list, set, delete
     #[command(subcommand)]
     Connections(vault::Connections),
+    /// Experiments and models: import, purge
+    #[command(subcommand)]
+    Tracking(tracking::Command),
     /// JSON Schemas for editors
     #[command(subcommand)]
     Schema(schema::Command),
@@ -176,6 +180,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Pools(command) => pools::run(&common, command).await,
         Command::Variables(command) => vault::variables(&common, command).await,
         Command::Connections(command) => vault::connections(&common, command).await,
+        Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
         Command::Schema(command) => schema::run(command),
         Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),
     }
