@@ -3,6 +3,7 @@
 mod access_keys;
 mod bind;
 mod error;
+mod fernet;
 mod guard;
 mod store;
 mod tokens;
@@ -13,6 +14,7 @@ use fragua_database::Database;
 pub use access_keys::AccessKey;
 pub use bind::{BindRefused, check_bind};
 pub use error::Error;
+pub use fernet::{Fernet, new_secret_key};
 pub use guard::{Guard, Refusal, guard};
 pub use tokens::TaskToken;
 

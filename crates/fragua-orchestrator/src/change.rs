@@ -23,7 +23,7 @@ pub enum Change {
         dag_id: String,
         /// The run.
         run_id: String,
-        /// The task.
+        /// The task, with the number of the instance where it has several: `load[3]`.
         task_id: String,
         /// Its state now.
         state: TaskState,
@@ -34,7 +34,7 @@ pub enum Change {
         dag_id: String,
         /// The run.
         run_id: String,
-        /// The task.
+        /// The task, with the number of the instance where it has several: `load[3]`.
         task_id: String,
         /// The number of the attempt.
         attempt: u32,

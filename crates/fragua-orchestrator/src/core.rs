@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait;
+use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 use crate::dag::Dag;
 use crate::operator::{OperatorCatalog, TaskContext};
-use crate::store::{dags, task_instances};
-use crate::{Change, DagRun, Error, Settings, TaskKey};
+use crate::store::{dags, task_instances, xcoms};
+use crate::{Change, DagRun, Error, RETURN_VALUE, Settings, TaskKey, Xcom};
 
 /// How many changes a watcher may lag behind.
 const KEPT_CHANGES: usize = 4096;
@@ -103,7 +104,35 @@ impl Core {
         key: &TaskKey,
         attempt_token: &str,
     ) -> Result<TaskContext, Error> {
+        let (mut xcom, mut xcom_keys) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
+        for handed_on in xcoms::of_dag_run(connection, &key.dag_id, &key.run_id).await? {
+            let Xcom {
+                task_id, key, value, ..
+            } = handed_on;
+            let place = match key.as_str() {
+                RETURN_VALUE => xcom.entry(task_id),
+                _ => xcom_keys.entry(task_id).or_default().entry(key),
+            };
+            match handed_on.map_index {
+                None => drop(place.insert_entry(value)),
+                // The instances of a task come in order, and are seen as a list.
+                Some(_) => {
+                    let list = place.or_insert_with(|| Value::Array(Vec::new()));
+                    list.as_array_mut()
+                        .into_iter()
+                        .for_each(|list| list.push(value.clone()));
+                }
+            }
+        }
+        let id = key.instance_id();
+        let row = task_instances::find(connection, &key.dag_id, &key.run_id, &id).await?;
+        let first_started_at = row.as_ref().and_then(|row| row.first_started_at);
+        let map_values = row.and_then(|row| row.map_values);
+        let map_values = map_values.as_deref().map(serde_json::from_str).transpose();
         Ok(TaskContext {
+            map_index: key.map_index,
+            first_started_at: first_started_at.map_or(self.now(), Timestamp::from_millis),
+            map_values: map_values.map_err(|error| Error::corrupt("task instance", error))?,
             dag_id: key.dag_id.clone(),
             dag_run_id: key.run_id.clone(),
             task_id: key.task_id.clone(),
@@ -113,11 +142,13 @@ impl Core {
             data_interval_start: run.data_interval_start,
             data_interval_end: run.data_interval_end,
             params: run.params.clone(),
-            connections: self.settings.connections.clone(),
-            variables: self.settings.variables.clone(),
+            connections: self.connections(connection).await?,
+            variables: self.variables(connection).await?,
             project_folder: self.settings.project_folder.clone(),
             work_folder: self.settings.work_folder.join("attempts").join(attempt_token),
-            xcom: task_instances::xcoms(connection, &key.dag_id, &key.run_id).await?,
+            xcom,
+            xcom_keys,
+            max_xcom_bytes: self.settings.max_xcom_bytes,
             python: self.settings.python.clone(),
         })
     }

@@ -56,22 +56,34 @@ pub enum RunType {
     Scheduled,
     /// Somebody asked for it.
     Manual,
+    /// Somebody asked for a range of dates again.
+    Backfill,
+    /// A task of another DAG asked for it.
+    OperatorTriggered,
 }
 
 impl RunType {
+    /// Each type.
+    pub const ALL: [Self; 4] = [
+        Self::Scheduled,
+        Self::Manual,
+        Self::Backfill,
+        Self::OperatorTriggered,
+    ];
+
     /// Returns the name that the database, the API and run ids use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
+            Self::Backfill => "backfill",
+            Self::OperatorTriggered => "operator_triggered",
         }
     }
 
     /// Returns the type of this name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Scheduled, Self::Manual]
-            .into_iter()
-            .find(|run_type| run_type.as_str() == name)
+        Self::ALL.into_iter().find(|run_type| run_type.as_str() == name)
     }
 }
 
@@ -106,6 +118,8 @@ pub struct DagRun {
     pub note: Option<String>,
     /// The version of the DAG it runs with, a hash of the definition.
     pub version: String,
+    /// The backfill it belongs to.
+    pub backfill_id: Option<String>,
 }
 
 /// What a manual run is asked for with.
@@ -244,7 +258,9 @@ mod tests {
         for state in DagRunState::ALL {
             assert_eq!(DagRunState::parse(state.as_str()), Some(state));
         }
-        assert_eq!(RunType::parse("manual"), Some(RunType::Manual));
-        assert_eq!(RunType::parse("backfill"), None);
+        for run_type in RunType::ALL {
+            assert_eq!(RunType::parse(run_type.as_str()), Some(run_type));
+        }
+        assert_eq!(RunType::parse("by hand"), None);
     }
 }

@@ -35,6 +35,39 @@ pub enum Error {
         /// The name asked for.
         task_id: String,
     },
+    /// Nothing of this name is kept in the database.
+    #[error("the database keeps no {kind} {name:?}; those of the settings are changed there")]
+    NotKept {
+        /// Variable or connection.
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+    },
+    /// There is no key to keep secrets with.
+    #[error(
+        "variables and connections cannot be kept in the database without a secret key: 32 bytes in URL-safe base64"
+    )]
+    NoSecretKey,
+    /// What is kept was encrypted with another key.
+    #[error("{kind} {name:?} was encrypted with another secret key")]
+    WrongSecretKey {
+        /// Variable or connection.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// No such backfill.
+    #[error("there is no backfill {id:?}")]
+    BackfillNotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// No such pool.
+    #[error("there is no pool {name:?}")]
+    PoolNotFound {
+        /// The name asked for.
+        name: String,
+    },
     /// The attempt has no log, or there is no such attempt.
     #[error("task {task_id:?} has no log of attempt {attempt}")]
     LogNotFound {
@@ -109,12 +142,17 @@ impl Error {
             Self::DagNotFound { .. }
             | Self::DagRunNotFound { .. }
             | Self::TaskNotFound { .. }
+            | Self::BackfillNotFound { .. }
+            | Self::NotKept { .. }
+            | Self::PoolNotFound { .. }
             | Self::LogNotFound { .. } => ErrorKind::NotFound,
             Self::InvalidParam { .. } | Self::InvalidRequest { .. } => ErrorKind::InvalidInput,
             Self::DagRunExists { .. } | Self::StaleToken { .. } | Self::WorkerRunning { .. } => {
                 ErrorKind::Conflict
             }
-            Self::File { .. } | Self::Corrupt { .. } => ErrorKind::Internal,
+            Self::File { .. } | Self::Corrupt { .. } | Self::NoSecretKey | Self::WrongSecretKey { .. } => {
+                ErrorKind::Internal
+            }
             Self::Database(error) => error.kind(),
         }
     }

@@ -41,7 +41,8 @@ impl Source {
     }
 }
 
-/// Returns the file of an attempt: `dag_id=…/run_id=…/task_id=…/attempt=N.log`.
+/// Returns the file of an attempt: `dag_id=…/run_id=…/task_id=…/attempt=N.log`, with `map_index=…` before the
+/// last where the task is made several instances of.
 pub(crate) fn path(folder: &Path, key: &TaskKey) -> PathBuf {
     let part = |name: &str, value: &str| {
         format!(
@@ -49,11 +50,14 @@ pub(crate) fn path(folder: &Path, key: &TaskKey) -> PathBuf {
             shortened(&utf8_percent_encode(value, SAFE).to_string())
         )
     };
-    folder
+    let mut path = folder
         .join(part("dag_id", &key.dag_id))
         .join(part("run_id", &key.run_id))
-        .join(part("task_id", &key.task_id))
-        .join(format!("attempt={}.log", key.attempt))
+        .join(part("task_id", &key.task_id));
+    if let Some(map_index) = key.map_index {
+        path.push(format!("map_index={map_index}"));
+    }
+    path.join(format!("attempt={}.log", key.attempt))
 }
 
 /// A file's name has at most 255 bytes; a longer one ends in a digest of the whole.
@@ -207,6 +211,7 @@ mod tests {
 
     fn key(dag_id: &str) -> TaskKey {
         TaskKey {
+            map_index: None,
             dag_id: dag_id.to_owned(),
             run_id: "manual__x".to_owned(),
             task_id: "t".to_owned(),

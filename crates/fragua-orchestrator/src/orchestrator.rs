@@ -3,35 +3,41 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fragua_base::{SharedClock, Timestamp, random_hex};
+use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait as _;
+use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{self, About};
 use crate::core::Core;
 use crate::dag::parse;
 use crate::operator::OperatorCatalog;
 use crate::scheduler::clear::Clearing;
-use crate::scheduler::work::Work;
-use crate::store::{self, attempts, dag_runs, dags, import_errors, processes, task_instances, transitions};
+use crate::scheduler::work::{NewRun, Work};
+use crate::store::{
+    self, attempts, dag_runs, dags, import_errors, processes, task_instances, transitions, xcoms,
+};
 use crate::{
-    Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, LogChunk,
-    NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TriggerRequest, files, logs, scheduler,
-    worker,
+    Attempt, AttemptState, Change, Dag, DagRun, DagRunQuery, DagRunState, Error, ImportError, InstanceId,
+    LogChunk, Marking, NextRun, RecentDagRun, RunType, Settings, TaskInstance, TaskKey, TaskState,
+    TriggerRequest, Xcom, files, logs, scheduler, worker,
 };
 
 /// How many runs of each DAG a list shows.
 const RECENT_RUNS: u32 = 14;
 
-/// The longest name of a run.
-const LONGEST_RUN_ID: usize = 250;
-
 /// DAGs, their runs and tasks. Cheap to clone.
 #[derive(Clone)]
 pub struct Orchestrator {
     pub(crate) core: Arc<Core>,
+    /// Who changes something, for the audit log.
+    pub(crate) actor: Arc<str>,
 }
+
+/// Who changes something when nobody said who.
+const NOBODY: &str = "anonymous";
 
 impl std::fmt::Debug for Orchestrator {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,12 +110,37 @@ impl Orchestrator {
         database.migrate("orchestrator", store::migrations()).await?;
         Ok(Self {
             core: Arc::new(Core::new(database, settings, catalog, clock)),
+            actor: NOBODY.into(),
         })
     }
 
     #[cfg(test)]
     pub(crate) fn over(core: Arc<Core>) -> Self {
-        Self { core }
+        Self {
+            core,
+            actor: NOBODY.into(),
+        }
+    }
+
+    /// Returns this orchestrator for somebody, whose name the audit log notes for each change.
+    #[must_use]
+    pub fn acting_as(&self, actor: &str) -> Self {
+        Self {
+            core: self.core.clone(),
+            actor: actor.into(),
+        }
+    }
+
+    /// Notes a change that has no transaction of its own.
+    pub(crate) async fn note(&self, event: &str, about: About<'_>, extra: Value) -> Result<(), Error> {
+        audit::note(
+            self.core.database.writer(),
+            (self.core.now(), &self.actor),
+            event,
+            about,
+            extra,
+        )
+        .await
     }
 
     /// Reads the folder of DAG files once, for a process that works on a project while no scheduler follows it.
@@ -334,6 +365,8 @@ impl Orchestrator {
     pub async fn set_paused(&self, dag_id: &str, is_paused: bool) -> Result<(), Error> {
         self.dag_row(dag_id).await?;
         dags::set_paused(self.core.database.writer(), dag_id, is_paused).await?;
+        let event = if is_paused { "pause_dag" } else { "unpause_dag" };
+        self.note(event, About::dag(dag_id), json!({})).await?;
         self.core.tell(Change::Dags);
         self.settle(dag_id).await
     }
@@ -359,35 +392,15 @@ impl Orchestrator {
             .core
             .dag_version(self.core.database.reader(), dag_id, &row.version)
             .await?;
-        let now = self.core.now();
-        let logical_date = request.logical_date.unwrap_or(now);
-        let (data_interval_start, data_interval_end) = dag.timetable.manual_interval(logical_date);
-        let run_id = match request.run_id {
-            Some(run_id) => check_run_id(run_id)?,
-            None => format!(
-                "{}__{}_{}",
-                RunType::Manual.as_str(),
-                logical_date.to_rfc3339(),
-                random_hex(3)
-            ),
-        };
-        let run = DagRun {
-            dag_id: dag_id.to_owned(),
-            run_id,
-            run_type: RunType::Manual,
-            state: DagRunState::Queued,
-            logical_date: Some(logical_date),
-            data_interval_start,
-            data_interval_end,
-            run_after: now,
-            queued_at: now,
-            started_at: None,
-            ended_at: None,
-            params: dag.resolve_params(&request.params)?,
-            note: request.note,
-            version: row.version,
-        };
         let mut work = Work::begin(&self.core).await?;
+        let new = NewRun {
+            run_type: RunType::Manual,
+            run_id: request.run_id,
+            logical_date: request.logical_date.unwrap_or(work.now),
+            params: request.params,
+            note: request.note,
+        };
+        let run = work.new_run(&dag, &row.version, new)?;
         work.make_run(&dag, &run).await.map_err(|error| match error {
             Error::Database(fragua_database::Error::Unique { .. }) => Error::DagRunExists {
                 dag_id: dag_id.to_owned(),
@@ -395,6 +408,16 @@ impl Orchestrator {
             },
             other => other,
         })?;
+        let about = About::run(dag_id, &run.run_id);
+        let extra = json!({ "conf": run.params, "note": run.note });
+        audit::note(
+            &work.transaction,
+            (work.now, &self.actor),
+            "trigger_dag_run",
+            about,
+            extra,
+        )
+        .await?;
         work.commit().await?;
         self.settle(dag_id).await?;
         self.dag_run(dag_id, &run.run_id).await
@@ -442,7 +465,8 @@ impl Orchestrator {
             .into_iter()
             .map(TaskInstance::try_from)
             .collect::<Result<Vec<_>, _>>()?;
-        instances.sort_by_key(|instance| dag.tasks.iter().position(|task| task.task_id == instance.task_id));
+        let position = |task_id: &str| dag.tasks.iter().position(|task| task.task_id == task_id);
+        instances.sort_by_key(|instance| (position(&instance.task_id), instance.map_index));
         Ok(instances)
     }
 
@@ -459,7 +483,7 @@ impl Orchestrator {
         rows.into_iter().map(TaskInstance::try_from).collect()
     }
 
-    /// Returns one task of a run.
+    /// Returns one task of a run; of one that is made several instances of, the instance that is named.
     ///
     /// # Errors
     /// [`Error::TaskNotFound`], and when the database fails.
@@ -467,15 +491,34 @@ impl Orchestrator {
         &self,
         dag_id: &str,
         run_id: &str,
-        task_id: &str,
+        id: impl Into<InstanceId>,
     ) -> Result<TaskInstance, Error> {
-        let row = task_instances::find(self.core.database.reader(), dag_id, run_id, task_id).await?;
+        let id = id.into();
+        let row = task_instances::find(self.core.database.reader(), dag_id, run_id, &id).await?;
         let missing = || Error::TaskNotFound {
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),
-            task_id: task_id.to_owned(),
+            task_id: id.to_string(),
         };
         row.ok_or_else(missing)?.try_into()
+    }
+
+    /// Returns what a task instance handed on, by key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn xcoms(&self, instance: &TaskInstance) -> Result<Vec<Xcom>, Error> {
+        let (dag_id, run_id) = (&instance.dag_id, &instance.run_id);
+        let reader = self.core.database.reader();
+        xcoms::of_task_instance(reader, dag_id, run_id, &instance.instance_id()).await
+    }
+
+    /// Returns what all tasks of a run handed on, by task, instance and key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn xcoms_of_run(&self, dag_id: &str, run_id: &str) -> Result<Vec<Xcom>, Error> {
+        xcoms::of_dag_run(self.core.database.reader(), dag_id, run_id).await
     }
 
     /// Returns the attempts of a task instance, in order.
@@ -534,7 +577,30 @@ impl Orchestrator {
         run_id: &str,
         clearing: &Clearing,
     ) -> Result<Vec<TaskInstance>, Error> {
-        scheduler::clear::clear(&self.core, dag_id, run_id, clearing).await
+        scheduler::clear::clear(&self.core, &self.actor, dag_id, run_id, clearing).await
+    }
+
+    /// Says how tasks of a run ended: what runs is stopped, and what comes after goes on from there. Returns those it
+    /// concerned, as they stood before.
+    ///
+    /// # Errors
+    /// [`Error::DagRunNotFound`], [`Error::TaskNotFound`], [`Error::InvalidRequest`] for a state that is no end, and
+    /// when the database fails.
+    pub async fn mark(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+        marking: &Marking,
+    ) -> Result<Vec<TaskInstance>, Error> {
+        scheduler::mark::mark(&self.core, &self.actor, (dag_id, run_id), marking).await
+    }
+
+    /// Says how a run ended, and its tasks with it.
+    ///
+    /// # Errors
+    /// [`Error::DagRunNotFound`], [`Error::InvalidRequest`] for a state that is no end, and when the database fails.
+    pub async fn mark_run(&self, dag_id: &str, run_id: &str, state: DagRunState) -> Result<(), Error> {
+        scheduler::mark::mark_run(&self.core, &self.actor, (dag_id, run_id), state).await
     }
 
     /// Returns what is wrong with DAG files now, by file.
@@ -567,22 +633,32 @@ impl Orchestrator {
         &self,
         dag_id: &str,
         run_id: &str,
-        task_id: &str,
+        id: impl Into<InstanceId>,
         attempt: u32,
         offset: u64,
     ) -> Result<LogChunk, Error> {
-        let instance = self.task_instance(dag_id, run_id, task_id).await?;
+        let id = id.into();
+        let instance = self.task_instance(dag_id, run_id, id.clone()).await?;
         let found = attempts::find(self.core.database.reader(), &instance.id, attempt).await?;
         let not_found = || Error::LogNotFound {
-            task_id: task_id.to_owned(),
+            task_id: id.to_string(),
             attempt,
         };
         // Looked at before the file: an attempt that is over writes no more.
-        let is_over = Attempt::try_from(found.ok_or_else(not_found)?)?.state != AttemptState::Running;
+        let is_over = match Attempt::try_from(found.ok_or_else(not_found)?)?.state {
+            AttemptState::Running => false,
+            // A sensor that looks again goes on with it.
+            AttemptState::Rescheduled => !matches!(
+                instance.state,
+                TaskState::UpForReschedule | TaskState::Queued | TaskState::Running
+            ),
+            _ => true,
+        };
         let key = TaskKey {
             dag_id: dag_id.to_owned(),
             run_id: run_id.to_owned(),
-            task_id: task_id.to_owned(),
+            task_id: id.task_id,
+            map_index: id.map_index,
             attempt,
         };
         let path = logs::path(&self.core.settings.logs_folder, &key);
@@ -605,22 +681,4 @@ impl Orchestrator {
             next_offset: piece.next_offset,
         })
     }
-}
-
-fn check_run_id(run_id: String) -> Result<String, Error> {
-    let fits = !run_id.is_empty()
-        && run_id.chars().count() <= LONGEST_RUN_ID
-        && !run_id
-            .chars()
-            .any(|character| character.is_control() || character == '/')
-        && run_id.trim() == run_id;
-    if fits {
-        return Ok(run_id);
-    }
-    Err(Error::InvalidRequest {
-        field: "dag_run_id",
-        reason: format!(
-            "must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"
-        ),
-    })
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use fragua_base::Secret;
 use serde_json::Value;
 
+use crate::InstanceId;
 use crate::operator::Connection;
 
 /// Names one attempt of a task.
@@ -21,8 +22,20 @@ pub struct TaskKey {
     pub run_id: String,
     /// The task.
     pub task_id: String,
+    /// The number of the instance, where the task is made several instances of.
+    pub map_index: Option<u32>,
     /// The number of the attempt.
     pub attempt: u32,
+}
+
+impl TaskKey {
+    /// Returns what names the task instance within its run.
+    pub fn instance_id(&self) -> InstanceId {
+        InstanceId {
+            task_id: self.task_id.clone(),
+            map_index: self.map_index,
+        }
+    }
 }
 
 impl fmt::Display for TaskKey {
@@ -30,7 +43,10 @@ impl fmt::Display for TaskKey {
         write!(
             formatter,
             "{}/{}/{} attempt {}",
-            self.dag_id, self.run_id, self.task_id, self.attempt
+            self.dag_id,
+            self.run_id,
+            self.instance_id(),
+            self.attempt
         )
     }
 }
@@ -66,6 +82,8 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Variables made for each attempt.
     pub task_variables: Option<Arc<dyn TaskVariables>>,
+    /// What variables and connections in the database are encrypted with: 32 bytes in URL-safe base64.
+    pub secret_key: Option<Secret>,
     /// What tasks may connect to, by name.
     pub connections: BTreeMap<String, Connection>,
     /// What templates call `var.value.NAME`.
@@ -76,6 +94,12 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// How many attempts in a row may be lost with their worker before the task fails.
     pub lost_attempts: u32,
+    /// How long a task may be queued while no worker listens to its queue. It is queued again twice, then fails.
+    pub task_queued_timeout: Duration,
+    /// The queues that the local worker listens to; all when empty.
+    pub queues: Vec<String>,
+    /// The most bytes of one value that a task hands on.
+    pub max_xcom_bytes: u64,
     /// Where the log of an attempt is cut.
     pub max_log_bytes: u64,
 }
@@ -97,11 +121,15 @@ impl Settings {
             python: "python3".to_owned(),
             environment: BTreeMap::new(),
             task_variables: None,
+            secret_key: None,
             connections: BTreeMap::new(),
             variables: BTreeMap::new(),
             lease: Duration::from_secs(30),
             stop_grace: Duration::from_secs(2),
             lost_attempts: 10,
+            task_queued_timeout: Duration::from_secs(600),
+            queues: Vec::new(),
+            max_xcom_bytes: 1024 * 1024,
             max_log_bytes: 256 * 1024 * 1024,
         }
     }

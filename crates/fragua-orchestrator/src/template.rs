@@ -1,5 +1,7 @@
 //! Templates in arguments: `{{ ds }}`, `{{ params.x }}`, `{{ conn.warehouse.url }}`, with Airflow's names.
 
+mod instant;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value a
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
+use self::instant::Instant;
 use crate::dag::Task;
 use crate::operator::{Connection, TaskContext};
 
@@ -101,19 +104,43 @@ impl Renderer {
             jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default()
         };
         let logical_date = instant(task.logical_date);
+        let date = |at: fragua_base::Timestamp| Jinja::from_object(Instant::from(at));
+        let day = |days: i64, pattern: &str| {
+            let moved = logical_date.checked_add(jiff::SignedDuration::from_hours(24 * days));
+            moved.unwrap_or(logical_date).strftime(pattern).to_string()
+        };
         let connections: BTreeMap<&str, Map<String, Value>> = task
             .connections
             .iter()
             .map(|(name, connection)| (name.as_str(), connection_names(connection)))
+            .collect();
+        let parsed: BTreeMap<&str, Value> = task
+            .variables
+            .iter()
+            .map(|(name, value)| {
+                let parsed = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+                (name.as_str(), parsed.unwrap_or_else(|| value.clone()))
+            })
             .collect();
         let names = context! {
             ds => logical_date.strftime("%Y-%m-%d").to_string(),
             ds_nodash => logical_date.strftime("%Y%m%d").to_string(),
             ts => task.logical_date.to_rfc3339(),
             ts_nodash => logical_date.strftime("%Y%m%dT%H%M%S").to_string(),
-            logical_date => task.logical_date.to_rfc3339(),
-            data_interval_start => task.data_interval_start.to_rfc3339(),
-            data_interval_end => task.data_interval_end.to_rfc3339(),
+            ts_nodash_with_tz => logical_date.strftime("%Y%m%dT%H%M%S+0000").to_string(),
+            logical_date => date(task.logical_date),
+            data_interval_start => date(task.data_interval_start),
+            data_interval_end => date(task.data_interval_end),
+            // The names of Airflow 2.
+            execution_date => date(task.logical_date),
+            next_execution_date => date(task.data_interval_end),
+            next_ds => instant(task.data_interval_end).strftime("%Y-%m-%d").to_string(),
+            next_ds_nodash => instant(task.data_interval_end).strftime("%Y%m%d").to_string(),
+            yesterday_ds => day(-1, "%Y-%m-%d"),
+            yesterday_ds_nodash => day(-1, "%Y%m%d"),
+            tomorrow_ds => day(1, "%Y-%m-%d"),
+            tomorrow_ds_nodash => day(1, "%Y%m%d"),
+            macros => instant::macros(),
             run_id => task.dag_run_id.as_str(),
             try_number => task.try_number,
             dag => context! { dag_id => task.dag_id.as_str() },
@@ -121,16 +148,18 @@ impl Renderer {
             dag_run => context! {
                 dag_id => task.dag_id.as_str(),
                 run_id => task.dag_run_id.as_str(),
-                logical_date => task.logical_date.to_rfc3339(),
+                logical_date => date(task.logical_date),
                 conf => Jinja::from(Serde(&task.params)),
             },
             params => Jinja::from(Serde(&task.params)),
             var => context! {
                 value => Jinja::from(Serde(&task.variables)),
-                json => Jinja::from(Serde(&task.variables)),
+                json => Jinja::from(Serde(&parsed)),
             },
             conn => Jinja::from(Serde(&connections)),
             xcom => Jinja::from(Serde(&task.xcom)),
+            map => Jinja::from(Serde(&task.map_values)),
+            map_index => task.map_index.map_or(-1, i64::from),
             ti => Jinja::from_object(TaskInstanceName(Arc::new(task.clone()))),
         };
         Self {
@@ -154,6 +183,18 @@ impl Renderer {
                     line: task.argument_line(&pointer),
                     message,
                 }
+            })
+    }
+
+    /// Renders what a task is made instances of.
+    pub(crate) fn expand(&self, task: &Task) -> Result<Value, TemplateError> {
+        let expand = task.expand.as_ref().unwrap_or(&Value::Null);
+        self.value(expand, &mut String::new())
+            .map_err(|(_, message)| TemplateError {
+                task_id: task.task_id.clone(),
+                argument: "expand".to_owned(),
+                line: None,
+                message,
             })
     }
 
@@ -268,11 +309,13 @@ impl Object for TaskInstanceName {
             "dag_id" => Some(Jinja::from(self.0.dag_id.clone())),
             "run_id" => Some(Jinja::from(self.0.dag_run_id.clone())),
             "try_number" => Some(Jinja::from(self.0.try_number)),
+            "map_index" => Some(Jinja::from(self.0.map_index.map_or(-1, i64::from))),
             _ => None,
         }
     }
 
-    /// `xcom_pull(task_ids)` gives what one task handed on, or a list for a list of tasks; none where there is nothing.
+    /// `xcom_pull(task_ids, key)` gives what one task handed on under a key, or a list for a list of tasks; none where
+    /// there is nothing. Of a task that is made several instances of it gives a list, of which `map_indexes` picks.
     fn call_method(
         self: &Arc<Self>,
         _: &mut State<'_, '_>,
@@ -290,9 +333,27 @@ impl Object for TaskInstanceName {
             Some(task_ids) => task_ids.clone(),
             None => named.get("task_ids")?,
         };
-        let _: Option<String> = named.get("key")?;
+        let key: Option<String> = match positional.get(1) {
+            Some(_) => return Err(Error::new(ErrorKind::InvalidOperation, "write key='NAME'")),
+            None => named.get("key")?,
+        };
+        let map_indexes: Option<Jinja> = named.get("map_indexes")?;
         named.assert_all_used()?;
-        let pull = |task_id: &str| Jinja::from(Serde(self.0.xcom.get(task_id)));
+        let of_task = |task_id: &str| match key.as_deref() {
+            None | Some(crate::RETURN_VALUE) => self.0.xcom.get(task_id),
+            Some(key) => self.0.xcom_keys.get(task_id).and_then(|keys| keys.get(key)),
+        };
+        let pull = |task_id: &str| {
+            let all = Jinja::from(Serde(of_task(task_id)));
+            let Some(wanted) = map_indexes.as_ref().filter(|wanted| !wanted.is_none()) else {
+                return all;
+            };
+            let one = |index: &Jinja| all.get_item(index).unwrap_or(Jinja::from(()));
+            match wanted.try_iter().ok().filter(|_| wanted.as_i64().is_none()) {
+                Some(indexes) => indexes.map(|index| one(&index)).collect(),
+                None => one(wanted),
+            }
+        };
         if let Some(task_id) = task_ids.as_str() {
             return Ok(pull(task_id));
         }
@@ -315,18 +376,10 @@ mod tests {
 
     fn task(arguments: Value) -> Task {
         Task {
-            task_id: "load".to_owned(),
-            description: None,
-            needs: Vec::new(),
-            operator: "bash".to_owned(),
-            arguments,
-            retries: 0,
-            retry_delay: std::time::Duration::ZERO,
-            execution_timeout: None,
-            trigger_rule: crate::TriggerRule::AllSuccess,
             argument_lines: [(String::new(), 7), ("/command".to_owned(), 9)]
                 .into_iter()
                 .collect(),
+            ..Task::new("load", "bash", arguments)
         }
     }
 
@@ -336,11 +389,18 @@ mod tests {
         context.params.insert("name".to_owned(), json!("it's"));
         context.params.insert("list".to_owned(), json!([1, 2]));
         context.variables.insert("city".to_owned(), json!("Madrid"));
+        context
+            .variables
+            .insert("limits".to_owned(), json!("{\"rows\": 5}"));
         context.connections.insert(
             "web".to_owned(),
             Connection::new("http://user:p%40ss@host:81/base/"),
         );
         context.xcom.insert("before".to_owned(), json!({"model": 3}));
+        context.xcom.insert("mapped".to_owned(), json!([10, 11, 12]));
+        let keys = [("path".to_owned(), json!("/tmp/a"))].into();
+        context.xcom_keys.insert("before".to_owned(), keys);
+        (context.map_index, context.map_values) = (Some(2), Some(json!({"item": "c"})));
         let rendered = Renderer::new(&context).arguments(&task(json!({ "command": text })));
         rendered
             .map(|mut arguments| arguments["command"].take())
@@ -359,6 +419,29 @@ mod tests {
             json!("2025-04-02T00:00:00Z/2025-04-03T00:00:00Z"),
         );
         check(
+            "{{ execution_date }} {{ next_ds }} {{ yesterday_ds }} {{ tomorrow_ds_nodash }}",
+            json!("2025-04-02T00:00:00Z 2025-04-03 2025-04-01 20250403"),
+        );
+        check("{{ ts_nodash_with_tz }}", json!("20250402T000000+0000"));
+        check(
+            "{{ logical_date.strftime('%d/%m/%Y %H') }} {{ data_interval_end.isoformat() }}",
+            json!("02/04/2025 00 2025-04-03T00:00:00+00:00"),
+        );
+        check(
+            "{{ execution_date.add(days=1, hours=2) }}",
+            json!("2025-04-03T02:00:00Z"),
+        );
+        check(
+            "{{ execution_date.subtract(weeks=1).date() }} {{ execution_date.month }}",
+            json!("2025-03-26 4"),
+        );
+        check("{{ dag_run.logical_date }}", json!("2025-04-02T00:00:00Z"));
+        check(
+            "{{ macros.ds_add(ds, -2) }} {{ macros.ds_format(ds, '%Y-%m-%d', '%d.%m.%y') }}",
+            json!("2025-03-31 02.04.25"),
+        );
+        check("{{ macros.uuid() | length }}", json!(36));
+        check(
             "{{ dag.dag_id }}.{{ task.task_id }}.{{ run_id }}",
             json!("example.load.scheduled__2025-04-02T00:00:00Z"),
         );
@@ -370,12 +453,29 @@ mod tests {
             "{{ conn.web.host }}:{{ conn.web.port }} {{ conn.web.password }}",
             json!("host:81 p@ss"),
         );
-        check("{{ var.value.city }}", json!("Madrid"));
+        check("{{ var.value.city }} {{ var.json.city }}", json!("Madrid Madrid"));
+        check("{{ var.value.limits }}", json!("{\"rows\": 5}"));
+        check("{{ var.json.limits.rows }}", json!(5));
         check(
             "{{ ti.xcom_pull(task_ids='before').model }} {{ xcom.before.model }}",
             json!("3 3"),
         );
         check("{{ ti.xcom_pull('nothing') is none }}", json!(true));
+        check(
+            "{{ ti.xcom_pull(task_ids='before', key='path') }}",
+            json!("/tmp/a"),
+        );
+        check("{{ ti.xcom_pull('before', key='nothing') is none }}", json!(true));
+        check(
+            "{{ ti.xcom_pull(['before', 'mapped'], key='return_value') }}",
+            json!([{"model": 3}, [10, 11, 12]]),
+        );
+        check("{{ ti.xcom_pull('mapped', map_indexes=1) }}", json!(11));
+        check(
+            "{{ ti.xcom_pull('mapped', map_indexes=[0, 2]) }}",
+            json!([10, 12]),
+        );
+        check("{{ map.item }}{{ map_index }}{{ ti.map_index }}", json!("c22"));
         check("echo {{ params.name | shquote }}", json!(r"echo 'it'\''s'"));
         check("no template", json!("no template"));
     }

@@ -48,6 +48,7 @@ impl Bench {
             .unwrap();
         let settings = Settings {
             dags_are_paused_at_creation: false,
+            secret_key: Some(fragua_auth::new_secret_key()),
             ..Settings::for_project(folder.path())
         };
         fs::create_dir_all(&settings.dags_folder).unwrap();
@@ -61,6 +62,7 @@ impl Bench {
             id: WORKER.to_owned(),
             kind: processes::WORKER.to_owned(),
             home: "home".to_owned(),
+            queues: None,
             process_id: 1,
             started_at: 0,
             heartbeat_at: clock_millis(&clock),
@@ -107,7 +109,7 @@ impl Bench {
     }
 
     pub(crate) async fn claim(&self, limit: usize) -> Vec<attempts::Lease> {
-        attempts::claim(&self.core, WORKER, limit).await.unwrap()
+        attempts::claim(&self.core, WORKER, &[], limit).await.unwrap()
     }
 
     /// Takes one task, which must be this one.
@@ -138,7 +140,7 @@ impl Bench {
                 return count;
             }
             for lease in leases {
-                self.end(&lease, Ending::Success { xcom: None }).await;
+                self.end(&lease, Ending::success()).await;
                 count += 1;
             }
         }

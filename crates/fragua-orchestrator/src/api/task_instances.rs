@@ -43,6 +43,12 @@ pub(super) struct Clear {
     only_failed: bool,
     #[serde(default)]
     include_downstream: bool,
+    #[serde(default)]
+    include_upstream: bool,
+    #[serde(default)]
+    include_past: bool,
+    #[serde(default)]
+    include_future: bool,
     task_ids: Option<Vec<TaskName>>,
 }
 
@@ -77,6 +83,9 @@ pub(super) async fn clear(
             TaskName::Plain(task_id) | TaskName::Mapped(task_id, _) => task_id,
         });
     let clearing = Clearing {
+        upstream: body.include_upstream,
+        past: body.include_past,
+        future: body.include_future,
         task_ids: task_ids.collect(),
         downstream: body.include_downstream,
         only_failed: body.only_failed,
@@ -104,7 +113,7 @@ fn task_instance_json(run: &DagRun, instance: &TaskInstance) -> Value {
         "task_id": instance.task_id,
         "dag_id": instance.dag_id,
         "dag_run_id": instance.run_id,
-        "map_index": -1,
+        "map_index": instance.map_index.map_or(-1, i64::from),
         "logical_date": date_or_null(run.logical_date),
         "run_after": super::date(run.run_after),
         "start_date": date_or_null(instance.started_at),
@@ -117,10 +126,10 @@ fn task_instance_json(run: &DagRun, instance: &TaskInstance) -> Value {
         "dag_display_name": instance.dag_id,
         "hostname": null,
         "unixname": null,
-        "pool": "default_pool",
-        "pool_slots": 1,
-        "queue": "default",
-        "priority_weight": 1,
+        "pool": instance.pool,
+        "pool_slots": instance.pool_slots,
+        "queue": instance.queue,
+        "priority_weight": instance.priority_weight,
         "operator": instance.operator,
         "operator_name": instance.operator,
         "queued_when": date_or_null(instance.queued_at),

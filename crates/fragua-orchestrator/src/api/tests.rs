@@ -207,10 +207,7 @@ async fn logs_are_given_as_lines() {
     assert_eq!(body["continuation_token"], "73", "the attempt still runs");
     let (_, body) = client.get(&format!("{log}/1?token=73")).await;
     assert_eq!(body["content"], json!([]));
-    client
-        .bench
-        .end(&lease, crate::decide::Ending::Success { xcom: None })
-        .await;
+    client.bench.end(&lease, crate::decide::Ending::success()).await;
     assert_eq!(
         client.get(&format!("{log}/1")).await.1["continuation_token"],
         Value::Null

@@ -10,9 +10,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::duration::parse_duration;
-use super::file::{DagFile, DefaultArgs, TaskFile, WrittenDuration};
+use super::file::{DagFile, DefaultArgs, TaskFile, TaskSettings, WrittenBackoff, WrittenDuration};
+use super::groups::Entries;
 use super::node::{self, Document};
-use super::{Dag, ImportError, Param, Schedule, Task, Timetable, validate};
+use super::{
+    DEFAULT_POOL, DEFAULT_QUEUE, Dag, ImportError, Param, Placement, Schedule, Task, Timetable, TriggerRule,
+    expand, validate,
+};
 use crate::operator::{OperatorCatalog, parse_arguments};
 use crate::template;
 
@@ -104,6 +108,7 @@ pub(crate) fn parse(path: &Path, bytes: &[u8], catalog: &OperatorCatalog) -> Res
         _ => {
             let mut errors = faults.errors;
             errors.sort_by_key(|error| (error.line, error.column));
+            errors.dedup();
             Err(errors)
         }
     }
@@ -115,6 +120,20 @@ fn yaml_message(error: &serde_saphyr::Error) -> String {
     let first = text.lines().next().unwrap_or_default();
     let end = first.find(" at line ").unwrap_or(first.len());
     format!("the YAML cannot be read: {}", first[..end].trim_end_matches(':'))
+}
+
+/// What `default_args` say.
+#[derive(Debug, Default)]
+struct Defaults {
+    owner: Option<String>,
+    settings: Map<String, Value>,
+}
+
+/// Takes some keys of a mapping apart from the others.
+fn split(mapping: Map<String, Value>, keys: &[&str]) -> (Map<String, Value>, Map<String, Value>) {
+    mapping
+        .into_iter()
+        .partition(|(key, _)| keys.contains(&key.as_str()))
 }
 
 struct Reader<'a, 'f> {
@@ -133,35 +152,104 @@ impl Reader<'_, '_> {
         let mut root = root.clone();
         let tasks = root.remove("tasks");
         let params = root.remove("params");
-        let file: DagFile = self.typed("", &Value::Object(root), DagFile::KEYS)?;
+        let default_args = root.remove("default_args");
+        let known = [DagFile::KEYS, DagFile::PARTS].concat();
+        let file: DagFile = self.typed("", &Value::Object(root), &known)?;
 
         if let Err(reason) = check_id(&file.dag) {
             self.faults.add("/dag", reason, None);
         }
         let timetable = self.timetable(&file);
         let params = self.params(params.as_ref());
-        let default_args = file.default_args.unwrap_or_default();
-        let tasks = self.tasks(tasks.as_ref(), &default_args);
+        let defaults = self.default_args(default_args.as_ref());
         let dagrun_timeout = self.duration("/dagrun_timeout", file.dagrun_timeout.as_ref());
-        let max_active_runs = file.max_active_runs.unwrap_or(16);
-        if max_active_runs == 0 {
-            self.faults
-                .add("/max_active_runs", "max_active_runs must be at least 1", None);
+        let max_active_runs = self.at_least_one("/max_active_runs", file.max_active_runs, 16);
+        let max_active_tasks = self.at_least_one("/max_active_tasks", file.max_active_tasks, 16);
+        let mut entries = Entries::default();
+        match tasks
+            .as_ref()
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+        {
+            Some(list) => entries.collect(list, "/tasks", None, self.faults),
+            None => {
+                let pointer = if tasks.is_some() { "/tasks" } else { "" };
+                self.faults
+                    .add(pointer, "a DAG has a list of tasks, at least one", None);
+            }
         }
+        let mut needs = entries.needs(self.faults);
+        let all_known = needs.is_some();
+        let mut read = Vec::new();
+        for entry in &entries.tasks {
+            let needs = needs.as_mut().zip(entry.task_id.as_ref());
+            let needs = needs.and_then(|(needs, task_id)| needs.get(task_id).cloned());
+            // The number of an instance is written behind its name.
+            let longest = if entry.mapping.contains_key("expand") {
+                LONGEST_ID - 10
+            } else {
+                LONGEST_ID
+            };
+            if let Some(task_id) = entry
+                .task_id
+                .as_ref()
+                .filter(|task_id| task_id.chars().count() > longest)
+            {
+                let message = format!("{task_id:?}, with its groups, is longer than {longest} characters");
+                self.faults.add(&format!("{}/id", entry.pointer), message, None);
+            }
+            let task = self.task(&entry.pointer, entry.mapping, &defaults);
+            read.extend(task.map(|task| Task {
+                task_id: entry.task_id.clone().unwrap_or(task.task_id),
+                needs: needs.unwrap_or_default(),
+                ..task
+            }));
+        }
+        let places = entries.places();
         let dag = Dag {
             dag_id: file.dag,
             description: file.description,
             tags: file.tags.unwrap_or_default(),
-            owner: default_args.owner,
+            owner: defaults.owner,
             timetable: timetable?,
             catchup: file.catchup.unwrap_or(false),
             max_active_runs,
+            max_active_tasks,
             dagrun_timeout,
             params,
-            tasks,
+            tasks: read,
+            groups: entries.into_groups(),
         };
-        validate::dag(&dag, self.document, self.faults);
+        validate::dag(&dag, &places, all_known, self.document, self.faults);
         Some(dag)
+    }
+
+    fn default_args(&mut self, written: Option<&Value>) -> Defaults {
+        let mapping = match written {
+            None | Some(Value::Null) => return Defaults::default(),
+            Some(Value::Object(mapping)) => mapping.clone(),
+            Some(_) => {
+                self.faults
+                    .add("/default_args", "default_args is a mapping", None);
+                return Defaults::default();
+            }
+        };
+        let (settings, rest) = split(mapping, TaskSettings::KEYS);
+        let known = [DefaultArgs::KEYS, TaskSettings::KEYS].concat();
+        let own: Option<DefaultArgs> = self.typed("/default_args", &Value::Object(rest), &known);
+        Defaults {
+            owner: own.and_then(|own| own.owner),
+            settings,
+        }
+    }
+
+    fn at_least_one(&mut self, pointer: &str, written: Option<u32>, otherwise: u32) -> u32 {
+        if written == Some(0) {
+            let key = pointer.rsplit('/').next().unwrap_or_default();
+            self.faults
+                .add(pointer, format!("{key} must be at least 1"), None);
+        }
+        written.unwrap_or(otherwise)
     }
 
     /// Reads a mapping into its type. An unknown key, the usual mistake, gets the nearest known one as a hint.
@@ -227,8 +315,15 @@ impl Reader<'_, '_> {
             timezone,
             start_date,
             end_date,
+            ticks: file.timetable.unwrap_or_default(),
         };
-        validate::timetable(&timetable, file.catchup.unwrap_or(false), self.faults);
+        let max_active_runs = file.max_active_runs.unwrap_or(16);
+        validate::timetable(
+            &timetable,
+            file.catchup.unwrap_or(false),
+            max_active_runs,
+            self.faults,
+        );
         Some(timetable)
     }
 
@@ -298,41 +393,22 @@ impl Reader<'_, '_> {
         read
     }
 
-    fn tasks(&mut self, tasks: Option<&Value>, defaults: &DefaultArgs) -> Vec<Task> {
-        let Some(Value::Array(tasks)) =
-            tasks.filter(|tasks| tasks.as_array().is_some_and(|list| !list.is_empty()))
-        else {
-            let pointer = if tasks.is_some() { "/tasks" } else { "" };
-            self.faults
-                .add(pointer, "a DAG has a list of tasks, at least one", None);
-            return Vec::new();
-        };
-        let tasks: Vec<Option<Task>> = tasks
-            .iter()
-            .enumerate()
-            .map(|(index, task)| self.task(index, task, defaults))
-            .collect();
-        tasks.into_iter().flatten().collect()
-    }
-
-    fn task(&mut self, index: usize, value: &Value, defaults: &DefaultArgs) -> Option<Task> {
-        let pointer = format!("/tasks/{index}");
-        let Value::Object(mapping) = value else {
-            self.faults.add(
-                &pointer,
-                "a task is a mapping with the keys id and one operator",
-                None,
-            );
-            return None;
-        };
-        let (operator, arguments) = self.operator(&pointer, mapping)?;
+    fn task(&mut self, pointer: &str, mapping: &Map<String, Value>, defaults: &Defaults) -> Option<Task> {
+        let (operator, arguments) = self.operator(pointer, mapping)?;
         let mut rest = mapping.clone();
         rest.remove(&operator);
-        let file: TaskFile = self.typed(&pointer, &Value::Object(rest), TaskFile::KEYS)?;
+        let (own, rest) = split(rest, TaskSettings::KEYS);
+        let file: TaskFile = self.typed(pointer, &Value::Object(rest), TaskFile::KEYS)?;
         if let Err(reason) = check_id(&file.id) {
             self.faults.add(&format!("{pointer}/id"), reason, None);
         }
-
+        if let Some(expand) = &file.expand {
+            let pointer = format!("{pointer}/expand");
+            self.check_templates(&pointer, expand);
+            if let Err(message) = expand::check(expand) {
+                self.faults.add(&pointer, message, None);
+            }
+        }
         let operator_pointer = format!("{pointer}/{operator}");
         self.check_templates(&operator_pointer, &arguments);
         let known = self.catalog.get(&operator)?;
@@ -344,31 +420,94 @@ impl Reader<'_, '_> {
                 None,
             );
         }
-        let inherited =
-            |own: &Option<WrittenDuration>, key: &str, default: &Option<WrittenDuration>| match own {
-                Some(own) => (format!("{pointer}/{key}"), Some(own.clone())),
-                None => (format!("/default_args/{key}"), default.clone()),
-            };
-        let (place, retry_delay) = inherited(&file.retry_delay, "retry_delay", &defaults.retry_delay);
-        let retry_delay = self.duration(&place, retry_delay.as_ref());
-        let (place, timeout) = inherited(
-            &file.execution_timeout,
-            "execution_timeout",
-            &defaults.execution_timeout,
-        );
-        let execution_timeout = self.duration(&place, timeout.as_ref());
-        Some(Task {
-            task_id: file.id,
-            description: file.description,
-            needs: file.needs.unwrap_or_default(),
-            operator,
-            arguments,
-            retries: file.retries.or(defaults.retries).unwrap_or(0),
-            retry_delay: retry_delay.unwrap_or(Duration::from_secs(300)),
-            execution_timeout,
-            trigger_rule: file.trigger_rule.or(defaults.trigger_rule).unwrap_or_default(),
-            argument_lines: self.document.lines_below(&operator_pointer),
-        })
+        let mut task = Task::new(file.id, operator, arguments);
+        task.description = file.description;
+        // As written; what they stand for is found when all names are known.
+        task.needs = file.needs.unwrap_or_default();
+        task.expand = file.expand;
+        task.argument_lines = self.document.lines_below(&operator_pointer);
+        (task.setup, task.teardown) = (file.setup.unwrap_or(false), file.teardown.unwrap_or(false));
+        if task.setup && task.teardown {
+            let hint = "make one task of each".to_owned();
+            let message = "a task cannot be setup and teardown at once";
+            self.faults
+                .add(&format!("{pointer}/teardown"), message, Some(hint));
+        }
+        self.settings(pointer, own, defaults, &mut task)?;
+        Some(task)
+    }
+
+    /// Reads what a task says about itself, over what `default_args` say.
+    fn settings(
+        &mut self,
+        pointer: &str,
+        own: Map<String, Value>,
+        defaults: &Defaults,
+        task: &mut Task,
+    ) -> Option<()> {
+        let place = |key: &str| match own.contains_key(key) || !defaults.settings.contains_key(key) {
+            true => format!("{pointer}/{key}"),
+            false => format!("/default_args/{key}"),
+        };
+        let places: Vec<String> = TaskSettings::KEYS.iter().map(|key| place(key)).collect();
+        let place = |key: &str| {
+            let position = TaskSettings::KEYS.iter().position(|known| *known == key);
+            places[position.unwrap_or_default()].clone()
+        };
+        // What is wrong with a default is told once, at its place.
+        let inherited: TaskSettings = self.typed(
+            "/default_args",
+            &Value::Object(defaults.settings.clone()),
+            TaskSettings::KEYS,
+        )?;
+        let written: TaskSettings = self.typed(pointer, &Value::Object(own), TaskSettings::KEYS)?;
+        let written = written.over(inherited);
+
+        if let Some(delay) = self.duration(&place("retry_delay"), written.retry_delay.as_ref()) {
+            task.retry_delay = delay;
+        }
+        task.max_retry_delay = self.duration(&place("max_retry_delay"), written.max_retry_delay.as_ref());
+        task.execution_timeout =
+            self.duration(&place("execution_timeout"), written.execution_timeout.as_ref());
+        task.retries = written.retries.unwrap_or(0);
+        task.retry_exponential_backoff = match written.retry_exponential_backoff {
+            None | Some(WrittenBackoff::Flag(false)) => None,
+            Some(WrittenBackoff::Flag(true)) => Some(2.0),
+            Some(WrittenBackoff::Multiplier(multiplier)) if multiplier >= 1.0 => Some(multiplier),
+            Some(WrittenBackoff::Multiplier(_)) => {
+                let hint = "write true for 2, or a number such as 1.5".to_owned();
+                let message = "retry_exponential_backoff must be at least 1";
+                self.faults
+                    .add(&place("retry_exponential_backoff"), message, Some(hint));
+                None
+            }
+        };
+        task.trigger_rule = written.trigger_rule.unwrap_or(match task.teardown {
+            true => TriggerRule::AllDoneSetupSuccess,
+            false => TriggerRule::AllSuccess,
+        });
+        task.wait_for_downstream = written.wait_for_downstream.unwrap_or(false);
+        task.depends_on_past = written.depends_on_past.unwrap_or(false) || task.wait_for_downstream;
+        task.keeps_xcom = !written.do_xcom_push.unwrap_or(true);
+        task.multiple_outputs = written.multiple_outputs.unwrap_or(false);
+        for (key, name) in [("pool", &written.pool), ("queue", &written.queue)] {
+            if let Some(Err(reason)) = name.as_deref().map(check_id) {
+                self.faults.add(&place(key), reason, None);
+            }
+        }
+        let mut limit = |key: &str, written: Option<u32>| {
+            written.map(|limit| self.at_least_one(&place(key), Some(limit), limit))
+        };
+        task.placement = Placement {
+            pool: written.pool.unwrap_or_else(|| DEFAULT_POOL.to_owned()),
+            pool_slots: limit("pool_slots", written.pool_slots).unwrap_or(1),
+            priority_weight: written.priority_weight.unwrap_or(1),
+            weight_rule: written.weight_rule.unwrap_or_default(),
+            queue: written.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+            max_active_tis_per_dag: limit("max_active_tis_per_dag", written.max_active_tis_per_dag),
+            max_active_tis_per_dagrun: limit("max_active_tis_per_dagrun", written.max_active_tis_per_dagrun),
+        };
+        Some(())
     }
 
     /// Finds the one key of a task that names an operator.
@@ -376,6 +515,7 @@ impl Reader<'_, '_> {
         let named: Vec<(&String, &Value)> = mapping
             .iter()
             .filter(|(key, _)| !TaskFile::KEYS.contains(&key.as_str()))
+            .filter(|(key, _)| !TaskSettings::KEYS.contains(&key.as_str()))
             .collect();
         let operators: Vec<&str> = self.catalog.names().collect();
         let unknown: Vec<&&String> = named
@@ -387,6 +527,7 @@ impl Reader<'_, '_> {
             .iter()
             .copied()
             .chain(TaskFile::KEYS.iter().copied())
+            .chain(TaskSettings::KEYS.iter().copied())
             .collect();
         for key in &unknown {
             let place = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
@@ -455,7 +596,7 @@ fn parse_date(text: &str, zone: &TimeZone) -> Option<Timestamp> {
     ))
 }
 
-fn check_id(id: &str) -> Result<(), String> {
+pub(super) fn check_id(id: &str) -> Result<(), String> {
     let fits = |character: char| character.is_alphanumeric() || matches!(character, '_' | '-' | '.');
     if id.is_empty() || id.chars().count() > LONGEST_ID || !id.chars().all(fits) || id.starts_with('.') {
         return Err(format!(
@@ -495,7 +636,11 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
         .map(|candidate| (distance(word, candidate), candidate))
         .min();
     match nearest {
-        Some((distance, candidate)) if distance <= 2.max(word.chars().count() * 3 / 5) => {
+        Some((distance, candidate))
+            if distance <= 2
+                || (distance <= word.chars().count() * 3 / 5
+                    && candidate.chars().next() == word.chars().next()) =>
+        {
             format!("did you mean {candidate}?")
         }
         _ => format!("{what} are {}", known.join(", ")),

@@ -22,6 +22,8 @@ pub enum Schedule {
     None,
     /// One time, at the start date.
     Once,
+    /// As soon as the run before is over.
+    Continuous,
     /// At the ticks of a cron expression, in the DAG's time zone.
     Cron(Box<CronSchedule>),
     /// At equal distances, counted from the start date.
@@ -76,6 +78,7 @@ impl FromStr for Schedule {
         match text {
             "none" | "null" | "" => return Ok(Self::None),
             "@once" => return Ok(Self::Once),
+            "@continuous" => return Ok(Self::Continuous),
             _ => {}
         }
         if let Some(interval) = text.strip_prefix("every ") {
@@ -93,7 +96,7 @@ impl FromStr for Schedule {
             let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
             return Err(InvalidSchedule::new(
                 text,
-                format!("the presets are @once, {}", known.join(", ")),
+                format!("the presets are @once, @continuous, {}", known.join(", ")),
             ));
         }
         let expression = preset.map_or(text, |(_, expression)| expression);
@@ -136,14 +139,25 @@ impl fmt::Display for Schedule {
         match self {
             Self::None => formatter.write_str("none"),
             Self::Once => formatter.write_str("@once"),
+            Self::Continuous => formatter.write_str("@continuous"),
             Self::Cron(cron) => formatter.write_str(&cron.text),
             Self::Every(interval) => write!(formatter, "every {}", super::duration::Written(*interval)),
         }
     }
 }
 
-/// A schedule with the dates and the zone it holds in. The meaning of a tick is the one of data intervals: a run
-/// covers the stretch between two ticks, is named after its start, and is due at its end.
+/// What a tick of a schedule means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Ticks {
+    /// A run covers the stretch between two ticks, is named after its start, and is due at its end.
+    #[default]
+    DataInterval,
+    /// A run is due at a tick, is named after it, and covers no time.
+    Trigger,
+}
+
+/// A schedule with the dates and the zone it holds in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timetable {
     /// When.
@@ -154,6 +168,9 @@ pub struct Timetable {
     pub start_date: Option<Timestamp>,
     /// No interval starts after it.
     pub end_date: Option<Timestamp>,
+    /// What a tick means.
+    #[serde(default, skip_serializing_if = "super::is_default")]
+    pub ticks: Ticks,
 }
 
 impl Timetable {
@@ -169,6 +186,28 @@ impl Timetable {
                     return None;
                 }
                 (at, at)
+            }
+            Schedule::Continuous => {
+                // Two runs of the same millisecond would have the same name.
+                let start = earliest.unwrap_or(Timestamp::from_millis(now.as_millis() - 1));
+                (start, now.max(Timestamp::from_millis(start.as_millis() + 1)))
+            }
+            _ if self.ticks == Ticks::Trigger => {
+                let tick = match earliest.filter(|_| catchup) {
+                    None => {
+                        let newest = self.tick_at_or_before(now)?;
+                        match earliest.filter(|earliest| newest < *earliest) {
+                            Some(earliest) => self.tick_at_or_after(earliest)?,
+                            None => newest,
+                        }
+                    }
+                    Some(earliest) => self.tick_at_or_after(earliest)?,
+                };
+                let tick = match last_end.filter(|last_end| tick <= *last_end) {
+                    Some(last_end) => self.tick_after(last_end)?,
+                    None => tick,
+                };
+                (tick, tick)
             }
             _ => {
                 let from = if catchup { earliest } else { None };
@@ -192,12 +231,42 @@ impl Timetable {
         })
     }
 
+    /// Returns the intervals whose logical dates lie between two instants, both included, up to `most` of them; nothing
+    /// where the schedule has no ticks. The dates of the timetable itself do not count.
+    pub fn between(&self, from: Timestamp, to: Timestamp, most: usize) -> Option<Vec<NextRun>> {
+        if !matches!(self.schedule, Schedule::Cron(_) | Schedule::Every(_)) {
+            return None;
+        }
+        let mut intervals = Vec::new();
+        let mut tick = self.tick_at_or_after(from);
+        while let Some(start) = tick.filter(|start| *start <= to && intervals.len() < most) {
+            tick = self.tick_after(start);
+            let end = match self.ticks {
+                Ticks::DataInterval => tick.unwrap_or(start),
+                Ticks::Trigger => start,
+            };
+            intervals.push(NextRun {
+                data_interval_start: start,
+                data_interval_end: end,
+                run_after: end,
+            });
+        }
+        Some(intervals)
+    }
+
     /// Returns the interval of a run asked for by hand at `instant`: the newest complete one of the schedule, or the
     /// instant itself where the schedule has no intervals.
     pub fn manual_interval(&self, instant: Timestamp) -> (Timestamp, Timestamp) {
-        let complete = match self.schedule {
-            Schedule::Cron(_) | Schedule::Every(_) => self.newest_complete_start(instant),
-            Schedule::None | Schedule::Once => None,
+        let complete = match (&self.schedule, self.ticks) {
+            (Schedule::Every(interval), Ticks::Trigger) => {
+                let interval = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+                let start = instant.as_millis().saturating_sub(interval);
+                return (Timestamp::from_millis(start), instant);
+            }
+            (Schedule::Cron(_) | Schedule::Every(_), Ticks::DataInterval) => {
+                self.newest_complete_start(instant)
+            }
+            _ => None,
         };
         let interval = complete.and_then(|start| Some((start, self.tick_after(start)?)));
         interval.unwrap_or((instant, instant))
@@ -215,7 +284,7 @@ impl Timetable {
 
     fn tick_at_or_after(&self, instant: Timestamp) -> Option<Timestamp> {
         match &self.schedule {
-            Schedule::None | Schedule::Once => None,
+            Schedule::None | Schedule::Once | Schedule::Continuous => None,
             Schedule::Every(interval) => Some(self.step(instant, *interval, true)),
             Schedule::Cron(cron) => {
                 // Cron ticks stand on whole seconds: a fraction belongs to the second after it. The search begins one
@@ -237,7 +306,7 @@ impl Timetable {
 
     fn tick_at_or_before(&self, instant: Timestamp) -> Option<Timestamp> {
         match &self.schedule {
-            Schedule::None | Schedule::Once => None,
+            Schedule::None | Schedule::Once | Schedule::Continuous => None,
             Schedule::Every(interval) => Some(self.step(instant, *interval, false)),
             Schedule::Cron(cron) => {
                 let seconds = instant.as_millis().div_euclid(1000);

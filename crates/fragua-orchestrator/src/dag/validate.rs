@@ -3,14 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::Document;
-use super::parse::{Faults, did_you_mean};
+use super::parse::Faults;
 use super::{Dag, Schedule, Timetable};
 
-pub(crate) fn timetable(timetable: &Timetable, catchup: bool, faults: &mut Faults<'_>) {
+pub(crate) fn timetable(timetable: &Timetable, catchup: bool, max_active_runs: u32, faults: &mut Faults<'_>) {
     if let (Some(start), Some(end)) = (timetable.start_date, timetable.end_date)
         && start > end
     {
         faults.add("/end_date", "end_date is before start_date", None);
+    }
+    if timetable.schedule == Schedule::Continuous && max_active_runs != 1 {
+        let hint = "add max_active_runs: 1".to_owned();
+        faults.add("/schedule", "@continuous lets one run follow another", Some(hint));
     }
     if catchup && timetable.start_date.is_none() && timetable.schedule != Schedule::None {
         faults.add(
@@ -21,37 +25,19 @@ pub(crate) fn timetable(timetable: &Timetable, catchup: bool, faults: &mut Fault
     }
 }
 
-pub(crate) fn dag(dag: &Dag, document: &Document, faults: &mut Faults<'_>) {
-    let places = task_places(document);
+pub(crate) fn dag(
+    dag: &Dag,
+    places: &BTreeMap<String, Vec<String>>,
+    all_known: bool,
+    document: &Document,
+    faults: &mut Faults<'_>,
+) {
     let place = |task_id: &str, key: &str| {
-        let index = places
-            .get(task_id)
-            .and_then(|indices| indices.first())
-            .copied()
-            .unwrap_or(0);
-        format!("/tasks/{index}{key}")
+        let pointer = places.get(task_id).and_then(|pointers| pointers.first());
+        format!("{}{key}", pointer.map_or("", String::as_str))
     };
-    duplicate_tasks(&places, document, faults);
-    let known: Vec<&str> = places.keys().map(String::as_str).collect();
-    let mut all_known = true;
+    duplicate_tasks(places, document, faults);
     for task in &dag.tasks {
-        let mut seen = BTreeSet::new();
-        for (index, need) in task.needs.iter().enumerate() {
-            let pointer = place(&task.task_id, &format!("/needs/{index}"));
-            if need == &task.task_id {
-                faults.add(&pointer, format!("task {need:?} needs itself"), None);
-                all_known = false;
-            } else if !known.contains(&need.as_str()) {
-                let message = format!(
-                    "task {:?} needs {need:?}, which is no task of this DAG",
-                    task.task_id
-                );
-                faults.add(&pointer, message, Some(did_you_mean(need, &known, "the tasks")));
-                all_known = false;
-            } else if !seen.insert(need) {
-                faults.add(&pointer, format!("{need:?} stands here twice"), None);
-            }
-        }
         if task.operator == "wait"
             && task.arguments.get("dag").and_then(|dag| dag.as_str()) == Some(&dag.dag_id)
         {
@@ -87,30 +73,17 @@ pub(crate) fn dag(dag: &Dag, document: &Document, faults: &mut Faults<'_>) {
     }
 }
 
-/// The positions in the file of the tasks of each id, readable or not.
-fn task_places(document: &Document) -> BTreeMap<String, Vec<usize>> {
-    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    let tasks = document.value.get("tasks").and_then(|tasks| tasks.as_array());
-    for (index, task) in tasks.into_iter().flatten().enumerate() {
-        if let Some(id) = task.get("id").and_then(|id| id.as_str()) {
-            places.entry(id.to_owned()).or_default().push(index);
-        }
-    }
-    places
-}
-
-fn duplicate_tasks(places: &BTreeMap<String, Vec<usize>>, document: &Document, faults: &mut Faults<'_>) {
-    for (task_id, indices) in places {
-        let first = document
-            .place(&format!("/tasks/{}/id", indices[0]))
-            .map_or(1, |place| place.line);
-        for index in &indices[1..] {
+fn duplicate_tasks(places: &BTreeMap<String, Vec<String>>, document: &Document, faults: &mut Faults<'_>) {
+    for (task_id, pointers) in places {
+        let first = document.place(&pointers[0]).map_or(1, |place| place.line);
+        for pointer in &pointers[1..] {
             let message = format!("there is another task {task_id:?}, in line {first}");
-            faults.add(
-                &format!("/tasks/{index}/id"),
-                message,
-                Some("give one of them another id".to_owned()),
-            );
+            let hint = "give one of them another id".to_owned();
+            let key = ["id", "group"].into_iter().map(|key| format!("{pointer}/{key}"));
+            let place = key
+                .into_iter()
+                .find(|place| document.value.pointer(place).is_some());
+            faults.add(place.as_ref().unwrap_or(pointer), message, Some(hint));
         }
     }
 }

@@ -1,24 +1,37 @@
 //! What follows from what happened. Nothing here reads a clock, a file or a database: state and event go in, actions
 //! come out, and [`crate::store`] writes them in the transaction that recorded the event.
 
+mod lease;
 mod plan;
+mod retry;
+mod trigger;
 
+pub(crate) use lease::{Busy, Candidate, PoolSize, Refusal};
 pub(crate) use plan::{PlanView, WaitView, plan, wait_is_over};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fragua_base::Timestamp;
 use serde_json::Value;
 
-use crate::dag::{Dag, Task, TriggerRule};
-use crate::{DagRunState, TaskState};
+use self::trigger::{Counts, Verdict};
+use crate::dag::{Dag, Task};
+use crate::operator::{EMPTY, is_held};
+use crate::{DagRunState, InstanceId, TaskState};
+
+/// How often a task is queued again because no worker took it, before it fails.
+const MOST_REQUEUES: u32 = 2;
 
 /// The part of a DAG run that an event is about.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
     pub(crate) dag: &'a Dag,
+    /// The run's logical date, which the jitter of retries is made from.
+    pub(crate) logical_date: Timestamp,
     /// Where tasks stand: at least those of [`Scope`].
-    pub(crate) tasks: BTreeMap<String, TaskView>,
+    pub(crate) tasks: BTreeMap<InstanceId, TaskView>,
+    /// What keeps tasks that depend on the run before from starting, by task. A task that is not here may start.
+    pub(crate) past: BTreeMap<String, Vec<(InstanceId, TaskState)>>,
     /// How many tasks of the run are not over.
     pub(crate) unfinished: u64,
     /// How many attempts may be lost in a row.
@@ -45,10 +58,19 @@ pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
     };
     let mut tasks: Vec<&str> = match event {
         Event::Started => return Scope::All,
-        Event::Finished { task_id } => dag.successors(task_id).flat_map(with_needs).collect(),
-        Event::AttemptEnded { task_id, .. }
-        | Event::WaitEnded { task_id }
-        | Event::WaitFailed { task_id, .. } => dag.task(task_id).into_iter().flat_map(with_needs).collect(),
+        Event::Finished { id } => dag.successors(&id.task_id).flat_map(with_needs).collect(),
+        Event::PastChanged { task_ids } => {
+            let tasks = task_ids.iter().filter_map(|task_id| dag.task(task_id));
+            tasks.flat_map(with_needs).collect()
+        }
+        Event::AttemptEnded { id, ending } | Event::HoldEnded { id, ending } => {
+            let own = dag.task(&id.task_id).into_iter().flat_map(with_needs);
+            own.chain(ending.skips().iter().map(String::as_str)).collect()
+        }
+        Event::Due { id } | Event::QueueTimedOut { id, .. } => {
+            dag.task(&id.task_id).into_iter().flat_map(with_needs).collect()
+        }
+        Event::Expanded { task_id } | Event::ExpandFailed { task_id, .. } => vec![task_id.as_str()],
     };
     tasks.sort_unstable();
     tasks.dedup();
@@ -56,11 +78,28 @@ pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
 }
 
 /// Where one task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaskView {
     pub(crate) state: TaskState,
     pub(crate) failures: u32,
     pub(crate) lost: u32,
+    /// How often it was queued again because no worker took it.
+    pub(crate) requeues: u32,
+    /// The tasks that it decided to skip.
+    pub(crate) skips: Vec<String>,
+}
+
+impl TaskView {
+    #[cfg(test)]
+    pub(crate) fn of(state: TaskState) -> Self {
+        Self {
+            state,
+            failures: 0,
+            lost: 0,
+            requeues: 0,
+            skips: Vec::new(),
+        }
+    }
 }
 
 /// What happened.
@@ -69,21 +108,27 @@ pub(crate) enum Event {
     /// The run may start, or tasks of it were cleared.
     Started,
     /// A task is over.
-    Finished { task_id: String },
+    Finished { id: InstanceId },
     /// An attempt is over.
-    AttemptEnded { task_id: String, ending: Ending },
-    /// The delay before a retry, or a wait, is over.
-    WaitEnded { task_id: String },
-    /// A wait took longer than the task may take, or cannot be understood.
-    WaitFailed { task_id: String, message: String },
+    AttemptEnded { id: InstanceId, ending: Ending },
+    /// What the scheduler holds is over.
+    HoldEnded { id: InstanceId, ending: Ending },
+    /// The delay before another attempt, or before a sensor looks again, is over.
+    Due { id: InstanceId },
+    /// No worker took a task in time, for this reason.
+    QueueTimedOut { id: InstanceId, message: String },
+    /// Tasks may have got what they waited for in the run before.
+    PastChanged { task_ids: BTreeSet<String> },
+    /// The instances of a task are known; one without a number is left where there is none.
+    Expanded { task_id: String },
+    /// The instances of a task cannot be known.
+    ExpandFailed { task_id: String, message: String },
 }
 
-/// How an attempt ended.
+/// How an attempt, or what the scheduler held, ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Ending {
-    Success {
-        xcom: Option<Value>,
-    },
+    Success(Success),
     /// Failed; retries may help.
     Failed {
         message: String,
@@ -93,6 +138,10 @@ pub(crate) enum Ending {
     },
     Skipped {
         message: String,
+    },
+    /// A sensor did not find what it looks for, and looks again at an instant.
+    Reschedule {
+        at: Timestamp,
     },
     /// Its worker is gone.
     Lost {
@@ -104,27 +153,54 @@ pub(crate) enum Ending {
     },
 }
 
+/// What a task that succeeded leaves.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Success {
+    /// The values it hands on, by key.
+    pub(crate) xcoms: BTreeMap<String, Value>,
+    /// The tasks that are to be skipped because of it.
+    pub(crate) skips: Vec<String>,
+}
+
+impl Ending {
+    /// Returns the ending of a task that has nothing to hand on.
+    pub(crate) fn success() -> Self {
+        Self::Success(Success::default())
+    }
+
+    fn skips(&self) -> &[String] {
+        match self {
+            Self::Success(success) => &success.skips,
+            _ => &[],
+        }
+    }
+}
+
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
     /// Let a worker take the task.
-    Queue { task_id: String, because: Because },
-    /// Begin a wait, without a process.
-    BeginWait { task_id: String },
+    Queue { id: InstanceId, because: Because },
+    /// Begin what the scheduler holds itself, without a process.
+    Hold { id: InstanceId },
+    /// Find the instances of a task.
+    Expand { task_id: String },
     /// The task starts over, as if it had never run.
-    Reset { task_id: String },
+    Reset { id: InstanceId },
     /// Look at the task again at an instant.
     RetryAt {
-        task_id: String,
+        id: InstanceId,
         at: Timestamp,
         message: String,
     },
+    /// Look again with the same attempt at an instant.
+    RescheduleAt { id: InstanceId, at: Timestamp },
     /// The task is over.
     Finish {
-        task_id: String,
+        id: InstanceId,
         state: TaskState,
         message: Option<String>,
-        xcom: Option<Value>,
+        success: Success,
     },
     /// The run is over.
     EndRun { state: DagRunState },
@@ -137,6 +213,8 @@ pub(crate) enum Because {
     Ready,
     /// The delay before another attempt has passed.
     Retry,
+    /// No worker took it in time.
+    NotTaken { message: String },
     /// Its worker is gone.
     Lost { message: String },
     /// Its worker gave it back.
@@ -147,199 +225,257 @@ pub(crate) enum Because {
 pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Action> {
     match event {
         Event::Started => {
-            let ready = view
+            let mut actions: Vec<Action> = view
                 .dag
                 .tasks
                 .iter()
-                .filter(|task| view.state(&task.task_id) == Some(TaskState::None));
-            let mut actions: Vec<Action> = ready.filter_map(|task| view.consider(task)).collect();
+                .flat_map(|task| view.consider(task))
+                .collect();
             if view.unfinished == 0 {
                 actions.push(view.verdict());
             }
             actions
         }
-        Event::Finished { task_id } => {
-            let waiting = view
-                .dag
-                .successors(task_id)
-                .filter(|task| view.state(&task.task_id) == Some(TaskState::None));
-            let mut actions: Vec<Action> = waiting.filter_map(|task| view.consider(task)).collect();
+        Event::Finished { id } => {
+            let successors = view.dag.successors(&id.task_id);
+            let mut actions: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
             if view.unfinished == 0 {
                 actions.push(view.verdict());
             }
             actions
         }
-        Event::AttemptEnded { task_id, .. } if view.state(task_id) == Some(TaskState::Restarting) => {
-            let reset = Action::Reset {
-                task_id: task_id.clone(),
-            };
-            [
-                Some(reset),
-                view.dag.task(task_id).and_then(|task| view.consider(task)),
-            ]
-            .into_iter()
-            .flatten()
-            .collect()
+        Event::PastChanged { task_ids } => {
+            let tasks = task_ids.iter().filter_map(|task_id| view.dag.task(task_id));
+            tasks.flat_map(|task| view.consider(task)).collect()
         }
-        Event::AttemptEnded { task_id, ending } => {
-            view.attempt_ended(task_id, ending, now).into_iter().collect()
-        }
-        Event::WaitEnded { task_id } => match view.state(task_id) {
-            Some(TaskState::UpForRetry) => {
-                let is_wait = view.dag.task(task_id).is_some_and(is_wait);
-                let task_id = task_id.clone();
-                vec![if is_wait {
-                    Action::BeginWait { task_id }
-                } else {
-                    Action::Queue {
-                        task_id,
-                        because: Because::Retry,
-                    }
-                }]
+        Event::AttemptEnded { id, .. } if view.state(id) == Some(TaskState::Restarting) => {
+            let mut actions = vec![Action::Reset { id: id.clone() }];
+            if let Some(task) = view.dag.task(&id.task_id) {
+                actions.extend(view.consider_instances(task, vec![id.clone()]));
             }
-            Some(TaskState::Deferred) => vec![finish(task_id, TaskState::Success, None)],
+            actions
+        }
+        Event::AttemptEnded { id, ending } if view.state(id) == Some(TaskState::Running) => {
+            view.ended(id, ending, now)
+        }
+        Event::HoldEnded { id, ending } if view.state(id) == Some(TaskState::Deferred) => {
+            view.ended(id, ending, now)
+        }
+        Event::AttemptEnded { .. } | Event::HoldEnded { .. } => Vec::new(),
+        Event::Due { id } => match view.state(id) {
+            Some(TaskState::UpForRetry | TaskState::UpForReschedule) => {
+                let task = view.dag.task(&id.task_id);
+                task.map(|task| begin(task, id.clone(), Because::Retry))
+                    .into_iter()
+                    .collect()
+            }
             _ => Vec::new(),
         },
-        Event::WaitFailed { task_id, message } => {
-            let task = view.dag.task(task_id);
-            task.and_then(|task| view.failed(task, message, now))
-                .into_iter()
-                .collect()
+        Event::QueueTimedOut { id, message } => match view.tasks.get(id) {
+            Some(task) if task.state != TaskState::Queued => Vec::new(),
+            Some(task) if task.requeues >= MOST_REQUEUES => {
+                let message = format!("{message}, {} times in a row", task.requeues + 1);
+                view.failed(id, &message, now).into_iter().collect()
+            }
+            Some(_) => {
+                let because = Because::NotTaken {
+                    message: message.clone(),
+                };
+                vec![Action::Queue {
+                    id: id.clone(),
+                    because,
+                }]
+            }
+            None => Vec::new(),
+        },
+        Event::Expanded { task_id } => view.expanded(task_id),
+        Event::ExpandFailed { task_id, message } => {
+            let open = view.open_instances(task_id);
+            let failed = open.map(|id| finish(id, TaskState::Failed, Some(message)));
+            failed.collect()
         }
     }
 }
 
-/// Says whether a task is held by the scheduler, without a process.
-pub(crate) fn is_wait(task: &Task) -> bool {
-    task.operator == crate::operator::WAIT
-}
-
-fn finish(task_id: &str, state: TaskState, message: Option<&str>) -> Action {
+fn finish(id: &InstanceId, state: TaskState, message: Option<&str>) -> Action {
     Action::Finish {
-        task_id: task_id.to_owned(),
+        id: id.clone(),
         state,
         message: message.map(str::to_owned),
-        xcom: None,
+        success: Success::default(),
+    }
+}
+
+/// Lets a task begin, the way its operator does.
+fn begin(task: &Task, id: InstanceId, because: Because) -> Action {
+    if task.operator == EMPTY {
+        finish(&id, TaskState::Success, None)
+    } else if is_held(&task.operator) {
+        Action::Hold { id }
+    } else {
+        Action::Queue { id, because }
     }
 }
 
 impl View<'_> {
-    fn state(&self, task_id: &str) -> Option<TaskState> {
-        self.tasks.get(task_id).map(|task| task.state)
+    fn state(&self, id: &InstanceId) -> Option<TaskState> {
+        self.tasks.get(id).map(|task| task.state)
     }
 
-    /// Says what becomes of a task that has not started; nothing while it must wait for what it needs.
-    fn consider(&self, task: &Task) -> Option<Action> {
-        let needs: Vec<(&str, TaskState)> = task
-            .needs
-            .iter()
-            .map(|need| (need.as_str(), self.state(need).unwrap_or(TaskState::None)))
-            .collect();
-        let first =
-            |wanted: fn(TaskState) -> bool| needs.iter().find(|(_, state)| wanted(*state)).map(|(id, _)| *id);
-        let all_done = needs.iter().all(|(_, state)| state.is_finished());
-        match task.trigger_rule {
-            TriggerRule::AllDone => all_done.then(|| start(task)),
-            TriggerRule::AllSuccess => {
-                if let Some(failed) = first(TaskState::is_failure) {
-                    let message = format!("{failed}, which it needs, failed");
-                    return Some(finish(&task.task_id, TaskState::UpstreamFailed, Some(&message)));
-                }
-                if let Some(skipped) = first(|state| state == TaskState::Skipped) {
-                    let message = format!("{skipped}, which it needs, was skipped");
-                    return Some(finish(&task.task_id, TaskState::Skipped, Some(&message)));
-                }
-                all_done.then(|| start(task))
+    /// Returns the instances of a task with where they stand.
+    fn instances<'v>(
+        &'v self,
+        task_id: &str,
+    ) -> impl Iterator<Item = (&'v InstanceId, &'v TaskView)> + use<'v> {
+        let first = InstanceId::of(task_id);
+        let task_id = task_id.to_owned();
+        self.tasks
+            .range(first..)
+            .take_while(move |(id, _)| id.task_id == task_id)
+    }
+
+    /// Returns the instances of a task that have not begun.
+    fn open_instances<'v>(&'v self, task_id: &str) -> impl Iterator<Item = &'v InstanceId> + use<'v> {
+        let open = self
+            .instances(task_id)
+            .filter(|(_, view)| view.state == TaskState::None);
+        open.map(|(id, _)| id)
+    }
+
+    /// Says what becomes of the instances of a task that have not begun; nothing while they must wait.
+    fn consider(&self, task: &Task) -> Vec<Action> {
+        self.consider_instances(task, self.open_instances(&task.task_id).cloned().collect())
+    }
+
+    fn consider_instances(&self, task: &Task, open: Vec<InstanceId>) -> Vec<Action> {
+        let all = |state: TaskState, message: String| {
+            open.iter().map(|id| finish(id, state, Some(&message))).collect()
+        };
+        if let Some(branch) = self.skipped_by(task) {
+            return all(TaskState::Skipped, format!("{branch} decided to skip it"));
+        }
+        match Counts::of(self, task).verdict(task) {
+            Verdict::Wait => Vec::new(),
+            Verdict::UpstreamFailed(message) => all(TaskState::UpstreamFailed, message),
+            Verdict::Skip(message) => all(TaskState::Skipped, message),
+            Verdict::Run
+                if self
+                    .past
+                    .get(&task.task_id)
+                    .is_some_and(|blocks| !blocks.is_empty()) =>
+            {
+                Vec::new()
             }
+            Verdict::Run if open.is_empty() => Vec::new(),
+            Verdict::Run if task.expand.is_some() => vec![Action::Expand {
+                task_id: task.task_id.clone(),
+            }],
+            Verdict::Run => open
+                .iter()
+                .map(|id| begin(task, id.clone(), Because::Ready))
+                .collect(),
         }
     }
 
-    fn attempt_ended(&self, task_id: &str, ending: &Ending, now: Timestamp) -> Option<Action> {
-        let (task, view) = (self.dag.task(task_id)?, self.tasks.get(task_id)?);
-        if view.state != TaskState::Running {
-            return None;
-        }
-        match ending {
-            Ending::Success { xcom } => Some(Action::Finish {
-                task_id: task_id.to_owned(),
-                state: TaskState::Success,
-                message: None,
-                xcom: xcom.clone(),
-            }),
-            Ending::Skipped { message } => Some(finish(task_id, TaskState::Skipped, Some(message))),
-            Ending::FailedForGood { message } => Some(finish(task_id, TaskState::Failed, Some(message))),
-            Ending::Failed { message } => self.failed(task, message, now),
+    /// Returns the task directly before this one that decided to skip it.
+    fn skipped_by(&self, task: &Task) -> Option<&InstanceId> {
+        let before = task.needs.iter().flat_map(|need| self.instances(need));
+        before
+            .filter(|(_, view)| view.state == TaskState::Success)
+            .find(|(_, view)| view.skips.contains(&task.task_id))
+            .map(|(id, _)| id)
+    }
+
+    fn expanded(&self, task_id: &str) -> Vec<Action> {
+        let Some(task) = self.dag.task(task_id) else {
+            return Vec::new();
+        };
+        let open = self.open_instances(task_id);
+        open.map(|id| match id.map_index {
+            None => finish(id, TaskState::Skipped, Some("expand gave no item")),
+            Some(_) => begin(task, id.clone(), Because::Ready),
+        })
+        .collect()
+    }
+
+    fn ended(&self, id: &InstanceId, ending: &Ending, now: Timestamp) -> Vec<Action> {
+        let Some(view) = self.tasks.get(id) else {
+            return Vec::new();
+        };
+        let queue = |because: Because| Action::Queue {
+            id: id.clone(),
+            because,
+        };
+        let action = match ending {
+            Ending::Success(success) => {
+                let mut actions = vec![Action::Finish {
+                    id: id.clone(),
+                    state: TaskState::Success,
+                    message: None,
+                    success: success.clone(),
+                }];
+                let message = format!("{id} decided to skip it");
+                for task_id in &success.skips {
+                    let open = self.open_instances(task_id);
+                    actions.extend(open.map(|open| finish(open, TaskState::Skipped, Some(&message))));
+                }
+                return actions;
+            }
+            Ending::Skipped { message } => finish(id, TaskState::Skipped, Some(message)),
+            Ending::FailedForGood { message } => finish(id, TaskState::Failed, Some(message)),
+            Ending::Failed { message } => return self.failed(id, message, now).into_iter().collect(),
+            Ending::Reschedule { at } => Action::RescheduleAt {
+                id: id.clone(),
+                at: *at,
+            },
             Ending::Lost { message } if view.lost >= self.lost_attempts => {
                 let message = format!(
                     "{message}; {} attempts in a row were lost with their worker",
                     view.lost + 1
                 );
-                Some(finish(task_id, TaskState::Failed, Some(&message)))
+                finish(id, TaskState::Failed, Some(&message))
             }
-            Ending::Lost { message } => {
-                let because = Because::Lost {
-                    message: message.clone(),
-                };
-                Some(Action::Queue {
-                    task_id: task_id.to_owned(),
-                    because,
-                })
-            }
-            Ending::HandedBack { message } => {
-                let because = Because::HandedBack {
-                    message: message.clone(),
-                };
-                Some(Action::Queue {
-                    task_id: task_id.to_owned(),
-                    because,
-                })
-            }
-        }
+            Ending::Lost { message } => queue(Because::Lost {
+                message: message.clone(),
+            }),
+            Ending::HandedBack { message } => queue(Because::HandedBack {
+                message: message.clone(),
+            }),
+        };
+        vec![action]
     }
 
-    fn failed(&self, task: &Task, message: &str, now: Timestamp) -> Option<Action> {
-        let view = self.tasks.get(&task.task_id)?;
-        if view.state.is_finished() {
-            return None;
-        }
+    fn failed(&self, id: &InstanceId, message: &str, now: Timestamp) -> Option<Action> {
+        let (task, view) = (self.dag.task(&id.task_id)?, self.tasks.get(id)?);
         if view.failures >= task.retries {
-            return Some(finish(&task.task_id, TaskState::Failed, Some(message)));
+            return Some(finish(id, TaskState::Failed, Some(message)));
         }
-        let at = now.plus(task.retry_delay);
+        let delay = retry::delay(&self.dag.dag_id, task, self.logical_date, view.failures + 1);
         Some(Action::RetryAt {
-            task_id: task.task_id.clone(),
-            at,
+            id: id.clone(),
+            at: now.plus(delay),
             message: message.to_owned(),
         })
     }
 
     /// A run is judged by its leaves: what failed on the way shows there, unless a task was meant to run anyway.
     fn verdict(&self) -> Action {
-        let failed = self
-            .dag
-            .leaves()
-            .any(|leaf| self.state(&leaf.task_id).is_none_or(TaskState::is_failure));
-        Action::EndRun {
-            state: if failed {
-                DagRunState::Failed
-            } else {
-                DagRunState::Success
-            },
-        }
+        let mut leaves = self.dag.judged().flat_map(|leaf| {
+            let mut instances = self.instances(&leaf.task_id).peekable();
+            let is_missing = instances.peek().is_none();
+            instances
+                .map(|(_, view)| view.state.is_failure())
+                .chain(is_missing.then_some(true))
+        });
+        let state = match leaves.any(|failed| failed) {
+            true => DagRunState::Failed,
+            false => DagRunState::Success,
+        };
+        Action::EndRun { state }
     }
 }
 
-fn start(task: &Task) -> Action {
-    let task_id = task.task_id.clone();
-    if is_wait(task) {
-        Action::BeginWait { task_id }
-    } else {
-        Action::Queue {
-            task_id,
-            because: Because::Ready,
-        }
-    }
-}
-
+#[cfg(test)]
+mod simulator;
 #[cfg(test)]
 mod tests;

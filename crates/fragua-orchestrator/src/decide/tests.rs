@@ -27,51 +27,74 @@ fn now() -> Timestamp {
 
 /// Decides with tasks written as `name:state` or `name:state:failures:lost`; those not written are `none`.
 fn decide_with(states: &str, event: Event) -> Vec<Action> {
-    let dag = dag(DIAMOND);
-    let mut tasks: BTreeMap<String, TaskView> = BTreeMap::new();
+    decide_on(&dag(DIAMOND), states, event)
+}
+
+/// As [`decide_with`] for another DAG. An instance is written as `name[0]:state`, a task that skips others as
+/// `name:state!other,other`.
+fn decide_on(dag: &Dag, states: &str, event: Event) -> Vec<Action> {
+    let mut tasks: BTreeMap<InstanceId, TaskView> = BTreeMap::new();
     for task in &dag.tasks {
-        tasks.insert(
-            task.task_id.clone(),
-            TaskView {
-                state: TaskState::None,
-                failures: 0,
-                lost: 0,
-            },
-        );
+        tasks.insert(InstanceId::of(&*task.task_id), TaskView::of(TaskState::None));
     }
     for written in states.split_whitespace() {
+        let (written, skips) = written.split_once('!').unwrap_or((written, ""));
         let parts: Vec<&str> = written.split(':').collect();
         let number = |index: usize| {
             parts
                 .get(index)
                 .map_or(0, |number: &&str| number.parse().unwrap())
         };
-        let state = TaskState::parse(parts[1]).unwrap();
         let view = TaskView {
-            state,
+            state: TaskState::parse(parts[1]).unwrap(),
             failures: number(2),
             lost: number(3),
+            requeues: number(4),
+            skips: skips
+                .split(',')
+                .filter(|skip| !skip.is_empty())
+                .map(str::to_owned)
+                .collect(),
         };
-        assert!(tasks.insert(parts[0].to_owned(), view).is_some(), "{written}");
+        let id = id(parts[0]);
+        assert!(dag.task(&id.task_id).is_some(), "{written}");
+        if id.map_index.is_some() {
+            tasks.remove(&InstanceId::of(&*id.task_id));
+        }
+        tasks.insert(id, view);
     }
     let unfinished = tasks.values().filter(|task| !task.state.is_finished()).count() as u64;
     // Only what the scope names may be looked at.
-    if let Scope::These(mut scope) = scope(&dag, &event) {
+    if let Scope::These(mut scope) = scope(dag, &event) {
         if unfinished == 0 {
-            scope.extend(dag.leaves().map(|leaf| leaf.task_id.as_str()));
+            scope.extend(dag.judged().map(|leaf| leaf.task_id.as_str()));
         }
-        tasks.retain(|task_id, _| scope.contains(&task_id.as_str()));
+        tasks.retain(|id, _| scope.contains(&id.task_id.as_str()));
     }
     decide(
         &View {
-            dag: &dag,
+            dag,
+            logical_date: now(),
             tasks,
+            past: BTreeMap::new(),
             unfinished,
             lost_attempts: 3,
         },
         &event,
         now(),
     )
+}
+
+fn id(written: &str) -> InstanceId {
+    match written.split_once('[') {
+        None => InstanceId::of(written),
+        Some((task_id, index)) => InstanceId::mapped(task_id, index.trim_end_matches(']').parse().unwrap()),
+    }
+}
+
+fn check_on(dag: &Dag, states: &str, event: Event, expected: &[&str]) {
+    let actions: Vec<String> = decide_on(dag, states, event.clone()).iter().map(words).collect();
+    assert_eq!(actions, expected, "{states} {event:?}");
 }
 
 fn check(states: &str, event: Event, expected: &[&str]) {
@@ -81,41 +104,39 @@ fn check(states: &str, event: Event, expected: &[&str]) {
 
 fn words(action: &Action) -> String {
     match action {
-        Action::Queue { task_id, because } => {
+        Action::Queue { id, because } => {
             let because = match because {
                 Because::Ready => "ready",
+                Because::NotTaken { .. } => "not taken",
                 Because::Retry => "retry",
                 Because::Lost { .. } => "lost",
                 Because::HandedBack { .. } => "handed back",
             };
-            format!("queue {task_id}: {because}")
+            format!("queue {id}: {because}")
         }
-        Action::BeginWait { task_id } => format!("wait {task_id}"),
-        Action::Reset { task_id } => format!("reset {task_id}"),
-        Action::RetryAt { task_id, at, message } => {
-            format!("retry {task_id} in {:?}: {message}", at.since(now()))
+        Action::Hold { id } => format!("hold {id}"),
+        Action::Expand { task_id } => format!("expand {task_id}"),
+        Action::RescheduleAt { id, at } => format!("reschedule {id} in {:?}", at.since(now())),
+        Action::Reset { id } => format!("reset {id}"),
+        Action::RetryAt { id, at, message } => {
+            format!("retry {id} in {:?}: {message}", at.since(now()))
         }
         Action::Finish {
-            task_id,
-            state,
-            message,
-            ..
+            id, state, message, ..
         } => {
-            format!("{state} {task_id}: {}", message.as_deref().unwrap_or("-"))
+            format!("{state} {id}: {}", message.as_deref().unwrap_or("-"))
         }
         Action::EndRun { state } => format!("run {state}"),
     }
 }
 
 fn finished(task_id: &str) -> Event {
-    Event::Finished {
-        task_id: task_id.to_owned(),
-    }
+    Event::Finished { id: id(task_id) }
 }
 
 fn ended(task_id: &str, ending: Ending) -> Event {
     Event::AttemptEnded {
-        task_id: task_id.to_owned(),
+        id: id(task_id),
         ending,
     }
 }
@@ -137,7 +158,7 @@ fn a_run_starts_with_the_tasks_that_need_nothing() {
     check(
         "a:success b:success join:success always:success",
         Event::Started,
-        &["wait pause"],
+        &["hold pause"],
     );
     check(
         "a:success b:success join:success always:success pause:success",
@@ -157,7 +178,7 @@ fn a_task_that_is_over_lets_go_its_direct_successors() {
     check(
         "a:success b:success always:success join:success",
         finished("join"),
-        &["wait pause"],
+        &["hold pause"],
     );
     check(
         "a:success b:success always:success join:success",
@@ -249,24 +270,16 @@ fn a_failed_attempt_is_tried_again_as_often_as_the_task_says() {
         ),
         &["skipped a: nothing"],
     );
-    check(
-        "a:running:1",
-        ended("a", Ending::Success { xcom: None }),
-        &["success a: -"],
-    );
+    check("a:running:1", ended("a", Ending::success()), &["success a: -"]);
     check(
         "a:up_for_retry:1",
-        Event::WaitEnded {
-            task_id: "a".to_owned(),
-        },
+        Event::Due { id: id("a") },
         &["queue a: retry"],
     );
     check(
         "pause:up_for_retry:1",
-        Event::WaitEnded {
-            task_id: "pause".to_owned(),
-        },
-        &["wait pause"],
+        Event::Due { id: id("pause") },
+        &["hold pause"],
     );
 }
 
@@ -298,7 +311,7 @@ fn an_attempt_that_was_lost_uses_up_no_retry_but_not_for_ever() {
 fn a_task_that_was_cleared_while_it_ran_starts_over_when_it_may() {
     check(
         "a:restarting",
-        ended("a", Ending::Success { xcom: None }),
+        ended("a", Ending::success()),
         &["reset a", "queue a: ready"],
     );
     check(
@@ -311,53 +324,318 @@ fn a_task_that_was_cleared_while_it_ran_starts_over_when_it_may() {
 #[test]
 fn what_comes_too_late_changes_nothing() {
     check("a:success", ended("a", failed()), &[]);
-    check("a:queued", ended("a", Ending::Success { xcom: None }), &[]);
-    check(
-        "pause:success",
-        Event::WaitEnded {
-            task_id: "pause".to_owned(),
-        },
-        &[],
-    );
+    check("a:queued", ended("a", Ending::success()), &[]);
+    check("pause:success", Event::Due { id: id("pause") }, &[]);
     check(
         "a:success",
-        Event::WaitFailed {
-            task_id: "a".to_owned(),
-            message: String::new(),
+        Event::HoldEnded {
+            id: id("a"),
+            ending: failed(),
         },
         &[],
     );
+    check("", Event::Due { id: id("nothing") }, &[]);
+}
+
+#[test]
+fn what_is_held_ends_in_success_or_fails_like_an_attempt() {
+    let held = |ending: Ending| Event::HoldEnded {
+        id: id("pause"),
+        ending,
+    };
+    check("pause:deferred", held(Ending::success()), &["success pause: -"]);
+    check("pause:deferred", held(failed()), &["retry pause in 10s: no rows"]);
+    check("pause:deferred:1", held(failed()), &["failed pause: no rows"]);
+    check("pause:success", held(Ending::success()), &[]);
+    check("pause:deferred", ended("pause", Ending::success()), &[]);
+}
+
+#[test]
+fn a_sensor_looks_again_with_the_same_attempt() {
+    let at = now().plus(Duration::from_secs(60));
     check(
-        "",
-        Event::WaitEnded {
-            task_id: "nothing".to_owned(),
-        },
-        &[],
+        "a:running",
+        ended("a", Ending::Reschedule { at }),
+        &["reschedule a in 60s"],
+    );
+    check(
+        "a:up_for_reschedule",
+        Event::Due { id: id("a") },
+        &["queue a: retry"],
     );
 }
 
 #[test]
-fn a_wait_ends_in_success_or_fails_like_an_attempt() {
-    let failed = |message: &str| Event::WaitFailed {
-        task_id: "pause".to_owned(),
-        message: message.to_owned(),
+fn a_task_that_no_worker_takes_is_queued_twice_again_and_fails() {
+    let timed_out = || Event::QueueTimedOut {
+        id: id("a"),
+        message: "nobody".to_owned(),
     };
+    check("a:queued:0:0:0", timed_out(), &["queue a: not taken"]);
+    check("a:queued:0:0:1", timed_out(), &["queue a: not taken"]);
     check(
-        "pause:deferred",
-        Event::WaitEnded {
-            task_id: "pause".to_owned(),
-        },
-        &["success pause: -"],
+        "a:queued:0:0:2",
+        timed_out(),
+        &["retry a in 10s: nobody, 3 times in a row"],
     );
     check(
-        "pause:deferred",
-        failed("too long"),
-        &["retry pause in 10s: too long"],
+        "a:queued:1:0:2",
+        timed_out(),
+        &["failed a: nobody, 3 times in a row"],
     );
-    check(
-        "pause:deferred:1",
-        failed("too long"),
-        &["failed pause: too long"],
+    check("a:running:0:0:2", timed_out(), &[]);
+}
+
+/// `t` needs `a`, `b` and `s`, of which the last sets something up.
+fn with_rule(rule: &str) -> Dag {
+    dag(&format!(
+        "dag: d\ntasks:\n  - {{ id: a, bash: echo }}\n  - {{ id: b, bash: echo }}\n  - {{ id: s, setup: true, bash: echo }}\n  - {{ id: t, needs: [a, b, s], trigger_rule: {rule}, bash: echo }}\n"
+    ))
+}
+
+#[test]
+fn each_trigger_rule_is_applied_to_the_tasks_directly_before() {
+    // States of a, b and s: (s)uccess, (f)ailed, (u)pstream failed, s(k)ipped, (r)unning; what becomes of t:
+    // runs, skipped, upstream_failed, or waits.
+    let table = [
+        (
+            "all_success",
+            "sss run|srs wait|fss up|frr up|urr up|krr skip|sks skip|fkr up",
+        ),
+        (
+            "all_failed",
+            "fff run|fuf run|frf wait|srr skip|krr skip|ffk skip",
+        ),
+        ("all_done", "sfk run|sss run|sfr wait|fff run|kkk run"),
+        (
+            "all_done_min_one_success",
+            "sss run|sfs run|fff up|kss skip|krr skip|frr wait|ffu up",
+        ),
+        (
+            "all_done_setup_success",
+            "ffs run|sss run|kks run|ssf up|ssk skip|ssr wait|rrs wait|ssu up",
+        ),
+        (
+            "one_success",
+            "srr run|frr wait|fff up|kkk skip|kkf up|sff run|fkr wait|uuu up",
+        ),
+        ("one_failed", "frr run|urr run|sss skip|ssr wait|kkk skip|kkf run"),
+        ("one_done", "srr run|frr run|krr wait|kkk skip|kks run|urr run"),
+        ("none_failed", "sss run|kkk run|sks run|frr up|urr up|skr wait"),
+        (
+            "none_failed_min_one_success",
+            "sss run|sks run|kkk skip|frr up|kkr wait|kkf up",
+        ),
+        ("none_failed_or_skipped", "sks run|kkk skip"),
+        ("none_skipped", "sff run|sss run|krr skip|sfr wait"),
+        ("all_skipped", "kkk run|srr skip|frr skip|urr skip|kkr wait"),
+        ("always", "rrr run|fff run|nnn run"),
+        ("dummy", "rrr run"),
+    ];
+    for (rule, cases) in table {
+        let dag = with_rule(rule);
+        for case in cases.split('|') {
+            let (states, expected) = case.split_once(' ').unwrap();
+            let state = |letter: char| match letter {
+                's' => TaskState::Success,
+                'f' => TaskState::Failed,
+                'u' => TaskState::UpstreamFailed,
+                'k' => TaskState::Skipped,
+                'r' => TaskState::Running,
+                _ => TaskState::None,
+            };
+            let letters = ["a", "b", "s"].into_iter().zip(states.chars());
+            let written: Vec<String> = letters
+                .map(|(name, letter)| format!("{name}:{}", state(letter)))
+                .collect();
+            let actions = decide_on(&dag, &written.join(" "), finished("a"));
+            let became = match actions.as_slice() {
+                [] => "wait",
+                [Action::Queue { .. }] => "run",
+                [
+                    Action::Finish {
+                        state: TaskState::Skipped,
+                        ..
+                    },
+                ] => "skip",
+                [
+                    Action::Finish {
+                        state: TaskState::UpstreamFailed,
+                        ..
+                    },
+                ] => "up",
+                other => panic!("{rule} {case}: {other:?}"),
+            };
+            assert_eq!(became, expected, "{rule} {case}");
+        }
+    }
+}
+
+#[test]
+fn a_task_that_needs_nothing_starts_by_every_rule() {
+    for rule in [
+        "all_success",
+        "all_failed",
+        "one_success",
+        "all_skipped",
+        "none_failed_min_one_success",
+    ] {
+        let dag = dag(&format!(
+            "dag: d\ntasks: [{{ id: t, trigger_rule: {rule}, bash: echo }}]\n"
+        ));
+        check_on(&dag, "", Event::Started, &["queue t: ready"]);
+    }
+}
+
+const BRANCHED: &str = "
+dag: branched
+tasks:
+  - { id: choose, branch: left }
+  - { id: left, needs: [choose], bash: echo }
+  - { id: right, needs: [choose], bash: echo }
+  - { id: join, needs: [left, right], trigger_rule: none_failed_min_one_success, empty: {} }
+";
+
+#[test]
+fn a_branch_skips_what_it_did_not_choose_whatever_the_rules_say() {
+    let dag = dag(BRANCHED);
+    let chosen = Ending::Success(Success {
+        skips: vec!["right".to_owned()],
+        ..Success::default()
+    });
+    let event = Event::HoldEnded {
+        id: id("choose"),
+        ending: chosen,
+    };
+    check_on(
+        &dag,
+        "choose:deferred",
+        event,
+        &["success choose: -", "skipped right: choose decided to skip it"],
+    );
+    check_on(
+        &dag,
+        "choose:success!right right:skipped",
+        finished("choose"),
+        &["queue left: ready"],
+    );
+    check_on(
+        &dag,
+        "choose:success!right left:success right:skipped",
+        finished("left"),
+        &["success join: -"],
+    );
+    // A task that was cleared is skipped again.
+    check_on(
+        &dag,
+        "choose:success!right left:success right:none join:success",
+        Event::Started,
+        &["skipped right: choose decided to skip it"],
+    );
+}
+
+#[test]
+fn a_task_is_expanded_when_it_may_start_and_its_instances_count_singly() {
+    let dag = dag(
+        "dag: d\ntasks:\n  - { id: list, bash: echo }\n  - { id: each, needs: [list], expand: '{{ xcom.list }}', bash: echo }\n  - { id: sum, needs: [each], bash: echo }\n",
+    );
+    check_on(&dag, "list:success", finished("list"), &["expand each"]);
+    let expanded = || Event::Expanded {
+        task_id: "each".to_owned(),
+    };
+    check_on(
+        &dag,
+        "list:success each[0]:none each[1]:none",
+        expanded(),
+        &["queue each[0]: ready", "queue each[1]: ready"],
+    );
+    check_on(
+        &dag,
+        "list:success each:none",
+        expanded(),
+        &["skipped each: expand gave no item"],
+    );
+    check_on(
+        &dag,
+        "list:success each[0]:success each[1]:running",
+        finished("each[0]"),
+        &[],
+    );
+    check_on(
+        &dag,
+        "list:success each[0]:success each[1]:success each[2]:removed",
+        finished("each[1]"),
+        &["queue sum: ready"],
+    );
+    check_on(
+        &dag,
+        "list:success each[0]:running each[1]:failed",
+        finished("each[1]"),
+        &["upstream_failed sum: each[1], which it needs, failed"],
+    );
+    let failed = Event::ExpandFailed {
+        task_id: "each".to_owned(),
+        message: "no list".to_owned(),
+    };
+    check_on(&dag, "list:success", failed, &["failed each: no list"]);
+    // One instance was cleared.
+    check_on(
+        &dag,
+        "list:success each[0]:none each[1]:success sum:none",
+        Event::Started,
+        &["expand each"],
+    );
+}
+
+#[test]
+fn a_run_is_not_judged_by_its_teardown() {
+    let dag = dag(
+        "dag: d\ntasks:\n  - { id: up, setup: true, bash: echo }\n  - { id: work, needs: [up], bash: echo }\n  - { id: down, needs: [up, work], teardown: true, bash: echo }\n",
+    );
+    check_on(
+        &dag,
+        "up:success work:failed",
+        finished("work"),
+        &["queue down: ready"],
+    );
+    check_on(
+        &dag,
+        "up:success work:failed down:success",
+        finished("down"),
+        &["run failed"],
+    );
+    check_on(
+        &dag,
+        "up:success work:success down:failed",
+        finished("down"),
+        &["run success"],
+    );
+}
+
+#[test]
+fn what_waits_for_the_run_before_starts_when_that_has_changed() {
+    let dag = dag("dag: d\ntasks: [{ id: t, depends_on_past: true, bash: echo }]\n");
+    let actions = |blocks: Vec<(InstanceId, TaskState)>| {
+        let view = View {
+            dag: &dag,
+            logical_date: now(),
+            tasks: [(id("t"), TaskView::of(TaskState::None))].into(),
+            past: [("t".to_owned(), blocks)].into(),
+            unfinished: 1,
+            lost_attempts: 3,
+        };
+        let event = Event::PastChanged {
+            task_ids: ["t".to_owned()].into(),
+        };
+        decide(&view, &event, now())
+    };
+    assert_eq!(actions(vec![(id("t"), TaskState::Failed)]), []);
+    assert_eq!(
+        actions(Vec::new()),
+        [Action::Queue {
+            id: id("t"),
+            because: Because::Ready
+        }]
     );
 }
 

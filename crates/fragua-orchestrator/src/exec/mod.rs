@@ -2,16 +2,19 @@
 
 pub(crate) mod spec;
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Read as _};
 use std::process::ExitCode;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{getpgrp, getpid};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::spec::{End, Report, Spec, write_report};
-use crate::operator::{OperatorCatalog, Outcome, TaskContext, TaskError, any_running};
+use crate::RETURN_VALUE;
+use crate::operator::{OperatorCatalog, Outcome, TaskContext, TaskError, any_running, too_large};
 use crate::template::Renderer;
 
 /// The longest specification that is read.
@@ -44,7 +47,8 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         }
     };
     // A task of its own, so that an operator that panics is a failure with a report.
-    let folder = context.work_folder.clone();
+    let pushes = task.clone();
+    let (folder, most) = (context.work_folder.clone(), context.max_xcom_bytes);
     let mut running = tokio::spawn(async move { run(&catalog, &task, &context).await });
     let result = tokio::select! {
         result = &mut running => result,
@@ -58,7 +62,13 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         }
     };
     let end = match result {
-        Ok(Ok(Outcome { xcom })) => End::Success { xcom },
+        Ok(Ok(outcome)) => match handed_on(&pushes, outcome, most) {
+            Ok(xcoms) => End::Success { xcoms },
+            Err(message) => End::FailedForGood { message },
+        },
+        Ok(Err(TaskError::Reschedule(after))) => End::Reschedule {
+            millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+        },
         Ok(Err(TaskError::Failed(message))) => End::Failed { message },
         Ok(Err(TaskError::FailedForGood(message))) => End::FailedForGood { message },
         Ok(Err(TaskError::Skipped(message))) => End::Skipped { message },
@@ -67,7 +77,7 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         },
     };
     match &end {
-        End::Success { .. } => {}
+        End::Success { .. } | End::Reschedule { .. } => {}
         End::Skipped { message } => println!("skipped: {message}"),
         End::Failed { message } | End::FailedForGood { message } => eprintln!("failed: {message}"),
     }
@@ -81,6 +91,23 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
             eprintln!("the report cannot be written to {}: {error}", folder.display());
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Gathers what a task hands on; one value that is too large makes a failure of it.
+fn handed_on(task: &crate::Task, outcome: Outcome, most: u64) -> Result<BTreeMap<String, Value>, String> {
+    let mut xcoms = outcome.more;
+    let returned = outcome.xcom.filter(|_| !task.keeps_xcom);
+    if let Some(Value::Object(mapping)) = returned.as_ref().filter(|_| task.multiple_outputs) {
+        xcoms.extend(mapping.clone());
+    }
+    xcoms.extend(returned.map(|value| (RETURN_VALUE.to_owned(), value)));
+    let sizes = xcoms
+        .iter()
+        .map(|(key, value)| (key, value.to_string().len() as u64));
+    match sizes.into_iter().find(|(_, size)| *size > most) {
+        Some((key, size)) => Err(too_large(key, size, most)),
+        None => Ok(xcoms),
     }
 }
 
@@ -126,4 +153,39 @@ fn peak_memory_bytes() -> Option<u64> {
         .ok()
         .filter(|most| *most > 0)
         .map(|most| most * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_handed_on_follows_the_task() {
+        let outcome = || Outcome {
+            xcom: Some(json!({ "rows": 5, "name": "x" })),
+            more: [("path".to_owned(), json!("/tmp"))].into(),
+        };
+        let keys = |change: fn(&mut crate::Task)| {
+            let mut task = crate::Task::new("t", "bash", Value::Null);
+            change(&mut task);
+            handed_on(&task, outcome(), 100).map(|xcoms| xcoms.into_keys().collect::<Vec<_>>())
+        };
+        assert_eq!(
+            keys(|_| {}),
+            Ok(vec!["path".to_owned(), "return_value".to_owned()])
+        );
+        assert_eq!(keys(|task| task.keeps_xcom = true), Ok(vec!["path".to_owned()]));
+        assert_eq!(
+            keys(|task| task.multiple_outputs = true).unwrap(),
+            ["name", "path", "return_value", "rows"]
+        );
+        let task = crate::Task::new("t", "bash", Value::Null);
+        let refused = handed_on(&task, outcome(), 10).unwrap_err();
+        assert!(
+            refused.contains("handed on as return_value has 21 bytes, more than 10"),
+            "{refused}"
+        );
+    }
 }

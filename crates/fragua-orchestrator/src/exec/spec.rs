@@ -30,6 +30,11 @@ pub(crate) struct Spec {
     project_folder: PathBuf,
     work_folder: PathBuf,
     xcom: BTreeMap<String, Value>,
+    xcom_keys: BTreeMap<String, BTreeMap<String, Value>>,
+    max_xcom_bytes: u64,
+    map_index: Option<u32>,
+    map_values: Option<Value>,
+    first_started_at: Timestamp,
     python: String,
 }
 
@@ -53,6 +58,11 @@ impl Spec {
             project_folder: context.project_folder,
             work_folder: context.work_folder,
             xcom: context.xcom,
+            xcom_keys: context.xcom_keys,
+            max_xcom_bytes: context.max_xcom_bytes,
+            map_index: context.map_index,
+            map_values: context.map_values,
+            first_started_at: context.first_started_at,
             python: context.python,
         }
     }
@@ -77,6 +87,11 @@ impl Spec {
             project_folder: self.project_folder,
             work_folder: self.work_folder,
             xcom: self.xcom,
+            xcom_keys: self.xcom_keys,
+            max_xcom_bytes: self.max_xcom_bytes,
+            map_index: self.map_index,
+            map_values: self.map_values,
+            first_started_at: self.first_started_at,
             python: self.python,
         };
         (self.task, context)
@@ -93,10 +108,11 @@ pub(crate) struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum End {
-    Success { xcom: Option<Value> },
+    Success { xcoms: BTreeMap<String, Value> },
     Failed { message: String },
     FailedForGood { message: String },
     Skipped { message: String },
+    Reschedule { millis: u64 },
 }
 
 /// The file in an attempt's folder that its report is in.
@@ -105,7 +121,7 @@ pub(crate) fn report_path(work_folder: &Path) -> PathBuf {
 }
 
 /// The largest report that is read.
-const LARGEST_REPORT_BYTES: u64 = 4 * 1024 * 1024;
+const LARGEST_REPORT_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Writes a report so that it is there as a whole or not at all.
 pub(crate) fn write_report(work_folder: &Path, report: &Report) -> io::Result<()> {

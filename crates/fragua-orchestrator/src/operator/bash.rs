@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::{
     ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, long_form,
-    parse_arguments, process,
+    parse_arguments, process, process::ExitCodes,
 };
 
 /// Runs a command in bash. `set -e` is not given: the status of the last command counts, as in Airflow.
@@ -25,6 +25,10 @@ struct Arguments {
     /// More environment variables.
     #[serde(default)]
     env: BTreeMap<String, Text>,
+    /// The statuses with which the command says that there was nothing to do; 99 when absent.
+    skip_on_exit_code: Option<ExitCodes>,
+    /// The statuses with which it says that trying again is no use; none when absent.
+    fail_on_exit_code: Option<ExitCodes>,
 }
 
 #[async_trait]
@@ -55,7 +59,8 @@ impl Operator for Bash {
         let mut command = Command::new("bash");
         command.arg("-c").arg(arguments.command.as_str());
         command.envs(arguments.env.iter().map(|(name, value)| (name, value.as_str())));
-        process::run(command, "bash", context).await
+        let statuses = process::Statuses::of(arguments.skip_on_exit_code, arguments.fail_on_exit_code);
+        process::run(command, "bash", context, &statuses).await
     }
 }
 
@@ -113,6 +118,18 @@ mod tests {
             ))
         );
         assert!(matches!(run("exit 99").await, Err(TaskError::Skipped(_))));
+        let with_codes = async |status: i32| {
+            let arguments = json!({
+                "command": format!("exit {status}"), "skip_on_exit_code": [3, 4], "fail_on_exit_code": 100,
+            });
+            Bash.run(&attempt.context, arguments).await
+        };
+        assert!(matches!(with_codes(4).await, Err(TaskError::Skipped(_))));
+        assert!(matches!(with_codes(99).await, Err(TaskError::Failed(_))));
+        assert_eq!(
+            with_codes(100).await,
+            Err(TaskError::FailedForGood("bash ended with status 100".to_owned()))
+        );
     }
 
     #[tokio::test]

@@ -2,6 +2,10 @@ import importlib
 import json
 import os
 import sys
+import traceback
+
+# How this program says that a function had nothing to do, or that trying again is no use.
+SKIPPED, FAILED_FOR_GOOD = 99, 98
 
 module_name, _, attribute_path = sys.argv[1].partition(":")
 with open(sys.argv[2], encoding="utf-8") as file:
@@ -9,7 +13,18 @@ with open(sys.argv[2], encoding="utf-8") as file:
 target = importlib.import_module(module_name)
 for attribute in attribute_path.split("."):
     target = getattr(target, attribute)
-result = target(**arguments) if isinstance(arguments, dict) else target(*arguments)
+try:
+    result = target(**arguments) if isinstance(arguments, dict) else target(*arguments)
+except Exception as error:
+    # By name: the class may be Airflow's own, or one that stands in for it.
+    names = {base.__name__ for base in type(error).__mro__}
+    if "AirflowSkipException" in names:
+        print(f"skipped: {error}")
+        sys.exit(SKIPPED)
+    if "AirflowFailException" in names:
+        traceback.print_exc()
+        sys.exit(FAILED_FOR_GOOD)
+    raise
 if result is not None:
     with open(os.environ["FRAGUA_XCOM_FILE"], "w", encoding="utf-8") as file:
         json.dump(result, file)

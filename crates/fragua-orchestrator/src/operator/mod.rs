@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use fragua_base::{Secret, Timestamp};
@@ -12,9 +13,11 @@ use serde_json::{Map, Value};
 
 mod bash;
 mod connection;
+mod held;
 mod http_to_table;
 mod process;
 mod python;
+mod sensor;
 mod sql;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -23,9 +26,10 @@ mod wait;
 mod warehouse;
 
 pub use connection::Connection;
+pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
 pub(crate) use process::{any_running, exit_words};
 pub use text::Text;
-pub(crate) use wait::{WAIT, Wait};
+pub(crate) use wait::Wait;
 
 /// One kind of work. In a DAG file a task names it by its key and gives it arguments.
 #[async_trait]
@@ -55,12 +59,17 @@ pub trait Operator: Send + Sync {
 pub struct Outcome {
     /// The value that tasks after this one see as `xcom.TASK_ID`.
     pub xcom: Option<Value>,
+    /// Values under other keys, which they see with `ti.xcom_pull`.
+    pub more: BTreeMap<String, Value>,
 }
 
 impl Outcome {
     /// Returns an outcome that hands on a value.
     pub fn with_xcom(value: Value) -> Self {
-        Self { xcom: Some(value) }
+        Self {
+            xcom: Some(value),
+            more: BTreeMap::new(),
+        }
     }
 }
 
@@ -76,6 +85,9 @@ pub enum TaskError {
     /// There is nothing to do.
     #[error("{0}")]
     Skipped(String),
+    /// What is waited for is not there yet: the same attempt goes on after this time.
+    #[error("looks again after {}", crate::dag::duration::Written(*.0))]
+    Reschedule(Duration),
 }
 
 impl TaskError {
@@ -161,6 +173,13 @@ pub fn check_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<Option<
     }
 }
 
+/// Says that a value is more than may be handed on.
+pub(crate) fn too_large(key: &str, bytes: u64, most: u64) -> String {
+    format!(
+        "the value handed on as {key} has {bytes} bytes, more than {most}: write it to a table or an object and hand on its name"
+    )
+}
+
 /// Gives arguments written as one text their long form, a mapping with that text under a key.
 pub(crate) fn long_form(arguments: &Value, key: &str) -> Value {
     match arguments {
@@ -202,8 +221,18 @@ pub struct TaskContext {
     pub project_folder: PathBuf,
     /// A folder for this attempt alone; removed when the attempt is over.
     pub work_folder: PathBuf,
-    /// What the tasks upstream handed on, by task id.
+    /// What the tasks upstream handed on, by task id: a list for one that is made several instances of.
     pub xcom: BTreeMap<String, Value>,
+    /// What they handed on under other keys, by task id and key.
+    pub xcom_keys: BTreeMap<String, BTreeMap<String, Value>>,
+    /// The most bytes of one value that is handed on.
+    pub max_xcom_bytes: u64,
+    /// The number of the instance, where the task is made several instances of.
+    pub map_index: Option<u32>,
+    /// What `{{ map }}` is then.
+    pub map_values: Option<Value>,
+    /// When the first attempt began, which the time-out of a sensor is counted from.
+    pub first_started_at: Timestamp,
     /// The interpreter of `python` tasks that name none.
     pub python: String,
 }
@@ -217,7 +246,7 @@ impl TaskContext {
         self.connections.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.connections.keys().map(String::as_str).collect();
             TaskError::FailedForGood(format!(
-                "there is no connection {name:?}; those known are: {}. Add it to the settings as connections.{name}.url",
+                "there is no connection {name:?}; those known are: {}. Add it to the settings as connections.{name}.url, or with `fragua connections set`",
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             ))
         })
@@ -246,14 +275,19 @@ impl OperatorCatalog {
         }
     }
 
-    /// Returns the catalogue of the operators of this crate: `bash`, `http_to_table`, `python`, `sql` and `wait`.
+    /// Returns the catalogue of the operators of this crate.
     pub fn builtin() -> Self {
-        Self::empty()
+        let held = held::HELD
+            .into_iter()
+            .map(|held| Arc::new(held) as Arc<dyn Operator>);
+        held.fold(Self::empty(), Self::with)
             .with(Arc::new(bash::Bash))
             .with(Arc::new(http_to_table::HttpToTable))
             .with(Arc::new(python::Python))
+            .with(Arc::new(sensor::HttpSensor))
+            .with(Arc::new(sensor::ObjectSensor))
+            .with(Arc::new(sensor::SqlSensor))
             .with(Arc::new(sql::Sql))
-            .with(Arc::new(wait::WaitOperator))
     }
 
     /// Returns the catalogue with one more operator, which takes the place of an earlier one of the same name.

@@ -1,11 +1,14 @@
 //! Programs that an operator starts. They belong to the attempt's process group and are stopped with it.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -13,9 +16,6 @@ use super::{Outcome, TaskContext, TaskError};
 
 /// A program that ends with this status says that there was nothing to do.
 const SKIP_STATUS: i32 = 99;
-
-/// The largest value a program may hand on.
-const LARGEST_XCOM_BYTES: u64 = 1024 * 1024;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
@@ -39,17 +39,59 @@ impl Drop for Running {
     }
 }
 
+/// Which statuses of a program mean more than success and failure.
+#[derive(Debug, Clone)]
+pub(super) struct Statuses {
+    /// There was nothing to do.
+    pub(super) skip: Vec<i32>,
+    /// It failed, and trying again is no use.
+    pub(super) fail: Vec<i32>,
+}
+
+/// Statuses as arguments name them.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a status such as 99, or a list of them, was expected")]
+pub(super) enum ExitCodes {
+    One(i32),
+    Several(Vec<i32>),
+}
+
+impl From<ExitCodes> for Vec<i32> {
+    fn from(codes: ExitCodes) -> Self {
+        match codes {
+            ExitCodes::One(code) => vec![code],
+            ExitCodes::Several(codes) => codes,
+        }
+    }
+}
+
+impl Statuses {
+    pub(super) fn of(skip: Option<ExitCodes>, fail: Option<ExitCodes>) -> Self {
+        Self {
+            skip: skip.map_or_else(|| vec![SKIP_STATUS], Vec::from),
+            fail: fail.map_or_else(Vec::new, Vec::from),
+        }
+    }
+}
+
 /// Runs a program in the project's folder until it ends. What it writes to the file named by `FRAGUA_XCOM_FILE` is
-/// handed on: JSON as such, anything else as text.
+/// handed on: JSON as such, anything else as text. So is what it writes to files in the folder named by
+/// `FRAGUA_XCOM_FOLDER`, each under its name.
 pub(crate) async fn run(
     mut command: Command,
     name: &str,
     context: &TaskContext,
+    statuses: &Statuses,
 ) -> Result<Outcome, TaskError> {
     let xcom_file = context.work_folder.join("xcom");
+    let xcom_folder = context.work_folder.join("xcoms");
+    // A sensor that looks again finds the folder of the time before.
+    std::fs::create_dir_all(&xcom_folder)
+        .map_err(|error| TaskError::Failed(format!("{}: {error}", xcom_folder.display())))?;
     command
         .current_dir(&context.project_folder)
         .env("FRAGUA_XCOM_FILE", &xcom_file)
+        .env("FRAGUA_XCOM_FOLDER", &xcom_folder)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let _running = Running::begin();
@@ -63,23 +105,39 @@ pub(crate) async fn run(
         .map_err(|error| TaskError::Failed(format!("{name}: {error}")))?;
     match status.code() {
         Some(0) => Ok(Outcome {
-            xcom: read_xcom(&xcom_file)?,
+            xcom: read_xcom(&xcom_file, crate::RETURN_VALUE, context.max_xcom_bytes)?,
+            more: read_xcoms(&xcom_folder, context.max_xcom_bytes)?,
         }),
-        Some(SKIP_STATUS) => Err(TaskError::Skipped(format!(
-            "{name} ended with status {SKIP_STATUS}"
+        Some(status) if statuses.skip.contains(&status) => {
+            Err(TaskError::Skipped(format!("{name} ended with status {status}")))
+        }
+        Some(status) if statuses.fail.contains(&status) => Err(TaskError::FailedForGood(format!(
+            "{name} ended with status {status}"
         ))),
         _ => Err(TaskError::Failed(format!("{name} {}", exit_words(status)))),
     }
 }
 
-fn read_xcom(path: &Path) -> Result<Option<Value>, TaskError> {
+fn read_xcoms(folder: &Path, most: u64) -> Result<BTreeMap<String, Value>, TaskError> {
+    let mut values = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let key = entry.file_name().to_string_lossy().into_owned();
+        if let Some(value) = read_xcom(&entry.path(), &key, most)? {
+            values.insert(key, value);
+        }
+    }
+    Ok(values)
+}
+
+fn read_xcom(path: &Path, key: &str, most: u64) -> Result<Option<Value>, TaskError> {
     let Ok(metadata) = path.metadata() else {
         return Ok(None);
     };
-    if metadata.len() > LARGEST_XCOM_BYTES {
-        return Err(TaskError::FailedForGood(format!(
-            "the value handed on has {} bytes, more than {LARGEST_XCOM_BYTES}: write it to a table or an object instead",
-            metadata.len()
+    if metadata.len() > most {
+        return Err(TaskError::FailedForGood(super::too_large(
+            key,
+            metadata.len(),
+            most,
         )));
     }
     let bytes =

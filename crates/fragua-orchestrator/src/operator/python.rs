@@ -11,12 +11,19 @@ use tokio::process::Command;
 
 use super::bash::short_or_long;
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments, process,
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
+    process, process::ExitCodes,
 };
 
 /// Runs Python in the project's folder, which modules are found in first. What a function returns is handed on.
 #[derive(Debug)]
 pub(super) struct Python;
+
+/// How the program below ends where a function raised `AirflowSkipException`.
+const SKIPPED: i32 = 99;
+
+/// How it ends where a function raised `AirflowFailException`.
+const FAILED_FOR_GOOD: i32 = 98;
 
 /// Calls `sys.argv[1]` with the arguments in the file `sys.argv[2]`.
 const CALL_FUNCTION: &str = include_str!("call_function.py");
@@ -35,6 +42,10 @@ struct Arguments {
     /// More environment variables.
     #[serde(default)]
     env: BTreeMap<String, Text>,
+    /// The statuses with which a script says that there was nothing to do; 99 when absent.
+    skip_on_exit_code: Option<ExitCodes>,
+    /// The statuses with which a script says that trying again is no use; none when absent.
+    fail_on_exit_code: Option<ExitCodes>,
 }
 
 impl Arguments {
@@ -153,7 +164,12 @@ impl Operator for Python {
                 .arg(function.as_str())
                 .arg(file);
         }
-        process::run(command, "python", context).await
+        let mut statuses = process::Statuses::of(arguments.skip_on_exit_code, arguments.fail_on_exit_code);
+        if arguments.function.is_some() {
+            statuses.skip.push(SKIPPED);
+            statuses.fail.push(FAILED_FOR_GOOD);
+        }
+        process::run(command, "python", context, &statuses).await
     }
 }
 
@@ -201,6 +217,19 @@ mod tests {
             run(json!("steps:fail")).await,
             Err(TaskError::Failed("python ended with status 1".to_owned()))
         );
+    }
+
+    #[tokio::test]
+    async fn a_function_skips_or_fails_for_good_by_the_exceptions_of_airflow() {
+        let attempt = attempt();
+        let module = "class AirflowSkipException(Exception): pass\nclass AirflowFailException(Exception): pass\n\nclass Nothing(AirflowSkipException): pass\n\ndef skip():\n    raise Nothing('no rows')\n\ndef fail():\n    raise AirflowFailException('wrong key')\n";
+        std::fs::write(attempt.context.project_folder.join("raises.py"), module).unwrap();
+        let run = async |function: &str| Python.run(&attempt.context, json!(function)).await;
+        assert!(matches!(run("raises:skip").await, Err(TaskError::Skipped(_))));
+        assert!(matches!(
+            run("raises:fail").await,
+            Err(TaskError::FailedForGood(_))
+        ));
     }
 
     #[tokio::test]

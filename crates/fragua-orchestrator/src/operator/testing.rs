@@ -44,6 +44,11 @@ pub(crate) fn context(dag_id: &str, task_id: &str) -> TaskContext {
         project_folder: "/".into(),
         work_folder: "/".into(),
         xcom: BTreeMap::new(),
+        xcom_keys: BTreeMap::new(),
+        max_xcom_bytes: 1024 * 1024,
+        map_index: None,
+        map_values: None,
+        first_started_at: day("2025-04-03T00:00:00Z"),
         python: std::env::var("FRAGUA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
     }
 }

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use schemars::{Schema, json_schema};
 use serde_json::Value;
 
-use super::{ArgumentError, Operator, Outcome, TaskContext, TaskError};
+use super::ArgumentError;
 use crate::dag::duration::parse_duration;
 
 /// The operator's key.
@@ -46,45 +45,23 @@ fn forms() -> ArgumentError {
     ArgumentError::at("", "write a duration such as 6s or 5m, or { dag: NAME }")
 }
 
-#[derive(Debug)]
-pub(super) struct WaitOperator;
-
-#[async_trait]
-impl Operator for WaitOperator {
-    fn name(&self) -> &'static str {
-        WAIT
-    }
-
-    fn schema(&self) -> Schema {
-        json_schema!({
-            "description": "How long, such as 6s or 5m or a number of seconds; or the DAG whose runs must be done.",
-            "anyOf": [
-                { "type": ["string", "number"] },
-                {
-                    "type": "object",
-                    "properties": { "dag": {
-                        "description": "Goes on when this DAG has no run under way, none due, and its newest run succeeded.",
-                        "type": "string",
-                    } },
-                    "required": ["dag"],
-                    "additionalProperties": false,
-                },
-            ],
-        })
-    }
-
-    fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
-        if arguments.as_str().is_some_and(|text| text.contains("{{")) {
-            return Ok(());
-        }
-        Wait::parse(arguments).map(drop)
-    }
-
-    async fn run(&self, _: &TaskContext, _: Value) -> Result<Outcome, TaskError> {
-        Err(TaskError::failed_for_good(
-            "a wait is held by the scheduler and has no process",
-        ))
-    }
+/// Returns the JSON Schema of the arguments.
+pub(super) fn schema() -> Schema {
+    json_schema!({
+        "description": "How long, such as 6s or 5m or a number of seconds; or the DAG whose runs must be done.",
+        "anyOf": [
+            { "type": ["string", "number"] },
+            {
+                "type": "object",
+                "properties": { "dag": {
+                    "description": "Goes on when this DAG has no run under way, none due, and its newest run succeeded.",
+                    "type": "string",
+                } },
+                "required": ["dag"],
+                "additionalProperties": false,
+            },
+        ],
+    })
 }
 
 #[cfg(test)]
@@ -111,8 +88,7 @@ mod tests {
             json!({"dgs": "x"}),
             json!([]),
         ] {
-            assert!(WaitOperator.check(&arguments).is_err(), "{arguments}");
+            assert!(Wait::parse(&arguments).is_err(), "{arguments}");
         }
-        assert!(WaitOperator.check(&json!("{{ params.delay }}s")).is_ok());
     }
 }

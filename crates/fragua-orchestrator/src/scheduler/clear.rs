@@ -2,20 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use super::work::{Work, reset};
+use serde_json::json;
+
+use super::work::Work;
+use crate::audit::{self, About};
 use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::Event;
-use crate::store::{dag_runs, dag_runs::StateChange, task_instances};
-use crate::{DagRunState, Error, TaskInstance, TaskState};
+use crate::store::{dag_runs, task_instances};
+use crate::{DagRunState, Error, InstanceId, TaskInstance};
 
 /// Which tasks of a run are to start over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Clearing {
-    /// These; all when empty.
+    /// These tasks, groups, and instances such as `load[3]`; all when empty.
     pub task_ids: Vec<String>,
+    /// And all that come before them.
+    pub upstream: bool,
     /// And all that come after them.
     pub downstream: bool,
+    /// In all earlier runs too.
+    pub past: bool,
+    /// In all later runs too.
+    pub future: bool,
     /// Of these only those that failed, or could not run because another failed.
     pub only_failed: bool,
     /// Say which it would be, and change nothing.
@@ -25,81 +34,152 @@ pub struct Clearing {
 /// Clears tasks. Returns them as they stood before.
 pub(crate) async fn clear(
     core: &Core,
+    actor: &str,
     dag_id: &str,
     run_id: &str,
     clearing: &Clearing,
 ) -> Result<Vec<TaskInstance>, Error> {
     let mut work = Work::begin(core).await?;
-    let (dag, run) = work.lock_run(dag_id, run_id).await?;
-    let chosen = chosen(&dag, run_id, clearing)?;
     let mut cleared = Vec::new();
-    for row in task_instances::lock_of_dag_run(&work.transaction, dag_id, run_id).await? {
-        let from = row.state()?;
-        let is_chosen = chosen.contains(&row.task_id) && (!clearing.only_failed || from.is_failure());
-        if !is_chosen {
-            continue;
-        }
-        cleared.push(TaskInstance::try_from(row.clone())?);
-        let mut row = row;
-        match from {
-            TaskState::None | TaskState::Restarting => continue,
-            TaskState::Running => {
-                row.set_state(TaskState::Restarting);
-                row.failures = 0;
-                row.lost = 0;
-                work.ring(&core.lease_bell);
+    let sides = (clearing.past, clearing.future);
+    for other in with_others(&work, dag_id, run_id, sides).await? {
+        let (dag, run) = work.lock_run(dag_id, &other).await?;
+        let directions = (clearing.upstream, clearing.downstream);
+        let chosen = Chosen::of(&dag, run_id, &clearing.task_ids, directions, other == run_id)?;
+        let before = cleared.len();
+        for row in task_instances::lock_of_dag_run(&work.transaction, dag_id, &other).await? {
+            let from = row.state()?;
+            if chosen.has(&row.instance_id()) && (!clearing.only_failed || from.is_failure()) {
+                cleared.push(TaskInstance::try_from(row.clone())?);
+                work.clear_row(row).await?;
             }
-            _ => reset(&mut row),
         }
-        work.write(row, from).await?;
-    }
-    if run.state.is_finished() && !cleared.is_empty() {
-        let change = StateChange {
-            state: DagRunState::Queued,
-            started_at: None,
-            ended_at: None,
-            timeout_at: None,
-        };
-        dag_runs::set_state(&work.transaction, dag_id, run_id, change).await?;
-        work.run_changed(
-            &run,
-            run.state.as_str(),
-            DagRunState::Queued,
-            Some("tasks were cleared"),
-        )
-        .await?;
-        work.plan_later(dag_id);
-    } else if run.state == DagRunState::Running {
-        work.apply(&dag, run, Event::Started).await?;
+        if run.state.is_finished() && cleared.len() > before {
+            work.requeue_run(&run, "tasks were cleared").await?;
+        } else if run.state == DagRunState::Running {
+            work.apply(&dag, run, Event::Started).await?;
+        }
     }
     if clearing.dry_run {
         work.transaction.rollback().await?;
         return Ok(cleared);
     }
+    let extra = json!({
+        "task_ids": clearing.task_ids,
+        "upstream": clearing.upstream,
+        "downstream": clearing.downstream,
+        "past": clearing.past,
+        "future": clearing.future,
+        "only_failed": clearing.only_failed,
+        "cleared": cleared.len(),
+    });
+    let about = About::run(dag_id, run_id);
+    audit::note(
+        &work.transaction,
+        (work.now, actor),
+        "clear_task_instances",
+        about,
+        extra,
+    )
+    .await?;
     let to_plan = work.commit().await?;
     super::settle(core, to_plan).await?;
     Ok(cleared)
 }
 
-fn chosen(dag: &Dag, run_id: &str, clearing: &Clearing) -> Result<BTreeSet<String>, Error> {
-    if clearing.task_ids.is_empty() {
-        return Ok(dag.tasks.iter().map(|task| task.task_id.clone()).collect());
+/// Returns a run with those before and after it, by logical date, as they are locked.
+pub(super) async fn with_others(
+    work: &Work<'_>,
+    dag_id: &str,
+    run_id: &str,
+    sides: (bool, bool),
+) -> Result<Vec<String>, Error> {
+    let row = dag_runs::find(&work.transaction, dag_id, run_id).await?;
+    let row = row.ok_or_else(|| Error::DagRunNotFound {
+        dag_id: dag_id.to_owned(),
+        run_id: run_id.to_owned(),
+    })?;
+    let (past, future) = sides;
+    let mut run_ids = Vec::new();
+    if let Some(date) = row.logical_date.filter(|_| past) {
+        run_ids.extend(dag_runs::around(&work.transaction, dag_id, date, (true, false)).await?);
     }
-    let mut chosen = BTreeSet::new();
-    let mut open = clearing.task_ids.clone();
-    while let Some(task_id) = open.pop() {
-        if dag.task(&task_id).is_none() {
-            return Err(Error::TaskNotFound {
-                dag_id: dag.dag_id.clone(),
-                run_id: run_id.to_owned(),
-                task_id,
-            });
-        }
-        if clearing.downstream {
-            let after = dag.successors(&task_id).map(|task| task.task_id.clone());
-            open.extend(after.filter(|after| !chosen.contains(after)));
-        }
-        chosen.insert(task_id);
+    run_ids.push(run_id.to_owned());
+    if let Some(date) = row.logical_date.filter(|_| future) {
+        run_ids.extend(dag_runs::around(&work.transaction, dag_id, date, (false, true)).await?);
     }
-    Ok(chosen)
+    Ok(run_ids)
+}
+
+/// The tasks of a run that are meant.
+pub(super) struct Chosen {
+    task_ids: BTreeSet<String>,
+    /// Of tasks that are made several instances of only these, where some are named.
+    instances: BTreeSet<InstanceId>,
+}
+
+impl Chosen {
+    /// Finds the tasks that are meant, with those before and after them. A run of another version may not have them.
+    pub(super) fn of(
+        dag: &Dag,
+        run_id: &str,
+        names: &[String],
+        (upstream, downstream): (bool, bool),
+        must_exist: bool,
+    ) -> Result<Self, Error> {
+        let mut chosen = Self {
+            task_ids: BTreeSet::new(),
+            instances: BTreeSet::new(),
+        };
+        if names.is_empty() {
+            chosen.task_ids = dag.tasks.iter().map(|task| task.task_id.clone()).collect();
+        }
+        for name in names {
+            let id = InstanceId::from(name);
+            let members: Vec<&str> = match dag.task(&id.task_id) {
+                Some(task) => vec![task.task_id.as_str()],
+                None => dag.tasks_in(&id.task_id).collect(),
+            };
+            if members.is_empty() && must_exist {
+                return Err(Error::TaskNotFound {
+                    dag_id: dag.dag_id.clone(),
+                    run_id: run_id.to_owned(),
+                    task_id: name.clone(),
+                });
+            }
+            for member in members {
+                chosen.task_ids.insert(member.to_owned());
+                if upstream {
+                    chosen
+                        .task_ids
+                        .extend(dag.all_before(member).into_iter().map(str::to_owned));
+                }
+                if downstream {
+                    chosen
+                        .task_ids
+                        .extend(dag.all_after(member).into_iter().map(str::to_owned));
+                }
+            }
+            chosen.instances.extend(id.map_index.is_some().then_some(id));
+        }
+        Ok(chosen)
+    }
+
+    /// Says whether an instance is meant.
+    pub(super) fn has(&self, id: &InstanceId) -> bool {
+        let mut named = self
+            .instances
+            .iter()
+            .filter(|named| named.task_id == id.task_id)
+            .peekable();
+        self.task_ids.contains(&id.task_id) && (named.peek().is_none() || named.any(|named| named == id))
+    }
+
+    /// Returns all tasks after those that are meant.
+    pub(super) fn after<'d>(&'d self, dag: &'d Dag) -> BTreeSet<&'d str> {
+        self.task_ids
+            .iter()
+            .flat_map(|task_id| dag.all_after(task_id))
+            .collect()
+    }
 }

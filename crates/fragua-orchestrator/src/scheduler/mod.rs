@@ -1,7 +1,10 @@
 //! The loop around [`crate::decide`]: it does what is due, and sleeps until something else is.
 
 pub(crate) mod attempts;
+pub(crate) mod backfill;
 pub(crate) mod clear;
+pub(crate) mod hold;
+pub(crate) mod mark;
 pub(crate) mod plan;
 pub(crate) mod work;
 
@@ -30,6 +33,7 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
         id: uuid::Uuid::now_v7().to_string(),
         kind: processes::SCHEDULER.to_owned(),
         home: String::new(),
+        queues: None,
         process_id: i64::from(std::process::id()),
         started_at: millis(core.now()),
         heartbeat_at: millis(core.now()),
@@ -99,7 +103,7 @@ pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
 /// Plans DAGs, and those that follow from it, each in a transaction of its own.
 pub(crate) async fn settle(core: &Core, mut dag_ids: BTreeSet<String>) -> Result<(), Error> {
     while let Some(dag_id) = dag_ids.pop_first() {
-        dag_ids.extend(plan::plan_dag(core, &dag_id).await?);
+        dag_ids.extend(Box::pin(plan::plan_dag(core, &dag_id)).await?);
     }
     Ok(())
 }
@@ -118,31 +122,56 @@ async fn end_waits(core: &Core) -> Result<(), Error> {
     for found in task_instances::due(core.database.reader(), now).await? {
         let mut work = Work::begin(core).await?;
         let (dag, run) = work.lock_run(&found.dag_id, &found.run_id).await?;
-        let row =
-            task_instances::find(&work.transaction, &found.dag_id, &found.run_id, &found.task_id).await?;
-        let Some(row) = row else { continue };
+        let id = found.instance_id();
+        let row = task_instances::find(&work.transaction, &found.dag_id, &found.run_id, &id).await?;
         let is_due = |at: Option<i64>| at.is_some_and(|at| at <= now);
-        let task_id = row.task_id.clone();
-        let event = match (is_due(row.wake_at), is_due(row.deadline_at)) {
-            (true, _) => Event::WaitEnded { task_id },
-            (false, true) => {
-                let timeout = dag
-                    .task(&row.task_id)
-                    .and_then(|task| task.execution_timeout)
-                    .unwrap_or_default();
-                let timeout = crate::dag::duration::Written(timeout);
-                Event::WaitFailed {
-                    task_id,
-                    message: format!("the wait was not over after {timeout}"),
-                }
-            }
-            (false, false) => continue,
+        let Some(row) = row.filter(|row| is_due(row.wake_at) || is_due(row.deadline_at)) else {
+            continue;
         };
-        work.apply(&dag, run, event).await?;
+        let event = match row.state()? {
+            TaskState::Deferred => Some(Event::HoldEnded {
+                id,
+                ending: hold::due(&dag, &row, now)?,
+            }),
+            TaskState::Queued => queue_timed_out(&mut work, row).await?,
+            _ => Some(Event::Due { id }),
+        };
+        if let Some(event) = event {
+            work.apply(&dag, run, event).await?;
+        }
         let to_plan = work.commit().await?;
         settle(core, to_plan).await?;
     }
     Ok(())
+}
+
+/// A task that waits for a slot may do so as long as it must. One that no worker listens for does not wait for ever.
+async fn queue_timed_out(
+    work: &mut Work<'_>,
+    mut row: task_instances::Model,
+) -> Result<Option<Event>, Error> {
+    let settings = &work.core.settings;
+    let heard_since = Timestamp::from_millis(millis(work.now) - millis_of(settings.lease * 3));
+    let workers = processes::live_workers(&work.transaction, millis(heard_since)).await?;
+    let timeout = settings.task_queued_timeout;
+    if workers.iter().any(|worker| worker.listens_to(&row.queue)) {
+        row.deadline_at = Some(millis(work.now.plus(timeout)));
+        task_instances::update(&work.transaction, row).await?;
+        return Ok(None);
+    }
+    let message = format!(
+        "no worker listened to its queue {} for {}",
+        row.queue,
+        crate::dag::duration::Written(timeout)
+    );
+    Ok(Some(Event::QueueTimedOut {
+        id: row.instance_id(),
+        message,
+    }))
+}
+
+pub(crate) fn millis_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Fails the runs that took longer than their DAG allows; what is unfinished in them is skipped.

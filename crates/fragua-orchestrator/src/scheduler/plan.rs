@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::Map;
 
+use super::backfill;
 use super::work::Work;
 use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::{Event, PlanView, WaitView, plan, wait_is_over};
-use crate::store::{dag_runs, dags, millis, task_instances};
+use crate::store::{backfills, dag_runs, dags, millis, task_instances};
 use crate::{DagRun, DagRunQuery, DagRunState, Error, NextRun, RunType};
 
 /// Plans a DAG in one transaction. Returns the DAGs to plan because of it.
@@ -19,12 +20,14 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
     };
     let dag = core.dag_version(&work.transaction, dag_id, &row.version).await?;
     let last_ends = dag_runs::last_ends(&work.transaction, Some(dag_id)).await?;
+    let open = backfills::open(&work.transaction, dag_id).await?;
+    let open: Vec<String> = open.into_iter().map(|backfill| backfill.id).collect();
     let mut view = PlanView {
         dag: &dag,
         // A DAG whose file is gone makes no runs, and lets those go on that there are.
         is_paused: row.is_paused || !row.is_active,
-        running: dag_runs::count_running(&work.transaction, dag_id).await?,
-        queued: dag_runs::queued(&work.transaction, dag_id).await?,
+        running: dag_runs::count_running(&work.transaction, dag_id, &open).await?,
+        queued: dag_runs::queued(&work.transaction, dag_id, &open).await?,
         last_end: last_ends.get(dag_id).copied(),
     };
     let plan = plan(&view, work.now);
@@ -44,7 +47,9 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
     }
     view.running += (plan.start.len() + plan.make.len()) as u64;
     view.queued.retain(|run_id| !plan.start.contains(run_id));
-    end_waits_for(&mut work, view).await?;
+    let has_backfills = !open.is_empty() && backfill::start(&mut work, dag_id, view.is_paused).await?;
+    look_at_past(&mut work, &dag).await?;
+    end_waits_for(&mut work, view, has_backfills).await?;
     work.commit().await
 }
 
@@ -68,10 +73,12 @@ fn scheduled_run(dag: &Dag, version: &str, next: NextRun, work: &Work<'_>) -> Re
         params: dag.resolve_params(&Map::new())?,
         note: None,
         version: version.to_owned(),
+        backfill_id: None,
     })
 }
 
-async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>) -> Result<(), Error> {
+/// Ends the waits of other runs for this DAG, for runs of it and for tasks in these, where that has come.
+async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>, has_backfills: bool) -> Result<(), Error> {
     let dag_id = &view.dag.dag_id;
     let waiting = task_instances::waiting_for_dag(&work.transaction, dag_id).await?;
     if waiting.is_empty() {
@@ -86,19 +93,32 @@ async fn end_waits_for(work: &mut Work<'_>, view: PlanView<'_>) -> Result<(), Er
     let last_run_succeeded = newest
         .first()
         .map(|run| run.state == DagRunState::Success.as_str());
-    if !wait_is_over(
-        &WaitView {
-            plan: view,
-            last_run_succeeded,
-        },
-        work.now,
-    ) {
+    let view = WaitView {
+        plan: view,
+        last_run_succeeded,
+    };
+    let is_idle = !has_backfills && wait_is_over(&view, work.now);
+    for row in waiting {
+        let Some(ending) = work.wait_for_dag(&row, is_idle).await? else {
+            continue;
+        };
+        let (dag, run) = work.lock_run(&row.dag_id, &row.run_id).await?;
+        let id = row.instance_id();
+        work.apply(&dag, run, Event::HoldEnded { id, ending }).await?;
+    }
+    Ok(())
+}
+
+/// Looks again at what waits for the run before: a version of the DAG that does may have come after that run's.
+async fn look_at_past(work: &mut Work<'_>, dag: &Dag) -> Result<(), Error> {
+    if !dag.looks_at_past() {
         return Ok(());
     }
-    for row in waiting {
-        let (dag, run) = work.lock_run(&row.dag_id, &row.run_id).await?;
-        work.apply(&dag, run, Event::WaitEnded { task_id: row.task_id })
-            .await?;
+    for run_id in dag_runs::running_after(&work.transaction, &dag.dag_id, i64::MIN).await? {
+        let (dag, run) = work.lock_run(&dag.dag_id, &run_id).await?;
+        let looks = dag.tasks.iter().filter(|task| task.depends_on_past);
+        let task_ids = looks.map(|task| task.task_id.clone()).collect();
+        work.apply(&dag, run, Event::PastChanged { task_ids }).await?;
     }
     Ok(())
 }

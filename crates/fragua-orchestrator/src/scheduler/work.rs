@@ -1,20 +1,20 @@
 //! One transaction: an event is recorded, [`decide()`] says what follows, and all of it is written or nothing.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use fragua_base::{Timestamp, random_hex};
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::core::Core;
-use crate::dag::Dag;
+use crate::dag::{Dag, Task};
 use crate::decide::{self, Action, Because, Event, Scope, View, decide};
-use crate::operator::Wait;
 use crate::store::dag_runs::StateChange;
-use crate::store::{dag_runs, millis, task_instances, transitions};
+use crate::store::{dag_runs, map_column, map_index, millis, task_instances, transitions, xcoms};
 use crate::template::Renderer;
-use crate::{Change, DagRun, DagRunState, Error, TaskKey, TaskState};
+use crate::{Change, DagRun, DagRunState, Error, InstanceId, RunType, TaskKey, TaskState};
 
 /// A transaction with what is to be told once it is committed.
 pub(crate) struct Work<'a> {
@@ -59,34 +59,94 @@ impl<'a> Work<'a> {
         self.to_plan.insert(dag_id.to_owned());
     }
 
+    /// Returns a run that somebody asked for, not recorded yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`], [`Error::InvalidRequest`].
+    pub(crate) fn new_run(&self, dag: &Dag, version: &str, new: NewRun) -> Result<DagRun, Error> {
+        let (data_interval_start, data_interval_end) = dag.timetable.manual_interval(new.logical_date);
+        let run_id = match new.run_id {
+            Some(run_id) => check_run_id(run_id)?,
+            None => format!(
+                "{}__{}_{}",
+                new.run_type.as_str(),
+                new.logical_date.to_rfc3339(),
+                random_hex(3)
+            ),
+        };
+        Ok(DagRun {
+            dag_id: dag.dag_id.clone(),
+            run_id,
+            run_type: new.run_type,
+            state: DagRunState::Queued,
+            logical_date: Some(new.logical_date),
+            data_interval_start,
+            data_interval_end,
+            run_after: self.now,
+            queued_at: self.now,
+            started_at: None,
+            ended_at: None,
+            params: dag.resolve_params(&new.params)?,
+            note: new.note,
+            version: version.to_owned(),
+            backfill_id: None,
+        })
+    }
+
     /// Records a run with a task instance for each task. It waits to be started.
     pub(crate) async fn make_run(&mut self, dag: &Dag, run: &DagRun) -> Result<(), Error> {
         dag_runs::insert(&self.transaction, run).await?;
-        let rows = dag.tasks.iter().map(|task| task_instances::Model {
-            dag_id: run.dag_id.clone(),
-            run_id: run.run_id.clone(),
-            task_id: task.task_id.clone(),
-            id: uuid::Uuid::now_v7().to_string(),
-            operator: task.operator.clone(),
-            state: TaskState::None.as_str().to_owned(),
-            attempt: 0,
-            failures: 0,
-            lost: 0,
-            retries: i64::from(task.retries),
-            queued_at: None,
-            started_at: None,
-            ended_at: None,
-            wake_at: None,
-            deadline_at: None,
-            waits_for_dag: None,
-            message: None,
-            xcom: None,
-            attempt_token: None,
-            process: None,
-            lease_until: None,
-        });
+        let weighted = dag.tasks.iter().zip(dag.effective_weights());
+        let rows = weighted.map(|(task, weight)| instance_row(dag, run, task, weight));
         task_instances::insert(&self.transaction, rows.collect()).await?;
         self.run_changed(run, "none", DagRunState::Queued, None).await
+    }
+
+    /// Lets all tasks of a run start over, whatever they are doing.
+    pub(crate) async fn start_over(&mut self, dag_id: &str, run_id: &str) -> Result<(), Error> {
+        let (_, run) = self.lock_run(dag_id, run_id).await?;
+        for row in task_instances::lock_of_dag_run(&self.transaction, dag_id, run_id).await? {
+            self.clear_row(row).await?;
+        }
+        self.requeue_run(&run, "it starts over").await
+    }
+
+    /// Lets one task start over; what runs is stopped first.
+    pub(crate) async fn clear_row(&mut self, mut row: task_instances::Model) -> Result<(), Error> {
+        let from = row.state()?;
+        match from {
+            TaskState::None | TaskState::Restarting => return Ok(()),
+            TaskState::Running => {
+                row.set_state(TaskState::Restarting);
+                row.failures = 0;
+                row.lost = 0;
+                self.ring(&self.core.lease_bell);
+            }
+            _ => {
+                row.reset();
+                let run = (row.dag_id.as_str(), row.run_id.as_str());
+                xcoms::remove(&self.transaction, run, &row.instance_id()).await?;
+            }
+        }
+        self.write(row, from).await
+    }
+
+    /// Lets a run that is over wait to be started again.
+    pub(crate) async fn requeue_run(&mut self, run: &DagRun, message: &str) -> Result<(), Error> {
+        if run.state == DagRunState::Queued {
+            return Ok(());
+        }
+        let change = StateChange {
+            state: DagRunState::Queued,
+            started_at: None,
+            ended_at: None,
+            timeout_at: None,
+        };
+        dag_runs::set_state(&self.transaction, &run.dag_id, &run.run_id, change).await?;
+        self.run_changed(run, run.state.as_str(), DagRunState::Queued, Some(message))
+            .await?;
+        self.plan_later(&run.dag_id);
+        Ok(())
     }
 
     /// Lets a run go: its first tasks may start.
@@ -109,10 +169,51 @@ impl<'a> Work<'a> {
         self.apply(dag, run, Event::Started).await
     }
 
-    /// Follows an event of a run to its end.
-    pub(crate) async fn apply(&mut self, dag: &Dag, mut run: DagRun, event: Event) -> Result<(), Error> {
+    /// Follows an event of a run to its end, and on to the runs that looked at it.
+    pub(crate) async fn apply(&mut self, dag: &Dag, run: DagRun, event: Event) -> Result<(), Error> {
+        // Boxed: everything that decides about a run comes through here.
+        let over = Box::pin(self.apply_to_run(dag, &run, event)).await?;
+        let Some(logical_date) = run
+            .logical_date
+            .filter(|_| !over.is_empty() && dag.looks_at_past())
+        else {
+            return Ok(());
+        };
+        // Always from an earlier run to later ones, so that two who do this never wait for each other.
+        let later = dag_runs::running_after(&self.transaction, &run.dag_id, millis(logical_date)).await?;
+        for run_id in later {
+            let (dag, run) = self.lock_run(&run.dag_id, &run_id).await?;
+            let looks = dag.tasks.iter().filter(|task| {
+                let after = || {
+                    dag.successors(&task.task_id)
+                        .any(|task| over.contains(&task.task_id))
+                };
+                task.depends_on_past
+                    && (over.contains(&task.task_id) || (task.wait_for_downstream && after()))
+            });
+            let task_ids: BTreeSet<String> = looks.map(|task| task.task_id.clone()).collect();
+            if !task_ids.is_empty() {
+                let event = Event::PastChanged { task_ids };
+                Box::pin(self.apply(&dag, run, event)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows an event within its run. Returns the tasks that were over with it.
+    async fn apply_to_run(
+        &mut self,
+        dag: &Dag,
+        run: &DagRun,
+        event: Event,
+    ) -> Result<BTreeSet<String>, Error> {
+        let mut run = run.clone();
+        let mut over = BTreeSet::new();
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            if let Event::Finished { id } = &event {
+                over.insert(id.task_id.clone());
+            }
             let view = self.view(dag, &run, &event).await?;
             let actions = decide(&view, &event, self.now);
             for action in actions {
@@ -120,7 +221,10 @@ impl<'a> Work<'a> {
                 events.extend(followed);
             }
         }
-        Ok(())
+        if !over.is_empty() && task_instances::any_waits_for(&self.transaction, &run.dag_id).await? {
+            self.plan_later(&run.dag_id);
+        }
+        Ok(over)
     }
 
     /// Loads what the decision about an event looks at, and no more.
@@ -131,15 +235,27 @@ impl<'a> Work<'a> {
             Scope::All => None,
             Scope::These(mut tasks) => {
                 if unfinished == 0 {
-                    tasks.extend(dag.leaves().map(|leaf| leaf.task_id.as_str()));
+                    tasks.extend(dag.judged().map(|leaf| leaf.task_id.as_str()));
                 }
                 Some(tasks)
             }
         };
         let tasks = task_instances::views(&self.transaction, &run.dag_id, &run.run_id, some).await?;
+        let open = tasks
+            .iter()
+            .filter(|(_, view)| matches!(view.state, TaskState::None | TaskState::Restarting));
+        let looks: BTreeSet<&str> = open
+            .filter(|(id, _)| dag.task(&id.task_id).is_some_and(|task| task.depends_on_past))
+            .map(|(id, _)| id.task_id.as_str())
+            .collect();
+        let past = past(&self.transaction, dag, run, &looks)
+            .await?
+            .map(|(_, past)| past);
         Ok(View {
             dag,
+            logical_date: run.logical_date.unwrap_or(run.run_after),
             tasks,
+            past: past.unwrap_or_default(),
             unfinished,
             lost_attempts: self.core.settings.lost_attempts,
         })
@@ -147,47 +263,70 @@ impl<'a> Work<'a> {
 
     async fn act(&mut self, dag: &Dag, run: &mut DagRun, action: Action) -> Result<Option<Event>, Error> {
         match action {
-            Action::Queue { task_id, because } => {
-                self.queue(run, &task_id, because).await?;
+            Action::Queue { id, because } => {
+                self.queue(run, &id, because).await?;
                 Ok(None)
             }
-            Action::BeginWait { task_id } => self.begin_wait(dag, run, &task_id).await,
-            Action::Reset { task_id } => {
-                let mut row = self.row(run, &task_id).await?;
+            Action::Hold { id } => self.hold(dag, run, &id).await,
+            Action::Expand { task_id } => self.expand(dag, run, task_id).await.map(Some),
+            Action::Reset { id } => {
+                let mut row = self.row(run, &id).await?;
                 let from = row.state()?;
-                reset(&mut row);
+                row.reset();
+                xcoms::remove(&self.transaction, (&run.dag_id, &run.run_id), &id).await?;
                 self.write(row, from).await?;
                 Ok(None)
             }
-            Action::RetryAt { task_id, at, message } => {
-                let mut row = self.row(run, &task_id).await?;
+            Action::RetryAt { id, at, message } => {
+                let mut row = self.row(run, &id).await?;
                 let from = row.state()?;
                 row.release();
                 row.set_state(TaskState::UpForRetry);
                 row.failures += 1;
                 row.lost = 0;
+                row.requeues = 0;
                 row.wake_at = Some(millis(at));
                 row.ended_at = Some(millis(self.now));
                 row.message = Some(message);
                 self.write(row, from).await?;
                 Ok(None)
             }
+            Action::RescheduleAt { id, at } => {
+                let mut row = self.row(run, &id).await?;
+                let from = row.state()?;
+                row.release();
+                row.set_state(TaskState::UpForReschedule);
+                row.is_rescheduled = true;
+                row.wake_at = Some(millis(at));
+                self.write(row, from).await?;
+                Ok(None)
+            }
             Action::Finish {
-                task_id,
+                id,
                 state,
                 message,
-                xcom,
+                success,
             } => {
-                let mut row = self.row(run, &task_id).await?;
+                let mut row = self.row(run, &id).await?;
                 let from = row.state()?;
                 row.release();
                 row.set_state(state);
                 row.failures += i64::from(state == TaskState::Failed);
                 row.ended_at = Some(millis(self.now));
+                if state == TaskState::Success {
+                    row.started_at = row.started_at.or(row.ended_at);
+                }
                 row.message = message;
-                row.xcom = xcom.map(|xcom| xcom.to_string());
+                row.skips = match success.skips.is_empty() {
+                    true => None,
+                    false => Some(Value::from(success.skips).to_string()),
+                };
                 self.write(row, from).await?;
-                Ok(Some(Event::Finished { task_id }))
+                if !success.xcoms.is_empty() {
+                    let run = (run.dag_id.as_str(), run.run_id.as_str());
+                    xcoms::replace(&self.transaction, run, &id, &success.xcoms, millis(self.now)).await?;
+                }
+                Ok(Some(Event::Finished { id }))
             }
             Action::EndRun { state } => {
                 self.end_run(run, state, None).await?;
@@ -196,16 +335,21 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn queue(&mut self, run: &DagRun, task_id: &str, because: Because) -> Result<(), Error> {
-        let mut row = self.row(run, task_id).await?;
+    async fn queue(&mut self, run: &DagRun, id: &InstanceId, because: Because) -> Result<(), Error> {
+        let mut row = self.row(run, id).await?;
         let from = row.state()?;
         row.release();
         row.set_state(TaskState::Queued);
         row.queued_at = Some(millis(self.now));
+        row.deadline_at = Some(millis(self.now.plus(self.core.settings.task_queued_timeout)));
         match because {
             Because::Ready => row.message = None,
             // What failed is worth reading until the next attempt starts.
             Because::Retry => {}
+            Because::NotTaken { message } => {
+                row.requeues += 1;
+                row.message = Some(message);
+            }
             Because::HandedBack { message } => row.message = Some(message),
             Because::Lost { message } => {
                 row.lost += 1;
@@ -217,55 +361,74 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn begin_wait(&mut self, dag: &Dag, run: &DagRun, task_id: &str) -> Result<Option<Event>, Error> {
-        let Some(task) = dag.task(task_id) else {
-            return Ok(None);
+    /// Finds the instances of a task and makes their rows. Those that there are already stay, with their attempts.
+    async fn expand(&mut self, dag: &Dag, run: &DagRun, task_id: String) -> Result<Event, Error> {
+        let Some(task) = dag.task(&task_id) else {
+            return Ok(Event::Expanded { task_id });
         };
-        let mut row = self.row(run, task_id).await?;
-        let from = row.state()?;
-        let attempt = super::super::store::count(row.attempt).max(1);
         let key = TaskKey {
             dag_id: run.dag_id.clone(),
             run_id: run.run_id.clone(),
-            task_id: task_id.to_owned(),
-            attempt,
+            task_id: task_id.clone(),
+            map_index: None,
+            attempt: 1,
         };
         let context = self
             .core
             .task_context(&self.transaction, run, &key, &random_hex(16))
             .await?;
         let rendered = Renderer::new(&context)
-            .arguments(task)
+            .expand(task)
             .map_err(|error| error.to_string());
-        let wait = rendered.and_then(|arguments| Wait::parse(&arguments).map_err(|error| error.to_string()));
-        row.release();
-        row.set_state(TaskState::Deferred);
-        row.started_at = Some(millis(self.now));
-        row.ended_at = None;
-        row.message = None;
-        row.deadline_at = task
-            .execution_timeout
-            .map(|timeout| millis(self.now.plus(timeout)));
-        let follows = match wait {
-            Ok(Wait::For(duration)) if duration.is_zero() => Some(Event::WaitEnded {
-                task_id: task_id.to_owned(),
-            }),
-            Ok(Wait::For(duration)) => {
-                row.wake_at = Some(millis(self.now.plus(duration)));
-                None
-            }
-            Ok(Wait::Dag(waited_for)) => {
-                self.plan_later(&waited_for);
-                row.waits_for_dag = Some(waited_for);
-                None
-            }
-            Err(message) => Some(Event::WaitFailed {
-                task_id: task_id.to_owned(),
-                message,
-            }),
+        let items = match rendered.and_then(|expand| crate::dag::expand::items(&expand)) {
+            Ok(items) => items,
+            Err(message) => return Ok(Event::ExpandFailed { task_id, message }),
         };
-        self.write(row, from).await?;
-        Ok(follows)
+        let rows = task_instances::of_task(&self.transaction, &run.dag_id, &run.run_id, &task_id).await?;
+        let weights = dag.effective_weights();
+        let position = dag
+            .tasks
+            .iter()
+            .position(|task| task.task_id == task_id)
+            .unwrap_or_default();
+        let weight = weights.get(position).copied().unwrap_or(1);
+        for row in &rows {
+            let place = map_index(row.map_index).map(|map_index| map_index as usize);
+            let from = row.state()?;
+            let mut row = row.clone();
+            match place {
+                None if items.is_empty() => {}
+                None => task_instances::delete(&self.transaction, &row).await?,
+                Some(place) => match items.get(place) {
+                    None if from == TaskState::Removed => {}
+                    None => {
+                        row.reset();
+                        row.set_state(TaskState::Removed);
+                        self.write(row, from).await?;
+                    }
+                    Some(item) if matches!(from, TaskState::None | TaskState::Removed) => {
+                        row.reset();
+                        row.map_values = Some(item.to_string());
+                        self.write(row, from).await?;
+                    }
+                    Some(_) => {}
+                },
+            }
+        }
+        let known: BTreeSet<i64> = rows.iter().map(|row| row.map_index).collect();
+        let mut new = Vec::new();
+        for (place, item) in (0_i64..).zip(&items).filter(|(place, _)| !known.contains(place)) {
+            new.push(task_instances::Model {
+                map_index: place,
+                map_values: Some(item.to_string()),
+                ..instance_row(dag, run, task, weight)
+            });
+        }
+        if items.is_empty() && !known.contains(&map_column(None)) {
+            new.push(instance_row(dag, run, task, weight));
+        }
+        task_instances::insert(&self.transaction, new).await?;
+        Ok(Event::Expanded { task_id })
     }
 
     /// Ends a run that is under way, and lets its DAG be planned again.
@@ -306,22 +469,26 @@ impl<'a> Work<'a> {
         Ok((dag, run))
     }
 
-    async fn row(&self, run: &DagRun, task_id: &str) -> Result<task_instances::Model, Error> {
-        let row = task_instances::find(&self.transaction, &run.dag_id, &run.run_id, task_id).await?;
+    pub(super) async fn row(&self, run: &DagRun, id: &InstanceId) -> Result<task_instances::Model, Error> {
+        let row = task_instances::find(&self.transaction, &run.dag_id, &run.run_id, id).await?;
         row.ok_or_else(|| Error::TaskNotFound {
             dag_id: run.dag_id.clone(),
             run_id: run.run_id.clone(),
-            task_id: task_id.to_owned(),
+            task_id: id.to_string(),
         })
     }
 
     /// Writes a task instance with its transition.
     pub(crate) async fn write(&mut self, row: task_instances::Model, from: TaskState) -> Result<(), Error> {
         let to = row.state()?;
+        if from.is_leased() || from == TaskState::Deferred {
+            // A place in a pool, a run or a task may be free now.
+            self.ring(&self.core.worker_bell);
+        }
         let transition = transitions::New {
             dag_id: &row.dag_id,
             run_id: &row.run_id,
-            task: Some((&row.task_id, row.attempt)),
+            task: Some((&row.instance_id().to_string(), row.attempt)),
             from: from.as_str(),
             to: to.as_str(),
             message: row.message.as_deref(),
@@ -331,7 +498,7 @@ impl<'a> Work<'a> {
         self.changes.push(Change::TaskInstance {
             dag_id: row.dag_id.clone(),
             run_id: row.run_id.clone(),
-            task_id: row.task_id.clone(),
+            task_id: row.instance_id().to_string(),
             state: to,
         });
         task_instances::update(&self.transaction, row).await?;
@@ -365,16 +532,132 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Brings a task instance back to where it stood before it ever ran. The number of its newest attempt stays, so that
-/// the logs of earlier ones do.
-pub(crate) fn reset(row: &mut task_instances::Model) {
-    row.release();
-    row.set_state(TaskState::None);
-    row.failures = 0;
-    row.lost = 0;
-    row.queued_at = None;
-    row.started_at = None;
-    row.ended_at = None;
-    row.message = None;
-    row.xcom = None;
+/// What a run is asked for with.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRun {
+    pub(crate) run_type: RunType,
+    /// Made from the logical date when absent.
+    pub(crate) run_id: Option<String>,
+    pub(crate) logical_date: Timestamp,
+    pub(crate) params: Map<String, Value>,
+    pub(crate) note: Option<String>,
+}
+
+/// The longest name of a run.
+const LONGEST_RUN_ID: usize = 250;
+
+fn check_run_id(run_id: String) -> Result<String, Error> {
+    let fits = !run_id.is_empty()
+        && run_id.chars().count() <= LONGEST_RUN_ID
+        && !run_id
+            .chars()
+            .any(|character| character.is_control() || character == '/')
+        && run_id.trim() == run_id;
+    if fits {
+        return Ok(run_id);
+    }
+    Err(Error::InvalidRequest {
+        field: "dag_run_id",
+        reason: format!(
+            "must be up to {LONGEST_RUN_ID} characters without slashes, control characters and spaces around"
+        ),
+    })
+}
+
+fn instance_row(dag: &Dag, run: &DagRun, task: &Task, weight: i64) -> task_instances::Model {
+    let placement = &task.placement;
+    task_instances::Model {
+        dag_id: run.dag_id.clone(),
+        run_id: run.run_id.clone(),
+        task_id: task.task_id.clone(),
+        map_index: map_column(None),
+        map_values: None,
+        id: uuid::Uuid::now_v7().to_string(),
+        operator: task.operator.clone(),
+        state: TaskState::None.as_str().to_owned(),
+        attempt: 0,
+        failures: 0,
+        lost: 0,
+        requeues: 0,
+        is_rescheduled: false,
+        retries: i64::from(task.retries),
+        queued_at: None,
+        first_started_at: None,
+        started_at: None,
+        ended_at: None,
+        wake_at: None,
+        deadline_at: None,
+        waits_for_dag: None,
+        waits_for: None,
+        skips: None,
+        message: None,
+        attempt_token: None,
+        process: None,
+        lease_until: None,
+        pool: placement.pool.clone(),
+        pool_slots: i64::from(placement.pool_slots),
+        priority_weight: weight,
+        queue: placement.queue.clone(),
+        ordered_at: millis(run.logical_date.unwrap_or(run.run_after)),
+        max_active_tasks: i64::from(dag.max_active_tasks),
+        max_active_tis_per_dag: placement.max_active_tis_per_dag.map(i64::from),
+        max_active_tis_per_dagrun: placement.max_active_tis_per_dagrun.map(i64::from),
+    }
+}
+
+/// What keeps tasks from starting because of the run before, by task.
+pub(crate) type Past = BTreeMap<String, Vec<(InstanceId, TaskState)>>;
+
+/// Looks at the run before: a task that depends on it waits until the same task was done there, and, where it says
+/// so, those directly after it. A task that was not there yet, or has no run before, does not wait.
+pub(crate) async fn past(
+    connection: &impl ConnectionTrait,
+    dag: &Dag,
+    run: &DagRun,
+    task_ids: &BTreeSet<&str>,
+) -> Result<Option<(String, Past)>, Error> {
+    let Some(logical_date) = run.logical_date.filter(|_| !task_ids.is_empty()) else {
+        return Ok(None);
+    };
+    let before = dag_runs::previous(connection, &run.dag_id, millis(logical_date), dag.catchup).await?;
+    let Some(before) = before else { return Ok(None) };
+    let tasks = task_ids.iter().filter_map(|task_id| dag.task(task_id));
+    let watched: Vec<(&str, BTreeSet<&str>)> = tasks
+        .map(|task| {
+            let mut watched: BTreeSet<&str> = [task.task_id.as_str()].into();
+            if task.wait_for_downstream {
+                watched.extend(dag.successors(&task.task_id).map(|task| task.task_id.as_str()));
+            }
+            (task.task_id.as_str(), watched)
+        })
+        .collect();
+    let all: BTreeSet<&str> = watched
+        .iter()
+        .flat_map(|(_, watched)| watched.iter().copied())
+        .collect();
+    let views = task_instances::views(
+        connection,
+        &run.dag_id,
+        &before.run_id,
+        Some(all.into_iter().collect()),
+    )
+    .await?;
+    let mut past = Past::new();
+    for (task_id, watched) in watched {
+        let is_new = !views.keys().any(|id| id.task_id == task_id);
+        let blocks = views.iter().filter(|(id, view)| {
+            let is_done = matches!(
+                view.state,
+                TaskState::Success | TaskState::Skipped | TaskState::Removed
+            );
+            watched.contains(id.task_id.as_str()) && !is_done
+        });
+        if !is_new {
+            past.insert(
+                task_id.to_owned(),
+                blocks.map(|(id, view)| (id.clone(), view.state)).collect(),
+            );
+        }
+    }
+    Ok(Some((before.run_id, past)))
 }

@@ -1,6 +1,7 @@
 //! Attempts.
 
 use fragua_base::Timestamp;
+use fragua_database::dialect;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder};
@@ -49,8 +50,19 @@ impl TryFrom<Model> for Attempt {
     }
 }
 
-pub(crate) async fn insert(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+/// Writes an attempt; one that a sensor goes on with takes the place of itself.
+pub(crate) async fn put(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+    let columns = [
+        "token",
+        "process",
+        "state",
+        "ended_at",
+        "process_id",
+        "process_start",
+        "message",
+    ];
     Entity::insert(ActiveModel::from(row).reset_all())
+        .on_conflict(dialect::upsert(&["task_instance", "number"], &columns))
         .exec_without_returning(connection)
         .await?;
     Ok(())

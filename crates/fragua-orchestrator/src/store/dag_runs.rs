@@ -30,6 +30,7 @@ pub(crate) struct Model {
     pub(crate) params: String,
     pub(crate) note: Option<String>,
     pub(crate) version: String,
+    pub(crate) backfill_id: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -56,6 +57,7 @@ impl From<&DagRun> for Model {
             params: serde_json::Value::Object(run.params.clone()).to_string(),
             note: run.note.clone(),
             version: run.version.clone(),
+            backfill_id: run.backfill_id.clone(),
         }
     }
 }
@@ -80,6 +82,7 @@ impl TryFrom<Model> for DagRun {
             params: serde_json::from_str(&row.params).map_err(|error| Error::corrupt("DAG run", error))?,
             note: row.note,
             version: row.version,
+            backfill_id: row.backfill_id,
         })
     }
 }
@@ -107,6 +110,57 @@ pub(crate) async fn lock(
 ) -> Result<Option<Model>, DbErr> {
     let select = Entity::find_by_id((dag_id.to_owned(), run_id.to_owned()));
     super::locked(connection, select).one(connection).await
+}
+
+/// Returns the run before one, by logical date: of those that the schedule made, or of all.
+pub(crate) async fn previous(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    before: i64,
+    only_scheduled: bool,
+) -> Result<Option<Model>, DbErr> {
+    let scheduled = [RunType::Scheduled, RunType::Backfill].map(RunType::as_str);
+    let scheduled = only_scheduled.then(|| Column::RunType.is_in(scheduled));
+    Entity::find()
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::LogicalDate.lt(before))
+        .filter(Condition::all().add_option(scheduled))
+        .order_by_desc(Column::LogicalDate)
+        .one(connection)
+        .await
+}
+
+/// Returns the runs under way after an instant, by logical date.
+pub(crate) async fn running_after(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    after: i64,
+) -> Result<Vec<String>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::RunId)
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::State.eq(DagRunState::Running.as_str()))
+        .filter(Column::LogicalDate.gt(after))
+        .order_by_asc(Column::LogicalDate)
+        .order_by_asc(Column::RunId)
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
+/// Returns the newest run of a logical date.
+pub(crate) async fn of_date(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    logical_date: i64,
+) -> Result<Option<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::LogicalDate.eq(logical_date))
+        .order_by_desc(Column::QueuedAt)
+        .one(connection)
+        .await
 }
 
 fn matching(query: &DagRunQuery) -> Condition {
@@ -187,22 +241,109 @@ pub(crate) async fn last_ends(
         .collect())
 }
 
-pub(crate) async fn count_running(connection: &impl ConnectionTrait, dag_id: &str) -> Result<u64, DbErr> {
+/// Not those of some backfills.
+fn not_of(backfills: &[String]) -> Condition {
+    let others = Column::BackfillId.is_not_in(backfills.iter().map(String::as_str));
+    Condition::any().add(Column::BackfillId.is_null()).add(others)
+}
+
+/// Returns how many runs of a backfill are under way, and those that wait to start, in its order.
+pub(crate) async fn of_backfill(
+    connection: &impl ConnectionTrait,
+    backfill_id: &str,
+    is_reversed: bool,
+) -> Result<(usize, Vec<String>), DbErr> {
+    let order = match is_reversed {
+        true => sea_orm::Order::Desc,
+        false => sea_orm::Order::Asc,
+    };
+    let rows: Vec<(String, String)> = Entity::find()
+        .select_only()
+        .columns([Column::RunId, Column::State])
+        .filter(Column::BackfillId.eq(backfill_id))
+        .filter(Column::State.is_in([DagRunState::Queued, DagRunState::Running].map(DagRunState::as_str)))
+        .order_by(Column::LogicalDate, order)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let running = rows
+        .iter()
+        .filter(|(_, state)| state == DagRunState::Running.as_str())
+        .count();
+    let queued = rows
+        .into_iter()
+        .filter(|(_, state)| state == DagRunState::Queued.as_str());
+    Ok((running, queued.map(|(run_id, _)| run_id).collect()))
+}
+
+/// Notes which backfill a run belongs to now.
+pub(crate) async fn set_backfill(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    run_id: &str,
+    backfill_id: Option<&str>,
+) -> Result<(), DbErr> {
+    let change = ActiveModel {
+        backfill_id: Set(backfill_id.map(str::to_owned)),
+        ..Default::default()
+    };
+    Entity::update_many()
+        .set(change)
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::RunId.eq(run_id))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Returns the runs before or after an instant, by logical date.
+pub(crate) async fn around(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    logical_date: i64,
+    (past, future): (bool, bool),
+) -> Result<Vec<String>, DbErr> {
+    let sides = Condition::any()
+        .add_option(past.then(|| Column::LogicalDate.lt(logical_date)))
+        .add_option(future.then(|| Column::LogicalDate.gt(logical_date)));
+    Entity::find()
+        .select_only()
+        .column(Column::RunId)
+        .filter(Column::DagId.eq(dag_id))
+        .filter(sides)
+        .order_by_asc(Column::LogicalDate)
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
+/// Returns how many runs are under way, apart from those of some backfills.
+pub(crate) async fn count_running(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    except: &[String],
+) -> Result<u64, DbErr> {
     let state = DagRunState::Running.as_str();
     Entity::find()
         .filter(Column::DagId.eq(dag_id))
         .filter(Column::State.eq(state))
+        .filter(not_of(except))
         .count(connection)
         .await
 }
 
-/// Returns the runs that wait to start, oldest first.
-pub(crate) async fn queued(connection: &impl ConnectionTrait, dag_id: &str) -> Result<Vec<String>, DbErr> {
+/// Returns the runs that wait to start, oldest first, apart from those of some backfills.
+pub(crate) async fn queued(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    except: &[String],
+) -> Result<Vec<String>, DbErr> {
     Entity::find()
         .select_only()
         .column(Column::RunId)
         .filter(Column::DagId.eq(dag_id))
         .filter(Column::State.eq(DagRunState::Queued.as_str()))
+        .filter(not_of(except))
         .order_by_asc(Column::QueuedAt)
         .order_by_asc(Column::RunId)
         .into_tuple()

@@ -1,13 +1,18 @@
 //! What is remembered: rows of SQL tables, and the queries on them. No rule lives here.
 
 pub(crate) mod attempts;
+pub(crate) mod audit_log;
+pub(crate) mod backfills;
 pub(crate) mod dag_runs;
 pub(crate) mod dags;
 pub(crate) mod import_errors;
 mod migrations;
+pub(crate) mod pools;
 pub(crate) mod processes;
 pub(crate) mod task_instances;
 pub(crate) mod transitions;
+pub(crate) mod vault;
+pub(crate) mod xcoms;
 
 use fragua_base::Timestamp;
 use fragua_database::{Engine, dialect};
@@ -39,6 +44,17 @@ pub(crate) fn millis(at: Timestamp) -> i64 {
 
 pub(crate) fn instant(millis: Option<i64>) -> Option<Timestamp> {
     millis.map(Timestamp::from_millis)
+}
+
+/// The number in the column of an instance that has none.
+const UNMAPPED: i64 = -1;
+
+pub(crate) fn map_column(map_index: Option<u32>) -> i64 {
+    map_index.map_or(UNMAPPED, i64::from)
+}
+
+pub(crate) fn map_index(column: i64) -> Option<u32> {
+    u32::try_from(column).ok()
 }
 
 pub(crate) fn count(number: i64) -> u32 {

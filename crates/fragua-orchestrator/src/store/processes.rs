@@ -22,6 +22,16 @@ pub(crate) struct Model {
     pub(crate) started_at: i64,
     pub(crate) heartbeat_at: i64,
     pub(crate) ended_at: Option<i64>,
+    /// The queues that a worker listens to, as JSON; all where there is nothing.
+    pub(crate) queues: Option<String>,
+}
+
+impl Model {
+    pub(crate) fn listens_to(&self, queue: &str) -> bool {
+        let Some(queues) = &self.queues else { return true };
+        let queues: Vec<String> = serde_json::from_str(queues).unwrap_or_default();
+        queues.is_empty() || queues.iter().any(|listened| listened == queue)
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -74,6 +84,16 @@ pub(crate) async fn unended_workers(
         .filter(Column::Home.eq(home))
         .filter(Column::EndedAt.is_null())
         .into_tuple()
+        .all(connection)
+        .await
+}
+
+/// Returns the workers that were heard of since an instant.
+pub(crate) async fn live_workers(connection: &impl ConnectionTrait, since: i64) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(Column::Kind.eq(WORKER))
+        .filter(Column::EndedAt.is_null())
+        .filter(Column::HeartbeatAt.gte(since))
         .all(connection)
         .await
 }

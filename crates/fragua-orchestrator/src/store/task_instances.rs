@@ -6,12 +6,12 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect};
 
-use super::{count, instant};
-use crate::decide::TaskView;
-use crate::{Error, TaskInstance, TaskState};
+use super::{count, instant, map_column, map_index};
+use crate::decide::{Candidate, TaskView};
+use crate::{Error, InstanceId, TaskInstance, TaskState};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "task_instances")]
+#[sea_orm(table_name = "instances")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) dag_id: String,
@@ -19,24 +19,45 @@ pub(crate) struct Model {
     pub(crate) run_id: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) task_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub(crate) map_index: i64,
+    pub(crate) map_values: Option<String>,
     pub(crate) id: String,
     pub(crate) operator: String,
     pub(crate) state: String,
     pub(crate) attempt: i64,
     pub(crate) failures: i64,
     pub(crate) lost: i64,
+    /// How often it was queued again because no worker took it.
+    pub(crate) requeues: i64,
+    /// Whether the next lease goes on with the newest attempt.
+    pub(crate) is_rescheduled: bool,
     pub(crate) retries: i64,
     pub(crate) queued_at: Option<i64>,
+    /// When the first attempt since it was made or cleared started: what the time of a sensor is counted from.
+    pub(crate) first_started_at: Option<i64>,
     pub(crate) started_at: Option<i64>,
     pub(crate) ended_at: Option<i64>,
     pub(crate) wake_at: Option<i64>,
     pub(crate) deadline_at: Option<i64>,
     pub(crate) waits_for_dag: Option<String>,
+    /// What it waits for in that DAG, as JSON.
+    pub(crate) waits_for: Option<String>,
+    /// The tasks it decided to skip, as JSON.
+    pub(crate) skips: Option<String>,
     pub(crate) message: Option<String>,
-    pub(crate) xcom: Option<String>,
     pub(crate) attempt_token: Option<String>,
     pub(crate) process: Option<String>,
     pub(crate) lease_until: Option<i64>,
+    pub(crate) pool: String,
+    pub(crate) pool_slots: i64,
+    pub(crate) priority_weight: i64,
+    pub(crate) queue: String,
+    /// The run's logical date: of equal weights the earliest goes first.
+    pub(crate) ordered_at: i64,
+    pub(crate) max_active_tasks: i64,
+    pub(crate) max_active_tis_per_dag: Option<i64>,
+    pub(crate) max_active_tis_per_dagrun: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -55,9 +76,47 @@ impl Model {
         self.wake_at = None;
         self.deadline_at = None;
         self.waits_for_dag = None;
+        self.waits_for = None;
         self.attempt_token = None;
         self.process = None;
         self.lease_until = None;
+    }
+
+    /// Brings it back to where it stood before it ever ran. The number of its newest attempt stays, so that the logs
+    /// of earlier ones do.
+    pub(crate) fn reset(&mut self) {
+        self.release();
+        self.set_state(TaskState::None);
+        self.failures = 0;
+        self.lost = 0;
+        self.requeues = 0;
+        self.is_rescheduled = false;
+        self.queued_at = None;
+        self.first_started_at = None;
+        self.started_at = None;
+        self.ended_at = None;
+        self.message = None;
+        self.skips = None;
+    }
+
+    pub(crate) fn instance_id(&self) -> InstanceId {
+        InstanceId {
+            task_id: self.task_id.clone(),
+            map_index: map_index(self.map_index),
+        }
+    }
+
+    pub(crate) fn candidate(&self) -> Candidate {
+        Candidate {
+            dag_id: self.dag_id.clone(),
+            run_id: self.run_id.clone(),
+            task_id: self.task_id.clone(),
+            pool: self.pool.clone(),
+            pool_slots: self.pool_slots,
+            max_active_tasks: self.max_active_tasks,
+            max_active_tis_per_dag: self.max_active_tis_per_dag,
+            max_active_tis_per_dagrun: self.max_active_tis_per_dagrun,
+        }
     }
 
     pub(crate) fn set_state(&mut self, state: TaskState) {
@@ -69,13 +128,19 @@ impl TryFrom<Model> for TaskInstance {
     type Error = Error;
 
     fn try_from(row: Model) -> Result<Self, Error> {
-        let xcom = row.xcom.as_deref().map(serde_json::from_str).transpose();
+        let map_values = row.map_values.as_deref().map(serde_json::from_str).transpose();
         Ok(Self {
             state: row.state()?,
             id: row.id,
             dag_id: row.dag_id,
             run_id: row.run_id,
             task_id: row.task_id,
+            map_index: map_index(row.map_index),
+            map_values: map_values.map_err(|error| Error::corrupt("task instance", error))?,
+            pool: row.pool,
+            pool_slots: count(row.pool_slots),
+            priority_weight: row.priority_weight,
+            queue: row.queue,
             operator: row.operator,
             attempt: count(row.attempt),
             failures: count(row.failures),
@@ -87,7 +152,6 @@ impl TryFrom<Model> for TaskInstance {
             wake_at: instant(row.wake_at),
             waits_for_dag: row.waits_for_dag,
             message: row.message,
-            xcom: xcom.map_err(|error| Error::corrupt("task instance", error))?,
         })
     }
 }
@@ -98,8 +162,14 @@ fn of_run(dag_id: &str, run_id: &str) -> Condition {
         .add(Column::RunId.eq(run_id))
 }
 
+fn this(dag_id: &str, run_id: &str, task_id: &str, map_index: i64) -> Condition {
+    of_run(dag_id, run_id)
+        .add(Column::TaskId.eq(task_id))
+        .add(Column::MapIndex.eq(map_index))
+}
+
 pub(crate) async fn insert(connection: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), DbErr> {
-    // 21 columns: far below what a statement may bind.
+    // 36 columns: below what a statement may bind.
     for rows in rows.chunks(500) {
         let rows = rows.iter().map(|row| ActiveModel::from(row.clone()).reset_all());
         Entity::insert_many(rows)
@@ -148,11 +218,34 @@ pub(crate) async fn find(
     connection: &impl ConnectionTrait,
     dag_id: &str,
     run_id: &str,
-    task_id: &str,
+    id: &InstanceId,
 ) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id((dag_id.to_owned(), run_id.to_owned(), task_id.to_owned()))
+    Entity::find()
+        .filter(this(dag_id, run_id, &id.task_id, map_column(id.map_index)))
         .one(connection)
         .await
+}
+
+/// Returns every instance of a task of a run, in order.
+pub(crate) async fn of_task(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    run_id: &str,
+    task_id: &str,
+) -> Result<Vec<Model>, DbErr> {
+    Entity::find()
+        .filter(of_run(dag_id, run_id).add(Column::TaskId.eq(task_id)))
+        .order_by_asc(Column::MapIndex)
+        .all(connection)
+        .await
+}
+
+pub(crate) async fn delete(connection: &impl ConnectionTrait, row: &Model) -> Result<(), DbErr> {
+    Entity::delete_many()
+        .filter(this(&row.dag_id, &row.run_id, &row.task_id, row.map_index))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 /// Returns the instance that a token holds the lease of.
@@ -166,32 +259,45 @@ pub(crate) async fn find_by_token(
         .await
 }
 
-/// Returns where some tasks of a run stand, or all of them.
+/// Returns where the instances of some tasks of a run stand, or all of them.
 pub(crate) async fn views(
     connection: &impl ConnectionTrait,
     dag_id: &str,
     run_id: &str,
     task_ids: Option<Vec<&str>>,
-) -> Result<BTreeMap<String, TaskView>, Error> {
+) -> Result<BTreeMap<InstanceId, TaskView>, Error> {
     let some = task_ids.map(|task_ids| Column::TaskId.is_in(task_ids));
-    let rows: Vec<(String, String, i64, i64)> = Entity::find()
+    type Row = (String, i64, String, i64, i64, i64, Option<String>);
+    let rows: Vec<Row> = Entity::find()
         .select_only()
-        .columns([Column::TaskId, Column::State, Column::Failures, Column::Lost])
+        .columns([
+            Column::TaskId,
+            Column::MapIndex,
+            Column::State,
+            Column::Failures,
+            Column::Lost,
+            Column::Requeues,
+            Column::Skips,
+        ])
         .filter(of_run(dag_id, run_id).add_option(some))
         .into_tuple()
         .all(connection)
         .await?;
+    let corrupt = |reason: String| Error::corrupt("task instance", reason);
     rows.into_iter()
-        .map(|(task_id, state, failures, lost)| {
-            let state = TaskState::parse(&state).ok_or_else(|| Error::corrupt("task instance", &state))?;
-            Ok((
-                task_id,
-                TaskView {
-                    state,
-                    failures: count(failures),
-                    lost: count(lost),
-                },
-            ))
+        .map(|(task_id, column, state, failures, lost, requeues, skips)| {
+            let skips = skips.as_deref().map(serde_json::from_str).transpose();
+            let view = TaskView {
+                state: TaskState::parse(&state).ok_or_else(|| corrupt(state))?,
+                failures: count(failures),
+                lost: count(lost),
+                requeues: count(requeues),
+                skips: skips
+                    .map_err(|error| corrupt(error.to_string()))?
+                    .unwrap_or_default(),
+            };
+            let map_index = map_index(column);
+            Ok((InstanceId { task_id, map_index }, view))
         })
         .collect()
 }
@@ -215,39 +321,69 @@ pub(crate) async fn count_unfinished(
 pub(crate) async fn update(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
     Entity::update_many()
         .set(ActiveModel::from(row.clone()).reset_all())
-        .filter(of_run(&row.dag_id, &row.run_id).add(Column::TaskId.eq(&row.task_id)))
+        .filter(this(&row.dag_id, &row.run_id, &row.task_id, row.map_index))
         .exec(connection)
         .await?;
     Ok(())
 }
 
-/// Returns the values that the tasks of a run handed on.
-pub(crate) async fn xcoms(
-    connection: &impl ConnectionTrait,
-    dag_id: &str,
-    run_id: &str,
-) -> Result<BTreeMap<String, serde_json::Value>, Error> {
-    let rows: Vec<(String, String)> = Entity::find()
-        .select_only()
-        .columns([Column::TaskId, Column::Xcom])
-        .filter(of_run(dag_id, run_id).add(Column::Xcom.is_not_null()))
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let read = |(task_id, xcom): (String, String)| Ok((task_id, serde_json::from_str(&xcom)?));
-    let read: Result<_, serde_json::Error> = rows.into_iter().map(read).collect();
-    read.map_err(|error| Error::corrupt("task instance", error))
+/// Which queued instances to look at.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct QueuedPage<'a> {
+    /// Only those of these queues; of all when empty.
+    pub(crate) queues: &'a [String],
+    /// None of these pools.
+    pub(crate) full_pools: &'a [String],
+    pub(crate) limit: u64,
+    pub(crate) offset: u64,
 }
 
-/// Picks queued instances, longest queued first, that no other worker picks at the same time.
-pub(crate) async fn pick_queued(connection: &impl ConnectionTrait, limit: u64) -> Result<Vec<Model>, DbErr> {
+/// Returns queued instances that no other worker picks at the same time: the greatest weight first, then the earliest
+/// run.
+pub(crate) async fn pick_queued(
+    connection: &impl ConnectionTrait,
+    page: QueuedPage<'_>,
+) -> Result<Vec<Model>, DbErr> {
     let queued = Entity::find()
         .filter(Column::State.eq(TaskState::Queued.as_str()))
-        .order_by_asc(Column::QueuedAt)
+        .filter(one_of(Column::Queue, page.queues))
+        .filter(Column::Pool.is_not_in(page.full_pools.iter().map(String::as_str)))
+        .order_by_desc(Column::PriorityWeight)
+        .order_by_asc(Column::OrderedAt)
         .order_by_asc(Column::DagId)
         .order_by_asc(Column::RunId)
-        .limit(limit);
+        .order_by_asc(Column::QueuedAt)
+        .order_by_asc(Column::TaskId)
+        .order_by_asc(Column::MapIndex)
+        .limit(page.limit)
+        .offset(page.offset);
     super::claimed(connection, queued).all(connection).await
+}
+
+/// Returns whether an instance waits for a worker of these queues.
+pub(crate) async fn any_queued(connection: &impl ConnectionTrait, queues: &[String]) -> Result<bool, DbErr> {
+    let queued = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::State.eq(TaskState::Queued.as_str()))
+        .filter(one_of(Column::Queue, queues))
+        .limit(1);
+    Ok(queued.into_tuple::<String>().one(connection).await?.is_some())
+}
+
+fn one_of(column: Column, names: &[String]) -> Condition {
+    let some = (!names.is_empty()).then(|| column.is_in(names.iter().map(String::as_str)));
+    Condition::all().add_option(some)
+}
+
+/// Returns the instances in some states.
+pub(crate) async fn in_states(
+    connection: &impl ConnectionTrait,
+    states: &[TaskState],
+) -> Result<Vec<Model>, DbErr> {
+    let states = states.iter().map(|state| state.as_str());
+    let these = Entity::find().filter(Column::State.is_in(states));
+    these.order_by_asc(Column::StartedAt).all(connection).await
 }
 
 pub(crate) async fn count_in_state(
@@ -313,6 +449,15 @@ pub(crate) async fn due(connection: &impl ConnectionTrait, now: i64) -> Result<V
         .add(Column::WakeAt.lte(now))
         .add(Column::DeadlineAt.lte(now));
     Entity::find().filter(due).limit(1000).all(connection).await
+}
+
+pub(crate) async fn any_waits_for(connection: &impl ConnectionTrait, dag_id: &str) -> Result<bool, DbErr> {
+    let waiting = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::WaitsForDag.eq(dag_id))
+        .limit(1);
+    Ok(waiting.into_tuple::<String>().one(connection).await?.is_some())
 }
 
 /// Returns the instances that wait for a DAG.

@@ -9,6 +9,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fragua_base::Timestamp;
 use nix::sys::signal::Signal;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::io::AsyncWriteExt as _;
@@ -19,7 +20,7 @@ use super::output::Log;
 use super::processes::{TOKEN_VARIABLE, kill_leftovers, peak_memory_bytes, signal_group, start_of};
 use crate::core::Core;
 use crate::dag::duration::Written;
-use crate::decide::Ending;
+use crate::decide::{Ending, Success};
 use crate::exec::spec::{End, Report, Spec, read_report};
 use crate::logs::{Mask, Source};
 use crate::operator::{TaskContext, exit_words};
@@ -84,8 +85,7 @@ async fn prepare(core: &Core, lease: &Lease, folder: &Path) -> Result<Prepared, 
         Some(variables) => variables.variables(&lease.key).await?,
         None => BTreeMap::new(),
     };
-    let secrets = core
-        .settings
+    let secrets = context
         .connections
         .values()
         .flat_map(crate::operator::Connection::secrets);
@@ -203,7 +203,7 @@ async fn execute(
     let report = read_report(&folder);
     let ended = match stopped {
         Some(Stopped::Abandoned) => None,
-        _ => Some(conclude(report, stopped, status, peak, timeout)),
+        _ => Some(conclude(report, stopped, status, peak, timeout, core.now())),
     };
     let last_words = match &ended {
         Some(ended) => words(ended),
@@ -303,10 +303,17 @@ fn conclude(
     status: std::io::Result<ExitStatus>,
     peak: Option<u64>,
     timeout: Option<Duration>,
+    now: Timestamp,
 ) -> Ended {
     let peak_memory_bytes = peak.max(report.as_ref().and_then(|report| report.peak_memory_bytes));
     let ending = match (report.map(|report| report.end), stopped) {
-        (Some(End::Success { xcom }), _) => Ending::Success { xcom },
+        (Some(End::Success { xcoms }), _) => Ending::Success(Success {
+            xcoms,
+            skips: Vec::new(),
+        }),
+        (Some(End::Reschedule { millis }), None) => Ending::Reschedule {
+            at: now.plus(Duration::from_millis(millis)),
+        },
         (Some(End::Skipped { message }), None) => Ending::Skipped { message },
         (_, Some(Stopped::Asked(reason))) => Ending::HandedBack {
             message: format!("stopped: {reason}"),
@@ -342,7 +349,8 @@ fn words(ended: &Ended) -> String {
         .map(|peak| format!(", peak memory {}", human_bytes(peak)));
     let memory = memory.unwrap_or_default();
     match &ended.ending {
-        Ending::Success { .. } => format!("succeeded{memory}"),
+        Ending::Success(_) => format!("succeeded{memory}"),
+        Ending::Reschedule { at } => format!("not yet: looks again at {}", at.to_rfc3339()),
         Ending::Skipped { message } => format!("skipped: {message}"),
         Ending::Failed { message } | Ending::FailedForGood { message } => format!("failed: {message}"),
         Ending::Lost { message } | Ending::HandedBack { message } => message.clone(),
@@ -425,16 +433,27 @@ mod tests {
                 status,
                 Some(2_254_857_830),
                 Some(Duration::from_secs(30)),
+                Timestamp::default(),
             );
             assert_eq!(ended.ending, expected);
             assert_eq!(ended.peak_memory_bytes, Some(2_254_857_830));
         };
         let message = |text: &str| text.to_owned();
         check(
-            report(End::Success { xcom: None }),
+            report(End::Success {
+                xcoms: BTreeMap::new(),
+            }),
             None,
             0,
-            Ending::Success { xcom: None },
+            Ending::success(),
+        );
+        check(
+            report(End::Reschedule { millis: 5 }),
+            None,
+            0,
+            Ending::Reschedule {
+                at: Timestamp::from_millis(5),
+            },
         );
         check(
             report(failed()),
@@ -469,10 +488,12 @@ mod tests {
             },
         );
         check(
-            report(End::Success { xcom: None }),
+            report(End::Success {
+                xcoms: BTreeMap::new(),
+            }),
             Some(Stopped::Asked("the end")),
             0,
-            Ending::Success { xcom: None },
+            Ending::success(),
         );
     }
 }

@@ -40,6 +40,7 @@ pub(crate) async fn run(core: Arc<Core>, shutdown: CancellationToken, slots: usi
         id: uuid::Uuid::now_v7().to_string(),
         kind: store::processes::WORKER.to_owned(),
         home: home.id.clone(),
+        queues: serde_json::to_string(&core.settings.queues).ok(),
         process_id: i64::from(std::process::id()),
         started_at: millis(core.now()),
         heartbeat_at: millis(core.now()),
@@ -154,7 +155,7 @@ impl Worker {
         if free == 0 {
             return Ok(());
         }
-        let leases = claim(&self.core, &self.id, free).await;
+        let leases = claim(&self.core, &self.id, &self.core.settings.queues, free).await;
         let leases =
             leases.inspect_err(|error| tracing::error!(%error, "no task could be taken, trying again"))?;
         for lease in leases {

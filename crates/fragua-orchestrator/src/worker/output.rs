@@ -102,7 +102,7 @@ async fn write(
     let grown = Change::Log {
         dag_id: key.dag_id.clone(),
         run_id: key.run_id.clone(),
-        task_id: key.task_id.clone(),
+        task_id: key.instance_id().to_string(),
         attempt: key.attempt,
     };
     let mut told_at: Option<Instant> = None;

@@ -50,7 +50,9 @@ async fn values_and_templates_pass_between_tasks() {
         fs::read_to_string(bench.path("result")).unwrap(),
         format!("42 of {}\n", run.run_id)
     );
-    assert_eq!(bench.task(&run, "one").await.xcom, Some(json!(42)));
+    let one = bench.task(&run, "one").await;
+    let handed_on = bench.orchestrator.xcoms(&one).await.unwrap();
+    assert_eq!(handed_on[0].value, json!(42));
     let attempts = bench.attempts(&run, "one").await;
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].state, AttemptState::Success);
@@ -109,7 +111,7 @@ async fn an_attempt_knows_where_it_belongs_and_tells_no_secret() {
     assert!(!log.contains("hunter2") && !log.contains("token-of"), "{log}");
     assert_eq!(
         fs::read_to_string(bench.path("count")).unwrap().trim(),
-        "5",
+        "6",
         "no setting of the server is handed on"
     );
 }

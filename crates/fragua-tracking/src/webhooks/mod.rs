@@ -2,7 +2,6 @@
 
 mod delivery;
 mod event;
-mod fernet;
 mod guard;
 
 use std::time::Duration;
@@ -20,8 +19,8 @@ use delivery::{Message, Sender};
 pub use delivery::{SendFailure, WebhookReply};
 pub use event::WebhookEvent;
 pub(crate) use event::{Occurrence, is_prompt};
-use fernet::Fernet;
-pub use fernet::new_secret_key;
+use fragua_auth::Fernet;
+pub use fragua_auth::new_secret_key;
 use guard::Guard;
 
 /// What has happened and is not told yet. A storm of changes that is longer loses its oldest ones, and the log says so:

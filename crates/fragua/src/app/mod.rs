@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fragua_auth::{AccessKey, Auth};
-use fragua_base::{Endpoints, SharedClock};
+use fragua_base::{Endpoints, Secret, SharedClock};
 use fragua_database::Database;
 use fragua_orchestrator::Orchestrator;
 use fragua_serving::{ModelSource, Serving};
@@ -109,7 +109,7 @@ pub(crate) async fn open_orchestrator(
     let database = Databases::new(loaded, project)
         .open(Component::Orchestrator)
         .await?;
-    let settings = tasks::orchestrator_settings(loaded, project);
+    let settings = tasks::orchestrator_settings(loaded, project)?;
     Orchestrator::open(database, settings, operators::catalog(), clock)
         .await
         .context("the orchestrator cannot be opened")
@@ -200,12 +200,7 @@ impl Opening<'_> {
     async fn tracking(&self, storage: &Storage) -> anyhow::Result<Tracking> {
         let database = self.databases.open(Component::Tracking).await?;
         let (tracking, webhooks) = (&self.loaded.settings.tracking, &self.loaded.settings.webhooks);
-        let secret_key = match &tracking.secret_key {
-            Some(key) => key.clone(),
-            None => self
-                .project
-                .secret("tracking.key", fragua_tracking::new_secret_key)?,
-        };
+        let secret_key = secret_key(tracking.secret_key.as_ref(), self.project, "tracking.key")?;
         let settings = fragua_tracking::Settings {
             artifact_bucket: tracking.artifact_bucket.clone(),
             secret_key: Some(secret_key),
@@ -253,7 +248,7 @@ impl Opening<'_> {
             return Ok(None);
         }
         let database = self.databases.open(Component::Orchestrator).await?;
-        let settings = environment.into_settings(self.loaded, self.project);
+        let settings = environment.into_settings(self.loaded, self.project)?;
         let orchestrator = Orchestrator::open(database, settings, operators::catalog(), self.clock.clone())
             .await
             .with_context(|| {
@@ -299,6 +294,15 @@ async fn own_storage(
             let origin = loaded.origin("storage.root");
             format!("the object store cannot be opened (storage.root comes from: {origin})")
         })
+}
+
+/// Returns what a part encrypts the secrets in its database with: the key of its setting, else one that is made at the
+/// first start.
+fn secret_key(setting: Option<&Secret>, project: &Project, file: &str) -> anyhow::Result<Secret> {
+    match setting {
+        Some(key) => Ok(key.clone()),
+        None => project.secret(file, fragua_auth::new_secret_key),
+    }
 }
 
 fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyhow::Result<Storage> {

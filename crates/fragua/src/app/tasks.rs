@@ -91,8 +91,15 @@ fn address(loaded: &Loaded, surface: Surface, known: Option<&str>) -> String {
 
 impl Environment {
     /// Returns the orchestrator's settings with these variables.
-    pub(super) fn into_settings(self, loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
-        let mut settings = orchestrator_settings(loaded, project);
+    ///
+    /// # Errors
+    /// As [`orchestrator_settings`].
+    pub(super) fn into_settings(
+        self,
+        loaded: &Loaded,
+        project: &Project,
+    ) -> anyhow::Result<fragua_orchestrator::Settings> {
+        let mut settings = orchestrator_settings(loaded, project)?;
         if let Some(source) = self.source {
             settings
                 .connections
@@ -101,12 +108,18 @@ impl Environment {
         }
         settings.environment = self.plain;
         settings.task_variables = Some(Arc::new(self.secrets));
-        settings
+        Ok(settings)
     }
 }
 
 /// Returns the orchestrator's settings as far as they do not depend on what else runs.
-pub(super) fn orchestrator_settings(loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
+///
+/// # Errors
+/// When the key that secrets are encrypted with cannot be read or made.
+pub(super) fn orchestrator_settings(
+    loaded: &Loaded,
+    project: &Project,
+) -> anyhow::Result<fragua_orchestrator::Settings> {
     let settings = &loaded.settings;
     let mut connections: BTreeMap<String, Connection> = settings
         .connections
@@ -124,7 +137,9 @@ pub(super) fn orchestrator_settings(loaded: &Loaded, project: &Project) -> fragu
         .iter()
         .map(|(name, value)| (name.clone(), Value::String(value.expose().to_owned())))
         .collect();
-    fragua_orchestrator::Settings {
+    let secret_key = settings.orchestrator.secret_key.as_ref();
+    Ok(fragua_orchestrator::Settings {
+        secret_key: Some(super::secret_key(secret_key, project, "orchestrator.key")?),
         dags_folder: project.path(&settings.orchestrator.dags_folder),
         logs_folder: project.path(&settings.orchestrator.logs_folder),
         work_folder: project.state_folder().join("work"),
@@ -134,7 +149,7 @@ pub(super) fn orchestrator_settings(loaded: &Loaded, project: &Project) -> fragu
         connections,
         variables,
         ..fragua_orchestrator::Settings::for_project(project.folder())
-    }
+    })
 }
 
 /// How many attempts run at once in this process.

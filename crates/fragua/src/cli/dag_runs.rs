@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use fragua_base::Timestamp;
-use fragua_orchestrator::{DagRun, DagRunQuery, DagRunState, TaskInstance};
-use serde_json::{Value, json};
+use fragua_orchestrator::{DagRun, DagRunQuery, DagRunState, RETURN_VALUE, TaskInstance, Xcom};
+use serde_json::{Map, Value, json};
 
 use super::desk::Desk;
 use super::logs::Logs;
@@ -99,7 +99,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                 (None, _) => logs.of_run().await?,
                 (Some(task), None) if follow => logs.follow_task(&task).await?,
                 (Some(task), None) => logs.newest(&task).await?,
-                (Some(task), Some(attempt)) => logs.attempt(&task, attempt, follow).await?,
+                (Some(task), Some(attempt)) => logs.of_attempt(&task, attempt, follow).await?,
             }
         }
     }
@@ -131,7 +131,8 @@ async fn show(desk: &Desk, dag_id: &str, run_id: &str, as_json: bool) -> anyhow:
     let tasks = desk.orchestrator.task_instances(dag_id, run_id).await?;
     if as_json {
         let mut shown = run_json(&run);
-        shown["tasks"] = tasks.iter().map(task_json).collect();
+        let xcoms = desk.orchestrator.xcoms_of_run(dag_id, run_id).await?;
+        shown["tasks"] = tasks.iter().map(|task| task_json(task, &xcoms)).collect();
         return output::json(&shown);
     }
     output::line(&format!(
@@ -147,7 +148,7 @@ async fn show(desk: &Desk, dag_id: &str, run_id: &str, as_json: bool) -> anyhow:
         .iter()
         .map(|task| {
             [
-                task.task_id.clone(),
+                task.instance_id().to_string(),
                 task.state.to_string(),
                 task.attempt.to_string(),
                 instant(task.started_at),
@@ -177,9 +178,17 @@ pub(super) fn run_json(run: &DagRun) -> Value {
     })
 }
 
-fn task_json(task: &TaskInstance) -> Value {
+fn task_json(task: &TaskInstance, xcoms: &[Xcom]) -> Value {
+    let of_task = |xcom: &&Xcom| xcom.task_id == task.task_id && xcom.map_index == task.map_index;
+    let of_task = xcoms.iter().filter(of_task);
+    let (returned, others): (Vec<_>, Vec<_>) = of_task.partition(|xcom| xcom.key == RETURN_VALUE);
+    let others: Map<String, Value> = others
+        .into_iter()
+        .map(|xcom| (xcom.key.clone(), xcom.value.clone()))
+        .collect();
     json!({
         "task_id": task.task_id,
+        "map_index": task.map_index,
         "operator": task.operator,
         "state": task.state.as_str(),
         "attempt": task.attempt,
@@ -187,7 +196,8 @@ fn task_json(task: &TaskInstance) -> Value {
         "started_at": task.started_at.map(Timestamp::to_rfc3339),
         "ended_at": task.ended_at.map(Timestamp::to_rfc3339),
         "message": task.message,
-        "xcom": task.xcom,
+        "xcom": returned.first().map(|xcom| &xcom.value),
+        "xcoms": others,
     })
 }
 

@@ -96,7 +96,7 @@ fn parameter(text: &str) -> Result<(String, Value), String> {
     }
 }
 
-fn parameters(text: &str) -> Result<Map<String, Value>, String> {
+pub(super) fn parameters(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))
 }
 

@@ -15,6 +15,12 @@ use crate::settings::{Loaded, Role};
 /// How long a server that does not answer may hold a command.
 const RING: Duration = Duration::from_secs(2);
 
+/// Names who gave the command, as the system knows them.
+fn user() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    user.map_or_else(|| "command line".to_owned(), |user| user.name)
+}
+
 /// The orchestrator of a project, whether a server runs or not.
 pub(crate) struct Desk {
     pub(crate) loaded: Loaded,
@@ -38,7 +44,8 @@ impl Desk {
         Ok(Self {
             loaded,
             project,
-            orchestrator,
+            // For the audit log.
+            orchestrator: orchestrator.acting_as(&user()),
         })
     }
 

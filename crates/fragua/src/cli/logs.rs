@@ -3,7 +3,7 @@
 use std::io::{Write as _, stdout};
 use std::time::Duration;
 
-use fragua_orchestrator::{Error, Orchestrator, TaskInstance};
+use fragua_orchestrator::{Error, InstanceId, Orchestrator, TaskInstance};
 
 use super::output;
 
@@ -26,13 +26,25 @@ impl Logs<'_> {
         for instance in self.orchestrator.task_instances(self.dag_id, self.run_id).await? {
             output::line(&format!(
                 "== {} ({}, attempt {})",
-                instance.task_id, instance.state, instance.attempt
+                instance.instance_id(),
+                instance.state,
+                instance.attempt
             ))?;
             if instance.attempt > 0 {
-                self.attempt(&instance.task_id, instance.attempt, false).await?;
+                self.attempt(&instance.instance_id(), instance.attempt, false)
+                    .await?;
             }
         }
         Ok(())
+    }
+
+    /// Prints the log of one attempt.
+    ///
+    /// # Errors
+    /// When there is no such task or attempt.
+    pub(super) async fn of_attempt(&self, task_id: &str, attempt: u32, follow: bool) -> anyhow::Result<()> {
+        let instance = self.instance(task_id).await?;
+        self.attempt(&instance.instance_id(), attempt, follow).await
     }
 
     /// Prints the log of the newest attempt.
@@ -44,7 +56,8 @@ impl Logs<'_> {
         if instance.attempt == 0 {
             anyhow::bail!("task {task_id} has not started: it is {}", instance.state);
         }
-        self.attempt(task_id, instance.attempt, false).await
+        self.attempt(&instance.instance_id(), instance.attempt, false)
+            .await
     }
 
     /// Prints what is written until the task is over, from its newest attempt on.
@@ -61,7 +74,7 @@ impl Logs<'_> {
                     // An attempt that came and went meanwhile is not left out.
                     printed => printed + 1,
                 };
-                self.attempt(task_id, printed, true).await?;
+                self.attempt(&instance.instance_id(), printed, true).await?;
                 continue;
             }
             if instance.state.is_finished() {
@@ -75,12 +88,12 @@ impl Logs<'_> {
     ///
     /// # Errors
     /// When there is no such attempt.
-    pub(super) async fn attempt(&self, task_id: &str, attempt: u32, follow: bool) -> anyhow::Result<()> {
+    async fn attempt(&self, id: &InstanceId, attempt: u32, follow: bool) -> anyhow::Result<()> {
         let mut offset = 0;
         loop {
             let chunk = self
                 .orchestrator
-                .read_log(self.dag_id, self.run_id, task_id, attempt, offset)
+                .read_log(self.dag_id, self.run_id, id.clone(), attempt, offset)
                 .await?;
             let mut out = stdout().lock();
             out.write_all(&chunk.bytes)?;
@@ -102,7 +115,9 @@ impl Logs<'_> {
 
     async fn instance(&self, task_id: &str) -> anyhow::Result<TaskInstance> {
         let instances = self.orchestrator.task_instances(self.dag_id, self.run_id).await?;
-        let found = instances.into_iter().find(|instance| instance.task_id == task_id);
+        let found = instances
+            .into_iter()
+            .find(|instance| instance.instance_id().to_string() == task_id);
         let missing = || Error::TaskNotFound {
             dag_id: self.dag_id.to_owned(),
             run_id: self.run_id.to_owned(),

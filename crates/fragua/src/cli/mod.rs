@@ -1,5 +1,6 @@
 //! The command line.
 
+mod backfill;
 mod dag_runs;
 mod dags;
 mod desk;
@@ -7,10 +8,12 @@ mod doctor;
 mod init;
 mod logs;
 pub(crate) mod output;
+mod pools;
 mod schema;
 mod settings;
 mod tracking;
 mod up;
+mod vault;
 
 pub(crate) use schema::write_beside as write_schema;
 
@@ -122,6 +125,18 @@ enum Command {
     /// Runs of DAGs: list, show, logs
     #[command(subcommand)]
     DagRuns(dag_runs::Command),
+    /// Backfills of DAGs: create, list, pause, unpause, cancel
+    #[command(subcommand)]
+    Backfill(backfill::Command),
+    /// Pools, which tasks share slots of: list, set, delete
+    #[command(subcommand)]
+    Pools(pools::Command),
+    /// Variables of tasks: list, get, set, delete
+    #[command(subcommand)]
+    Variables(vault::Variables),
+    /// Connections of tasks: list, set, delete
+    #[command(subcommand)]
+    Connections(vault::Connections),
     /// Experiments and models: import, purge
     #[command(subcommand)]
     Tracking(tracking::Command),
@@ -161,6 +176,10 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Settings(options) => settings::run(&common, options),
         Command::Dags(command) => dags::run(&common, command).await,
         Command::DagRuns(command) => dag_runs::run(&common, command).await,
+        Command::Backfill(command) => backfill::run(&common, command).await,
+        Command::Pools(command) => pools::run(&common, command).await,
+        Command::Variables(command) => vault::variables(&common, command).await,
+        Command::Connections(command) => vault::connections(&common, command).await,
         Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
         Command::Schema(command) => schema::run(command),
         Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),

@@ -67,6 +67,7 @@ const NAMES: &[(&str, Rule)] = &[
         "AIRFLOW__CORE__EXECUTOR",
         Rule::Translate("orchestrator.executor", executor),
     ),
+    ("AIRFLOW__CORE__FERNET_KEY", Rule::Key("orchestrator.secret_key")),
     (
         "AIRFLOW__CORE__PARALLELISM",
         Rule::Key("orchestrator.parallelism"),

@@ -74,6 +74,8 @@ pub(crate) struct OrchestratorSettings {
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) parallelism: usize,
     pub(crate) dags_are_paused_at_creation: bool,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) secret_key: Option<Secret>,
 }
 
 /// Where tasks run.

@@ -84,7 +84,7 @@ fn unknown_keys_are_errors_with_a_hint() {
     check(
         "dag: a\ntasks:\n  - id: t\n    comand: echo\n",
         &[
-            "4:5: unknown key \"comand\" (the keys known here are bash, http_to_table, python, sql, wait, id, description, needs, retries, retry_delay, execution_timeout, trigger_rule)",
+            "4:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
         ],
     );
     check(
@@ -97,9 +97,7 @@ fn unknown_keys_are_errors_with_a_hint() {
     );
     check(
         "dag: a\ndefault_args: { retrys: 1 }\ntasks: [{ id: t, bash: echo }]\n",
-        &[
-            "2:17: unknown key `retrys`, expected one of `owner`, `retries`, `retry_delay`, `execution_timeout`, `trigger_rule`",
-        ],
+        &["2:17: unknown key \"retrys\" (did you mean retries?)"],
     );
 }
 
@@ -107,7 +105,9 @@ fn unknown_keys_are_errors_with_a_hint() {
 fn a_task_has_exactly_one_operator() {
     check(
         "dag: a\ntasks:\n  - id: t\n",
-        &["3:5: the task names no operator (add one of bash, http_to_table, python, sql, wait)"],
+        &[
+            "3:5: the task names no operator (add one of bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait)",
+        ],
     );
     check(
         "dag: a\ntasks:\n  - id: t\n    bash: echo\n    wait: 5s\n",
@@ -127,7 +127,9 @@ fn arguments_are_checked_at_their_line() {
     );
     check(
         "dag: a\ntasks:\n  - id: t\n    bash:\n      command: echo\n      envs: {}\n",
-        &["6:7: bash: unknown key `envs`, expected `command` or `env`"],
+        &[
+            "6:7: bash: unknown key `envs`, expected one of `command`, `env`, `skip_on_exit_code`, `fail_on_exit_code`",
+        ],
     );
     check(
         "dag: a\ntasks:\n  - id: t\n    bash: echo {{ ds\n",
@@ -257,7 +259,7 @@ fn several_errors_are_told_at_once_in_order() {
         "dag: a\ntasks:\n  - id: one\n    wait: soon\n  - id: two\n    comand: echo\n  - id: three\n    needs: [one, two, four]\n    bash: echo\n",
         &[
             "4:5: wait: \"soon\" is not a duration such as 90s, 5m, 1h30m or 2d",
-            "6:5: unknown key \"comand\" (the keys known here are bash, http_to_table, python, sql, wait, id, description, needs, retries, retry_delay, execution_timeout, trigger_rule)",
+            "6:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
             "8:23: task \"three\" needs \"four\", which is no task of this DAG (the tasks are one, three, two)",
         ],
     );
@@ -268,4 +270,148 @@ fn the_nearest_word_is_found() {
     assert_eq!(distance("schedule", "shedule"), 1);
     assert_eq!(distance("", "abc"), 3);
     assert_eq!(distance("kitten", "sitting"), 3);
+}
+
+#[test]
+fn settings_of_tasks_are_read_over_the_defaults() {
+    let dag = parse_text(
+        "dag: a\nmax_active_tasks: 3\ndefault_args: { pool: small, retry_exponential_backoff: true, max_retry_delay: 1h }\ntasks:\n  - { id: one, bash: echo }\n  - { id: two, needs: [one], bash: echo, pool: big, pool_slots: 2, priority_weight: 5, weight_rule: absolute, queue: gpu, retry_exponential_backoff: 1.5, depends_on_past: true, max_active_tis_per_dag: 1, max_active_tis_per_dagrun: 2 }\n  - { id: three, needs: [two], bash: echo, wait_for_downstream: true, retry_exponential_backoff: false }\n",
+    )
+    .unwrap();
+    let [one, two, three] = dag.tasks.as_slice() else {
+        panic!("{:?}", dag.tasks)
+    };
+    assert_eq!(dag.max_active_tasks, 3);
+    assert_eq!(
+        (one.placement.pool.as_str(), one.retry_exponential_backoff),
+        ("small", Some(2.0))
+    );
+    assert_eq!(one.max_retry_delay, Some(Duration::from_secs(3600)));
+    assert_eq!(
+        (two.placement.pool.as_str(), two.placement.pool_slots),
+        ("big", 2)
+    );
+    assert_eq!(
+        (two.placement.queue.as_str(), two.retry_exponential_backoff),
+        ("gpu", Some(1.5))
+    );
+    assert_eq!(two.placement.max_active_tis_per_dag, Some(1));
+    assert_eq!(two.placement.max_active_tis_per_dagrun, Some(2));
+    assert!(two.depends_on_past && !two.wait_for_downstream);
+    assert!(three.depends_on_past && three.wait_for_downstream);
+    assert_eq!(three.retry_exponential_backoff, None);
+    // Downstream counts what comes after; an absolute weight stands alone.
+    assert_eq!(dag.effective_weights(), [1 + 5 + 1, 5, 1]);
+    let again: Dag = serde_json::from_str(&serde_json::to_string(&dag).unwrap()).unwrap();
+    assert_eq!(again, dag);
+}
+
+#[test]
+fn what_settings_cannot_be_is_told_at_its_place() {
+    check(
+        "dag: a\ndefault_args: { retry_delay: soon }\ntasks:\n  - { id: t, bash: echo }\n  - { id: u, bash: echo }\n",
+        &["2:17: \"soon\" is not a duration such as 90s, 5m, 1h30m or 2d"],
+    );
+    check(
+        "dag: a\ntasks: [{ id: t, bash: echo, pool_slots: 0 }]\n",
+        &["2:30: pool_slots must be at least 1"],
+    );
+    check(
+        "dag: a\ntasks: [{ id: t, bash: echo, retry_exponential_backoff: 0.5 }]\n",
+        &["2:30: retry_exponential_backoff must be at least 1 (write true for 2, or a number such as 1.5)"],
+    );
+    check(
+        "dag: a\ntasks: [{ id: t, bash: echo, pool: a/b }]\n",
+        &[
+            "2:30: \"a/b\" cannot be a name: use up to 200 letters, digits, dashes, dots and underscores, not a dot first",
+        ],
+    );
+    check(
+        "dag: a\ntasks: [{ id: t, bash: echo, setup: true, teardown: true }]\n",
+        &["2:43: a task cannot be setup and teardown at once (make one task of each)"],
+    );
+    check(
+        "dag: a\ntasks: [{ id: t, bash: echo, expand: 5 }]\n",
+        &["2:30: expand is a list, a mapping of names to lists, or a template that gives a list"],
+    );
+    check(
+        "dag: a\nschedule: '@continuous'\ntasks: [{ id: t, bash: echo }]\n",
+        &["2:1: @continuous lets one run follow another (add max_active_runs: 1)"],
+    );
+}
+
+#[test]
+fn groups_give_their_tasks_names_and_needs() {
+    let dag = parse_text(
+        "dag: a\ntasks:\n  - { id: first, bash: echo }\n  - group: load\n    needs: [first]\n    tasks:\n      - { id: read, bash: echo }\n      - group: check\n        needs: [read]\n        tasks:\n          - { id: rows, bash: echo }\n          - { id: types, bash: echo }\n      - { id: write, needs: [check, first], bash: echo }\n      - { id: alone, bash: echo }\n  - { id: last, needs: [load], bash: echo }\n",
+    )
+    .unwrap();
+    let needs: Vec<String> = dag
+        .tasks
+        .iter()
+        .map(|task| format!("{}: {}", task.task_id, task.needs.join(" ")))
+        .collect();
+    assert_eq!(
+        needs,
+        [
+            "first: ",
+            "load.read: first",
+            "load.check.rows: load.read",
+            "load.check.types: load.read",
+            "load.write: load.check.rows load.check.types first",
+            "load.alone: first",
+            "last: load.alone load.write",
+        ]
+    );
+    let groups: Vec<_> = dag
+        .groups
+        .iter()
+        .map(|group| (group.group_id.as_str(), group.parent.as_deref()))
+        .collect();
+    assert_eq!(groups, [("load", None), ("load.check", Some("load"))]);
+    assert_eq!(dag.tasks_in("load.check").count(), 2);
+    assert_eq!(dag.tasks_in("load").count(), 5);
+}
+
+#[test]
+fn what_groups_cannot_be_is_told_at_its_place() {
+    check(
+        "dag: a\ntasks:\n  - group: g\n    need: [b]\n    tasks: [{ id: t, bash: echo }]\n",
+        &["4:5: unknown key \"need\" (did you mean needs?)"],
+    );
+    check(
+        "dag: a\ntasks:\n  - group: g\n    needs: [h]\n    tasks: [{ id: t, needs: [g], bash: echo }]\n  - { group: h, tasks: [] }\n",
+        &[
+            "5:30: task \"g.t\" cannot need a group that it is in, or that is in it",
+            "6:5: group \"h\" has a list of tasks, at least one",
+        ],
+    );
+    check(
+        "dag: a\ntasks:\n  - { group: g, needs: [t], tasks: [{ id: t, needs: [u], bash: echo }] }\n  - { id: t, needs: [g], bash: echo }\n  - { id: u, bash: echo }\n",
+        &["4:14: the tasks need each other in a circle: t → g.t → t (remove one of these from needs)"],
+    );
+    check(
+        "dag: a\ntasks:\n  - { group: g, tasks: [{ id: t, bash: echo }] }\n  - { id: g, bash: echo }\n",
+        &["3:7: there is another task \"g\", in line 4 (give one of them another id)"],
+    );
+    check(
+        "dag: a\ntasks: [{ group: g.h, tasks: [{ id: t, bash: echo }] }]\n",
+        &["2:11: \"g.h\" cannot be the name of a group: a dot stands between a group and what is in it"],
+    );
+}
+
+#[test]
+fn the_example_of_the_documentation_is_read() {
+    let documentation = include_str!("../../../../../docs/dag-files.md");
+    let (_, rest) = documentation.split_once("```yaml\n").unwrap();
+    let (example, rest) = rest.split_once("```").unwrap();
+    let dag = parse_text(example).unwrap();
+    assert_eq!(dag.tasks.len(), 7);
+    // Every key and every operator is told.
+    let told = |name: &str| rest.contains(&format!("`{name}`"));
+    let operators = OperatorCatalog::builtin();
+    let keys = [DagFile::KEYS, DagFile::PARTS, TaskFile::KEYS, TaskSettings::KEYS].concat();
+    let names = keys.into_iter().chain(operators.names());
+    let untold: Vec<&str> = names.filter(|name| !told(name) && *name != "tasks").collect();
+    assert_eq!(untold, Vec::<&str>::new());
 }

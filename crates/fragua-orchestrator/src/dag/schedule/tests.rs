@@ -14,6 +14,7 @@ fn timetable(schedule: &str, timezone: &str, start: &str, end: Option<&str>) -> 
         schedule: schedule.parse().unwrap(),
         timezone: timezone.to_owned(),
         start_date: (!start.is_empty()).then(|| at(start)),
+        ticks: Ticks::DataInterval,
         end_date: end.map(at),
     }
 }
@@ -223,7 +224,7 @@ fn what_is_no_schedule_is_refused_with_the_forms() {
         let error = text.parse::<Schedule>().unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     };
-    check("@dayly", "the presets are @once, @hourly, @daily");
+    check("@dayly", "the presets are @once, @continuous, @hourly, @daily");
     check("daily", "write a preset such as @daily");
     check("* * * * * *", "five cron fields");
     check("61 * * * *", "is not a schedule");
@@ -243,5 +244,172 @@ fn a_schedule_is_written_as_it_was_read() {
         "every 1h30m",
     ] {
         assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+    }
+}
+
+fn triggered(schedule: &str, start: &str) -> Timetable {
+    Timetable {
+        ticks: Ticks::Trigger,
+        ..timetable(schedule, "UTC", start, None)
+    }
+}
+
+#[test]
+fn a_trigger_timetable_runs_at_its_ticks() {
+    let check = |last: Option<&str>, catchup: bool, now: &str, expected: &str| {
+        let next = triggered("0 6 * * *", "2025-04-02")
+            .next(last.map(at), catchup, at(now))
+            .unwrap();
+        assert_eq!(next.run_after.to_rfc3339(), expected, "{last:?} {catchup} {now}");
+        assert_eq!(next.data_interval_start, next.run_after);
+        assert_eq!(next.data_interval_end, next.run_after);
+    };
+    check(None, true, "2025-04-10", "2025-04-02T06:00:00Z");
+    check(
+        Some("2025-04-02T06:00:00Z"),
+        true,
+        "2025-04-10",
+        "2025-04-03T06:00:00Z",
+    );
+    check(None, false, "2025-04-10", "2025-04-09T06:00:00Z");
+    check(None, false, "2025-04-01", "2025-04-02T06:00:00Z");
+    check(
+        Some("2025-04-09T06:00:00Z"),
+        false,
+        "2025-04-10",
+        "2025-04-10T06:00:00Z",
+    );
+    let by_hand = triggered("every 6h", "2025-04-02").manual_interval(at("2025-04-10"));
+    assert_eq!(by_hand, (at("2025-04-09T18:00:00Z"), at("2025-04-10")));
+}
+
+#[test]
+fn a_range_has_the_ticks_between_its_ends() {
+    let dates = |timetable: &Timetable, from: &str, to: &str| -> Vec<String> {
+        let intervals = timetable.between(at(from), at(to), 1000).unwrap();
+        intervals
+            .iter()
+            .map(|next| next.data_interval_start.to_rfc3339())
+            .collect()
+    };
+    let daily = timetable("@daily", "UTC", "2025-04-02", None);
+    assert_eq!(
+        dates(&daily, "2025-03-30", "2025-03-31"),
+        ["2025-03-30T00:00:00Z", "2025-03-31T00:00:00Z"]
+    );
+    let every = timetable("every 6h", "UTC", "2025-04-02T01:00:00Z", None);
+    assert_eq!(
+        dates(&every, "2025-04-01", "2025-04-01T08:00:00Z"),
+        ["2025-04-01T01:00:00Z", "2025-04-01T07:00:00Z"]
+    );
+    assert_eq!(dates(&daily, "2025-04-02", "2025-04-01"), Vec::<String>::new());
+    assert_eq!(
+        daily
+            .between(at("2025-01-01"), at("2025-12-31"), 7)
+            .unwrap()
+            .len(),
+        7
+    );
+    assert_eq!(
+        timetable("@once", "UTC", "2025-04-02", None).between(at("2025-01-01"), at("2025-12-31"), 7),
+        None
+    );
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field(least: u32, most: u32) -> impl Strategy<Value = String> {
+        prop_oneof![
+            3 => Just("*".to_owned()),
+            3 => (least..=most).prop_map(|number| number.to_string()),
+            1 => (1..=most).prop_map(|step| format!("*/{step}")),
+            1 => (least..=most, least..=most)
+                .prop_map(|(one, other)| format!("{}-{}", one.min(other), one.max(other))),
+            1 => proptest::collection::btree_set(least..=most, 2..4).prop_map(|numbers| {
+                numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+            }),
+        ]
+    }
+
+    /// Any expression that has a tick each year: no 30th of February.
+    fn cron() -> impl Strategy<Value = String> {
+        (
+            field(0, 59),
+            field(0, 23),
+            field(1, 28),
+            field(1, 12),
+            field(0, 6),
+        )
+            .prop_map(|(minute, hour, day, month, weekday)| {
+                format!("{minute} {hour} {day} {month} {weekday}")
+            })
+    }
+
+    fn zone() -> impl Strategy<Value = &'static str> {
+        prop_oneof![
+            Just("UTC"),
+            Just("Europe/Madrid"),
+            Just("America/New_York"),
+            Just("Australia/Lord_Howe"),
+            Just("Asia/Kathmandu"),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Intervals follow each other without a gap, over any change of the clock, and each is due at its end.
+        #[test]
+        fn intervals_follow_each_other(cron in cron(), zone in zone(), days in 0_i64..700) {
+            let start = Timestamp::from_millis(1_735_689_600_000 + days * 86_400_000);
+            let timetable = Timetable { start_date: Some(start), ..timetable(&cron, zone, "", None) };
+            let mut last: Option<NextRun> = None;
+            for _ in 0..30 {
+                let end = last.map(|last| last.data_interval_end);
+                let next = timetable.next(end, true, at("2040-01-01"));
+                let Some(next) = next else { break };
+                prop_assert!(next.data_interval_start >= start);
+                prop_assert!(next.data_interval_start < next.data_interval_end);
+                prop_assert_eq!(next.run_after, next.data_interval_end);
+                if let Some(end) = end {
+                    prop_assert_eq!(next.data_interval_start, end, "{}", cron);
+                }
+                last = Some(next);
+            }
+        }
+
+        /// A trigger timetable has the ticks that the intervals of the other one begin with.
+        #[test]
+        fn both_meanings_have_the_same_ticks(cron in cron(), zone in zone()) {
+            let start = Some(at("2025-03-01"));
+            let intervals = Timetable { start_date: start, ..timetable(&cron, zone, "", None) };
+            let ticks = Timetable { ticks: Ticks::Trigger, ..intervals.clone() };
+            let (mut end, mut tick) = (None, None);
+            for _ in 0..20 {
+                let (interval, trigger) =
+                    (intervals.next(end, true, at("2040-01-01")), ticks.next(tick, true, at("2040-01-01")));
+                let (Some(interval), Some(trigger)) = (interval, trigger) else { break };
+                prop_assert_eq!(interval.data_interval_start, trigger.run_after, "{}", cron);
+                (end, tick) = (Some(interval.data_interval_end), Some(trigger.run_after));
+            }
+        }
+
+        /// Without catch-up one run is due at most, and the one after it is not.
+        #[test]
+        fn without_catch_up_one_run_is_due(cron in cron(), zone in zone(), trigger: bool, hours in 0_i64..9000) {
+            let ticks = if trigger { Ticks::Trigger } else { Ticks::DataInterval };
+            let now = Timestamp::from_millis(1_735_689_600_000 + hours * 3_600_000);
+            let start_date = Some(at("2020-01-01"));
+            let timetable = Timetable { start_date, ticks, ..timetable(&cron, zone, "", None) };
+            if let Some(first) = timetable.next(None, false, now) {
+                prop_assert!(first.run_after <= now);
+                if let Some(second) = timetable.next(Some(first.data_interval_end), false, now) {
+                    prop_assert!(second.run_after > now, "{} {} then {}", cron, first, second);
+                }
+            }
+        }
     }
 }

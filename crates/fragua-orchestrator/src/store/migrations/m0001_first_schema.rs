@@ -9,9 +9,9 @@ use sea_orm_migration::prelude::*;
 pub(crate) struct Migration;
 
 /// Longest texts in keys; a DAG's or task's name may have 200 characters, a run's 250.
-const DAG_ID: u32 = 200;
-const RUN_ID: u32 = 250;
-const TASK_ID: u32 = 200;
+pub(super) const DAG_ID: u32 = 200;
+pub(super) const RUN_ID: u32 = 250;
+pub(super) const TASK_ID: u32 = 200;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -75,7 +75,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn index(columns: &[&str]) -> IndexCreateStatement {
+pub(super) fn index(columns: &[&str]) -> IndexCreateStatement {
     let mut index = Index::create();
     for column in columns {
         index.col(Alias::new(*column));
@@ -83,41 +83,41 @@ fn index(columns: &[&str]) -> IndexCreateStatement {
     index
 }
 
-struct Columns(Engine);
+pub(super) struct Columns(pub(super) Engine);
 
 impl Columns {
-    fn key(&self, name: &str, length: u32) -> ColumnDef {
+    pub(super) fn key(&self, name: &str, length: u32) -> ColumnDef {
         ColumnDef::new_with_type(Alias::new(name), dialect::text_key(self.0, length))
             .not_null()
             .to_owned()
     }
 
-    fn key_or_null(&self, name: &str, length: u32) -> ColumnDef {
+    pub(super) fn key_or_null(&self, name: &str, length: u32) -> ColumnDef {
         ColumnDef::new_with_type(Alias::new(name), dialect::text_key(self.0, length))
     }
 
-    fn text(&self, name: &str) -> ColumnDef {
+    pub(super) fn text(&self, name: &str) -> ColumnDef {
         ColumnDef::new_with_type(Alias::new(name), dialect::long_text(self.0))
             .not_null()
             .to_owned()
     }
 
-    fn text_or_null(&self, name: &str) -> ColumnDef {
+    pub(super) fn text_or_null(&self, name: &str) -> ColumnDef {
         ColumnDef::new_with_type(Alias::new(name), dialect::long_text(self.0))
     }
 
-    fn number(&self, name: &str) -> ColumnDef {
+    pub(super) fn number(&self, name: &str) -> ColumnDef {
         ColumnDef::new(Alias::new(name))
             .big_integer()
             .not_null()
             .to_owned()
     }
 
-    fn number_or_null(&self, name: &str) -> ColumnDef {
+    pub(super) fn number_or_null(&self, name: &str) -> ColumnDef {
         ColumnDef::new(Alias::new(name)).big_integer().to_owned()
     }
 
-    fn flag(&self, name: &str) -> ColumnDef {
+    pub(super) fn flag(&self, name: &str) -> ColumnDef {
         ColumnDef::new(Alias::new(name)).boolean().not_null().to_owned()
     }
 
@@ -283,7 +283,11 @@ impl Columns {
     }
 }
 
-fn table<const N: usize>(name: &str, key: &[&str], columns: [ColumnDef; N]) -> TableCreateStatement {
+pub(super) fn table<const N: usize>(
+    name: &str,
+    key: &[&str],
+    columns: [ColumnDef; N],
+) -> TableCreateStatement {
     let mut table = Table::create().table(Alias::new(name)).to_owned();
     for mut column in columns {
         table.col(&mut column);

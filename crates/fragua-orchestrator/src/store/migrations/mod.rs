@@ -1,10 +1,17 @@
 //! The schema, forward only.
 
 mod m0001_first_schema;
+mod m0002_engine;
 
 use sea_orm_migration::MigrationTrait;
 
 /// Returns every migration, oldest first.
 pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m0001_first_schema::Migration)]
+    vec![
+        Box::new(m0001_first_schema::Migration),
+        Box::new(m0002_engine::Migration),
+    ]
 }
+
+#[cfg(test)]
+mod tests;

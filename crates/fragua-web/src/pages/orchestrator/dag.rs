@@ -193,6 +193,8 @@ pub(super) fn run_type(page: &Page, run_type: RunType) -> String {
     page.t(match run_type {
         RunType::Scheduled => "run-type-scheduled",
         RunType::Manual => "run-type-manual",
+        RunType::Backfill => "run-type-backfill",
+        RunType::OperatorTriggered => "run-type-operator-triggered",
     })
 }
 

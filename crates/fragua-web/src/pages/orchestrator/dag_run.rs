@@ -68,7 +68,7 @@ pub(super) async fn show(
     let selected = selected(page.parameter("task"), &instances);
     let mut tasks = Vec::with_capacity(instances.len());
     for instance in &instances {
-        let is_selected = selected.is_some_and(|selected| selected.task_id == instance.task_id);
+        let is_selected = selected.is_some_and(|selected| selected.instance_id() == instance.instance_id());
         let waiting = orchestrator.waiting(instance).await?;
         tasks.push(task_view(&page, instance, waiting.as_ref(), is_selected));
     }
@@ -127,7 +127,9 @@ fn params(params: &serde_json::Map<String, serde_json::Value>) -> String {
 /// last that started.
 fn selected<'a>(named: Option<&str>, instances: &'a [TaskInstance]) -> Option<&'a TaskInstance> {
     if let Some(named) = named {
-        return instances.iter().find(|instance| instance.task_id == named);
+        return instances
+            .iter()
+            .find(|instance| instance.instance_id().to_string() == named);
     }
     let of_state = |wanted: TaskState| instances.iter().find(|instance| instance.state == wanted);
     of_state(TaskState::Running)
@@ -163,10 +165,10 @@ fn task_view(page: &Page, instance: &TaskInstance, waiting: Option<&Waiting>, is
         page.t1("attempt-number", "number", &instance.attempt.to_string())
     };
     TaskView {
-        id: instance.task_id.clone(),
+        id: instance.instance_id().to_string(),
         operator: instance.operator.clone(),
         // Another task has other attempts and another log to search.
-        address: page.only("task", &instance.task_id),
+        address: page.only("task", &instance.instance_id().to_string()),
         view: StateView::of(instance.state.as_str()),
         duration: took.map_or_else(String::new, format::duration),
         attempts,

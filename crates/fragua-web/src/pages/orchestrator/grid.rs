@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use fragua_orchestrator::{DagRun, Task, TaskInstance};
+use fragua_orchestrator::{DagRun, Task, TaskInstance, TaskState};
 
 use super::dags::{Mark, run_address};
 use crate::format;
@@ -36,10 +36,14 @@ pub(super) struct GridRow {
 
 /// Makes the grid of some runs, oldest first.
 pub(super) fn grid(page: &Page, tasks: &[Task], runs: &[DagRun], instances: &[TaskInstance]) -> Grid {
-    let by_place: HashMap<(&str, &str), &TaskInstance> = instances
-        .iter()
-        .map(|instance| ((instance.run_id.as_str(), instance.task_id.as_str()), instance))
-        .collect();
+    let mut by_place: HashMap<(&str, &str), &TaskInstance> = HashMap::new();
+    for instance in instances {
+        let place = (instance.run_id.as_str(), instance.task_id.as_str());
+        let shown = by_place.entry(place).or_insert(instance);
+        if notice(instance.state) > notice(shown.state) {
+            *shown = instance;
+        }
+    }
     let longest = runs
         .iter()
         .filter_map(|run| millis(page, run))
@@ -68,6 +72,21 @@ pub(super) fn grid(page: &Page, tasks: &[Task], runs: &[DagRun], instances: &[Ta
         runs: runs.iter().map(|run| head(page, run, longest)).collect(),
         rows,
         legend,
+    }
+}
+
+/// Of the instances of one task that is shown which deserves most notice.
+const fn notice(state: TaskState) -> u8 {
+    match state {
+        TaskState::Removed => 0,
+        TaskState::Skipped => 1,
+        TaskState::Success => 2,
+        TaskState::None => 3,
+        TaskState::Queued | TaskState::Deferred | TaskState::UpForReschedule => 4,
+        TaskState::Restarting | TaskState::UpForRetry => 5,
+        TaskState::Running => 6,
+        TaskState::UpstreamFailed => 7,
+        TaskState::Failed => 8,
     }
 }
 

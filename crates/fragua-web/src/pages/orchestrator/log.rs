@@ -81,14 +81,22 @@ pub(super) async fn view(
         .unwrap_or(instance.attempt);
     let find = page.parameter("find").unwrap_or_default().trim().to_owned();
     let read = read(orchestrator, instance, attempt).await?;
-    let which = format!("task={}&attempt={attempt}", encode(&instance.task_id));
+    let which = format!(
+        "task={}&attempt={attempt}",
+        encode(&instance.instance_id().to_string())
+    );
     let attempts = (1..=instance.attempt).map(|number| AttemptLink {
         label: page.t1("attempt-number", "number", &number.to_string()),
-        address: page.with2("task", &instance.task_id, "attempt", &number.to_string()),
+        address: page.with2(
+            "task",
+            &instance.instance_id().to_string(),
+            "attempt",
+            &number.to_string(),
+        ),
         is_current: number == attempt,
     });
     Ok(Some(LogView {
-        task_id: instance.task_id.clone(),
+        task_id: instance.instance_id().to_string(),
         attempt,
         attempts: attempts.collect(),
         lines: lines(&read.text, &find),
@@ -98,7 +106,7 @@ pub(super) async fn view(
         stream_address: format!("{run_address}/log/events?{which}&offset={}", read.next_offset),
         raw_address: format!("{run_address}/log?{which}"),
         clear_address: format!("{run_address}/clear"),
-        clear_title: page.t1("clear-task-title", "task", &instance.task_id),
+        clear_title: page.t1("clear-task-title", "task", &instance.instance_id().to_string()),
     }))
 }
 
@@ -112,12 +120,13 @@ struct Read {
 async fn read(orchestrator: &Orchestrator, instance: &TaskInstance, attempt: u32) -> Result<Read, Error> {
     let mut bytes = Vec::new();
     let mut offset = 0;
+    let task = instance.instance_id().to_string();
     loop {
         let chunk = chunk(
             orchestrator,
             &instance.dag_id,
             &instance.run_id,
-            &instance.task_id,
+            &task,
             attempt,
             offset,
         );

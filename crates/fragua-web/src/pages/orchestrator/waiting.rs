@@ -1,7 +1,7 @@
 //! Why a task waits, in the reader's language.
 
 use fragua_base::Timestamp;
-use fragua_orchestrator::{DagIsOpen, Waiting};
+use fragua_orchestrator::{DagIsOpen, InstanceId, TaskState, Waiting};
 
 use crate::format;
 use crate::page::Page;
@@ -18,12 +18,59 @@ pub(super) fn words(page: &Page, waiting: &Waiting) -> String {
         Waiting::Tasks(tasks) => {
             let tasks: Vec<String> = tasks
                 .iter()
-                .map(|(task_id, state)| {
-                    let state = page.t(StateView::of(state.as_str()).text_key());
-                    format!("{task_id} ({})", state.to_lowercase())
-                })
+                .map(|(id, state)| with_state(page, id, *state))
                 .collect();
             page.t1("waits-tasks", "tasks", &tasks.join(", "))
+        }
+        Waiting::Past { run_id, tasks } => {
+            let tasks: Vec<String> = tasks
+                .iter()
+                .map(|(id, state)| with_state(page, id, *state))
+                .collect();
+            page.text_with("waits-past", &[("run", run_id), ("tasks", &tasks.join(", "))])
+        }
+        Waiting::NoPool { pool } => page.t1("waits-no-pool", "pool", pool),
+        Waiting::PoolTooSmall { pool, slots, needed } => page.text_with(
+            "waits-pool-too-small",
+            &[
+                ("pool", pool),
+                ("slots", &slots.to_string()),
+                ("needed", &needed.to_string()),
+            ],
+        ),
+        Waiting::PoolFull { pool, slots, holders } if holders.is_empty() => page.text_with(
+            "waits-pool-full",
+            &[("pool", pool), ("slots", &slots.to_string())],
+        ),
+        Waiting::PoolFull { pool, slots, holders } => page.text_with(
+            "waits-pool-full-held",
+            &[
+                ("pool", pool),
+                ("slots", &slots.to_string()),
+                ("holders", &holders.join(", ")),
+            ],
+        ),
+        Waiting::RunLimit { limit } => page.t1("waits-run-limit", "limit", &limit.to_string()),
+        Waiting::TaskLimit { limit } => page.t1("waits-task-limit", "limit", &limit.to_string()),
+        Waiting::NoWorkerForQueue { queue } => page.t1("waits-no-worker-for-queue", "queue", queue),
+        Waiting::NextLook(at) => page.t1("waits-next-look", "at", &utc(*at)),
+        Waiting::Other {
+            dag_id,
+            run_id,
+            logical_date,
+            task_ids,
+        } => {
+            let run = match (run_id, logical_date) {
+                (Some(run_id), _) => run_id.clone(),
+                (None, date) => date.map_or_else(String::new, utc),
+            };
+            match task_ids.as_slice() {
+                [] => page.text_with("waits-other-run", &[("dag", dag_id), ("run", &run)]),
+                tasks => page.text_with(
+                    "waits-other-tasks",
+                    &[("dag", dag_id), ("run", &run), ("tasks", &tasks.join(", "))],
+                ),
+            }
         }
         Waiting::NoWorker => page.t("waits-no-worker"),
         Waiting::SilentWorker { seconds } => page.tn("waits-silent-worker", seconds),
@@ -48,6 +95,11 @@ pub(super) fn words(page: &Page, waiting: &Waiting) -> String {
     }
 }
 
+fn with_state(page: &Page, id: &InstanceId, state: TaskState) -> String {
+    let state = page.t(StateView::of(state.as_str()).text_key());
+    format!("{id} ({})", state.to_lowercase())
+}
+
 fn is_open(page: &Page, reason: &DagIsOpen) -> String {
     match reason {
         DagIsOpen::Unknown => page.t("waits-dag-unknown"),
@@ -66,7 +118,7 @@ fn utc(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fragua_orchestrator::{NextRun, TaskState};
+    use fragua_orchestrator::NextRun;
 
     use super::*;
     use crate::page::tests::page;
@@ -96,11 +148,95 @@ mod tests {
             ),
             (
                 Waiting::Tasks(vec![
-                    ("a".to_owned(), TaskState::Running),
-                    ("b".to_owned(), TaskState::None),
+                    (InstanceId::of("a"), TaskState::Running),
+                    (InstanceId::of("b"), TaskState::None),
                 ]),
                 "Waits for a (running), b (not started)",
                 "Espera a a (en curso), b (sin empezar)",
+            ),
+            (
+                Waiting::Past {
+                    run_id: "r1".to_owned(),
+                    tasks: vec![(InstanceId::mapped("a", 3), TaskState::Failed)],
+                },
+                "Waits for the run before, r1: a[3] (failed)",
+                "Espera a la ejecución anterior, r1: a[3] (error)",
+            ),
+            (
+                Waiting::NoPool {
+                    pool: "gpu".to_owned(),
+                },
+                "Waits: there is no pool gpu",
+                "Espera: no hay ningún pool gpu",
+            ),
+            (
+                Waiting::PoolTooSmall {
+                    pool: "gpu".to_owned(),
+                    slots: 1,
+                    needed: 2,
+                },
+                "Cannot start: the pool gpu has 1 slots and it needs 2",
+                "No puede empezar: el pool gpu tiene 1 huecos y necesita 2",
+            ),
+            (
+                Waiting::PoolFull {
+                    pool: "gpu".to_owned(),
+                    slots: 1,
+                    holders: vec!["d/r/t".to_owned()],
+                },
+                "The pool gpu is full (1): d/r/t",
+                "El pool gpu está lleno (1): d/r/t",
+            ),
+            (
+                Waiting::PoolFull {
+                    pool: "gpu".to_owned(),
+                    slots: 1,
+                    holders: Vec::new(),
+                },
+                "The pool gpu is full (1)",
+                "El pool gpu está lleno (1)",
+            ),
+            (
+                Waiting::RunLimit { limit: 16 },
+                "Its run has 16 tasks under way, the most it may",
+                "Su ejecución tiene 16 tareas en curso, el máximo permitido",
+            ),
+            (
+                Waiting::TaskLimit { limit: 1 },
+                "1 of its attempts are under way, the most there may be",
+                "Hay 1 intentos suyos en curso, el máximo permitido",
+            ),
+            (
+                Waiting::NoWorkerForQueue {
+                    queue: "gpu".to_owned(),
+                },
+                "No worker listens to the queue gpu",
+                "Ningún worker atiende la cola gpu",
+            ),
+            (
+                Waiting::NextLook(at),
+                "Not there yet; looks again at 2025-04-02 00:00:00 UTC",
+                "Aún no está; vuelve a mirar: 2025-04-02 00:00:00 UTC",
+            ),
+            (
+                Waiting::Other {
+                    dag_id: "load".to_owned(),
+                    run_id: Some("r1".to_owned()),
+                    logical_date: None,
+                    task_ids: Vec::new(),
+                },
+                "Waits for the run r1 of load",
+                "Espera a la ejecución r1 de load",
+            ),
+            (
+                Waiting::Other {
+                    dag_id: "load".to_owned(),
+                    run_id: None,
+                    logical_date: Some(at),
+                    task_ids: vec!["a".to_owned(), "b".to_owned()],
+                },
+                "Waits for a, b of load, run 2025-04-02 00:00:00 UTC",
+                "Espera a a, b de load, ejecución 2025-04-02 00:00:00 UTC",
             ),
             (
                 Waiting::NoWorker,

@@ -1,4 +1,5 @@
-//! Fernet, the encryption that MLflow keeps webhook secrets under: <https://github.com/fernet/spec>.
+//! Fernet, the encryption that MLflow keeps webhook secrets under, and Airflow connections and variables:
+//! <https://github.com/fernet/spec>.
 
 use aes::Aes128;
 use aes::cipher::block_padding::Pkcs7;
@@ -26,19 +27,25 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// Encrypts texts and reads them again.
-pub(crate) struct Fernet {
+pub struct Fernet {
     signing: [u8; KEY_BYTES],
     encryption: [u8; KEY_BYTES],
 }
 
-/// Returns a new key for [`crate::Settings::secret_key`]: 32 random bytes in URL-safe base64.
+impl std::fmt::Debug for Fernet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Fernet(***)")
+    }
+}
+
+/// Returns a new key: 32 random bytes in URL-safe base64.
 pub fn new_secret_key() -> Secret {
     Secret::new(BASE64.encode(rand::rng().random::<[u8; 2 * KEY_BYTES]>()))
 }
 
 impl Fernet {
     /// Reads a key: 32 bytes in URL-safe base64.
-    pub(crate) fn new(key: &Secret) -> Option<Self> {
+    pub fn new(key: &Secret) -> Option<Self> {
         let bytes: [u8; 2 * KEY_BYTES] = BASE64.decode(key.expose()).ok()?.try_into().ok()?;
         let (signing, encryption) = bytes.split_at(KEY_BYTES);
         Some(Self {
@@ -48,7 +55,7 @@ impl Fernet {
     }
 
     /// Encrypts a text. Each call gives another token.
-    pub(crate) fn encrypt(&self, text: &str, now: Timestamp) -> String {
+    pub fn encrypt(&self, text: &str, now: Timestamp) -> String {
         self.encrypt_with(text, now, rand::rng().random())
     }
 
@@ -65,7 +72,7 @@ impl Fernet {
     }
 
     /// Returns the text of a token, or `None` when it was not made with this key.
-    pub(crate) fn decrypt(&self, token: &str) -> Option<String> {
+    pub fn decrypt(&self, token: &str) -> Option<String> {
         let token = BASE64.decode(token).ok()?;
         let (signed, mac) = token.split_at_checked(token.len().checked_sub(MAC_BYTES)?)?;
         self.mac(signed).verify_slice(mac).ok()?;
