@@ -160,7 +160,7 @@ mod tests {
                     tasks: vec![(InstanceId::mapped("a", 3), TaskState::Failed)],
                 },
                 "Waits for the run before, r1: a[3] (failed)",
-                "Espera a la ejecución anterior, r1: a[3] (error)",
+                "Espera a la ejecución anterior, r1: a[3] (fallido)",
             ),
             (
                 Waiting::NoPool {
