@@ -200,7 +200,7 @@ impl Opening<'_> {
     async fn tracking(&self, storage: &Storage) -> anyhow::Result<Tracking> {
         let database = self.databases.open(Component::Tracking).await?;
         let (tracking, webhooks) = (&self.loaded.settings.tracking, &self.loaded.settings.webhooks);
-        let secret_key = secret_key(tracking.secret_key.as_ref(), self.project, "tracking.key")?;
+        let secret_key = secret_key("tracking", tracking.secret_key.as_ref(), self.project)?;
         let settings = fragua_tracking::Settings {
             artifact_bucket: tracking.artifact_bucket.clone(),
             secret_key: Some(secret_key),
@@ -298,11 +298,17 @@ async fn own_storage(
 
 /// Returns what a part encrypts the secrets in its database with: the key of its setting, else one that is made at the
 /// first start.
-fn secret_key(setting: Option<&Secret>, project: &Project, file: &str) -> anyhow::Result<Secret> {
-    match setting {
-        Some(key) => Ok(key.clone()),
-        None => project.secret(file, fragua_auth::new_secret_key),
-    }
+fn secret_key(part: &str, setting: Option<&Secret>, project: &Project) -> anyhow::Result<Secret> {
+    let file = format!("{part}.key");
+    let key = match setting {
+        Some(key) => key.clone(),
+        None => project.secret(&file, fragua_auth::new_secret_key)?,
+    };
+    anyhow::ensure!(
+        fragua_auth::Fernet::new(&key).is_some(),
+        "{part}.secret_key, or .fragua/{file} where it is empty, must be 32 bytes in URL-safe base64"
+    );
+    Ok(key)
 }
 
 fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyhow::Result<Storage> {

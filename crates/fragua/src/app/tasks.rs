@@ -139,7 +139,7 @@ pub(super) fn orchestrator_settings(
         .collect();
     let secret_key = settings.orchestrator.secret_key.as_ref();
     Ok(fragua_orchestrator::Settings {
-        secret_key: Some(super::secret_key(secret_key, project, "orchestrator.key")?),
+        secret_key: Some(super::secret_key("orchestrator", secret_key, project)?),
         dags_folder: project.path(&settings.orchestrator.dags_folder),
         logs_folder: project.path(&settings.orchestrator.logs_folder),
         work_folder: project.state_folder().join("work"),

@@ -92,7 +92,6 @@ const NAMES: &[(&str, Rule)] = &[
     ("AIRFLOW__CELERY__WORKER_CONCURRENCY", Rule::Key("worker.slots")),
     ("AIRFLOW__CELERY__BROKER_URL", Rule::Tell(broker)),
     ("AIRFLOW__CELERY__RESULT_BACKEND", Rule::Tell(result_backend)),
-    ("AIRFLOW__CORE__FERNET_KEY", Rule::Tell(fernet_key)),
     ("AIRFLOW__CORE__LOAD_EXAMPLES", Rule::Tell(load_examples)),
     ("RUST_LOG", Rule::Key("log.filter")),
     (
@@ -239,13 +238,6 @@ fn broker(_: &str) -> Option<&'static str> {
 
 fn result_backend(_: &str) -> Option<&'static str> {
     Some("has no effect: results are kept in the orchestrator's database")
-}
-
-fn fernet_key(_: &str) -> Option<&'static str> {
-    Some(
-        "has no effect: connections come from settings and are not stored in a database, so nothing is encrypted \
-         with it; give the connections of an Airflow database as AIRFLOW_CONN_NAME",
-    )
 }
 
 fn load_examples(value: &str) -> Option<&'static str> {
@@ -571,6 +563,10 @@ mod tests {
             &["orchestrator.parallelism = 8"],
         );
         check(
+            &[("AIRFLOW__CORE__FERNET_KEY", "k=")],
+            &["orchestrator.secret_key = k="],
+        );
+        check(
             &[("AIRFLOW__CORE__DAGS_FOLDER", "/dags")],
             &["orchestrator.dags_folder = /dags"],
         );
@@ -603,10 +599,6 @@ mod tests {
         check_starts(
             &[("AIRFLOW__CELERY__RESULT_BACKEND", "db+postgresql://a:b@c/d")],
             "! environment variable AIRFLOW__CELERY__RESULT_BACKEND: has no effect",
-        );
-        check_starts(
-            &[("AIRFLOW__CORE__FERNET_KEY", "secret")],
-            "! environment variable AIRFLOW__CORE__FERNET_KEY: has no effect",
         );
         check_starts(
             &[("AIRFLOW__CORE__LOAD_EXAMPLES", "true")],

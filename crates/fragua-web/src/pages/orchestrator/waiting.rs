@@ -160,7 +160,7 @@ mod tests {
                     tasks: vec![(InstanceId::mapped("a", 3), TaskState::Failed)],
                 },
                 "Waits for the run before, r1: a[3] (failed)",
-                "Espera a la ejecución anterior, r1: a[3] (error)",
+                "Espera a la ejecución anterior, r1: a[3] (fallido)",
             ),
             (
                 Waiting::NoPool {
@@ -175,8 +175,8 @@ mod tests {
                     slots: 1,
                     needed: 2,
                 },
-                "Cannot start: the pool gpu has 1 slots and it needs 2",
-                "No puede empezar: el pool gpu tiene 1 huecos y necesita 2",
+                "Cannot start: slots needed: 2; in the pool gpu: 1",
+                "No puede empezar: huecos necesarios: 2; en el pool gpu: 1",
             ),
             (
                 Waiting::PoolFull {
@@ -198,13 +198,13 @@ mod tests {
             ),
             (
                 Waiting::RunLimit { limit: 16 },
-                "Its run has 16 tasks under way, the most it may",
-                "Su ejecución tiene 16 tareas en curso, el máximo permitido",
+                "As many tasks of its run are under way as may be: 16",
+                "Ya están en curso todas las tareas de su ejecución que se permiten a la vez: 16",
             ),
             (
                 Waiting::TaskLimit { limit: 1 },
-                "1 of its attempts are under way, the most there may be",
-                "Hay 1 intentos suyos en curso, el máximo permitido",
+                "As many of its attempts are under way as may be: 1",
+                "Ya están en curso todos los intentos suyos que se permiten a la vez: 1",
             ),
             (
                 Waiting::NoWorkerForQueue {
