@@ -167,8 +167,8 @@ fn chances_follow_the_direction_that_is_asked_for() {
     let rows = two_classes(3_000);
     let ramp = |column: &str| -> Table {
         let steps: Vec<f64> = (0..200).map(f64::from).collect();
-        let varied = |name: &str, scale: f64| {
-            let value = |step: &f64| if name == column { step * scale } else { 0.5 };
+        let varied = |name: &str, scale: f64, fixed: f64| {
+            let value = |step: &f64| if name == column { step * scale } else { fixed };
             (
                 name.to_owned(),
                 Column::Numeric(steps.iter().map(value).collect()),
@@ -176,8 +176,8 @@ fn chances_follow_the_direction_that_is_asked_for() {
         };
         let words = Categorical::new(vec!["elm".into()], vec![0; steps.len()]).unwrap();
         Table::new(vec![
-            varied("b", 0.05),
-            varied("noise", 0.005),
+            varied("b", 0.05, 4.5),
+            varied("noise", 0.005, 0.5),
             ("tree".into(), Column::Categorical(words)),
         ])
         .unwrap()

@@ -185,6 +185,10 @@ struct Grower<'a> {
     /// Rows by bin of the one class in the lower half, of the other in the upper half; all zeros between uses.
     pairs: Box<[u64; 256]>,
     left: Vec<u32>,
+    /// The bins of the column that is tried, row after row.
+    bins: Vec<u8>,
+    /// The draws of each row of the node, 16 bits a class number; empty where they do not fit.
+    lanes: Vec<u64>,
     /// For each text column that the node was asked about: its categories there, and their rows by class number.
     categories: Vec<(CodeSet, Vec<u32>)>,
     right_entries: Vec<Entry>,
@@ -205,6 +209,8 @@ impl<'a> Grower<'a> {
             histogram: vec![0; 256 * sample.weights.len()],
             pairs: Box::new([0; 256]),
             left: Vec::new(),
+            bins: Vec::new(),
+            lanes: Vec::new(),
             categories: vec![(CodeSet::default(), Vec::new()); column_count],
             right_entries: Vec::new(),
             tile_bins: Vec::new(),
@@ -358,6 +364,13 @@ impl<'a> Grower<'a> {
             column: usize::MAX,
             test: Test::Category { code: 0 },
         };
+        self.lanes.clear();
+        let fits = content.classes.len() <= 4 && content.rows <= u32::from(u16::MAX);
+        if fits && self.cutting == Cutting::Random {
+            let lanes =
+                |entry: &Entry| u64::from(entry.draws) << (16 * content.numbers[usize::from(entry.class)]);
+            self.lanes.extend(entries.iter().map(lanes));
+        }
         let mut tried = 0;
         for position in 0..self.options.len() {
             if tried == self.tried_options {
@@ -558,12 +571,21 @@ impl<'a> Grower<'a> {
         best: &mut Split,
     ) -> bool {
         let (mut least, mut greatest, mut has_missing) = (u8::MAX, 0, false);
-        for entry in entries {
-            let bin = bins[entry.row as usize];
-            let is_missing = bin == MISSING_BIN;
-            has_missing |= is_missing;
-            least = least.min(bin);
-            greatest = greatest.max(if is_missing { 0 } else { bin });
+        self.bins.clear();
+        self.bins
+            .extend(entries.iter().map(|entry| bins[entry.row as usize]));
+        if self.sample.binned.columns[column].may_be_missing {
+            for &bin in &self.bins {
+                let is_missing = bin == MISSING_BIN;
+                has_missing |= is_missing;
+                least = least.min(bin);
+                greatest = greatest.max(if is_missing { 0 } else { bin });
+            }
+        } else {
+            for &bin in &self.bins {
+                least = least.min(bin);
+                greatest = greatest.max(bin);
+            }
         }
         if least >= greatest && !(has_missing && least != MISSING_BIN) {
             return false;
@@ -585,25 +607,18 @@ impl<'a> Grower<'a> {
         } else {
             (0, cut)
         };
-        let is_left = |entry: &Entry| bins[entry.row as usize].wrapping_sub(low) <= span;
+        let is_left = |bin: u8| bin.wrapping_sub(low) <= span;
         self.left.clear();
         self.left.resize(content.classes.len(), 0);
-        if content.classes.len() <= 4 && content.rows <= u32::from(u16::MAX) {
-            // The counts of four classes fit one number, which stays in a register.
-            let count = |entry: &Entry| {
-                let number = content.numbers[usize::from(entry.class)];
-                (u64::from(entry.draws) << (16 * number)) & 0u64.wrapping_sub(u64::from(is_left(entry)))
-            };
-            let counts: u64 = entries.iter().map(count).sum();
+        if self.lanes.len() == entries.len() {
+            let count = |(&lanes, &bin): (&u64, &u8)| if is_left(bin) { lanes } else { 0 };
+            let counts: u64 = self.lanes.iter().zip(&self.bins).map(count).sum();
             let of = |number: usize| (counts >> (16 * number)) as u32 & 0xFFFF;
-            self.left
-                .iter_mut()
-                .enumerate()
-                .for_each(|(number, left)| *left = of(number));
+            (self.left.iter_mut().enumerate()).for_each(|(number, left)| *left = of(number));
         } else {
-            for entry in entries {
+            for (entry, &bin) in entries.iter().zip(&self.bins) {
                 let number = content.numbers[usize::from(entry.class)];
-                self.left[usize::from(number)] += u32::from(entry.draws) * u32::from(is_left(entry));
+                self.left[usize::from(number)] += u32::from(entry.draws) * u32::from(is_left(bin));
             }
         }
         let test = self.numeric_test(column, cut, missing_left, has_missing, content, &self.left);

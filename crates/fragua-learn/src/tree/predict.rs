@@ -45,6 +45,9 @@ impl Ensemble {
     /// Returns the scores of all rows, one row after the other.
     pub(crate) fn scores(&self, matrix: &Matrix) -> Vec<f32> {
         let mut scores = vec![0.0; matrix.row_count * self.class_count];
+        if matrix.row_count == 0 {
+            return scores;
+        }
         let threads = rayon::current_num_threads();
         let block = matrix.row_count.div_ceil(threads).clamp(LANES, BLOCK);
         let score = |(rows, scores): (&[f32], &mut [f32])| self.score_block(rows, scores);
