@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
-/// The host names a port answers to.
+/// Says in the protocol of an address why a request to it was refused with 403; nothing where none is spoken.
+pub type Refusal = fn(&Uri, &str) -> Option<Response>;
+
+/// The host names a port answers to, and how it refuses others.
 #[derive(Debug, Clone, Default)]
 pub struct Guard {
     allowed_hosts: Arc<[String]>,
+    refusal: Option<Refusal>,
 }
 
 impl Guard {
@@ -24,6 +28,16 @@ impl Guard {
                 .into_iter()
                 .map(|host| host.to_ascii_lowercase())
                 .collect(),
+            refusal: None,
+        }
+    }
+
+    /// Refuses in the words of a protocol.
+    #[must_use]
+    pub fn refusing(self, refusal: Refusal) -> Self {
+        Self {
+            refusal: Some(refusal),
+            ..self
         }
     }
 
@@ -36,22 +50,18 @@ impl Guard {
         loopback || name == "localhost" || name.ends_with(".localhost") || self.allowed_hosts.contains(&name)
     }
 
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
         let host = headers
             .get(HOST)
             .map_or(Ok(""), |value| value.to_str())
             .unwrap_or("");
         if !self.allows(host) {
-            let message = "this Host name is not served here; add it to server.allowed_hosts to allow it\n";
-            return Err((StatusCode::FORBIDDEN, message));
+            return Err("this Host name is not served here; add it to server.allowed_hosts to allow it");
         }
         if method.is_safe() || *method == Method::OPTIONS || !self.is_cross_origin(host, headers) {
             return Ok(());
         }
-        Err((
-            StatusCode::FORBIDDEN,
-            "a write from a page of another site is refused\n",
-        ))
+        Err("a write from a page of another site is refused")
     }
 
     /// Browsers send `Sec-Fetch-Site`, and `Origin` with every write; programs send neither.
@@ -88,7 +98,10 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     }
     match guard.check(request.method(), &headers) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(message) => guard
+            .refusal
+            .and_then(|refusal| refusal(request.uri(), message))
+            .unwrap_or_else(|| (StatusCode::FORBIDDEN, format!("{message}\n")).into_response()),
     }
 }
 

@@ -13,7 +13,7 @@ use fragua_database::Database;
 pub use access_keys::AccessKey;
 pub use bind::{BindRefused, check_bind};
 pub use error::Error;
-pub use guard::{Guard, guard};
+pub use guard::{Guard, Refusal, guard};
 pub use tokens::TaskToken;
 
 /// Users' keys and tokens. Cheap to clone.

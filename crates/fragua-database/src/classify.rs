@@ -8,6 +8,7 @@ use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
+use crate::embedded::Failure;
 use crate::error::{Error, Place};
 
 impl From<DbErr> for Error {
@@ -51,7 +52,7 @@ fn driver(error: &sqlx::Error) -> Option<Error> {
 }
 
 fn database(error: &dyn DatabaseError) -> Option<Error> {
-    if error.try_downcast_ref::<SqliteError>().is_some() {
+    if error.try_downcast_ref::<SqliteError>().is_some() || error.try_downcast_ref::<Failure>().is_some() {
         return sqlite(error);
     }
     if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {

@@ -5,15 +5,17 @@
 //! is durable. On a server every write is a transaction of its own: there they run side by side.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait as _};
+use sea_orm::DbErr;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
 
-use crate::database::{Database, Engine};
+use crate::connection::Connection;
+use crate::database::Database;
+use crate::embedded::{Embedded, File, run_in_place};
 use crate::error::Error;
 
 /// Writes that may stand in line; further ones wait before it.
@@ -30,14 +32,14 @@ struct Outcome {
     answer: Answer,
 }
 
-/// One write. It is given a transaction, or the reason why there is none.
-type Write = Box<dyn for<'t> FnOnce(Result<&'t DatabaseTransaction, Error>) -> BoxFuture<'t, Outcome> + Send>;
+/// One write. It is given a connection in a transaction, or the reason why there is none.
+type Write = Box<dyn FnOnce(Result<&Connection<'_>, Error>) -> Outcome + Send>;
 
 /// The writes that wait for the next commit.
 #[derive(Default)]
 struct Waiting {
-    writes: VecDeque<(Write, OwnedSemaphorePermit)>,
-    /// Whether a task is at work that will take what is in line.
+    writes: VecDeque<(Write, Option<OwnedSemaphorePermit>)>,
+    /// Whether a thread is at work that will take what is in line.
     is_served: bool,
 }
 
@@ -55,14 +57,14 @@ impl Line {
     }
 
     /// Puts a write in line. Returns whether the caller has to see to it that the line is served.
-    fn push(&self, write: Write, place: OwnedSemaphorePermit) -> bool {
+    fn push(&self, write: Write, place: Option<OwnedSemaphorePermit>) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.writes.push_back((write, place));
         !std::mem::replace(&mut waiting.is_served, true)
     }
 
     /// Takes the writes of the next commit; when there are none, the line is not served any more.
-    fn take(&self) -> Vec<(Write, OwnedSemaphorePermit)> {
+    fn take(&self) -> Vec<(Write, Option<OwnedSemaphorePermit>)> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = waiting.writes.len().min(WRITES_PER_COMMIT);
         waiting.is_served = count > 0;
@@ -79,46 +81,75 @@ impl std::fmt::Debug for Line {
 impl Database {
     /// Runs `work` in a write transaction: what it did is committed when it answers `Ok` and undone when it answers
     /// `Err` or panics. Returns once the commit is durable. On SQLite, work that arrives at the same time shares one
-    /// commit; what one piece of it does is undone without touching the others. The work runs to its end even when
-    /// the caller goes away.
+    /// commit; what one piece of it does is undone without touching the others. There the work has a thread for
+    /// itself, and runs to its end even when the caller goes away.
     ///
     /// # Errors
     /// That of `work`, and failures of the database.
     pub async fn write<T, E, W>(&self, work: W) -> Result<T, E>
     where
-        W: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        W: for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        if self.engine() != Engine::Sqlite {
+        let Some(file) = self.file() else {
             let transaction = self.begin().await?;
-            let value = work(&transaction).await?;
+            let value = work(&Connection::transaction(&transaction)).await?;
             transaction.commit().await.map_err(|error| self.error(error))?;
             return Ok(value);
-        }
-        let (sender, receiver) = oneshot::channel();
-        let write: Write = Box::new(move |transaction| {
-            Box::pin(async move {
-                let result = match transaction {
-                    Ok(transaction) => work(transaction).await,
-                    Err(error) => Err(E::from(error)),
-                };
-                Outcome {
-                    is_kept: result.is_ok(),
-                    answer: Box::new(move |durable| {
-                        let result = result.and_then(|value| Ok(durable.map(|()| value)?));
-                        // A caller that went away wants no answer.
-                        let _ = sender.send(result);
-                    }),
-                }
-            })
-        });
+        };
         let places = self.line().places.clone();
         let place = places.acquire_owned().await.map_err(|_| gone())?;
-        if self.line().push(write, place) {
-            tokio::spawn(serve(self.clone()));
-        }
+        let (sender, receiver) = oneshot::channel();
+        // A caller that went away wants no answer.
+        let answer = |result| drop(sender.send(result));
+        self.stand_in_line(file, Some(place), work, answer);
         receiver.await.map_err(|_| gone())?
+    }
+
+    /// Does what [`Self::write`] does without being waited for: `answer` is told what came of it, on the thread that
+    /// wrote, unless `work` panics. It does not wait for a place in line, so the caller sees to it that there are few.
+    pub fn write_then<T, E, W>(&self, work: W, answer: impl FnOnce(Result<T, E>) + Send + 'static)
+    where
+        W: for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        if let Some(file) = self.file() {
+            self.stand_in_line(file, None, work, answer);
+        } else {
+            let database = self.clone();
+            tokio::spawn(async move { answer(database.write(work).await) });
+        }
+    }
+
+    fn stand_in_line<T, E, W>(
+        &self,
+        file: &Arc<File>,
+        place: Option<OwnedSemaphorePermit>,
+        work: W,
+        answer: impl FnOnce(Result<T, E>) + Send + 'static,
+    ) where
+        W: for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let write: Write = Box::new(move |connection| {
+            let result = match connection {
+                Ok(connection) => run_in_place(work(connection)),
+                Err(error) => Err(E::from(error)),
+            };
+            Outcome {
+                is_kept: result.is_ok(),
+                answer: Box::new(move |durable| {
+                    answer(result.and_then(|value| Ok(durable.map(|()| value)?)))
+                }),
+            }
+        });
+        if self.line().push(write, place) {
+            let (database, file) = (self.clone(), file.clone());
+            spawn_blocking(move || serve(&database, &file));
+        }
     }
 }
 
@@ -128,98 +159,79 @@ fn gone() -> Error {
 }
 
 /// Commits what is in line until nothing is left.
-async fn serve(database: Database) {
+fn serve(database: &Database, file: &File) {
     loop {
+        // Writes that arrive while others have their turn go along.
+        let turn = file.turn();
         let (writes, places): (Vec<_>, Vec<_>) = database.line().take().into_iter().unzip();
         if writes.is_empty() {
             return;
         }
-        commit(&database, writes).await;
+        let mut answers = Vec::with_capacity(writes.len());
+        let mut writes = writes.into_iter();
+        let durable = turn
+            .and_then(|turn| file.with_writer(&turn, |writer| commit(writer, &mut writes, &mut answers))?)
+            .map_err(|error| database.error(error));
+        if let Err(error) = &durable {
+            answers.extend(writes.map(|write| write(Err(error.clone())).answer));
+        }
+        for answer in answers {
+            answer(durable.clone());
+        }
         drop(places);
     }
 }
 
-/// Runs some writes in one transaction and answers all of them.
-async fn commit(database: &Database, writes: Vec<Write>) {
-    let mut answers = Vec::with_capacity(writes.len());
-    let durable = match database.begin().await {
-        Ok(transaction) => run_and_commit(transaction, writes, &mut answers)
-            .await
-            .map_err(|error| database.error(error)),
-        Err(error) => {
-            for write in writes {
-                answers.push(write(Err(error.clone())).await.answer);
+/// The statements around a write, and around all of them.
+struct Scope {
+    enter: &'static [&'static str],
+    keep: &'static [&'static str],
+    undo: &'static [&'static str],
+    end: &'static [&'static str],
+}
+
+/// A savepoint copies the pages that change, which one write alone does not need.
+const ALONE: Scope = Scope {
+    enter: &[],
+    keep: &["COMMIT"],
+    undo: &["ROLLBACK"],
+    end: &[],
+};
+
+const MERGED: Scope = Scope {
+    enter: &["SAVEPOINT one_write"],
+    keep: &["RELEASE one_write"],
+    undo: &["ROLLBACK TO one_write", "RELEASE one_write"],
+    end: &["COMMIT"],
+};
+
+/// Runs writes in one transaction, and stops at the first failure of the transaction itself.
+fn commit(
+    writer: &Embedded,
+    writes: &mut std::vec::IntoIter<Write>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), Error> {
+    let scope = if writes.len() == 1 { ALONE } else { MERGED };
+    writer.run(&["BEGIN IMMEDIATE"])?;
+    let committed = writes
+        .try_for_each(|write| {
+            if let Err(error) = writer.run(scope.enter) {
+                answers.push(write(Err(error.clone().into())).answer);
+                return Err(error);
             }
-            Err(error)
-        }
-    };
-    for answer in answers {
-        answer(durable.clone());
+            // The caller of a write that panics is told by the channel that closes.
+            let outcome = catch_unwind(AssertUnwindSafe(|| write(Ok(&Connection::embedded(writer))))).ok();
+            let is_kept = outcome.as_ref().is_some_and(|outcome| outcome.is_kept);
+            answers.extend(outcome.map(|outcome| outcome.answer));
+            if !writer.is_in_transaction() {
+                return Err(writer.last_failure());
+            }
+            writer.run(if is_kept { scope.keep } else { scope.undo })
+        })
+        .and_then(|()| writer.run(scope.end));
+    if writer.is_in_transaction() {
+        // What could not be committed is undone; a writer that fails at this as well fails at the next write.
+        let _ = writer.run(&["ROLLBACK"]);
     }
-}
-
-async fn run_and_commit(
-    transaction: DatabaseTransaction,
-    writes: Vec<Write>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), Error> {
-    let is_alone = writes.len() == 1;
-    let mut lost: Option<Error> = None;
-    for write in writes {
-        if let Some(error) = &lost {
-            answers.push(write(Err(error.clone())).await.answer);
-            continue;
-        }
-        if is_alone {
-            let Some(outcome) = run(write, &transaction).await else {
-                return Ok(transaction.rollback().await?);
-            };
-            answers.push(outcome.answer);
-            return if outcome.is_kept {
-                Ok(transaction.commit().await?)
-            } else {
-                Ok(transaction.rollback().await?)
-            };
-        }
-        // SQLite undoes the whole transaction by itself when the disk is full or fails: then the savepoint is gone,
-        // and with it what the writes before this one did.
-        lost = run_behind_savepoint(&transaction, write, answers).await.err();
-    }
-    match lost {
-        Some(error) => {
-            // Most likely nothing is left to undo.
-            let _ = transaction.rollback().await;
-            Err(error)
-        }
-        None => Ok(transaction.commit().await?),
-    }
-}
-
-async fn run_behind_savepoint(
-    transaction: &DatabaseTransaction,
-    write: Write,
-    answers: &mut Vec<Answer>,
-) -> Result<(), Error> {
-    let savepoint = match transaction.begin().await {
-        Ok(savepoint) => savepoint,
-        Err(error) => {
-            let error = Error::from(error);
-            answers.push(write(Err(error.clone())).await.answer);
-            return Err(error);
-        }
-    };
-    let outcome = run(write, &savepoint).await;
-    let is_kept = outcome.as_ref().is_some_and(|outcome| outcome.is_kept);
-    answers.extend(outcome.map(|outcome| outcome.answer));
-    if is_kept {
-        savepoint.commit().await?;
-    } else {
-        savepoint.rollback().await?;
-    }
-    Ok(())
-}
-
-/// Returns `None` when the write panicked; its caller is told by the channel that closes.
-async fn run(write: Write, transaction: &DatabaseTransaction) -> Option<Outcome> {
-    AssertUnwindSafe(write(Ok(transaction))).catch_unwind().await.ok()
+    Ok(committed?)
 }

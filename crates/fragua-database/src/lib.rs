@@ -2,8 +2,10 @@
 
 mod address;
 mod classify;
+mod connection;
 mod database;
 pub mod dialect;
+mod embedded;
 mod error;
 mod group;
 mod migrate;
@@ -11,5 +13,6 @@ mod migrate;
 pub mod testing;
 
 pub use address::sqlite_url;
+pub use connection::{Connection, Row, Statements};
 pub use database::{Database, Engine};
 pub use error::{Error, Place};

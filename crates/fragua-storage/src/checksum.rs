@@ -176,35 +176,56 @@ pub(crate) struct Expected {
     pub(crate) size: Option<u64>,
     pub(crate) md5: Option<[u8; 16]>,
     pub(crate) checksum: Option<ExpectedChecksum>,
+    /// Whether the MD5 is wanted, also when none was announced.
+    pub(crate) wants_md5: bool,
+}
+
+impl Expected {
+    /// Returns what has to be computed for it.
+    pub(crate) fn sums(&self) -> Sums {
+        Sums {
+            md5: self.wants_md5 || self.md5.is_some(),
+            checksum: self.checksum.as_ref().map(|checksum| checksum.algorithm),
+        }
+    }
+}
+
+/// What to compute of a body while it passes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sums {
+    md5: bool,
+    checksum: Option<ChecksumAlgorithm>,
 }
 
 /// What a body turned out to be.
 #[derive(Debug)]
 pub(crate) struct BodyDigest {
     pub(crate) size_bytes: u64,
-    pub(crate) md5: [u8; 16],
+    pub(crate) md5: Option<[u8; 16]>,
     pub(crate) checksum: Option<Checksum>,
 }
 
 /// Sums up a body while it passes.
 pub(crate) struct BodyHasher {
     size_bytes: u64,
-    md5: Md5,
+    md5: Option<Md5>,
     checksum: Option<Hasher>,
 }
 
 impl BodyHasher {
-    pub(crate) fn new(algorithm: Option<ChecksumAlgorithm>) -> Self {
+    pub(crate) fn new(sums: Sums) -> Self {
         Self {
             size_bytes: 0,
-            md5: Md5::new(),
-            checksum: algorithm.map(ChecksumAlgorithm::hasher),
+            md5: sums.md5.then(Md5::new),
+            checksum: sums.checksum.map(ChecksumAlgorithm::hasher),
         }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.size_bytes += bytes.len() as u64;
-        self.md5.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
         if let Some(hasher) = &mut self.checksum {
             hasher.update(bytes);
         }
@@ -221,8 +242,8 @@ impl BodyHasher {
                 received: size_bytes,
             });
         }
-        let md5: [u8; 16] = self.md5.finalize().into();
-        if expected.md5.is_some_and(|wanted| wanted != md5) {
+        let md5 = self.md5.map(|md5| md5.finalize().into());
+        if expected.md5.is_some() && expected.md5 != md5 {
             return Err(Error::ChecksumMismatch { algorithm: "MD5" });
         }
         let mut checksum = None;

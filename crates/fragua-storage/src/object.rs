@@ -124,6 +124,8 @@ pub struct PutOptions {
     pub expected_md5: Option<[u8; 16]>,
     /// A checksum to compute, to compare and to keep.
     pub checksum: Option<ExpectedChecksum>,
+    /// Whether the ETag may be another than the MD5, which costs as much time as everything else about a large body.
+    pub any_etag: bool,
     /// What must hold for the write to happen.
     pub condition: Option<WriteCondition>,
 }

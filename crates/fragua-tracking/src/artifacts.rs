@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
+use std::ops::AddAssign;
 
 use bytes::Bytes;
 use fragua_storage::{
-    BucketName, ByteRange, ListQuery, Listing, ObjectKey, ObjectMeta, ObjectStream, PutOptions,
+    BucketName, ByteRange, ListQuery, Listing, ObjectKey, ObjectMeta, ObjectStream, ObjectSummary, PutOptions,
 };
 use futures::Stream;
 use percent_encoding::percent_decode_str;
@@ -264,6 +265,25 @@ impl Tracking {
         Ok((entries_of(&listing, &prefix), is_cut))
     }
 
+    /// Returns files below a folder, however deep, by their paths from there, and where the next of them begin.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub async fn artifacts_below(
+        &self,
+        folder: &ArtifactPath,
+        start_after: Option<String>,
+    ) -> Result<(Vec<ArtifactEntry>, Option<String>), Error> {
+        let prefix = folder.folder_prefix();
+        let query = ListQuery {
+            prefix: prefix.clone(),
+            start_after,
+            ..ListQuery::default()
+        };
+        let listing = self.storage().list(self.artifact_bucket(), query).await?;
+        Ok((entries_of(&listing, &prefix), listing.next))
+    }
+
     /// Opens an artifact, or a part of it, for reading.
     ///
     /// # Errors
@@ -310,6 +330,7 @@ impl Tracking {
         let options = PutOptions {
             content_type: content_type.or_else(|| path.content_type()),
             expected_size,
+            any_etag: true,
             ..PutOptions::default()
         };
         Ok(self
@@ -318,14 +339,15 @@ impl Tracking {
             .await?)
     }
 
-    /// Deletes a file, or a folder with all that is in it.
+    /// Deletes a file, or a folder with all that is in it. Returns what the folder had.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for the root; those of the object store.
-    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<(), Error> {
+    pub async fn delete_artifact(&self, path: &ArtifactPath) -> Result<FolderSize, Error> {
         self.storage()
             .delete(self.artifact_bucket(), &path.key()?)
             .await?;
+        let mut size = FolderSize::default();
         loop {
             let query = ListQuery {
                 prefix: path.folder_prefix(),
@@ -333,11 +355,55 @@ impl Tracking {
             };
             let listing = self.storage().list(self.artifact_bucket(), query).await?;
             if listing.objects.is_empty() {
-                return Ok(());
+                return Ok(size);
             }
+            size.add(&listing.objects);
             let keys: Vec<_> = listing.objects.into_iter().map(|object| object.key).collect();
             self.storage().delete_many(self.artifact_bucket(), &keys).await?;
         }
+    }
+
+    /// Returns how much is in a folder and the folders in it.
+    ///
+    /// # Errors
+    /// Those of the object store.
+    pub(crate) async fn folder_size(&self, path: &ArtifactPath) -> Result<FolderSize, Error> {
+        let mut query = ListQuery {
+            prefix: path.folder_prefix(),
+            ..ListQuery::default()
+        };
+        let mut size = FolderSize::default();
+        loop {
+            let listing = self.storage().list(self.artifact_bucket(), query.clone()).await?;
+            size.add(&listing.objects);
+            match listing.next {
+                Some(next) => query.start_after = Some(next),
+                None => return Ok(size),
+            }
+        }
+    }
+}
+
+/// How much a folder has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FolderSize {
+    /// How many files, in the folders in it too.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl FolderSize {
+    fn add(&mut self, objects: &[ObjectSummary]) {
+        self.files += objects.len() as u64;
+        self.bytes += objects.iter().map(|object| object.size_bytes).sum::<u64>();
+    }
+}
+
+impl AddAssign for FolderSize {
+    fn add_assign(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
     }
 }
 

@@ -32,16 +32,28 @@ pub enum Error {
     /// The body is over a limit.
     #[error("{0}")]
     TooLarge(String),
-    /// The database belongs to an MLflow whose schema lacks what this version needs.
+    /// The database has a revision of MLflow's schema that is not known.
     #[error(
-        "the database has MLflow's schema revision {revision}, which has no {missing}: \
-         run `mlflow db upgrade` with MLflow 3.10 or later first"
+        "the database has the revision {revision} of MLflow's schema, which is not known; those of {known} are: bring \
+         an older database up to one of them with that MLflow's `mlflow db upgrade`, open a newer one with a newer \
+         Fragua. Nothing was changed"
     )]
-    OldSchema {
+    UnknownRevision {
         /// The revision found in `alembic_version`.
         revision: String,
-        /// The table or column that is not there.
-        missing: &'static str,
+        /// The known range.
+        known: String,
+    },
+    /// The database is shared by workspaces of MLflow.
+    #[error(
+        "the table {table} has rows of MLflow's workspace `{workspace}`; there are no workspaces here, so open a \
+         database in which everything is in the workspace `default`. Nothing was changed"
+    )]
+    OtherWorkspaces {
+        /// The table.
+        table: &'static str,
+        /// The first other workspace found.
+        workspace: String,
     },
     /// The database failed.
     #[error(transparent)]
@@ -60,7 +72,7 @@ impl Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::NotImplemented(_) => ErrorKind::NotImplemented,
             Self::TooLarge(_) => ErrorKind::TooLarge,
-            Self::OldSchema { .. } => ErrorKind::Internal,
+            Self::UnknownRevision { .. } | Self::OtherWorkspaces { .. } => ErrorKind::Internal,
             Self::Database(error) => error.kind(),
             Self::Storage(error) => error.kind(),
         }

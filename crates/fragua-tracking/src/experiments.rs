@@ -166,6 +166,14 @@ impl Tracking {
         Ok(id)
     }
 
+    /// Checks a place for artifacts as [`Tracking::create_experiment`] does.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a place that nothing may be written to.
+    pub fn check_artifact_location(&self, location: &str) -> Result<(), Error> {
+        ArtifactLocation::parse(location).map(drop)
+    }
+
     /// Returns an experiment, deleted ones too.
     ///
     /// # Errors

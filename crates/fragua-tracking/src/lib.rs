@@ -8,6 +8,7 @@ mod validation;
 
 mod artifacts;
 mod experiments;
+mod import;
 mod keys;
 mod logged_models;
 mod metric_line;
@@ -17,6 +18,7 @@ mod models;
 mod names;
 mod overview;
 mod permit;
+mod purge;
 mod runs;
 mod uploads;
 mod versions;
@@ -32,16 +34,20 @@ pub mod mlflow;
 #[cfg(test)]
 mod tests;
 
-pub use artifacts::{ArtifactEntry, ArtifactPath};
+pub use artifacts::{ArtifactEntry, ArtifactPath, FolderSize};
 pub use changes::Change;
 pub use client::{ClientError, MlflowClient};
 pub use error::Error;
 pub use experiments::{DatasetSummary, Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
+pub use import::{ImportReport, ImportRequest, Skipped};
 pub use keys::KnownKeys;
 pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};
 pub use metrics::{Metric, MetricSeries};
 pub use model_uri::{ModelUri, ResolvedModel};
 pub use models::{ModelAlias, RegisteredModel};
+pub use purge::{
+    Deleted, DeletedExperiment, DeletedKind, Kept, KeptReason, PurgePlan, PurgeReport, PurgeRequest,
+};
 pub use runs::{
     Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
 };

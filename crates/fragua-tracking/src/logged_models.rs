@@ -183,7 +183,7 @@ impl Tracking {
             params,
             metrics: Vec::new(),
         };
-        store::logged_models::insert(&transaction, &model).await?;
+        store::logged_models::insert(&self.family().on(&transaction), &model).await?;
         transaction.commit().await?;
         Ok(model)
     }
@@ -194,10 +194,10 @@ impl Tracking {
     /// [`Error::NotFound`], for deleted ones too.
     pub async fn logged_model(&self, model_id: &str) -> Result<LoggedModel, Error> {
         let reader = self.database().reader();
-        let found = store::logged_models::find(reader, model_id)
+        let found = store::logged_models::find(&self.family().on(reader), model_id)
             .await?
             .ok_or_else(|| missing(model_id))?;
-        let mut models = store::logged_models::with_data(reader, vec![found]).await?;
+        let mut models = store::logged_models::with_data(&self.family().on(reader), vec![found]).await?;
         models.pop().ok_or_else(|| missing(model_id))
     }
 
@@ -210,7 +210,14 @@ impl Tracking {
         model_id: &str,
         status: LoggedModelStatus,
     ) -> Result<LoggedModel, Error> {
-        if !store::logged_models::set_status(self.database().writer(), model_id, status, self.now()).await? {
+        if !store::logged_models::set_status(
+            &self.family().on(self.database().writer()),
+            model_id,
+            status,
+            self.now(),
+        )
+        .await?
+        {
             return Err(missing(model_id));
         }
         self.logged_model(model_id).await
@@ -221,7 +228,25 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn delete_logged_model(&self, model_id: &str) -> Result<(), Error> {
-        if !store::logged_models::mark_deleted(self.database().writer(), model_id, self.now()).await? {
+        if !store::logged_models::mark_deleted(
+            &self.family().on(self.database().writer()),
+            model_id,
+            self.now(),
+        )
+        .await?
+        {
+            return Err(missing(model_id));
+        }
+        Ok(())
+    }
+
+    /// Restores a deleted logged model.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such deleted model.
+    pub async fn restore_logged_model(&self, model_id: &str) -> Result<(), Error> {
+        let writer = self.database().writer();
+        if !store::logged_models::restore(&self.family().on(writer), model_id, self.now()).await? {
             return Err(missing(model_id));
         }
         Ok(())
@@ -236,10 +261,10 @@ impl Tracking {
             validation::logged_model_tag(tag)?;
         }
         let transaction = self.database().begin().await?;
-        let model = store::logged_models::find(&transaction, model_id)
+        let model = store::logged_models::find(&self.family().on(&transaction), model_id)
             .await?
             .ok_or_else(|| missing(model_id))?;
-        store::logged_models::upsert_tags(&transaction, &model, &tags).await?;
+        store::logged_models::upsert_tags(&self.family().on(&transaction), &model, &tags).await?;
         transaction.commit().await?;
         self.logged_model(model_id).await
     }
@@ -250,10 +275,10 @@ impl Tracking {
     /// [`Error::NotFound`] without the model or the tag.
     pub async fn delete_logged_model_tag(&self, model_id: &str, key: &str) -> Result<(), Error> {
         let transaction = self.database().begin().await?;
-        store::logged_models::find(&transaction, model_id)
+        store::logged_models::find(&self.family().on(&transaction), model_id)
             .await?
             .ok_or_else(|| missing(model_id))?;
-        if !store::logged_models::delete_tag(&transaction, model_id, key).await? {
+        if !store::logged_models::delete_tag(&self.family().on(&transaction), model_id, key).await? {
             return Err(Error::not_found(format!(
                 "No tag with key '{}' found for model with ID '{model_id}'.",
                 validation::shorten(key)
@@ -270,10 +295,10 @@ impl Tracking {
     pub async fn log_logged_model_params(&self, model_id: &str, params: Vec<Param>) -> Result<(), Error> {
         let params = validation::logged_model_params(params)?;
         let transaction = self.database().begin().await?;
-        let model = store::logged_models::find(&transaction, model_id)
+        let model = store::logged_models::find(&self.family().on(&transaction), model_id)
             .await?
             .ok_or_else(|| missing(model_id))?;
-        store::logged_models::insert_params(&transaction, &model, &params).await?;
+        store::logged_models::insert_params(&self.family().on(&transaction), &model, &params).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -307,13 +332,13 @@ impl Tracking {
             });
         }
         let (reader, engine) = (self.database().reader(), self.database().engine());
-        let page = store::logged_models::search(reader, engine, query, &plan).await?;
+        let page = store::logged_models::search(&self.family().on(reader), engine, query, &plan).await?;
         let next = page
             .next
             .map(|_| search::token::encode_logged_models(query, plan.offset + plan.limit))
             .transpose()?;
         Ok(Page {
-            items: store::logged_models::with_data(reader, page.items).await?,
+            items: store::logged_models::with_data(&self.family().on(reader), page.items).await?,
             next,
         })
     }

@@ -8,8 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fragua_database::Error as DatabaseError;
-use sea_orm::DatabaseTransaction;
+use fragua_database::{Connection, Error as DatabaseError};
 use tokio::sync::oneshot;
 
 use crate::experiments::LifecycleStage;
@@ -54,42 +53,50 @@ impl Tracking {
             entries.len() == 1
         };
         if is_first {
-            // A task of its own: the others rely on it when this client goes away.
-            tokio::spawn(write_line(self.clone()));
+            self.write_line();
         }
         // Only a runtime that ends drops the answer.
         answered
             .await
             .unwrap_or(Err(Error::Database(DatabaseError::Busy)))
     }
-}
 
-async fn write_line(tracking: Tracking) {
-    let line = tracking.metric_line().clone();
-    let writing = MetricLine::default();
-    let taken = writing.clone();
-    let write = tracking.database().write(move |transaction| {
-        Box::pin(async move {
-            // Not before the turn to write has come: what arrives until then goes along.
-            let entries = line.take();
-            let written = write_entries(transaction, &entries).await;
-            *taken.entries() = entries;
-            written
-        })
-    });
-    let written = write.await;
-    let mut entries = writing.take();
-    if written.is_err() {
-        // When there was no transaction, the line was not taken, and nobody else will.
-        entries.extend(tracking.metric_line().take());
+    /// Has what is in line written. It waits for its turn like any other write, and there is one at a time.
+    fn write_line(&self) {
+        let line = self.metric_line().clone();
+        let writing = MetricLine::default();
+        let (taken, tracking) = (writing.clone(), self.clone());
+        let answer = move |written: Result<_, DatabaseError>| {
+            let mut entries = writing.take();
+            if written.is_err() {
+                // When there was no transaction, the line was not taken, and nobody else will.
+                entries.extend(tracking.metric_line().take());
+            }
+            for entry in entries {
+                tracking.answer(entry, &written);
+            }
+        };
+        self.database().write_then(
+            move |connection| {
+                Box::pin(async move {
+                    // Not before the turn to write has come: what arrives until then goes along.
+                    let entries = line.take();
+                    let written = write_entries(connection, &entries).await;
+                    *taken.entries() = entries;
+                    written
+                })
+            },
+            answer,
+        );
     }
-    for entry in entries {
-        let result = match &written {
+
+    fn answer(&self, entry: Entry, written: &Result<HashMap<String, LifecycleStage>, DatabaseError>) {
+        let result = match written {
             Ok(stages) => outcome(stages, &entry.run_id),
             Err(error) => Err(Error::Database(error.clone())),
         };
         if result.is_ok() {
-            tracking.tell(Change::RunChanged { run_id: entry.run_id });
+            self.tell(Change::RunChanged { run_id: entry.run_id });
         }
         // A client that went away wants no answer.
         let _ = entry.answer.send(result);
@@ -98,20 +105,20 @@ async fn write_line(tracking: Tracking) {
 
 /// Writes the values of the runs that are active. Returns the stage of every run that exists.
 async fn write_entries(
-    transaction: &DatabaseTransaction,
+    connection: &Connection<'_>,
     entries: &[Entry],
 ) -> Result<HashMap<String, LifecycleStage>, DatabaseError> {
     // In one order everywhere, so that two processes never wait for each other's runs in a circle.
     let run_ids: BTreeSet<&str> = entries.iter().map(|entry| entry.run_id.as_str()).collect();
     let run_ids: Vec<&str> = run_ids.into_iter().collect();
-    let stages = store::runs::lock_stages(transaction, &run_ids).await?;
+    let stages = store::runs::lock_stages(connection, &run_ids).await?;
     let is_active = |entry: &&Entry| stages.get(&entry.run_id) == Some(&LifecycleStage::Active);
     let values: Vec<(&str, &Metric)> = entries
         .iter()
         .filter(is_active)
         .flat_map(|entry| entry.metrics.iter().map(|metric| (entry.run_id.as_str(), metric)))
         .collect();
-    store::metrics::insert(transaction, &values).await?;
+    store::metrics::insert(connection, &values).await?;
     Ok(stages)
 }
 

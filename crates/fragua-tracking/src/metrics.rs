@@ -64,7 +64,13 @@ impl Tracking {
         let offset = search::token::offset(page_token)?;
         let cap = self.settings().metric_history_limit;
         let limit = limit.map_or(cap, |limit| limit.min(cap)).max(1);
-        Ok(store::metrics::history(self.database().reader(), run_id, key, limit, offset).await?)
+        let (run_id, key) = (run_id.to_owned(), key.to_owned());
+        let read = self.database().read(move |connection| {
+            Box::pin(
+                async move { Ok(store::metrics::history(connection, &run_id, &key, limit, offset).await?) },
+            )
+        });
+        read.await
     }
 
     /// Returns the history of a metric in several runs for a chart: at most `max_points` a run, evenly chosen, first
@@ -87,7 +93,14 @@ impl Tracking {
             )));
         }
         let max_points = max_points.clamp(2, limits::CHART_POINTS);
-        let rows = store::metrics::sample(self.database().reader(), run_ids, key, max_points, steps).await?;
+        let (run_ids, key) = (run_ids.to_vec(), key.to_owned());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let rows = store::metrics::sample(connection, &run_ids, &key, max_points, steps).await?;
+                Ok::<_, Error>(rows)
+            })
+        });
+        let rows = read.await?;
         let mut series: Vec<MetricSeries> = Vec::new();
         for (run_id, point) in rows {
             match series.last_mut().filter(|last| last.run_id == run_id) {

@@ -59,7 +59,7 @@ impl Tracking {
             )));
         }
         store::models::insert(&transaction, name, description.as_deref(), self.now()).await?;
-        store::models::upsert_tags(&transaction, name, &tags).await?;
+        store::models::set_tags(&transaction, name, &tags).await?;
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
@@ -190,7 +190,7 @@ impl Tracking {
         validation::model_tag(&tag)?;
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
-        store::models::upsert_tags(&transaction, name, std::slice::from_ref(&tag)).await?;
+        store::models::set_tags(&transaction, name, std::slice::from_ref(&tag)).await?;
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),
@@ -231,7 +231,7 @@ impl Tracking {
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         self.find_version(&transaction, name, version).await?;
-        store::models::upsert_alias(&transaction, name, alias, version).await?;
+        store::models::set_alias(&transaction, name, alias, version).await?;
         transaction.commit().await?;
         self.tell(Change::Alias {
             name: name.to_owned(),

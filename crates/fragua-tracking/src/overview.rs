@@ -40,9 +40,14 @@ impl Tracking {
     /// # Errors
     /// The database's own.
     pub async fn runs(&self, run_ids: &[String]) -> Result<Vec<Run>, Error> {
-        let reader = self.database().reader();
-        let infos = store::overview::find_runs(reader, run_ids).await?;
-        let runs = store::runs::with_data(reader, infos).await?;
+        let (ids, family) = (run_ids.to_vec(), self.family());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let infos = store::overview::find_runs(connection, &ids).await?;
+                Ok::<_, Error>(store::runs::with_data(connection, family, infos).await?)
+            })
+        });
+        let runs = read.await?;
         let mut by_id: HashMap<String, Run> = runs
             .into_iter()
             .map(|run| (run.info.run_id.clone(), run))

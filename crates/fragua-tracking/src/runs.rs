@@ -1,11 +1,12 @@
 //! Runs: what one training did, with what, and how well.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use fragua_base::{Page, Timestamp, random_hex};
+use fragua_database::Connection;
 use futures::future::BoxFuture;
-use sea_orm::DatabaseTransaction;
+use serde_json::Value;
 
 use crate::experiments::{ExperimentId, LifecycleStage, active};
 use crate::metrics::Metric;
@@ -14,6 +15,7 @@ use crate::{Change, Error, Query, Tracking, names, search, store};
 
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
 pub(crate) const PARENT_RUN_TAG: &str = "mlflow.parentRunId";
+const MODEL_HISTORY_TAG: &str = "mlflow.log-model.history";
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,9 +299,9 @@ impl Tracking {
             validation::timestamp("start_time", start_time)?;
         }
         let now = self.now();
-        let write = self.database().write(move |transaction| {
+        let write = self.database().write(move |connection| {
             Box::pin(async move {
-                let experiment = store::experiments::find(transaction, experiment_id)
+                let experiment = store::experiments::find(connection, experiment_id)
                     .await?
                     .ok_or_else(|| {
                         Error::not_found(format!("No Experiment with id={experiment_id} exists"))
@@ -320,8 +322,8 @@ impl Tracking {
                     end_time: None,
                     lifecycle_stage: LifecycleStage::Active,
                 };
-                store::runs::insert(transaction, &info).await?;
-                store::runs::upsert_tags(transaction, &info.run_id, &tags).await?;
+                store::runs::insert(connection, &info).await?;
+                store::runs::upsert_tags(connection, &info.run_id, &tags).await?;
                 Ok::<_, Error>((info, tags))
             })
         });
@@ -346,12 +348,16 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn run(&self, run_id: &str) -> Result<Run, Error> {
-        let reader = self.database().reader();
-        let info = store::runs::find(reader, run_id)
-            .await?
-            .ok_or_else(|| run_missing(run_id))?;
-        let mut runs = store::runs::with_data(reader, vec![info]).await?;
-        runs.pop().ok_or_else(|| run_missing(run_id))
+        let (id, family) = (run_id.to_owned(), self.family());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let found = store::runs::find(connection, &id).await?;
+                let mut runs =
+                    store::runs::with_data(connection, family, found.into_iter().collect()).await?;
+                runs.pop().ok_or_else(|| run_missing(&id))
+            })
+        });
+        read.await
     }
 
     /// Returns a run without its data, deleted ones too.
@@ -376,12 +382,18 @@ impl Tracking {
                 next: None,
             });
         }
-        let (reader, engine) = (self.database().reader(), self.database().engine());
-        let page = store::runs::search(reader, engine, experiments, &plan, query.view).await?;
-        Ok(Page {
-            items: store::runs::with_data(reader, page.items).await?,
-            next: page.next,
-        })
+        let (engine, family) = (self.database().engine(), self.family());
+        let (experiments, view) = (experiments.to_vec(), query.view);
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let page = store::runs::search(connection, engine, &experiments, &plan, view).await?;
+                Ok(Page {
+                    items: store::runs::with_data(connection, family, page.items).await?,
+                    next: page.next,
+                })
+            })
+        });
+        read.await
     }
 
     /// Returns the active runs that name this one as their parent, oldest first, with their data.
@@ -389,9 +401,14 @@ impl Tracking {
     /// # Errors
     /// The database's own.
     pub async fn child_runs(&self, run_id: &str) -> Result<Vec<Run>, Error> {
-        let reader = self.database().reader();
-        let children = store::runs::find_children(reader, run_id, limits::CHILD_RUNS).await?;
-        Ok(store::runs::with_data(reader, children).await?)
+        let (id, family) = (run_id.to_owned(), self.family());
+        let read = self.database().read(move |connection| {
+            Box::pin(async move {
+                let children = store::runs::find_children(connection, &id, limits::CHILD_RUNS).await?;
+                Ok(store::runs::with_data(connection, family, children).await?)
+            })
+        });
+        read.await
     }
 
     /// Changes state, end or name of a run.
@@ -402,7 +419,7 @@ impl Tracking {
         if let Some(name) = &update.run_name {
             validation::run_name(name)?;
         }
-        self.write_run(run_id, move |transaction, mut info| {
+        self.write_run(run_id, move |connection, mut info| {
             Box::pin(async move {
                 if let Some(status) = update.status {
                     info.status = status;
@@ -412,10 +429,10 @@ impl Tracking {
                 }
                 if let Some(name) = update.run_name.filter(|name| !name.is_empty()) {
                     let tag = Tag::new(RUN_NAME_TAG, name.clone());
-                    store::runs::upsert_tags(transaction, &info.run_id, &[tag]).await?;
+                    store::runs::upsert_tags(connection, &info.run_id, &[tag]).await?;
                     info.run_name = name;
                 }
-                store::runs::update(transaction, &info).await?;
+                store::runs::update(connection, &info).await?;
                 Ok(info)
             })
         })
@@ -427,7 +444,15 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn delete_run(&self, run_id: &str) -> Result<(), Error> {
-        self.set_run_lifecycle(run_id, LifecycleStage::Deleted).await
+        self.delete_runs(&[run_id]).await
+    }
+
+    /// Deletes runs: all of them or none. They can be restored.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist.
+    pub async fn delete_runs(&self, run_ids: &[&str]) -> Result<(), Error> {
+        self.set_lifecycle_of_runs(run_ids, LifecycleStage::Deleted).await
     }
 
     /// Restores a deleted run. Restoring an active run changes nothing.
@@ -435,27 +460,54 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn restore_run(&self, run_id: &str) -> Result<(), Error> {
-        self.set_run_lifecycle(run_id, LifecycleStage::Active).await
+        self.restore_runs(&[run_id]).await
     }
 
-    async fn set_run_lifecycle(&self, run_id: &str, to: LifecycleStage) -> Result<(), Error> {
-        let (id, now) = (run_id.to_owned(), self.now());
-        let write = self.database().write(move |transaction| {
+    /// Restores deleted runs: all of them or none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist.
+    pub async fn restore_runs(&self, run_ids: &[&str]) -> Result<(), Error> {
+        self.set_lifecycle_of_runs(run_ids, LifecycleStage::Active).await
+    }
+
+    async fn set_lifecycle_of_runs(&self, run_ids: &[&str], to: LifecycleStage) -> Result<(), Error> {
+        let now = self.now();
+        self.write_runs(run_ids, move |connection, stages| {
             Box::pin(async move {
-                let info = store::runs::lock(transaction, &id)
-                    .await?
-                    .ok_or_else(|| run_missing(&id))?;
-                if info.lifecycle_stage != to {
-                    store::runs::set_lifecycle(transaction, &id, to, now).await?;
-                }
-                Ok::<_, Error>(())
+                let others = stages.iter().filter(|(_, stage)| **stage != to);
+                let ids: Vec<&str> = others.map(|(run_id, _)| run_id.as_str()).collect();
+                Ok(store::runs::set_lifecycle(connection, &ids, to, now).await?)
             })
-        });
-        write.await?;
-        self.tell(Change::RunChanged {
-            run_id: run_id.to_owned(),
-        });
-        Ok(())
+        })
+        .await
+    }
+
+    /// Sets a tag of runs: of all of them or of none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when one does not exist; [`Error::InvalidParameter`] when one is deleted, for a bad tag, and
+    /// for the name of a run, which [`Tracking::update_run`] changes.
+    pub async fn tag_runs(&self, run_ids: &[&str], tag: Tag) -> Result<(), Error> {
+        let tag = validation::run_tag(tag)?;
+        if tag.key == RUN_NAME_TAG {
+            return Err(Error::invalid(format!(
+                "The tag {RUN_NAME_TAG} is the name of one run"
+            )));
+        }
+        self.write_runs(run_ids, move |connection, stages| {
+            Box::pin(async move {
+                if let Some((run_id, _)) = stages
+                    .iter()
+                    .find(|(_, stage)| **stage == LifecycleStage::Deleted)
+                {
+                    return Err(run_deleted(run_id));
+                }
+                let ids: Vec<&str> = stages.keys().map(String::as_str).collect();
+                Ok(store::runs::tag_all(connection, &ids, &tag).await?)
+            })
+        })
+        .await
     }
 
     /// Logs metrics, parameters and tags in one transaction: all of it or nothing.
@@ -468,24 +520,42 @@ impl Tracking {
         if batch.is_a_few_metrics() {
             return self.log_in_line(run_id, batch.metrics).await;
         }
-        self.write_run(run_id, move |transaction, info| {
+        let family = self.family();
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
                 let run_id = &info.run_id;
-                store::params::insert(transaction, run_id, &batch.params).await?;
+                store::params::insert(connection, run_id, &batch.params).await?;
                 let metrics: Vec<_> = batch
                     .metrics
                     .iter()
                     .map(|metric| (run_id.as_str(), metric))
                     .collect();
-                store::metrics::insert(transaction, &metrics).await?;
-                store::logged_models::insert_metrics(transaction, &info, &batch.metrics).await?;
-                store::runs::upsert_tags(transaction, run_id, &batch.tags).await?;
+                store::metrics::insert(connection, &metrics).await?;
+                store::logged_models::insert_metrics(&family.on(connection), &info, &batch.metrics).await?;
+                store::runs::upsert_tags(connection, run_id, &batch.tags).await?;
                 if let Some(tag) = batch.tags.iter().rev().find(|tag| tag.key == RUN_NAME_TAG) {
                     validation::run_name(&tag.value)?;
                     let run_name = tag.value.clone();
-                    store::runs::update(transaction, &RunInfo { run_name, ..info }).await?;
+                    store::runs::update(connection, &RunInfo { run_name, ..info }).await?;
                 }
                 Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Notes a model in the history that clients before 3.0 keep in a tag of the run. A tag holds so much: where the
+    /// history outgrows it, the oldest models leave.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::InvalidParameter`] when the run is deleted, or for a model too large for a tag.
+    pub(crate) async fn note_model(&self, run_id: &str, model: Value) -> Result<(), Error> {
+        self.write_run(run_id, move |connection, info| {
+            Box::pin(async move {
+                let before = store::runs::tag_value(connection, &info.run_id, MODEL_HISTORY_TAG).await?;
+                let history = model_history(before.as_deref(), model)?;
+                let tag = Tag::new(MODEL_HISTORY_TAG, history);
+                Ok(store::runs::upsert_tags(connection, &info.run_id, &[tag]).await?)
             })
         })
         .await
@@ -497,9 +567,9 @@ impl Tracking {
     /// [`Error::NotFound`] when the run or the tag does not exist.
     pub async fn delete_tag(&self, run_id: &str, key: &str) -> Result<(), Error> {
         let key = key.to_owned();
-        self.write_run(run_id, move |transaction, info| {
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
-                if store::runs::delete_tag(transaction, &info.run_id, &key).await? {
+                if store::runs::delete_tag(connection, &info.run_id, &key).await? {
                     return Ok(());
                 }
                 Err(Error::not_found(format!(
@@ -523,12 +593,13 @@ impl Tracking {
         models: Vec<String>,
     ) -> Result<(), Error> {
         validation::dataset_inputs(&datasets)?;
-        self.write_run(run_id, move |transaction, info| {
+        let family = self.family();
+        self.write_run(run_id, move |connection, info| {
             Box::pin(async move {
-                store::inputs::insert_datasets(transaction, &info, &datasets).await?;
+                store::inputs::insert_datasets(connection, &info, &datasets).await?;
                 let mut seen = HashSet::new();
                 for model_id in models.iter().filter(|model_id| seen.insert(model_id.as_str())) {
-                    store::inputs::insert_model_input(transaction, &info.run_id, model_id).await?;
+                    store::inputs::insert_model_input(&family.on(connection), &info.run_id, model_id).await?;
                 }
                 Ok(())
             })
@@ -541,34 +612,62 @@ impl Tracking {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::InvalidParameter`] for a deleted run.
     pub async fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<(), Error> {
-        let outputs = outputs.to_vec();
-        self.write_run(run_id, move |transaction, info| {
-            Box::pin(
-                async move { Ok(store::inputs::insert_outputs(transaction, &info.run_id, &outputs).await?) },
-            )
+        let (family, outputs) = (self.family(), outputs.to_vec());
+        self.write_run(run_id, move |connection, info| {
+            Box::pin(async move {
+                Ok(store::inputs::insert_outputs(&family.on(connection), &info.run_id, &outputs).await?)
+            })
         })
         .await
+    }
+
+    /// Changes runs that exist, in one transaction that holds their rows, and tells of them.
+    async fn write_runs<W>(&self, run_ids: &[&str], work: W) -> Result<(), Error>
+    where
+        W: for<'t> FnOnce(
+                &'t Connection<'t>,
+                HashMap<String, LifecycleStage>,
+            ) -> BoxFuture<'t, Result<(), Error>>
+            + Send
+            + 'static,
+    {
+        let ids: Vec<String> = run_ids.iter().map(|id| (*id).to_owned()).collect();
+        let write = self.database().write(move |connection| {
+            Box::pin(async move {
+                let wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+                let stages = store::runs::lock_stages(connection, &wanted).await?;
+                if let Some(missing) = wanted.into_iter().find(|id| !stages.contains_key(*id)) {
+                    return Err(run_missing(missing));
+                }
+                work(connection, stages).await
+            })
+        });
+        write.await?;
+        for run_id in run_ids {
+            self.tell(Change::RunChanged {
+                run_id: (*run_id).to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Changes an active run and tells of it. The run's row is held meanwhile, so that what is logged to one run happens
     /// one after the other and no two writers wait for each other in a circle.
     async fn write_run<T, W>(&self, run_id: &str, work: W) -> Result<T, Error>
     where
-        W: for<'t> FnOnce(&'t DatabaseTransaction, RunInfo) -> BoxFuture<'t, Result<T, Error>>
-            + Send
-            + 'static,
+        W: for<'c> FnOnce(&'c Connection<'c>, RunInfo) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
         let id = run_id.to_owned();
-        let write = self.database().write(move |transaction| {
+        let write = self.database().write(move |connection| {
             Box::pin(async move {
-                let info = store::runs::lock(transaction, &id)
+                let info = store::runs::lock(connection, &id)
                     .await?
                     .ok_or_else(|| run_missing(&id))?;
                 if info.lifecycle_stage == LifecycleStage::Deleted {
                     return Err(run_deleted(&id));
                 }
-                work(transaction, info).await
+                work(connection, info).await
             })
         });
         let value = write.await?;
@@ -577,6 +676,48 @@ impl Tracking {
         });
         Ok(value)
     }
+}
+
+/// Returns a history of models with one more. What of a model is kept is what MLflow keeps: where and when it was logged
+/// and its flavors without their configuration.
+fn model_history(before: Option<&str>, model: Value) -> Result<String, Error> {
+    let mut history: Vec<Value> = before
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    history.push(model_in_history(model));
+    while !history.is_empty() {
+        let text = serde_json::json!(history).to_string();
+        if text.chars().count() <= limits::RUN_TAG_VALUE {
+            return Ok(text);
+        }
+        history.remove(0);
+    }
+    Err(Error::invalid(format!(
+        "The model is too large for the tag {MODEL_HISTORY_TAG}, which holds {} characters",
+        limits::RUN_TAG_VALUE
+    )))
+}
+
+fn model_in_history(model: Value) -> Value {
+    let Value::Object(mut model) = model else {
+        return model;
+    };
+    model.retain(|key, _| {
+        [
+            "run_id",
+            "utc_time_created",
+            "artifact_path",
+            "model_uuid",
+            "flavors",
+        ]
+        .contains(&key.as_str())
+    });
+    if let Some(Value::Object(flavors)) = model.get_mut("flavors") {
+        for flavor in flavors.values_mut().filter_map(Value::as_object_mut) {
+            flavor.remove("config");
+        }
+    }
+    Value::Object(model)
 }
 
 pub(crate) fn run_deleted(run_id: &str) -> Error {

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 use crate::metric_line::MetricLine;
 use crate::permit::Signer;
+use crate::store::Family;
 use crate::webhooks::{Webhooks, new_secret_key};
 use crate::{Change, Error, Settings, store};
 
@@ -24,6 +25,7 @@ pub struct Tracking {
 
 struct Inner {
     database: Database,
+    family: Family,
     storage: Storage,
     bucket: BucketName,
     settings: Settings,
@@ -39,8 +41,9 @@ impl Tracking {
     /// bucket of the artifacts.
     ///
     /// # Errors
-    /// [`Error::OldSchema`] for a database of an MLflow older than 3.10, [`Error::InvalidParameter`] for a bad bucket
-    /// name or secret key, and failures of the database and the object store.
+    /// [`Error::UnknownRevision`] and [`Error::OtherWorkspaces`] for a database of an MLflow that cannot be opened,
+    /// [`Error::InvalidParameter`] for a bad bucket name or secret
+    /// key, and failures of the database and the object store.
     pub async fn open(
         database: Database,
         storage: Storage,
@@ -48,7 +51,7 @@ impl Tracking {
         clock: SharedClock,
     ) -> Result<Self, Error> {
         let bucket = BucketName::parse(&settings.artifact_bucket)?;
-        store::prepare(&database, clock.now()).await?;
+        let family = store::prepare(&database, clock.now()).await?;
         storage.ensure_bucket(&bucket).await?;
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let secret_key = settings.secret_key.clone().unwrap_or_else(new_secret_key);
@@ -57,6 +60,7 @@ impl Tracking {
         Ok(Self {
             inner: Arc::new(Inner {
                 database,
+                family,
                 storage,
                 bucket,
                 settings,
@@ -89,6 +93,11 @@ impl Tracking {
 
     pub(crate) fn database(&self) -> &Database {
         &self.inner.database
+    }
+
+    /// Returns what tells where this database keeps what an older MLflow has no tables for.
+    pub(crate) fn family(&self) -> Family {
+        self.inner.family
     }
 
     pub(crate) fn storage(&self) -> &Storage {

@@ -415,7 +415,7 @@ impl Tracking {
         let transaction = self.database().begin().await?;
         self.lock_model(&transaction, name).await?;
         self.find_version(&transaction, name, version).await?;
-        store::versions::upsert_tags(&transaction, name, version, std::slice::from_ref(&tag)).await?;
+        store::versions::set_tags(&transaction, name, version, std::slice::from_ref(&tag)).await?;
         transaction.commit().await?;
         self.tell(Change::ModelChanged {
             name: name.to_owned(),

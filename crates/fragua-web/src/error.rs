@@ -32,7 +32,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::NoSuchPage | Self::Missing { .. } => ErrorKind::NotFound,
             Self::MethodNotAllowed | Self::Invalid(_) => ErrorKind::InvalidInput,

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::format;
+use crate::{chart, format};
 
 /// What the horizontal axis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +38,17 @@ impl Axis {
         named.unwrap_or_default()
     }
 
-    fn write(self, x: f64, span: f64) -> String {
+    /// Returns where a value stands that was logged at a step and at an instant; instants are milliseconds.
+    pub(crate) fn place(self, step: i64, at: i64, start: i64) -> f64 {
+        match self {
+            Self::Step => step as f64,
+            Self::Time => at as f64,
+            Self::Relative => (at - start) as f64,
+        }
+    }
+
+    /// Writes a place on an axis of this length.
+    pub(crate) fn write(self, x: f64, span: f64) -> String {
         const DAY: f64 = 86_400_000.0;
         match self {
             Self::Step => format::number(x.round()),
@@ -130,33 +140,7 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
             points: drawable(&one.points, look.is_logarithmic),
         })
         .collect();
-    let places = || shown.iter().flat_map(|one| one.points.iter().map(|(x, _)| *x));
-    let values = || shown.iter().flat_map(|one| one.points.iter().map(|(_, y)| *y));
-    let (first, last) = (
-        places().fold(f64::INFINITY, f64::min),
-        places().fold(f64::NEG_INFINITY, f64::max),
-    );
-    // Also refuses what has no point at all.
-    if first >= last {
-        return None;
-    }
-    let (lowest, highest) = (
-        values().fold(f64::INFINITY, f64::min),
-        values().fold(f64::NEG_INFINITY, f64::max),
-    );
-    let ticks = if look.is_logarithmic {
-        powers(lowest, highest)
-    } else {
-        crate::chart::ticks(lowest, highest)
-    };
-    let scale = |value: f64| if look.is_logarithmic { value.log10() } else { value };
-    let (bottom, top) = (scale(ticks[0]), scale(ticks[ticks.len() - 1]));
-    let place = |(x, y): (f64, f64)| {
-        (
-            tenth((x - first) / (last - first) * WIDTH),
-            tenth((top - scale(y)) / (top - bottom) * HEIGHT),
-        )
-    };
+    let frame = Frame::around(shown.iter().flat_map(|one| &one.points), look.is_logarithmic)?;
     let lines = shown
         .iter()
         .enumerate()
@@ -170,16 +154,15 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
             Line {
                 label: one.label.clone(),
                 color: index % COLORS,
-                line: path(smoothed.iter().copied().map(place)),
+                line: frame.path(&smoothed),
                 raw: if look.smoothing > 0.0 {
-                    path(one.points.iter().copied().map(place))
+                    frame.path(&one.points)
                 } else {
                     String::new()
                 },
                 dots: dots
                     .iter()
-                    .copied()
-                    .map(place)
+                    .map(|point| frame.place(*point))
                     .fold(String::new(), |mut path, (x, y)| {
                         // A line of no length with round ends stays round however the box is stretched.
                         let _ = write!(path, "M{x} {y}h0");
@@ -199,6 +182,7 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
             json!({ "label": one.label, "points": points })
         })
         .collect();
+    let ((first, last), (bottom, top)) = (frame.x, frame.y);
     let data = json!({
         "axis": look.axis.name(), "first": first, "last": last,
         "bottom": bottom, "top": top, "logarithmic": look.is_logarithmic, "series": written,
@@ -218,14 +202,89 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
     });
     Some(Plot {
         lines,
-        values: ticks.iter().rev().map(|value| format::number(*value)).collect(),
+        values: frame.labels(),
         places: ends,
         data: data.to_string(),
         rows: rows.collect(),
     })
 }
 
-fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
+/// A box of 1000 by 300 that some points fill.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Frame {
+    /// What lies at the left and at the right edge.
+    pub(crate) x: (f64, f64),
+    /// What lies at the bottom and at the top; powers of ten where the scale is logarithmic.
+    pub(crate) y: (f64, f64),
+    /// What the horizontal lines stand for, from the bottom up, at even distances.
+    ticks: Vec<f64>,
+    is_logarithmic: bool,
+}
+
+impl Frame {
+    /// Returns the box around points that have a place on its scale; nothing where they do not lie at two places.
+    pub(crate) fn around<'points>(
+        points: impl Iterator<Item = &'points (f64, f64)> + Clone,
+        is_logarithmic: bool,
+    ) -> Option<Self> {
+        let x = range(points.clone().map(|(x, _)| *x))?;
+        let (lowest, highest) = range(points.map(|(_, y)| *y))?;
+        if x.0 >= x.1 {
+            return None;
+        }
+        let (ticks, scale): (_, fn(f64) -> f64) = if is_logarithmic {
+            (powers(lowest, highest), f64::log10)
+        } else {
+            (chart::ticks(lowest, highest), |value| value)
+        };
+        Some(Self {
+            x,
+            y: (scale(ticks[0]), scale(ticks[ticks.len() - 1])),
+            ticks,
+            is_logarithmic,
+        })
+    }
+
+    fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let ((left, right), (bottom, top)) = (self.x, self.y);
+        let y = if self.is_logarithmic { y.log10() } else { y };
+        (
+            tenth((x - left) / (right - left) * WIDTH),
+            tenth((top - y) / (top - bottom) * HEIGHT),
+        )
+    }
+
+    /// Returns the `d` of the line through some points.
+    pub(crate) fn path(&self, points: &[(f64, f64)]) -> String {
+        let mut path = String::new();
+        for (index, point) in points.iter().enumerate() {
+            let (x, y) = self.place(*point);
+            let _ = write!(path, "{}{x} {y}", if index == 0 { "M" } else { "L" });
+        }
+        path
+    }
+
+    /// Returns what the horizontal lines stand for, from the top down.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        let ticks = self.ticks.iter().rev();
+        ticks.map(|value| format::number(*value)).collect()
+    }
+}
+
+/// Returns the least and the greatest of some values.
+pub(crate) fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.fold(None, |found, value| match found {
+        None => Some((value, value)),
+        Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
+    })
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+/// Returns the points that have a place on the scale, from left to right.
+pub(crate) fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
     let mut points: Vec<(f64, f64)> = points
         .iter()
         .copied()
@@ -236,7 +295,7 @@ fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
 }
 
 /// Returns the exponential moving average, corrected for its start, so that the first value weighs no more than others.
-fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
+pub(crate) fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
     let (mut sum, mut norm) = (0.0, 0.0);
     let next = |(x, y): &(f64, f64)| {
         sum = sum * weight + (1.0 - weight) * y;
@@ -248,18 +307,6 @@ fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
     } else {
         points.to_vec()
     }
-}
-
-fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
-    let mut path = String::new();
-    for (index, (x, y)) in points.enumerate() {
-        let _ = write!(path, "{}{x} {y}", if index == 0 { "M" } else { "L" });
-    }
-    path
-}
-
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 /// Returns at most `limit` of the points, evenly chosen, with the first and the last.

@@ -2,8 +2,8 @@
 //! places out.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
+use crate::line_plot::{Frame, drawable, range};
 use crate::{chart, format};
 
 /// Colours differ for this many things; dashes tell the next ones apart.
@@ -41,97 +41,35 @@ pub(crate) struct Line {
     pub(crate) is_dot: bool,
 }
 
-const WIDTH: f64 = 1000.0;
-const HEIGHT: f64 = 300.0;
-
 /// Draws series of points. What has no place on the scale is left out; nothing is drawn without two places in all.
 pub(crate) fn lines(series: &[Vec<(f64, f64)>], is_log: bool) -> Option<Lines> {
-    let scaled = |value: f64| if is_log { value.log10() } else { value };
-    let drawn: Vec<Vec<(f64, f64)>> = series
-        .iter()
-        .map(|points| {
-            let places = points.iter().map(|(x, y)| (*x, scaled(*y)));
-            places.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
-        })
-        .collect();
-    let (left, right) = range(drawn.iter().flatten().map(|(x, _)| *x))?;
-    let (lowest, highest) = range(drawn.iter().flatten().map(|(_, y)| *y))?;
-    if left == right {
-        return None;
-    }
-    let (bottom, top, y_labels) = if is_log {
-        decades(lowest, highest)
-    } else {
-        let ticks = chart::ticks(lowest, highest);
-        let labels = ticks.iter().rev().map(|tick| format::number(*tick)).collect();
-        (ticks[0], ticks[ticks.len() - 1], labels)
-    };
+    let drawn: Vec<Vec<(f64, f64)>> = series.iter().map(|points| drawable(points, is_log)).collect();
+    let frame = Frame::around(drawn.iter().flatten(), is_log)?;
     let lines = drawn
         .iter()
         .enumerate()
         .filter(|(_, points)| !points.is_empty())
         .map(|(index, points)| {
-            let mut path = String::new();
-            for (at, (x, y)) in points.iter().enumerate() {
-                let x = tenth((x - left) / (right - left) * WIDTH);
-                let y = tenth((top - y) / (top - bottom) * HEIGHT);
-                let _ = write!(path, "{}{x} {y}", if at == 0 { "M" } else { "L" });
-            }
-            if points.len() == 1 {
+            let is_dot = points.len() == 1;
+            let mut path = frame.path(points);
+            if is_dot {
                 path.push_str("h0");
             }
             Line {
                 index,
                 class: series_class(index),
                 path,
-                is_dot: points.len() == 1,
+                is_dot,
             }
         })
         .collect();
     Some(Lines {
         lines,
-        x: (left, right),
-        y: (bottom, top),
-        y_labels,
+        y_labels: frame.labels(),
+        x: frame.x,
+        y: frame.y,
         is_log,
     })
-}
-
-/// Returns whole powers of ten around a range of powers, at most seven of them at even distances.
-fn decades(lowest: f64, highest: f64) -> (f64, f64, Vec<String>) {
-    let bottom = lowest.floor();
-    let span = (highest.ceil() - bottom).max(1.0);
-    let step = (span / 6.0).ceil();
-    let count = (span / step).ceil();
-    let labels = (0..=count as usize)
-        .rev()
-        .map(|at| format::number(10_f64.powf(bottom + at as f64 * step)))
-        .collect();
-    (bottom, bottom + count * step, labels)
-}
-
-/// Smooths values as TensorBoard and MLflow do: an exponential mean whose first values are not pulled to zero.
-pub(crate) fn smooth(points: &mut [(f64, f64)], weight: f64) {
-    if weight <= 0.0 {
-        return;
-    }
-    let (mut mean, mut seen) = (0.0, 0);
-    for (_, value) in points.iter_mut().filter(|(_, value)| value.is_finite()) {
-        mean = mean * weight + (1.0 - weight) * *value;
-        seen += 1;
-        *value = mean / (1.0 - weight.powi(seen));
-    }
-}
-
-fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
-    values.fold(None, |found, value| match found {
-        None => Some((value, value)),
-        Some((low, high)) => Some((f64::min(low, value), f64::max(high, value))),
-    })
-}
-
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }
 
 /// An axis on which each run has a place from 0 to 1, or none.
@@ -307,18 +245,6 @@ mod tests {
         assert_eq!(drawn.lines[0].path, "M0 300L1000 0");
         assert_eq!(drawn.y_labels, ["1", "0.1", "0.01"]);
         assert_eq!(drawn.y, (-2.0, 0.0));
-    }
-
-    #[test]
-    fn smoothing_keeps_the_first_value_and_calms_the_rest() {
-        let mut points = vec![(0.0, 1.0), (1.0, 0.0), (2.0, f64::NAN), (3.0, 1.0)];
-        smooth(&mut points, 0.5);
-        assert_eq!(points[0].1, 1.0);
-        assert!((points[1].1 - 1.0 / 3.0).abs() < 1e-9);
-        assert!(points[2].1.is_nan());
-        let mut same = points.clone();
-        smooth(&mut same, 0.0);
-        assert_eq!(same[1], points[1]);
     }
 
     #[test]

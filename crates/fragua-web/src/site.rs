@@ -11,6 +11,7 @@ use fragua_base::{Endpoints, SharedClock};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::assets;
 use crate::error::{Error, Failure};
@@ -61,7 +62,7 @@ impl Site {
             .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
             .layer(CatchPanicLayer::custom(|_| Error::Panicked.into_response()))
             .layer(middleware::from_fn_with_state((self, role), dress))
-            .layer(CompressionLayer::new())
+            .layer(CompressionLayer::new().compress_when(worth_compressing()))
     }
 }
 
@@ -103,6 +104,14 @@ async fn dress(State((site, role)): State<(Site, Role)>, mut request: Request, n
     remember_choices(&page, &mut response);
     secure(&mut response);
     response
+}
+
+/// Files to keep are sent as they are: they hardly become smaller, and a browser shows how far it is only when it knows
+/// their length.
+fn worth_compressing() -> impl Predicate {
+    DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/octet-stream"))
+        .and(NotForContentType::const_new("application/zip"))
 }
 
 /// Tells whether a browser sends this write from a page that is not ours. Forms of ours are sent to where they came

@@ -42,7 +42,8 @@ impl StateView {
     /// Returns the look of a state by its name in any of the protocols; a name that is not known looks like no state.
     pub(crate) fn of(name: &str) -> Self {
         match name.to_ascii_lowercase().as_str() {
-            "success" | "finished" | "ready" => Self::still("success", "check"),
+            "success" | "finished" => Self::still("success", "check"),
+            "ready" => Self::still("ready", "check"),
             "failed" | "failed_registration" => Self::still("failed", "cross"),
             "running" => Self::live("running", "play"),
             "queued" => Self::live("queued", "queue"),
@@ -60,8 +61,9 @@ impl StateView {
 
     /// Every look, for the legend and for tests.
     #[cfg(test)]
-    pub(crate) const NAMES: [&'static str; 13] = [
+    pub(crate) const NAMES: [&'static str; 14] = [
         "success",
+        "ready",
         "failed",
         "running",
         "queued",
@@ -114,7 +116,7 @@ mod tests {
         for (name, key) in [
             ("FINISHED", "success"),
             ("SUCCESS", "success"),
-            ("READY", "success"),
+            ("READY", "ready"),
             ("RUNNING", "running"),
             ("unheard_of", "none"),
         ] {

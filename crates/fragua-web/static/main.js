@@ -11,6 +11,7 @@ import { startCompare } from "./compare.js";
 import { startColumns } from "./columns.js";
 import { startFilter } from "./filter.js";
 import { startRunTable } from "./run-table.js";
+import { startPickAll } from "./pick-all.js";
 
 document.documentElement.classList.add("has-script");
 followHash();
@@ -24,4 +25,5 @@ startPlots();
 startColumns();
 startFilter();
 startRunTable();
+startPickAll();
 startCompare();

@@ -5,8 +5,12 @@ const ROWS_PER_CHUNK = 100;
 // A part is fetched before it is seen and let go when it is this many heights of the pane away.
 const NEAR = 2;
 const FAR = 6;
+// Rows that come later may have longer numbers than the first ones: a column has room for one with an exponent.
+const LONG_NUMBER = 116;
 
 const selected = new Map();
+// The parts that are on their way, each with what calls it off.
+const loading = new Map();
 let pane = null;
 let last = null;
 let waiting = false;
@@ -25,8 +29,25 @@ function spacer(chunk, height, width) {
   return body;
 }
 
-function width() {
-  return pane.querySelector("thead tr:last-child").cells.length;
+function heads() {
+  return [...pane.querySelector("thead tr:last-child").cells];
+}
+
+// A table lays its columns out anew with each part that comes or goes: in a long one they keep their widths, so that
+// nothing moves sideways while it scrolls, and a part costs no more than itself.
+function fixColumns() {
+  const table = pane.querySelector("table");
+  const width = (head) => Math.max(head.getBoundingClientRect().width, head.classList.contains("number") ? LONG_NUMBER : 0);
+  const widths = heads().map(width);
+  const columns = document.createElement("colgroup");
+  for (const width of widths) {
+    const column = document.createElement("col");
+    column.style.width = `${width}px`;
+    columns.append(column);
+  }
+  table.prepend(columns);
+  table.style.width = `${widths.reduce((sum, width) => sum + width, 0)}px`;
+  table.classList.add("is-fixed");
 }
 
 // Puts empty parts around the one that the server rendered, so that the bar shows how long the table is.
@@ -36,22 +57,25 @@ function lay() {
   const chunks = Math.ceil(total / ROWS_PER_CHUNK);
   const here = Number(rendered?.dataset.chunk ?? 0);
   if (!rendered || chunks < 2 || bodies().length > 1) return;
+  fixColumns();
+  const width = heads().length;
   const row = rendered.offsetHeight / Math.max(rendered.rows.length, 1);
   const size = (chunk) => row * Math.min(ROWS_PER_CHUNK, total - chunk * ROWS_PER_CHUNK);
   const table = rendered.parentElement;
-  for (let chunk = 0; chunk < here; chunk += 1) table.insertBefore(spacer(chunk, size(chunk), width()), rendered);
-  for (let chunk = here + 1; chunk < chunks; chunk += 1) table.append(spacer(chunk, size(chunk), width()));
+  for (let chunk = 0; chunk < here; chunk += 1) table.insertBefore(spacer(chunk, size(chunk), width), rendered);
+  for (let chunk = here + 1; chunk < chunks; chunk += 1) table.append(spacer(chunk, size(chunk), width));
   if (here > 0) pane.scrollTop = rendered.offsetTop - pane.querySelector("thead").offsetHeight;
 }
 
 async function load(body) {
-  if (body.dataset.loading) return;
-  body.dataset.loading = "yes";
+  if (loading.has(body)) return;
+  const leaving = new AbortController();
+  loading.set(body, leaving);
   const address = new URL(pane.dataset.rows, location.href);
   address.searchParams.set("page", Number(body.dataset.chunk) + 1);
   for (const open of new URLSearchParams(location.search).getAll("open")) address.searchParams.append("open", open);
   try {
-    const response = await fetch(address, { headers: { Accept: "text/html" } });
+    const response = await fetch(address, { headers: { Accept: "text/html" }, signal: leaving.signal });
     if (!response.ok) throw new Error(response.statusText);
     const parsed = new DOMParser().parseFromString(`<table>${await response.text()}</table>`, "text/html");
     const fresh = parsed.querySelector("tbody");
@@ -59,8 +83,9 @@ async function load(body) {
     body.replaceWith(document.adoptNode(fresh));
     for (const box of fresh.querySelectorAll("input[name=run]")) box.checked = selected.has(box.value);
   } catch {
-    // The server is away: the next movement asks again.
-    delete body.dataset.loading;
+    // The server is away, or the part is out of sight again: the next movement asks again.
+  } finally {
+    loading.delete(body);
   }
 }
 
@@ -69,14 +94,16 @@ function settle() {
   if (!pane?.isConnected) return;
   const height = Math.max(pane.clientHeight, 400);
   const top = pane.scrollTop;
-  for (const body of bodies()) {
-    const start = body.offsetTop;
-    const end = start + body.offsetHeight;
-    const distance = Math.max(start - (top + height), top - end, 0);
-    const isWaiting = body.classList.contains("is-waiting");
-    if (isWaiting && distance < NEAR * height) load(body);
-    if (!isWaiting && distance > FAR * height && !body.contains(document.activeElement)) {
-      body.replaceWith(spacer(body.dataset.chunk, body.offsetHeight, width()));
+  const width = heads().length;
+  // Everything is measured before anything changes, so that the browser lays the table out once.
+  const places = bodies().map((body) => [body, body.offsetTop, body.offsetHeight]);
+  for (const [body, start, size] of places) {
+    const distance = Math.max(start - (top + height), top - (start + size), 0);
+    if (body.classList.contains("is-waiting")) {
+      if (distance < NEAR * height) load(body);
+      else loading.get(body)?.abort();
+    } else if (distance > FAR * height && !body.contains(document.activeElement)) {
+      body.replaceWith(spacer(body.dataset.chunk, size, width));
     }
   }
   markBusy();
@@ -127,7 +154,7 @@ function show() {
     all.indeterminate = checked > 0 && !all.checked;
   }
   const name = document.getElementById("run-name");
-  if (name && count === 1) name.value = [...selected.values()][0];
+  if (name && count === 1) name.value ||= [...selected.values()][0];
   markBusy();
 }
 
@@ -171,7 +198,6 @@ async function expand(event) {
   for (const run of open) address.searchParams.append("open", run);
   history.replaceState(null, "", address);
   const body = link.closest("tbody");
-  body.dataset.loading = "";
   await load(body);
   document.getElementById(link.id)?.focus({ preventScroll: true });
   // The links of other parts name the parents that were open when they were fetched.
@@ -212,9 +238,9 @@ function onSubmit(event) {
 }
 
 function onEnter(event) {
-  if (event.key !== "Enter" || !event.target.matches?.("#selection [popover] input")) return;
+  if (event.key !== "Enter" || !event.target.matches?.("#selection .run-dialog input")) return;
   event.preventDefault();
-  event.target.closest("[popover]").querySelector("button[name=action]").click();
+  event.target.closest(".run-dialog").querySelector("button[name=do]").click();
 }
 
 function attach() {
@@ -225,6 +251,11 @@ function attach() {
   if (pane && pane.dataset.rows.split("?")[0] !== found.dataset.rows.split("?")[0]) selected.clear();
   pane = found;
   pane.addEventListener("scroll", later, { passive: true });
+  // What was selected when a form was refused, and is not among the rows shown.
+  for (const field of document.querySelectorAll("#selection > input[name=run]")) {
+    selected.set(field.value, "");
+    field.remove();
+  }
   for (const box of boxes()) {
     if (box.checked) selected.set(box.value, nameOf(box));
     box.checked = selected.has(box.value);

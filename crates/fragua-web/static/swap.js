@@ -4,6 +4,11 @@ import { announce, exchange, fetchPage } from "./regions.js";
 
 let latest = 0;
 
+function goOnAt(field) {
+  field?.focus();
+  if (field?.matches("input[type=text], input:not([type]), textarea")) field.setSelectionRange(field.value.length, field.value.length);
+}
+
 async function show(address, options, { push }) {
   const mine = ++latest;
   document.documentElement.toggleAttribute("data-loading", true);
@@ -11,7 +16,12 @@ async function show(address, options, { push }) {
     const page = await fetchPage(address, options);
     if (mine !== latest) return true;
     if (!page || !page.document.querySelector("[data-region]")) return false;
+    // What opens was asked for: it is where to go on. A browser begins somewhere only where nothing has the focus yet.
+    const begin = page.document.querySelector("[autofocus]:not([popover] *)");
+    begin?.removeAttribute("autofocus");
+    const isNew = begin && !document.getElementById(begin.id);
     exchange(page.document);
+    if (isNew) goOnAt(document.getElementById(begin.id));
     document.title = page.document.title;
     if (push && page.address !== location.href) history.pushState(null, "", page.address);
     announce(document.querySelector("[data-announce]")?.textContent.trim());

@@ -6,6 +6,7 @@ mod databases;
 mod demo;
 mod http;
 mod operators;
+mod progress;
 mod project;
 mod roles;
 mod scaffold;

@@ -128,6 +128,10 @@ impl Surface {
             // Each S3 request is signed, so a page of another site cannot make one; and clients reach the port
             // under whatever name the object store has for them.
             Self::Storage => routes,
+            Self::Tracking => {
+                let guard = guard.clone().refusing(fragua_tracking::mlflow::refusal);
+                routes.layer(from_fn_with_state(guard, fragua_auth::guard))
+            }
             _ => routes.layer(from_fn_with_state(guard.clone(), fragua_auth::guard)),
         };
         let name = self.name();

@@ -60,6 +60,7 @@ pub(super) async fn put_object(
         expected_size,
         expected_md5: content_md5(input.content_md5.as_deref())?,
         checksum,
+        any_etag: false,
         condition: write_condition(input.if_match, input.if_none_match)?,
     };
     let meta = storage.put(&bucket, &key, options, body(input.body)).await?;

@@ -133,7 +133,7 @@ impl From<Error> for ApiError {
             Error::TooLarge(_) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "INVALID_PARAMETER_VALUE", message)
             }
-            Error::OldSchema { .. } => Self::internal(&error),
+            Error::UnknownRevision { .. } | Error::OtherWorkspaces { .. } => Self::internal(&error),
             Error::Database(failure) | Error::Storage(StorageError::Database(failure)) => match failure {
                 DatabaseError::Unique { .. } | DatabaseError::ForeignKey => Self::new(
                     StatusCode::CONFLICT,

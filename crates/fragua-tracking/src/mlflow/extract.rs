@@ -26,7 +26,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Fields<T> {
         } else {
             body_fields(request, declared.body_bytes).await?
         };
-        check(declared.fields, &given, "")?;
+        check(declared.fields, &given, None)?;
         parse(given).map(Self)
     }
 }
@@ -40,7 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryFields<T>
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         let declared = declared(&parts.extensions)?;
         let given = query_fields(declared.fields, parts.uri.query().unwrap_or(""))?;
-        check(declared.fields, &given, "")?;
+        check(declared.fields, &given, None)?;
         parse(given).map(Self)
     }
 }
@@ -135,20 +135,21 @@ fn quote_bare_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn parse<T: DeserializeOwned>(given: Map<String, Value>) -> Result<T, ApiError> {
-    serde_json::from_value(without_nulls(Value::Object(given)))
+    let mut given = Value::Object(given);
+    remove_nulls(&mut given);
+    serde_json::from_value(given)
         .map_err(|error| ApiError::invalid(format!("Invalid value for a parameter supplied: {error}")))
 }
 
 /// A field that is `null` counts as one that is not there.
-fn without_nulls(value: Value) -> Value {
+fn remove_nulls(value: &mut Value) {
     match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        other => other,
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(remove_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(remove_nulls),
+        _ => {}
     }
 }
 

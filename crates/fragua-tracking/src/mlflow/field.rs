@@ -1,6 +1,8 @@
 //! What an endpoint takes: its fields, of which type, which of them it needs. The checks of requests and the OpenAPI
 //! document are both made from it.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
@@ -79,6 +81,44 @@ pub(crate) const fn pairs(name: &'static str) -> Field {
     objects(name, PAIR)
 }
 
+/// Where a field of a request is. It is written only when something is wrong there: a batch has thousands.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'p> {
+    around: Option<&'p Place<'p>>,
+    name: &'static str,
+    item: Option<usize>,
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(around) = self.around {
+            write!(formatter, "{around}.")?;
+        }
+        formatter.write_str(self.name)?;
+        match self.item {
+            Some(item) => write!(formatter, "[{item}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Place<'_> {
+    fn check_text(&self, text: &str) -> Result<(), ApiError> {
+        if text.contains('\0') {
+            no_nul(&self.to_string(), text)?;
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> Result<(), ApiError> {
+        Err(ApiError::missing(&self.to_string()))
+    }
+
+    fn wrong(&self, value: &Value) -> Result<(), ApiError> {
+        Err(ApiError::invalid(texts::wrong_type(&self.to_string(), value)))
+    }
+}
+
 impl Field {
     pub(crate) const fn required(self) -> Self {
         Self {
@@ -94,21 +134,17 @@ impl Field {
         }
     }
 
-    fn check(&self, path: &str, value: Option<&Value>) -> Result<(), ApiError> {
+    fn check(&self, place: Place<'_>, value: Option<&Value>) -> Result<(), ApiError> {
         let Some(value) = value else {
-            return if self.required {
-                Err(ApiError::missing(path))
-            } else {
-                Ok(())
-            };
+            return if self.required { place.missing() } else { Ok(()) };
         };
-        let wrong = || Err(ApiError::invalid(texts::wrong_type(path, value)));
+        let wrong = || place.wrong(value);
         match (self.kind, value) {
             (Kind::Text | Kind::Choice(_), Value::String(text)) => {
                 if self.required && text.is_empty() {
-                    return Err(ApiError::missing(path));
+                    return place.missing();
                 }
-                no_nul(path, text)?;
+                place.check_text(text)?;
             }
             (Kind::Choice(names), Value::Number(given)) => {
                 if !names.iter().any(|(_, number)| given.as_i64() == Some(*number)) {
@@ -124,17 +160,20 @@ impl Field {
             (Kind::Texts, Value::Array(items)) => {
                 for item in items {
                     let Value::String(item) = item else { return wrong() };
-                    no_nul(path, item)?;
+                    place.check_text(item)?;
                 }
             }
-            (Kind::Object(fields), Value::Object(given)) => check(fields, given, &format!("{path}."))?,
+            (Kind::Object(fields), Value::Object(given)) => check(fields, given, Some(&place))?,
             (Kind::Objects(fields), Value::Array(items)) => {
                 for (at, item) in items.iter().enumerate() {
-                    let path = format!("{path}[{at}]");
-                    let Value::Object(item) = item else {
-                        return Err(ApiError::invalid(texts::wrong_type(&path, item)));
+                    let place = Place {
+                        item: Some(at),
+                        ..place
                     };
-                    check(fields, item, &format!("{path}."))?;
+                    let Value::Object(given) = item else {
+                        return place.wrong(item);
+                    };
+                    check(fields, given, Some(&place))?;
                 }
             }
             _ => return wrong(),
@@ -148,13 +187,22 @@ fn whole(value: &Value) -> Option<i64> {
     crate::wire::number::integer(value).ok().flatten()
 }
 
-/// Checks the fields of a request in the order in which the endpoint names them.
-pub(crate) fn check(fields: &[Field], given: &Map<String, Value>, path: &str) -> Result<(), ApiError> {
+/// Checks the fields of a request, or of an object in it, in the order in which the endpoint names them.
+pub(crate) fn check(
+    fields: &[Field],
+    given: &Map<String, Value>,
+    around: Option<&Place<'_>>,
+) -> Result<(), ApiError> {
     let value = |name: &str| given.get(name).filter(|value| !value.is_null());
     for field in fields {
         // A run has an older name.
         let older = || (field.name == "run_id").then(|| value("run_uuid")).flatten();
-        field.check(&format!("{path}{}", field.name), value(field.name).or_else(older))?;
+        let place = Place {
+            around,
+            name: field.name,
+            item: None,
+        };
+        field.check(place, value(field.name).or_else(older))?;
     }
     Ok(())
 }

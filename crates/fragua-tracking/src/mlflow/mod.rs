@@ -101,6 +101,22 @@ pub fn router(tracking: Tracking) -> Router {
         .with_state(tracking)
 }
 
+/// Says in MLflow's shape why a request was refused before it reached the protocol; nothing for an address outside of it.
+pub fn refusal(uri: &Uri, message: &str) -> Option<Response> {
+    const PREFIXES: [&str; 7] = [
+        "/api/",
+        "/ajax-api/",
+        "/v1/",
+        "/graphql",
+        "/gateway/",
+        "/get-artifact",
+        "/model-versions/get-artifact",
+    ];
+    let path = uri.path();
+    let is_spoken = PREFIXES.iter().any(|prefix| path.starts_with(prefix));
+    is_spoken.then(|| ApiError::forbidden(message).into_response())
+}
+
 /// Neither names nor files have a NUL character, and no database is asked for one.
 async fn no_nul(request: Request, next: Next) -> Response {
     let uri = request.uri();

@@ -21,9 +21,6 @@ use crate::wire::runs::{
 use crate::wire::{KeyValue, all, number};
 use crate::{Query, Tracking};
 
-/// Where clients before 3.0 note the models they logged.
-const LOGGED_MODELS_TAG: &str = "mlflow.log-model.history";
-
 pub(super) const RUN: Field = text("run_id").required();
 const KEY: Field = text("key").required();
 const STATUSES: &[(&str, i64)] = &[
@@ -441,15 +438,6 @@ async fn log_model(State(tracking): State<Tracking>, Fields(mut fields): Fields<
             missing.join(", ")
         )));
     }
-    let run = tracking.run(&run_id).await?;
-    let mut models: Vec<Value> = run
-        .tag(LOGGED_MODELS_TAG)
-        .and_then(|tag| serde_json::from_str(tag).ok())
-        .unwrap_or_default();
-    models.push(model);
-    let batch = Batch {
-        tags: vec![Tag::new(LOGGED_MODELS_TAG, Value::Array(models).to_string())],
-        ..Batch::default()
-    };
-    log_alone(&tracking, &run_id, batch).await
+    tracking.note_model(&run_id, model).await?;
+    done()
 }

@@ -60,6 +60,8 @@ pub(crate) enum Subject {
         name: &'static str,
         kind: Kind,
     },
+    /// How long a run took, in milliseconds; nothing while it runs.
+    Duration,
     Metric(String),
     Param(String),
     Tag(String),
@@ -130,6 +132,7 @@ fn subject_of(attribute: &'static Attribute) -> Subject {
             kind: attribute.kind,
         },
         Place::Tag(key) => Subject::Tag(key.to_owned()),
+        Place::Duration => Subject::Duration,
     }
 }
 

@@ -77,10 +77,8 @@ fn prompts(target: &'static Target, engine: Engine) -> SelectStatement {
     select
         .from(tags.table)
         .and_where(exactly(|| column(tags.key), PROMPT_TAG, engine))
-        .and_where(exactly(|| column(tags.value), "true", engine));
-    for name in ["workspace", "name"] {
-        select.and_where(column(name).equals((target.table, name)));
-    }
+        .and_where(exactly(|| column(tags.value), "true", engine))
+        .and_where(column("name").equals((target.table, "name")));
     select
 }
 
@@ -95,6 +93,7 @@ fn where_clause(
             let column = Expr::col((target.table, *name));
             test(column, &condition.test, *kind, engine)
         }
+        Subject::Duration => test(duration(target), &condition.test, Kind::Number, engine),
         Subject::Metric(key) => {
             let Some(values) = &target.metrics else {
                 return Expr::val(false);
@@ -134,6 +133,11 @@ fn where_clause(
             Expr::exists(select)
         }
     }
+}
+
+fn duration(target: &'static Target) -> Expr {
+    let column = |name: &'static str| Expr::col((target.table, name));
+    column("end_time").sub(column("start_time"))
 }
 
 /// The values of one key that belong to the row outside.
@@ -359,6 +363,7 @@ fn order_value(
             };
             return (missing_last(column()), value);
         }
+        Subject::Duration => return (missing_last(duration(target)), duration(target)),
         Subject::Dataset(_) | Subject::DatasetContext => return (Expr::val(0), Expr::val(0)),
     };
     let Some(values) = values else {

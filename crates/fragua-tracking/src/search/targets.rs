@@ -32,6 +32,8 @@ impl Kind {
 pub(crate) enum Place {
     Column(&'static str),
     Tag(&'static str),
+    /// Between the columns `start_time` and `end_time`.
+    Duration,
 }
 
 #[derive(Debug, PartialEq)]
@@ -219,6 +221,11 @@ pub(crate) static RUNS: Target = Target {
         Attribute::text(&["artifact_uri"], "artifact_uri"),
         Attribute::number(&["start_time", "created", "Created"], "start_time"),
         Attribute::number(&["end_time"], "end_time"),
+        // MLflow has it in its table and cannot order by it.
+        Attribute {
+            place: Place::Duration,
+            ..Attribute::number(&["duration"], "").order_only()
+        },
     ],
     metrics: Some(Values {
         is_nan: Some("is_nan"),
@@ -264,7 +271,7 @@ pub(crate) static EXPERIMENTS: Target = Target {
 
 pub(crate) static MODELS: Target = Target {
     table: "registered_models",
-    join: &["workspace", "name"],
+    join: &["name"],
     entities: &[Entity::Attribute, Entity::Tag],
     attributes: &[
         Attribute::text(&["name"], "name").with_in(),
@@ -286,7 +293,7 @@ pub(crate) static MODELS: Target = Target {
 
 pub(crate) static VERSIONS: Target = Target {
     table: "model_versions",
-    join: &["workspace", "name", "version"],
+    join: &["name", "version"],
     entities: &[Entity::Attribute, Entity::Tag],
     attributes: &[
         Attribute::text(&["name"], "name").with_in(),

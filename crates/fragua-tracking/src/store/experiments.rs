@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::dialect::{insert_if_absent, upsert};
-use fragua_database::{Database, Engine};
+use fragua_database::dialect::upsert;
+use fragua_database::{Database, Engine, Row, Statements};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, QuerySelect, QueryTrait, Select, entity::prelude::*,
+};
 
 use super::entities::experiments::{experiment, tag};
-use super::{WORKSPACE, page, time};
+use super::{id, page, text, time};
 use crate::Error;
 use crate::experiments::{Experiment, ExperimentId, LifecycleStage, ViewType};
 use crate::runs::Tag;
@@ -32,11 +34,14 @@ pub(crate) async fn ensure_default(database: &Database, now: Timestamp) -> Resul
         artifact_location: Set(Some("mlflow-artifacts:/0".to_owned())),
         ..new(DEFAULT_NAME, now)
     };
-    // Two that start together: the unique name lets one insert win.
-    experiment::Entity::insert(row)
-        .on_conflict(insert_if_absent(&["workspace", "name"]))
+    let inserted = experiment::Entity::insert(row)
         .exec_without_returning(&transaction)
-        .await?;
+        .await;
+    match inserted.map_err(Error::from) {
+        // Another process that starts made it.
+        Err(Error::Database(fragua_database::Error::Unique { .. })) => return Ok(()),
+        inserted => inserted?,
+    };
     if database.engine() == Engine::MySql {
         // There an inserted 0 means "the next number".
         experiment::Entity::update_many()
@@ -62,7 +67,6 @@ fn new(name: &str, now: Timestamp) -> experiment::ActiveModel {
         lifecycle_stage: Set(Some(LifecycleStage::Active.as_str().to_owned())),
         creation_time: Set(Some(now.as_millis())),
         last_update_time: Set(Some(now.as_millis())),
-        workspace: Set(WORKSPACE.to_owned()),
         ..Default::default()
     }
 }
@@ -125,37 +129,57 @@ pub(crate) async fn set_lifecycle(
     Ok(())
 }
 
+/// A selection of what [`read`] reads.
+fn select() -> Select<experiment::Entity> {
+    experiment::Entity::find().select_only().columns([
+        experiment::Column::ExperimentId,
+        experiment::Column::Name,
+        experiment::Column::ArtifactLocation,
+        experiment::Column::LifecycleStage,
+        experiment::Column::CreationTime,
+        experiment::Column::LastUpdateTime,
+    ])
+}
+
+fn read(row: &Row<'_>) -> Result<Experiment, DbErr> {
+    Ok(Experiment {
+        id: id(row, 0)?,
+        name: text(row, 1)?,
+        artifact_location: text(row, 2)?,
+        lifecycle_stage: LifecycleStage::from_stored(row.text(3)?.as_deref()),
+        created_at: time(row.integer(4)?),
+        updated_at: time(row.integer(5)?),
+        tags: Vec::new(),
+    })
+}
+
 pub(crate) async fn find(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     id: ExperimentId,
 ) -> Result<Option<Experiment>, DbErr> {
-    let row = experiment::Entity::find_by_id(id.0).one(connection).await?;
-    Ok(with_tags(connection, row.into_iter().collect()).await?.pop())
+    let select = select().filter(experiment::Column::ExperimentId.eq(id.0));
+    let found = connection.rows(&select.into_query(), read).await?;
+    Ok(with_tags(connection, found).await?.pop())
 }
 
 pub(crate) async fn find_by_name(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     name: &str,
 ) -> Result<Option<Experiment>, DbErr> {
-    let row = experiment::Entity::find()
-        .filter(experiment::Column::Workspace.eq(WORKSPACE))
-        .filter(experiment::Column::Name.eq(name))
-        .one(connection)
-        .await?;
-    Ok(with_tags(connection, row.into_iter().collect()).await?.pop())
+    let select = select().filter(experiment::Column::Name.eq(name));
+    let found = connection.rows(&select.into_query(), read).await?;
+    Ok(with_tags(connection, found).await?.pop())
 }
 
 pub(crate) async fn search(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     engine: Engine,
     plan: &Plan,
     view: ViewType,
 ) -> Result<Page<Experiment>, DbErr> {
-    let mut select = experiment::Entity::find()
-        .filter(experiment::Column::Workspace.eq(WORKSPACE))
-        .filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
+    let mut select = select().filter(experiment::Column::LifecycleStage.is_in(view.stages().iter().copied()));
     sql::apply(QueryTrait::query(&mut select), plan, engine);
-    let found = page(plan, select.all(connection).await?);
+    let found = page(plan, connection.rows(&select.into_query(), read).await?);
     Ok(Page {
         items: with_tags(connection, found.items).await?,
         next: found.next,
@@ -163,40 +187,27 @@ pub(crate) async fn search(
 }
 
 async fn with_tags(
-    connection: &impl ConnectionTrait,
-    rows: Vec<experiment::Model>,
+    connection: &impl Statements,
+    mut experiments: Vec<Experiment>,
 ) -> Result<Vec<Experiment>, DbErr> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut tags: HashMap<i32, Vec<Tag>> = HashMap::new();
-    for ids in rows.chunks(super::KEYS_PER_QUERY) {
-        let found = tag::Entity::find()
-            .filter(tag::Column::ExperimentId.is_in(ids.iter().map(|row| row.experiment_id)))
-            .all(connection)
-            .await?;
-        for row in found {
-            let tag = Tag {
-                key: row.key,
-                value: row.value.unwrap_or_default(),
-            };
-            tags.entry(row.experiment_id).or_default().push(tag);
+    for some in experiments.chunks_mut(super::KEYS_PER_QUERY) {
+        let mut tags: HashMap<ExperimentId, Vec<Tag>> = HashMap::new();
+        let select = tag::Entity::find()
+            .select_only()
+            .columns([tag::Column::ExperimentId, tag::Column::Key, tag::Column::Value])
+            .filter(tag::Column::ExperimentId.is_in(some.iter().map(|experiment| experiment.id.0)));
+        let keep = |row: &Row<'_>| {
+            let tag = Tag::new(text(row, 1)?, text(row, 2)?);
+            tags.entry(id(row, 0)?).or_default().push(tag);
+            Ok(())
+        };
+        connection.each_row(&select.into_query(), keep).await?;
+        for experiment in some {
+            experiment.tags = tags.remove(&experiment.id).unwrap_or_default();
+            experiment.tags.sort_by(|one, other| one.key.cmp(&other.key));
         }
     }
-    let convert = |row: experiment::Model| {
-        let mut tags = tags.remove(&row.experiment_id).unwrap_or_default();
-        tags.sort_by(|one, other| one.key.cmp(&other.key));
-        Experiment {
-            id: ExperimentId(row.experiment_id),
-            name: row.name,
-            artifact_location: row.artifact_location.unwrap_or_default(),
-            lifecycle_stage: LifecycleStage::from_stored(row.lifecycle_stage.as_deref()),
-            created_at: time(row.creation_time),
-            updated_at: time(row.last_update_time),
-            tags,
-        }
-    };
-    Ok(rows.into_iter().map(convert).collect())
+    Ok(experiments)
 }
 
 pub(crate) async fn upsert_tags(

@@ -1,14 +1,19 @@
 //! What runs read and made, in the database.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use fragua_base::random_hex;
 use fragua_database::dialect::{insert_if_absent, upsert};
+use fragua_database::{Row, Statements};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
+    entity::prelude::*,
+};
 
-use super::KEYS_PER_QUERY;
-use super::entities::inputs::{dataset, input, input_tag};
+use super::entities::inputs::{dataset, input, input_tag, model_link};
+use super::{Family, KEYS_PER_QUERY, text};
 use crate::experiments::{DatasetSummary, ExperimentId};
 use crate::runs::{Dataset, DatasetInput, ModelOutput, RunInfo, Tag};
 use crate::validation::limits;
@@ -25,13 +30,20 @@ pub(super) struct Inputs {
     pub(super) outputs: Vec<ModelOutput>,
 }
 
-fn link(source: (&str, &str), destination: (&str, &str), step: i64) -> input::ActiveModel {
-    input::ActiveModel {
+/// A data set that a run read.
+struct Link {
+    input_uuid: String,
+    source_id: String,
+    destination_id: String,
+}
+
+fn model_link(source: (&str, &str), model: (&str, &str), step: i64) -> model_link::ActiveModel {
+    model_link::ActiveModel {
         input_uuid: Set(random_hex(16)),
         source_type: Set(source.0.to_owned()),
         source_id: Set(source.1.to_owned()),
-        destination_type: Set(destination.0.to_owned()),
-        destination_id: Set(destination.1.to_owned()),
+        destination_type: Set(model.0.to_owned()),
+        destination_id: Set(model.1.to_owned()),
         step: Set(step),
     }
 }
@@ -39,7 +51,7 @@ fn link(source: (&str, &str), destination: (&str, &str), step: i64) -> input::Ac
 /// Records data sets and that the run read them. One that the experiment knows by name and digest is not written
 /// again; neither is a link that exists.
 pub(crate) async fn insert_datasets(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run: &RunInfo,
     inputs: &[DatasetInput],
 ) -> Result<(), DbErr> {
@@ -54,30 +66,35 @@ pub(crate) async fn insert_datasets(
             dataset_schema: Set(one.dataset.schema.clone()),
             dataset_profile: Set(one.dataset.profile.clone()),
         };
-        dataset::Entity::insert(row)
-            .on_conflict(insert_if_absent(&["experiment_id", "name", "digest"]))
-            .exec_without_returning(connection)
-            .await?;
+        let insert =
+            dataset::Entity::insert(row).on_conflict(insert_if_absent(&["experiment_id", "name", "digest"]));
+        connection.execute(&insert.into_query()).await?;
         let key = (
             run.experiment_id.0,
             one.dataset.name.clone(),
             one.dataset.digest.clone(),
         );
-        let Some(kept) = dataset::Entity::find_by_id(key).one(connection).await? else {
+        let kept = dataset::Entity::find_by_id(key);
+        let Some(dataset_uuid) = id(connection, kept, dataset::Column::DatasetUuid).await? else {
             continue;
         };
-        let to = ("RUN", run.run_id.as_str());
-        input::Entity::insert(link(("DATASET", &kept.dataset_uuid), to, 0))
-            .on_conflict(insert_if_absent(INPUT_KEY))
-            .exec_without_returning(connection)
-            .await?;
+        let link = input::ActiveModel {
+            input_uuid: Set(random_hex(16)),
+            source_type: Set("DATASET".to_owned()),
+            source_id: Set(dataset_uuid.clone()),
+            destination_type: Set("RUN".to_owned()),
+            destination_id: Set(run.run_id.clone()),
+        };
+        let insert = input::Entity::insert(link).on_conflict(insert_if_absent(INPUT_KEY));
+        connection.execute(&insert.into_query()).await?;
         let key = (
             "DATASET".to_owned(),
-            kept.dataset_uuid,
-            to.0.to_owned(),
-            to.1.to_owned(),
+            dataset_uuid,
+            "RUN".to_owned(),
+            run.run_id.clone(),
         );
-        let Some(linked) = input::Entity::find_by_id(key).one(connection).await? else {
+        let linked = input::Entity::find_by_id(key);
+        let Some(input_uuid) = id(connection, linked, input::Column::InputUuid).await? else {
             continue;
         };
         let tags = super::last_of_each(&one.tags, |tag| &tag.key);
@@ -85,44 +102,50 @@ pub(crate) async fn insert_datasets(
             continue;
         }
         let rows = tags.into_iter().map(|tag| input_tag::ActiveModel {
-            input_uuid: Set(linked.input_uuid.clone()),
+            input_uuid: Set(input_uuid.clone()),
             name: Set(tag.key.clone()),
             value: Set(tag.value.clone()),
         });
-        input_tag::Entity::insert_many(rows)
-            .on_conflict(upsert(&["input_uuid", "name"], &["value"]))
-            .exec_without_returning(connection)
-            .await?;
+        let insert =
+            input_tag::Entity::insert_many(rows).on_conflict(upsert(&["input_uuid", "name"], &["value"]));
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }
 
+/// Returns one column of the one row that is selected.
+async fn id<E: EntityTrait>(
+    connection: &impl Statements,
+    select: Select<E>,
+    column: E::Column,
+) -> Result<Option<String>, DbErr> {
+    let select = select.select_only().column(column).into_query();
+    Ok(connection.rows(&select, |row| text(row, 0)).await?.pop())
+}
+
+/// Records that a run read a model; the connection comes from [`Family::on`].
 pub(crate) async fn insert_model_input(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     model_id: &str,
 ) -> Result<(), DbErr> {
-    input::Entity::insert(link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0))
-        .on_conflict(insert_if_absent(INPUT_KEY))
-        .exec_without_returning(connection)
-        .await?;
+    let link = model_link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0);
+    let insert = model_link::Entity::insert(link).on_conflict(insert_if_absent(INPUT_KEY));
+    connection.execute(&insert.into_query()).await?;
     Ok(())
 }
 
+/// Records models that a run made; the connection comes from [`Family::on`].
 pub(crate) async fn insert_outputs(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     outputs: &[ModelOutput],
 ) -> Result<(), DbErr> {
     for output in outputs {
-        input::Entity::insert(link(
-            ("RUN_OUTPUT", run_id),
-            ("MODEL_OUTPUT", &output.model_id),
-            output.step,
-        ))
-        .on_conflict(upsert(INPUT_KEY, &["step"]))
-        .exec_without_returning(connection)
-        .await?;
+        let model = ("MODEL_OUTPUT", output.model_id.as_str());
+        let link = model_link(("RUN_OUTPUT", run_id), model, output.step);
+        let insert = model_link::Entity::insert(link).on_conflict(upsert(INPUT_KEY, &["step"]));
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }
@@ -181,68 +204,103 @@ pub(crate) async fn datasets(
 }
 
 pub(super) async fn of_runs(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
+    family: Family,
     run_ids: &[&str],
 ) -> Result<HashMap<String, Inputs>, DbErr> {
     let mut of_runs: HashMap<String, Inputs> = HashMap::new();
     if run_ids.is_empty() {
         return Ok(of_runs);
     }
-    let models = input::Entity::find()
-        .filter(input::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
-        .filter(input::Column::SourceId.is_in(run_ids.iter().copied()))
-        .order_by_asc(input::Column::Step)
-        .order_by_asc(input::Column::DestinationId)
-        .all(connection)
-        .await?;
-    for row in models {
-        let inputs = of_runs.entry(row.source_id).or_default();
-        match row.source_type.as_str() {
-            "RUN_OUTPUT" => inputs.outputs.push(ModelOutput {
-                model_id: row.destination_id,
-                step: row.step,
-            }),
-            _ => inputs.models.push(row.destination_id),
+    let models = model_link::Entity::find()
+        .select_only()
+        .columns([
+            model_link::Column::SourceId,
+            model_link::Column::SourceType,
+            model_link::Column::DestinationId,
+            model_link::Column::Step,
+        ])
+        .filter(model_link::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
+        .filter(model_link::Column::SourceId.is_in(run_ids.iter().copied()))
+        .order_by_asc(model_link::Column::Step)
+        .order_by_asc(model_link::Column::DestinationId);
+    let keep_model = |row: &Row<'_>| {
+        let inputs = of_runs.entry(text(row, 0)?).or_default();
+        let model_id = text(row, 2)?;
+        if row.text(1)?.as_deref() == Some("RUN_OUTPUT") {
+            let step = row.integer(3)?.unwrap_or_default();
+            inputs.outputs.push(ModelOutput { model_id, step });
+        } else {
+            inputs.models.push(model_id);
         }
-    }
+        Ok(())
+    };
+    let home = family.on(connection);
+    home.each_row(&models.into_query(), keep_model).await?;
     let links = input::Entity::find()
+        .select_only()
+        .columns([
+            input::Column::InputUuid,
+            input::Column::SourceId,
+            input::Column::DestinationId,
+        ])
         .filter(input::Column::DestinationType.eq("RUN"))
         .filter(input::Column::DestinationId.is_in(run_ids.iter().copied()))
-        .filter(input::Column::SourceType.eq("DATASET"))
-        .all(connection)
-        .await?;
+        .filter(input::Column::SourceType.eq("DATASET"));
+    let link = |row: &Row<'_>| {
+        Ok(Link {
+            input_uuid: text(row, 0)?,
+            source_id: text(row, 1)?,
+            destination_id: text(row, 2)?,
+        })
+    };
+    let links = connection.rows(&links.into_query(), link).await?;
     if links.is_empty() {
         return Ok(of_runs);
     }
     let mut datasets: HashMap<String, Dataset> = HashMap::new();
     let mut tags: HashMap<String, Vec<Tag>> = HashMap::new();
     for some in links.chunks(KEYS_PER_QUERY) {
-        let rows = dataset::Entity::find()
-            .filter(dataset::Column::DatasetUuid.is_in(some.iter().map(|link| link.source_id.as_str())))
-            .all(connection)
-            .await?;
-        datasets.extend(rows.into_iter().map(|row| {
+        let found = dataset::Entity::find()
+            .select_only()
+            .columns([
+                dataset::Column::DatasetUuid,
+                dataset::Column::Name,
+                dataset::Column::Digest,
+                dataset::Column::DatasetSourceType,
+                dataset::Column::DatasetSource,
+                dataset::Column::DatasetSchema,
+                dataset::Column::DatasetProfile,
+            ])
+            .filter(dataset::Column::DatasetUuid.is_in(some.iter().map(|link| link.source_id.as_str())));
+        let keep_dataset = |row: &Row<'_>| {
             let dataset = Dataset {
-                name: row.name,
-                digest: row.digest,
-                source_type: row.dataset_source_type,
-                source: row.dataset_source,
-                schema: row.dataset_schema,
-                profile: row.dataset_profile,
+                name: text(row, 1)?,
+                digest: text(row, 2)?,
+                source_type: text(row, 3)?,
+                source: text(row, 4)?,
+                schema: row.text(5)?.map(Cow::into_owned),
+                profile: row.text(6)?.map(Cow::into_owned),
             };
-            (row.dataset_uuid, dataset)
-        }));
-        let rows = input_tag::Entity::find()
+            datasets.insert(text(row, 0)?, dataset);
+            Ok(())
+        };
+        connection.each_row(&found.into_query(), keep_dataset).await?;
+        let found = input_tag::Entity::find()
+            .select_only()
+            .columns([
+                input_tag::Column::InputUuid,
+                input_tag::Column::Name,
+                input_tag::Column::Value,
+            ])
             .filter(input_tag::Column::InputUuid.is_in(some.iter().map(|link| link.input_uuid.as_str())))
-            .order_by_asc(input_tag::Column::Name)
-            .all(connection)
-            .await?;
-        for row in rows {
-            tags.entry(row.input_uuid).or_default().push(Tag {
-                key: row.name,
-                value: row.value,
-            });
-        }
+            .order_by_asc(input_tag::Column::Name);
+        let keep_tag = |row: &Row<'_>| {
+            let tag = Tag::new(text(row, 1)?, text(row, 2)?);
+            tags.entry(text(row, 0)?).or_default().push(tag);
+            Ok(())
+        };
+        connection.each_row(&found.into_query(), keep_tag).await?;
     }
     for link in links {
         let Some(dataset) = datasets.get(&link.source_id) else {

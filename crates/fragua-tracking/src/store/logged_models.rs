@@ -1,15 +1,17 @@
-//! Logged models in the database.
+//! Logged models in the database. Every connection comes from [`Family::on`](super::Family::on).
 
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::Engine;
 use fragua_database::dialect::{insert_if_absent, upsert};
+use fragua_database::{Engine, Statements};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QueryTrait, entity::prelude::*};
+use sea_orm::{
+    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+};
 
 use super::entities::logged_models::{metric, model, param, tag};
-use super::{KEYS_PER_QUERY, page};
+use super::{KEYS_PER_QUERY, page, text};
 use crate::Error;
 use crate::experiments::{ExperimentId, LifecycleStage};
 use crate::logged_models::{LoggedModel, LoggedModelQuery, LoggedModelStatus};
@@ -179,6 +181,25 @@ pub(crate) async fn mark_deleted(
     Ok(updated.rows_affected > 0)
 }
 
+/// Tells whether there was a deleted model to restore.
+pub(crate) async fn restore(
+    connection: &impl ConnectionTrait,
+    model_id: &str,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let restored = model::Entity::update_many()
+        .col_expr(
+            model::Column::LifecycleStage,
+            Expr::val(LifecycleStage::Active.as_str()),
+        )
+        .col_expr(model::Column::LastUpdatedTimestampMs, Expr::val(now.as_millis()))
+        .filter(model::Column::ModelId.eq(model_id))
+        .filter(model::Column::LifecycleStage.eq(LifecycleStage::Deleted.as_str()))
+        .exec(connection)
+        .await?;
+    Ok(restored.rows_affected > 0)
+}
+
 fn update(model_id: &str, now: Timestamp) -> sea_orm::UpdateMany<model::Entity> {
     model::Entity::update_many()
         .col_expr(model::Column::LastUpdatedTimestampMs, Expr::val(now.as_millis()))
@@ -250,7 +271,7 @@ pub(crate) async fn insert_params(
 /// Records those of the metrics that were measured on a logged model with the model too. A model that does not exist
 /// is passed over: the run keeps the value.
 pub(crate) async fn insert_metrics(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run: &RunInfo,
     metrics: &[Metric],
 ) -> Result<(), DbErr> {
@@ -264,15 +285,16 @@ pub(crate) async fn insert_metrics(
     ids.sort_unstable();
     ids.dedup();
     let known = model::Entity::find()
-        .filter(model::Column::ModelId.is_in(ids))
-        .all(connection)
-        .await?;
+        .select_only()
+        .column(model::Column::ModelId)
+        .filter(model::Column::ModelId.is_in(ids));
+    let known = connection.rows(&known.into_query(), |row| text(row, 0)).await?;
     let rows: Vec<metric::ActiveModel> = metrics
         .iter()
         .filter(|metric| {
             known
                 .iter()
-                .any(|model| Some(&model.model_id) == metric.model_id.as_ref())
+                .any(|model_id| Some(model_id) == metric.model_id.as_ref())
         })
         .map(|metric| metric::ActiveModel {
             model_id: Set(metric.model_id.clone().unwrap_or_default()),
@@ -289,16 +311,14 @@ pub(crate) async fn insert_metrics(
         })
         .collect();
     for some in rows.chunks(super::ROWS_PER_INSERT) {
-        metric::Entity::insert_many(some.to_vec())
-            .on_conflict(insert_if_absent(&[
-                "model_id",
-                "metric_name",
-                "metric_timestamp_ms",
-                "metric_step",
-                "run_id",
-            ]))
-            .exec_without_returning(connection)
-            .await?;
+        let insert = metric::Entity::insert_many(some.to_vec()).on_conflict(insert_if_absent(&[
+            "model_id",
+            "metric_name",
+            "metric_timestamp_ms",
+            "metric_step",
+            "run_id",
+        ]));
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }

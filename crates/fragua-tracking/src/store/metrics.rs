@@ -1,14 +1,13 @@
 //! Metrics in the database: every value, and the latest of each key.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::{insert_if_absent, upsert_when};
+use fragua_database::{Row, Statements};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Func, Order, Query, SimpleExpr, WindowStatement};
-use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, entity::prelude::*,
-};
+use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::entities::runs::{latest_metric, metric};
 use super::{ROWS_PER_INSERT, page_at};
@@ -25,8 +24,12 @@ fn stored(value: f64) -> (f64, bool) {
     }
 }
 
-fn read(value: f64, is_nan: bool) -> f64 {
-    if is_nan { f64::NAN } else { value }
+/// Reads a value, and from another column whether it is none.
+pub(super) fn read(row: &Row<'_>, value: usize, is_nan: usize) -> Result<f64, DbErr> {
+    if row.boolean(is_nan)?.unwrap_or(false) {
+        return Ok(f64::NAN);
+    }
+    Ok(row.float(value)?.unwrap_or_default())
 }
 
 /// Which of two values of one key is the later: by step, time, value; one that is none counts as 0.
@@ -35,41 +38,20 @@ fn later(one: &Metric, other: &Metric) -> Ordering {
     by_place.then_with(|| stored(one.value).0.total_cmp(&stored(other.value).0))
 }
 
-/// Returns the latest values of some runs, each with its run, in no order.
-pub(super) async fn latest_of_runs(
-    connection: &impl ConnectionTrait,
-    run_ids: &[&str],
-) -> Result<Vec<(String, Metric)>, DbErr> {
-    use latest_metric::Column;
-
-    type Row = (String, String, f64, Option<i64>, i64, bool);
-    let rows: Vec<Row> = latest_metric::Entity::find()
-        .select_only()
-        .columns([
-            Column::RunUuid,
-            Column::Key,
-            Column::Value,
-            Column::Timestamp,
-            Column::Step,
-            Column::IsNan,
-        ])
-        .filter(Column::RunUuid.is_in(run_ids.iter().copied()))
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let value = |(run_id, key, value, timestamp, step, is_nan): Row| {
-        let timestamp = Timestamp::from_millis(timestamp.unwrap_or(0));
-        (run_id, Metric::new(key, read(value, is_nan), timestamp, step))
-    };
-    Ok(rows.into_iter().map(value).collect())
-}
-
 /// Inserts values, each with its run, dropping exact repeats, and brings the latest of each key up to date.
-pub(crate) async fn insert(
-    connection: &impl ConnectionTrait,
-    values: &[(&str, &Metric)],
-) -> Result<(), DbErr> {
-    for some in values.chunks(ROWS_PER_INSERT) {
+pub(crate) async fn insert(connection: &impl Statements, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
+    // In the order of the primary key, so that neighbours are written together.
+    let mut in_order = values.to_vec();
+    in_order.sort_by(|(run_id, one), (other_id, other)| {
+        let by_key = one
+            .key
+            .cmp(&other.key)
+            .then_with(|| one.timestamp.cmp(&other.timestamp));
+        by_key
+            .then_with(|| one.step.cmp(&other.step))
+            .then_with(|| run_id.cmp(other_id))
+    });
+    for some in in_order.chunks(ROWS_PER_INSERT) {
         let rows = some.iter().map(|(run_id, metric)| {
             let (value, is_nan) = stored(metric.value);
             metric::ActiveModel {
@@ -81,24 +63,22 @@ pub(crate) async fn insert(
                 is_nan: Set(is_nan),
             }
         });
-        metric::Entity::insert_many(rows)
-            .on_conflict(insert_if_absent(IDENTITY))
-            .exec_without_returning(connection)
-            .await?;
+        let insert = metric::Entity::insert_many(rows).on_conflict(insert_if_absent(IDENTITY));
+        connection.execute(&insert.into_query()).await?;
     }
     update_latest(connection, values).await
 }
 
 /// Brings the latest value of each key up to date, in one statement for each [`ROWS_PER_INSERT`] keys.
-async fn update_latest(connection: &impl ConnectionTrait, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
-    let mut newest: HashMap<(&str, &str), &Metric> = HashMap::new();
+async fn update_latest(connection: &impl Statements, values: &[(&str, &Metric)]) -> Result<(), DbErr> {
+    let mut newest: BTreeMap<(&str, &str), &Metric> = BTreeMap::new();
     for (run_id, metric) in values {
-        let kept = newest.entry((run_id, &metric.key)).or_insert(metric);
+        let kept = newest.entry((&metric.key, run_id)).or_insert(metric);
         if later(metric, kept) == Ordering::Greater {
             *kept = metric;
         }
     }
-    let rows = newest.into_iter().map(|((run_id, _), metric)| {
+    let rows = newest.into_iter().map(|((_, run_id), metric)| {
         let (value, is_nan) = stored(metric.value);
         latest_metric::ActiveModel {
             key: Set(metric.key.clone()),
@@ -112,7 +92,7 @@ async fn update_latest(connection: &impl ConnectionTrait, values: &[(&str, &Metr
     let mut rows = rows.collect::<Vec<_>>().into_iter().peekable();
     while rows.peek().is_some() {
         let replace_if_later = upsert_when(
-            connection.get_database_backend(),
+            connection.backend(),
             "latest_metrics",
             &["key", "run_uuid"],
             &["value", "timestamp", "step", "is_nan"],
@@ -125,23 +105,22 @@ async fn update_latest(connection: &impl ConnectionTrait, values: &[(&str, &Metr
                 place(coming).gt(place(stored))
             },
         );
-        latest_metric::Entity::insert_many(rows.by_ref().take(ROWS_PER_INSERT))
-            .on_conflict(replace_if_later)
-            .exec_without_returning(connection)
-            .await?;
+        let insert = latest_metric::Entity::insert_many(rows.by_ref().take(ROWS_PER_INSERT))
+            .on_conflict(replace_if_later);
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }
 
 /// Reads what differs from point to point: a text for each row would cost more than the row.
 pub(crate) async fn history(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     key: &str,
     limit: u64,
     offset: u64,
 ) -> Result<Page<Metric>, DbErr> {
-    let rows: Vec<(i64, i64, f64, bool)> = metric::Entity::find()
+    let select = metric::Entity::find()
         .select_only()
         .columns([
             metric::Column::Timestamp,
@@ -151,40 +130,33 @@ pub(crate) async fn history(
         ])
         .filter(metric::Column::RunUuid.eq(run_id))
         .filter(metric::Column::Key.eq(key))
+        // Says nothing, and leads SQLite to the index that begins with the run: the one of the primary key begins
+        // with the metric, which other runs have as well.
+        .filter(metric::Column::Step.gte(i64::MIN))
         .order_by_asc(metric::Column::Timestamp)
         .order_by_asc(metric::Column::Step)
         .order_by_asc(metric::Column::Value)
         .order_by_asc(metric::Column::IsNan)
         .limit(limit + 1)
-        .offset(offset)
-        .into_tuple()
-        .all(connection)
-        .await?;
-    let point = |(timestamp, step, value, is_nan)| {
-        Metric::new(key, read(value, is_nan), Timestamp::from_millis(timestamp), step)
+        .offset(offset);
+    let point = |row: &Row<'_>| {
+        let timestamp = Timestamp::from_millis(row.integer(0)?.unwrap_or_default());
+        let step = row.integer(1)?.unwrap_or_default();
+        Ok(Metric::new(key, read(row, 2, 3)?, timestamp, step))
     };
-    Ok(page_at(offset, limit, rows).map(point))
+    let points = connection.rows(&select.into_query(), point).await?;
+    Ok(page_at(offset, limit, points))
 }
 
 /// Returns at most `max_points` values of each run by step and time, evenly chosen, the first and the last among
 /// them, in one query.
 pub(crate) async fn sample(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_ids: &[String],
     key: &str,
     max_points: u64,
     steps: Option<(i64, i64)>,
 ) -> Result<Vec<(String, Metric)>, DbErr> {
-    #[derive(FromQueryResult)]
-    struct Point {
-        key: String,
-        value: f64,
-        timestamp: i64,
-        run_uuid: String,
-        step: i64,
-        is_nan: bool,
-    }
-
     if run_ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -197,7 +169,7 @@ pub(crate) async fn sample(
         .take();
     let mut numbered = Query::select();
     numbered
-        .columns(["key", "value", "timestamp", "run_uuid", "step", "is_nan"])
+        .columns(["run_uuid", "timestamp", "step", "value", "is_nan"])
         .expr_window_as(Func::cust("ROW_NUMBER"), in_order, "place")
         .expr_window_as(Expr::col(Asterisk).count(), by_run, "total")
         .from(metric::Entity)
@@ -211,7 +183,7 @@ pub(crate) async fn sample(
     let intervals = i64::try_from(max_points).map_or(i64::MAX, |points| Ord::max(points, 2)) - 1;
     let last_place = "(CASE WHEN total > 1 THEN total - 1 ELSE 1 END)";
     let select = Query::select()
-        .columns(["key", "value", "timestamp", "run_uuid", "step", "is_nan"])
+        .columns(["run_uuid", "timestamp", "step", "value", "is_nan"])
         .from_subquery(numbered, "numbered")
         .and_where(Expr::cust(format!(
             "((place - 1) * {intervals}) % {last_place} < {intervals}"
@@ -219,18 +191,13 @@ pub(crate) async fn sample(
         .order_by("run_uuid", Order::Asc)
         .order_by("place", Order::Asc)
         .take();
-    let points = connection.query_all(&select).await?;
-    points
-        .iter()
-        .map(|row| {
-            let point = Point::from_query_result(row, "")?;
-            let timestamp = Timestamp::from_millis(point.timestamp);
-            Ok((
-                point.run_uuid,
-                Metric::new(point.key, read(point.value, point.is_nan), timestamp, point.step),
-            ))
-        })
-        .collect()
+    let point = |row: &Row<'_>| {
+        let run_id = row.text(0)?.unwrap_or_default().into_owned();
+        let timestamp = Timestamp::from_millis(row.integer(1)?.unwrap_or_default());
+        let step = row.integer(2)?.unwrap_or_default();
+        Ok((run_id, Metric::new(key, read(row, 3, 4)?, timestamp, step)))
+    };
+    connection.rows(&select, point).await
 }
 
 #[cfg(test)]

@@ -8,25 +8,28 @@ pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod overview;
 pub(crate) mod params;
+pub(crate) mod purge;
 pub(crate) mod runs;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 
+mod beside;
 mod entities;
 mod migrations;
 mod revision;
 mod run_data;
 
+pub(crate) use revision::Family;
+
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::Database;
+use fragua_database::{Database, Row};
+use sea_orm::DbErr;
 
 use crate::Error;
+use crate::experiments::ExperimentId;
 use crate::search::{Plan, token};
-
-/// The workspace of every row: workspaces are a later feature of MLflow that we do not offer.
-const WORKSPACE: &str = "default";
 
 /// How many keys one `IN (…)` names at most, below every engine's limit of bound values.
 const KEYS_PER_QUERY: usize = 5_000;
@@ -34,11 +37,13 @@ const KEYS_PER_QUERY: usize = 5_000;
 /// How many rows one `INSERT` writes at most; the widest table that is written in bulk has 10 columns.
 const ROWS_PER_INSERT: usize = 500;
 
-/// Brings the schema up to date and makes the default experiment.
-pub(crate) async fn prepare(database: &Database, now: Timestamp) -> Result<(), Error> {
-    revision::check(database).await?;
+/// Brings the schema up to date and makes the default experiment. Returns what the database lacks.
+pub(crate) async fn prepare(database: &Database, now: Timestamp) -> Result<Family, Error> {
+    let family = revision::family(database).await?;
     database.migrate("tracking", migrations::migrations()).await?;
-    experiments::ensure_default(database, now).await
+    beside::move_home(database, family).await?;
+    experiments::ensure_default(database, now).await?;
+    Ok(family)
 }
 
 /// Cuts the one row too many that tells whether there is a next page.
@@ -51,6 +56,18 @@ fn page_at<T>(offset: u64, limit: u64, mut items: Vec<T>) -> Page<T> {
     let next = (items.len() > limit_items).then(|| token::encode(offset + limit));
     items.truncate(limit_items);
     Page { items, next }
+}
+
+/// Returns a text of a row; an empty field is an empty text.
+fn text(row: &Row<'_>, at: usize) -> Result<String, DbErr> {
+    Ok(row.text(at)?.unwrap_or_default().into_owned())
+}
+
+/// Returns the experiment that a row is about; MLflow's own is 0.
+fn id(row: &Row<'_>, at: usize) -> Result<ExperimentId, DbErr> {
+    let number = row.integer(at)?.unwrap_or_default();
+    let number = i32::try_from(number).map_err(|error| DbErr::Type(error.to_string()))?;
+    Ok(ExperimentId(number))
 }
 
 fn time(millis: Option<i64>) -> Timestamp {

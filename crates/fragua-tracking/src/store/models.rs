@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::Engine;
-use fragua_database::dialect::{lock_for_update, upsert};
+use fragua_database::dialect::lock_for_update;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QueryTrait, entity::prelude::*};
 
 use super::entities::registry::{alias, model, model_tag, version, version_tag};
-use super::{WORKSPACE, page, time, versions};
+use super::{page, time, versions};
 use crate::Error;
 use crate::models::{ModelAlias, RegisteredModel};
 use crate::runs::Tag;
@@ -28,9 +28,7 @@ pub(crate) async fn find(connection: &impl ConnectionTrait, name: &str) -> Resul
 }
 
 fn by_name(name: &str) -> Select<model::Entity> {
-    model::Entity::find()
-        .filter(model::Column::Workspace.eq(WORKSPACE))
-        .filter(model::Column::Name.eq(name))
+    model::Entity::find().filter(model::Column::Name.eq(name))
 }
 
 /// Keeps others from changing the model, its versions and aliases until the transaction ends.
@@ -51,7 +49,6 @@ pub(crate) async fn insert(
         creation_time: Set(Some(now.as_millis())),
         last_updated_time: Set(Some(now.as_millis())),
         description: Set(description.map(str::to_owned)),
-        workspace: Set(WORKSPACE.to_owned()),
     };
     let inserted = model::Entity::insert(row)
         .exec_without_returning(connection)
@@ -68,7 +65,6 @@ pub(crate) async fn insert(
 fn update(name: &str, now: Timestamp) -> sea_orm::UpdateMany<model::Entity> {
     model::Entity::update_many()
         .col_expr(model::Column::LastUpdatedTime, Expr::val(now.as_millis()))
-        .filter(model::Column::Workspace.eq(WORKSPACE))
         .filter(model::Column::Name.eq(name))
 }
 
@@ -113,27 +109,22 @@ pub(crate) async fn rename(
 /// Deletes a model with all that belongs to it.
 pub(crate) async fn delete(connection: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
     version_tag::Entity::delete_many()
-        .filter(version_tag::Column::Workspace.eq(WORKSPACE))
         .filter(version_tag::Column::Name.eq(name))
         .exec(connection)
         .await?;
     version::Entity::delete_many()
-        .filter(version::Column::Workspace.eq(WORKSPACE))
         .filter(version::Column::Name.eq(name))
         .exec(connection)
         .await?;
     model_tag::Entity::delete_many()
-        .filter(model_tag::Column::Workspace.eq(WORKSPACE))
         .filter(model_tag::Column::Name.eq(name))
         .exec(connection)
         .await?;
     alias::Entity::delete_many()
-        .filter(alias::Column::Workspace.eq(WORKSPACE))
         .filter(alias::Column::Name.eq(name))
         .exec(connection)
         .await?;
     model::Entity::delete_many()
-        .filter(model::Column::Workspace.eq(WORKSPACE))
         .filter(model::Column::Name.eq(name))
         .exec(connection)
         .await?;
@@ -145,7 +136,7 @@ pub(crate) async fn search(
     engine: Engine,
     plan: &Plan,
 ) -> Result<Page<Row>, DbErr> {
-    let mut select = model::Entity::find().filter(model::Column::Workspace.eq(WORKSPACE));
+    let mut select = model::Entity::find();
     sql::apply(QueryTrait::query(&mut select), plan, engine);
     Ok(page(plan, select.all(connection).await?).map(Row))
 }
@@ -161,7 +152,6 @@ pub(crate) async fn with_data(
     let names: Vec<&str> = rows.iter().map(|row| row.0.name.as_str()).collect();
     let mut tags: HashMap<String, Vec<Tag>> = HashMap::new();
     let found = model_tag::Entity::find()
-        .filter(model_tag::Column::Workspace.eq(WORKSPACE))
         .filter(model_tag::Column::Name.is_in(names.iter().copied()))
         .order_by_asc(model_tag::Column::Key)
         .all(connection)
@@ -195,7 +185,6 @@ pub(crate) async fn with_data(
 /// Returns the tags of a model.
 pub(crate) async fn tags(connection: &impl ConnectionTrait, name: &str) -> Result<Vec<Tag>, DbErr> {
     let rows = model_tag::Entity::find()
-        .filter(model_tag::Column::Workspace.eq(WORKSPACE))
         .filter(model_tag::Column::Name.eq(name))
         .all(connection)
         .await?;
@@ -208,7 +197,6 @@ pub(super) async fn aliases_of(
     names: &[&str],
 ) -> Result<Vec<(String, ModelAlias)>, DbErr> {
     let rows = alias::Entity::find()
-        .filter(alias::Column::Workspace.eq(WORKSPACE))
         .filter(alias::Column::Name.is_in(names.iter().copied()))
         .order_by_asc(alias::Column::Alias)
         .all(connection)
@@ -235,20 +223,21 @@ pub(crate) async fn aliases(connection: &impl ConnectionTrait, name: &str) -> Re
         .collect())
 }
 
-pub(crate) async fn upsert_alias(
+/// Points an alias at a version. The caller holds the model: the key of the row differs between databases, so this is
+/// two statements.
+pub(crate) async fn set_alias(
     connection: &impl ConnectionTrait,
     name: &str,
     alias: &str,
     version: i32,
 ) -> Result<(), DbErr> {
+    delete_alias(connection, name, alias).await?;
     let row = alias::ActiveModel {
         alias: Set(alias.to_owned()),
         version: Set(version),
         name: Set(name.to_owned()),
-        workspace: Set(WORKSPACE.to_owned()),
     };
     alias::Entity::insert(row)
-        .on_conflict(upsert(&["workspace", "name", "alias"], &["version"]))
         .exec_without_returning(connection)
         .await?;
     Ok(())
@@ -260,7 +249,6 @@ pub(crate) async fn delete_alias(
     alias: &str,
 ) -> Result<bool, DbErr> {
     let deleted = alias::Entity::delete_many()
-        .filter(alias::Column::Workspace.eq(WORKSPACE))
         .filter(alias::Column::Name.eq(name))
         .filter(alias::Column::Alias.eq(alias))
         .exec(connection)
@@ -274,7 +262,6 @@ pub(crate) async fn delete_aliases_of(
     version: i32,
 ) -> Result<(), DbErr> {
     alias::Entity::delete_many()
-        .filter(alias::Column::Workspace.eq(WORKSPACE))
         .filter(alias::Column::Name.eq(name))
         .filter(alias::Column::Version.eq(version))
         .exec(connection)
@@ -282,7 +269,8 @@ pub(crate) async fn delete_aliases_of(
     Ok(())
 }
 
-pub(crate) async fn upsert_tags(
+/// Sets tags. The caller holds the model, as for [`set_alias`].
+pub(crate) async fn set_tags(
     connection: &impl ConnectionTrait,
     name: &str,
     tags: &[Tag],
@@ -291,14 +279,17 @@ pub(crate) async fn upsert_tags(
     if tags.is_empty() {
         return Ok(());
     }
+    model_tag::Entity::delete_many()
+        .filter(model_tag::Column::Name.eq(name))
+        .filter(model_tag::Column::Key.is_in(tags.iter().map(|tag| tag.key.as_str())))
+        .exec(connection)
+        .await?;
     let rows = tags.into_iter().map(|tag| model_tag::ActiveModel {
         key: Set(tag.key.clone()),
         value: Set(Some(tag.value.clone())),
         name: Set(name.to_owned()),
-        workspace: Set(WORKSPACE.to_owned()),
     });
     model_tag::Entity::insert_many(rows)
-        .on_conflict(upsert(&["workspace", "key", "name"], &["value"]))
         .exec_without_returning(connection)
         .await?;
     Ok(())
@@ -310,7 +301,6 @@ pub(crate) async fn delete_tag(
     key: &str,
 ) -> Result<(), DbErr> {
     model_tag::Entity::delete_many()
-        .filter(model_tag::Column::Workspace.eq(WORKSPACE))
         .filter(model_tag::Column::Name.eq(name))
         .filter(model_tag::Column::Key.eq(key))
         .exec(connection)

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use fragua_database::Engine;
+use fragua_database::{Engine, Statements};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
 use sea_orm::{ConnectionTrait, DbErr, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::KEYS_PER_QUERY;
 use super::entities::runs::{run, tag};
-use super::runs::info;
+use super::runs::{info, select};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
 use crate::runs::{PARENT_RUN_TAG, RunInfo};
 use crate::search::{Plan, sql};
@@ -67,16 +67,13 @@ pub(crate) async fn count_children(
 }
 
 pub(crate) async fn find_runs(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_ids: &[String],
 ) -> Result<Vec<RunInfo>, DbErr> {
     let mut infos = Vec::with_capacity(run_ids.len());
     for some in run_ids.chunks(KEYS_PER_QUERY) {
-        let found = run::Entity::find()
-            .filter(run::Column::RunUuid.is_in(some.iter().map(String::as_str)))
-            .all(connection)
-            .await?;
-        infos.extend(found.into_iter().map(info));
+        let select = select().filter(run::Column::RunUuid.is_in(some.iter().map(String::as_str)));
+        infos.extend(connection.rows(&select.into_query(), info).await?);
     }
     Ok(infos)
 }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*};
+use fragua_database::{Row, Statements};
+use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::entities::runs::param;
+use super::text;
 use crate::Error;
 use crate::runs::Param;
 use crate::validation::shorten;
@@ -12,19 +14,24 @@ use crate::validation::shorten;
 /// Inserts parameters; one that is there with the same value stays, one with another value refuses all.
 /// The caller holds the run.
 pub(crate) async fn insert(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     params: &[Param],
 ) -> Result<(), Error> {
     if params.is_empty() {
         return Ok(());
     }
-    let rows = param::Entity::find()
+    let known = param::Entity::find()
+        .select_only()
+        .columns([param::Column::Key, param::Column::Value])
         .filter(param::Column::RunUuid.eq(run_id))
-        .filter(param::Column::Key.is_in(params.iter().map(|param| param.key.as_str())))
-        .all(connection)
-        .await?;
-    let stored: HashMap<String, String> = rows.into_iter().map(|row| (row.key, row.value)).collect();
+        .filter(param::Column::Key.is_in(params.iter().map(|param| param.key.as_str())));
+    let mut stored = HashMap::new();
+    let keep = |row: &Row<'_>| {
+        stored.insert(text(row, 0)?, text(row, 1)?);
+        Ok(())
+    };
+    connection.each_row(&known.into_query(), keep).await?;
     let mut new = Vec::new();
     for param in params {
         match stored.get(&param.key) {
@@ -46,9 +53,8 @@ pub(crate) async fn insert(
         }
     }
     if !new.is_empty() {
-        param::Entity::insert_many(new)
-            .exec_without_returning(connection)
-            .await?;
+        let insert = param::Entity::insert_many(new).into_query();
+        connection.execute(&insert).await?;
     }
     Ok(())
 }

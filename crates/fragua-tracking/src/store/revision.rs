@@ -1,49 +1,136 @@
-//! Which MLflow made the database.
+//! Which MLflow made the database, and what its tables lack.
 
 use fragua_database::Database;
-use sea_orm::sea_query::Query;
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use sea_orm::{ConnectionTrait as _, DbErr};
 use sea_orm_migration::SchemaManager;
 
 use crate::Error;
 
-/// Returns MLflow's revision; the table has to exist.
-pub(super) async fn find(connection: &impl ConnectionTrait) -> Result<Option<String>, DbErr> {
+/// The revision of a database that we make: the newest whose MLflow can be installed. A newer MLflow upgrades it, an
+/// older one could never open what is newer.
+pub(super) const OF_NEW_DATABASES: &str = "dc11669786a5";
+
+/// What the tables of a group of revisions lack, as far as it matters to us.
+///
+/// Databases before MLflow 3.10 have no column `workspace` too. It needs no family of its own: no statement of ours
+/// names the column, its default is the workspace `default`, and a database with other workspaces is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// MLflow 2: no logged models, no step of a model that a run made, no webhooks.
+    NoLoggedModels,
+    /// MLflow 3.0 to 3.2: no webhooks.
+    NoWebhooks,
+    /// All that we use is there.
+    Complete,
+}
+
+/// The newest revision of each release that we open: revision, releases, family.
+const KNOWN: &[(&str, &str, Family)] = &[
+    ("0584bdc529eb", "2.22", Family::NoLoggedModels),
+    ("6953534de441", "3.0.0 and 3.1.0", Family::NoWebhooks),
+    ("bda7b8c39065", "3.0.1 and 3.1.1 to 3.1.4", Family::NoWebhooks),
+    ("770bee3ae1dd", "3.2", Family::NoWebhooks),
+    ("1a0cddfcaa16", "3.3", Family::Complete),
+    ("71994744cf8e", "3.4", Family::Complete),
+    ("bf29a5ff90ea", "3.5 to 3.7", Family::Complete),
+    ("1bd49d398cd23", "3.8", Family::Complete),
+    ("d3e4f5a6b7c8", "3.9", Family::Complete),
+    ("1b5f0d9ad7c1", "3.10", Family::Complete),
+    ("c3d6457b6d8a", "3.11", Family::Complete),
+    ("7d34483879f0", "3.12", Family::Complete),
+    ("da6fb0208061", "3.13", Family::Complete),
+    ("b7e4c1a90f23", "3.14", Family::Complete),
+    ("6f8d9c3b2a1e", "3.15", Family::Complete),
+    ("b7e2c1a4d9f3", "3.16", Family::Complete),
+    ("dc11669786a5", "3.17", Family::Complete),
+    ("f4a9b2c7d1e6", "3.18", Family::Complete),
+];
+
+/// Returns MLflow's revision. A database that is being made has none yet.
+pub(super) async fn find(manager: &SchemaManager<'_>) -> Result<Option<String>, DbErr> {
+    if !manager.has_table("alembic_version").await? {
+        return Ok(None);
+    }
     let select = Query::select()
         .column("version_num")
         .from("alembic_version")
         .limit(1)
         .take();
-    connection
-        .query_one(&select)
-        .await?
-        .map(|row| row.try_get_by_index(0))
-        .transpose()
+    let row = manager.get_connection().query_one(&select).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
 }
 
-/// Refuses a database of an MLflow whose tables lack what we read and write. The classical tables change rarely, so
-/// this looks for columns and not for a list of revisions.
-pub(super) async fn check(database: &Database) -> Result<(), Error> {
+/// Returns the family of the database, which may be empty.
+///
+/// # Errors
+/// [`Error::UnknownRevision`] and [`Error::OtherWorkspaces`], before anything is changed.
+pub(super) async fn family(database: &Database) -> Result<Family, Error> {
     let manager = SchemaManager::new(database.reader());
-    if !manager.has_table("alembic_version").await? {
-        return Ok(());
-    }
-    let Some(revision) = find(database.reader()).await? else {
-        return Ok(());
+    let revision = match find(&manager).await? {
+        Some(revision) => revision,
+        // Of a database that we began to make, the ledger of our migrations is the first table.
+        None if !manager.has_table("experiments").await?
+            || manager.has_table("fragua_tracking_migrations").await? =>
+        {
+            return Ok(Family::Complete);
+        }
+        None => "none".to_owned(),
     };
-    for (table, column, missing) in [
-        ("experiments", "workspace", "column experiments.workspace"),
-        (
-            "registered_models",
-            "workspace",
-            "column registered_models.workspace",
-        ),
-        ("inputs", "step", "column inputs.step"),
-        ("logged_models", "model_id", "table logged_models"),
-    ] {
-        if !manager.has_column(table, column).await? {
-            return Err(Error::OldSchema { revision, missing });
+    let Some((_, _, family)) = KNOWN.iter().find(|(known, ..)| *known == revision) else {
+        return Err(Error::UnknownRevision {
+            revision,
+            known: known(),
+        });
+    };
+    for table in ["experiments", "registered_models"] {
+        if manager.has_column(table, "workspace").await? {
+            refuse_other_workspaces(database, table).await?;
         }
     }
-    Ok(())
+    Ok(*family)
+}
+
+/// As MLflow itself does while its workspaces are off: what is in others would be mixed with what is in the default.
+async fn refuse_other_workspaces(database: &Database, table: &'static str) -> Result<(), Error> {
+    let select = Query::select()
+        .column("workspace")
+        .from(table)
+        .and_where(Expr::col("workspace").ne("default"))
+        .limit(1)
+        .take();
+    match database.reader().query_one(&select).await? {
+        None => Ok(()),
+        Some(row) => Err(Error::OtherWorkspaces {
+            table,
+            workspace: row.try_get_by_index(0)?,
+        }),
+    }
+}
+
+/// Names the range for people.
+fn known() -> String {
+    let name = |(revision, releases, _): &(&str, &str, Family)| format!("{releases} ({revision})");
+    let (first, last) = (KNOWN.first().map(name), KNOWN.last().map(name));
+    let [first, last] = [first, last].map(Option::unwrap_or_default);
+    format!("MLflow {first} to {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_revision_is_known_once_and_the_one_of_new_databases_is_among_them() {
+        let mut revisions: Vec<&str> = KNOWN.iter().map(|(revision, ..)| *revision).collect();
+        assert!(revisions.contains(&OF_NEW_DATABASES));
+        revisions.sort_unstable();
+        revisions.dedup();
+        assert_eq!(revisions.len(), KNOWN.len());
+    }
+
+    #[test]
+    fn the_range_is_told_by_releases_and_revisions() {
+        assert_eq!(known(), "MLflow 2.22 (0584bdc529eb) to 3.18 (f4a9b2c7d1e6)");
+    }
 }

@@ -3,38 +3,50 @@
 use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
-use fragua_database::Engine;
 use fragua_database::dialect::{lock_for_update, upsert};
+use fragua_database::{Engine, Row, Statements};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*,
+    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
 };
 
 use super::entities::runs::{run, tag};
-use super::{KEYS_PER_QUERY, inputs, page, run_data};
+use super::{Family, KEYS_PER_QUERY, ROWS_PER_INSERT, id, inputs, page, run_data, text};
 use crate::experiments::{ExperimentId, LifecycleStage, ViewType};
-use crate::runs::{PARENT_RUN_TAG, Param, Run, RunInfo, RunStatus, Tag};
+use crate::runs::{PARENT_RUN_TAG, Run, RunInfo, RunStatus, Tag};
 use crate::search::{Plan, sql};
 
-pub(super) fn info(row: run::Model) -> RunInfo {
-    RunInfo {
-        run_id: row.run_uuid,
-        run_name: row.name.unwrap_or_default(),
-        experiment_id: ExperimentId(row.experiment_id.unwrap_or(0)),
-        user_id: row.user_id.unwrap_or_default(),
-        status: row
-            .status
-            .as_deref()
-            .and_then(RunStatus::from_name)
-            .unwrap_or(RunStatus::Running),
-        start_time: row.start_time.map(Timestamp::from_millis),
-        end_time: row.end_time.map(Timestamp::from_millis),
-        lifecycle_stage: LifecycleStage::from_stored(row.lifecycle_stage.as_deref()),
-        artifact_uri: row.artifact_uri.unwrap_or_default(),
-    }
+/// A selection of what [`info`] reads.
+pub(super) fn select() -> Select<run::Entity> {
+    run::Entity::find().select_only().columns([
+        run::Column::RunUuid,
+        run::Column::Name,
+        run::Column::ExperimentId,
+        run::Column::UserId,
+        run::Column::Status,
+        run::Column::StartTime,
+        run::Column::EndTime,
+        run::Column::LifecycleStage,
+        run::Column::ArtifactUri,
+    ])
 }
 
-pub(crate) async fn insert(connection: &impl ConnectionTrait, info: &RunInfo) -> Result<(), DbErr> {
+pub(super) fn info(row: &Row<'_>) -> Result<RunInfo, DbErr> {
+    let status = row.text(4)?.and_then(|status| RunStatus::from_name(&status));
+    Ok(RunInfo {
+        run_id: text(row, 0)?,
+        run_name: text(row, 1)?,
+        experiment_id: id(row, 2)?,
+        user_id: text(row, 3)?,
+        status: status.unwrap_or(RunStatus::Running),
+        start_time: row.integer(5)?.map(Timestamp::from_millis),
+        end_time: row.integer(6)?.map(Timestamp::from_millis),
+        lifecycle_stage: LifecycleStage::from_stored(row.text(7)?.as_deref()),
+        artifact_uri: text(row, 8)?,
+    })
+}
+
+pub(crate) async fn insert(connection: &impl Statements, info: &RunInfo) -> Result<(), DbErr> {
     let row = run::ActiveModel {
         run_uuid: Set(info.run_id.clone()),
         name: Set(Some(info.run_name.clone())),
@@ -52,36 +64,33 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, info: &RunInfo) ->
         experiment_id: Set(Some(info.experiment_id.0)),
         deleted_time: Set(None),
     };
-    run::Entity::insert(row)
-        .exec_without_returning(connection)
-        .await?;
+    connection.execute(&run::Entity::insert(row).into_query()).await?;
     Ok(())
 }
 
-pub(crate) async fn update(connection: &impl ConnectionTrait, info: &RunInfo) -> Result<(), DbErr> {
-    run::Entity::update_many()
+pub(crate) async fn update(connection: &impl Statements, info: &RunInfo) -> Result<(), DbErr> {
+    let update = run::Entity::update_many()
         .col_expr(run::Column::Name, Expr::val(info.run_name.as_str()))
         .col_expr(run::Column::Status, Expr::val(info.status.as_str()))
         .col_expr(
             run::Column::EndTime,
             Expr::val(info.end_time.map(Timestamp::as_millis)),
         )
-        .filter(run::Column::RunUuid.eq(info.run_id.as_str()))
-        .exec(connection)
-        .await?;
+        .filter(run::Column::RunUuid.eq(info.run_id.as_str()));
+    connection.execute(&update.into_query()).await?;
     Ok(())
 }
 
 pub(crate) async fn set_lifecycle(
-    connection: &impl ConnectionTrait,
-    run_id: &str,
+    connection: &impl Statements,
+    run_ids: &[&str],
     to: LifecycleStage,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    lifecycle_update(to, now)
-        .filter(run::Column::RunUuid.eq(run_id))
-        .exec(connection)
-        .await?;
+    for some in run_ids.chunks(KEYS_PER_QUERY) {
+        let update = lifecycle_update(to, now).filter(run::Column::RunUuid.is_in(some.iter().copied()));
+        connection.execute(&update.into_query()).await?;
+    }
     Ok(())
 }
 
@@ -106,20 +115,21 @@ fn lifecycle_update(to: LifecycleStage, now: Timestamp) -> sea_orm::UpdateMany<r
         .col_expr(run::Column::DeletedTime, Expr::val(deleted_at))
 }
 
-pub(crate) async fn find(connection: &impl ConnectionTrait, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
-    Ok(run::Entity::find_by_id(run_id).one(connection).await?.map(info))
+pub(crate) async fn find(connection: &impl Statements, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
+    let select = select().filter(run::Column::RunUuid.eq(run_id));
+    Ok(connection.rows(&select.into_query(), info).await?.pop())
 }
 
 /// Finds a run and keeps others from changing it until the transaction ends.
-pub(crate) async fn lock(connection: &impl ConnectionTrait, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
-    let mut select = run::Entity::find_by_id(run_id);
-    lock_for_update(connection.get_database_backend(), QueryTrait::query(&mut select));
-    Ok(select.one(connection).await?.map(info))
+pub(crate) async fn lock(connection: &impl Statements, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
+    let mut select = select().filter(run::Column::RunUuid.eq(run_id));
+    lock_for_update(connection.backend(), QueryTrait::query(&mut select));
+    Ok(connection.rows(&select.into_query(), info).await?.pop())
 }
 
 /// Finds the stage of each run that exists and keeps others from changing them until the transaction ends.
 pub(crate) async fn lock_stages(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_ids: &[&str],
 ) -> Result<HashMap<String, LifecycleStage>, DbErr> {
     let mut stages = HashMap::with_capacity(run_ids.len());
@@ -129,32 +139,33 @@ pub(crate) async fn lock_stages(
             .columns([run::Column::RunUuid, run::Column::LifecycleStage])
             .filter(run::Column::RunUuid.is_in(some.iter().copied()))
             .order_by_asc(run::Column::RunUuid);
-        lock_for_update(connection.get_database_backend(), QueryTrait::query(&mut select));
-        let rows: Vec<(String, Option<String>)> = select.into_tuple().all(connection).await?;
-        let stage = |(run_id, stage): (String, Option<String>)| {
-            (run_id, LifecycleStage::from_stored(stage.as_deref()))
+        lock_for_update(connection.backend(), QueryTrait::query(&mut select));
+        let keep = |row: &Row<'_>| {
+            let stage = LifecycleStage::from_stored(row.text(1)?.as_deref());
+            stages.insert(text(row, 0)?, stage);
+            Ok(())
         };
-        stages.extend(rows.into_iter().map(stage));
+        connection.each_row(&select.into_query(), keep).await?;
     }
     Ok(stages)
 }
 
 pub(crate) async fn search(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     engine: Engine,
     experiments: &[ExperimentId],
     plan: &Plan,
     view: ViewType,
 ) -> Result<Page<RunInfo>, DbErr> {
-    let mut select = run::Entity::find()
+    let mut select = select()
         .filter(run::Column::ExperimentId.is_in(experiments.iter().map(|id| id.0)))
         .filter(run::Column::LifecycleStage.is_in(view.stages().iter().copied()));
     sql::apply(QueryTrait::query(&mut select), plan, engine);
-    Ok(page(plan, select.all(connection).await?).map(info))
+    Ok(page(plan, connection.rows(&select.into_query(), info).await?))
 }
 
 pub(crate) async fn find_children(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     limit: u64,
 ) -> Result<Vec<RunInfo>, DbErr> {
@@ -164,15 +175,13 @@ pub(crate) async fn find_children(
         .and_where(Expr::col(tag::Column::Key).eq(PARENT_RUN_TAG))
         .and_where(Expr::col(tag::Column::Value).eq(run_id))
         .take();
-    let rows = run::Entity::find()
+    let select = select()
         .filter(run::Column::RunUuid.in_subquery(children))
         .filter(run::Column::LifecycleStage.eq(LifecycleStage::Active.as_str()))
         .order_by_asc(run::Column::StartTime)
         .order_by_asc(run::Column::RunUuid)
-        .limit(limit)
-        .all(connection)
-        .await?;
-    Ok(rows.into_iter().map(info).collect())
+        .limit(limit);
+    connection.rows(&select.into_query(), info).await
 }
 
 pub(crate) async fn count_by_experiment(
@@ -200,84 +209,95 @@ pub(crate) async fn count_by_experiment(
 
 /// Adds to each run what was logged to it: a fixed number of queries for a page of runs.
 pub(crate) async fn with_data(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
+    family: Family,
     infos: Vec<RunInfo>,
 ) -> Result<Vec<Run>, DbErr> {
     let mut runs = Vec::with_capacity(infos.len());
     let mut infos = infos.into_iter().peekable();
     while infos.peek().is_some() {
         let some: Vec<RunInfo> = infos.by_ref().take(KEYS_PER_QUERY).collect();
-        runs.extend(with_data_of_some(connection, some).await?);
+        runs.extend(with_data_of_some(connection, family, some).await?);
     }
     Ok(runs)
 }
 
 /// The tables are read side by side, each by its index on the run.
 async fn with_data_of_some(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
+    family: Family,
     infos: Vec<RunInfo>,
 ) -> Result<Vec<Run>, DbErr> {
     let ids: Vec<&str> = infos.iter().map(|info| info.run_id.as_str()).collect();
-    let (mut metrics_of, mut params_of, mut tags_of, mut inputs_of) = tokio::try_join!(
+    let (metrics, params, tags, mut inputs_of) = tokio::try_join!(
         run_data::metrics_of(connection, &ids),
         run_data::params_of(connection, &ids),
         run_data::tags_of(connection, &ids),
-        inputs::of_runs(connection, &ids),
+        inputs::of_runs(connection, family, &ids),
     )?;
-    let join = |info: RunInfo| {
-        let id = &info.run_id;
-        let params = params_of.remove(id).unwrap_or_default();
-        let tags = tags_of.remove(id).unwrap_or_default();
-        let inputs = inputs_of.remove(id).unwrap_or_default();
+    let data = metrics.into_iter().zip(params).zip(tags);
+    let join = |(info, ((metrics, params), tags)): (RunInfo, _)| {
+        let inputs = inputs_of.remove(&info.run_id).unwrap_or_default();
         Run {
-            metrics: metrics_of.remove(id).unwrap_or_default(),
-            params: params
-                .into_iter()
-                .map(|(key, value)| Param::new(key, value.unwrap_or_default()))
-                .collect(),
-            tags: tags
-                .into_iter()
-                .map(|(key, value)| Tag::new(key, value.unwrap_or_default()))
-                .collect(),
+            info,
+            metrics,
+            params,
+            tags,
             dataset_inputs: inputs.datasets,
             model_inputs: inputs.models,
             model_outputs: inputs.outputs,
-            info,
         }
     };
-    Ok(infos.into_iter().map(join).collect())
+    Ok(infos.into_iter().zip(data).map(join).collect())
 }
 
 pub(crate) async fn upsert_tags(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     run_id: &str,
     tags: &[Tag],
 ) -> Result<(), DbErr> {
     let tags = super::last_of_each(tags, |tag| &tag.key);
-    if tags.is_empty() {
+    upsert_tag_rows(connection, tags.into_iter().map(|tag| (run_id, tag)).collect()).await
+}
+
+/// Sets one tag of several runs.
+pub(crate) async fn tag_all(connection: &impl Statements, run_ids: &[&str], tag: &Tag) -> Result<(), DbErr> {
+    for some in run_ids.chunks(ROWS_PER_INSERT) {
+        upsert_tag_rows(connection, some.iter().map(|run_id| (*run_id, tag)).collect()).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_tag_rows(connection: &impl Statements, rows: Vec<(&str, &Tag)>) -> Result<(), DbErr> {
+    if rows.is_empty() {
         return Ok(());
     }
-    let rows = tags.into_iter().map(|tag| tag::ActiveModel {
+    let rows = rows.into_iter().map(|(run_id, tag)| tag::ActiveModel {
         key: Set(tag.key.clone()),
         value: Set(Some(tag.value.clone())),
         run_uuid: Set(run_id.to_owned()),
     });
-    tag::Entity::insert_many(rows)
-        .on_conflict(upsert(&["key", "run_uuid"], &["value"]))
-        .exec_without_returning(connection)
-        .await?;
+    let insert = tag::Entity::insert_many(rows).on_conflict(upsert(&["key", "run_uuid"], &["value"]));
+    connection.execute(&insert.into_query()).await?;
     Ok(())
 }
 
-pub(crate) async fn delete_tag(
-    connection: &impl ConnectionTrait,
+pub(crate) async fn tag_value(
+    connection: &impl Statements,
     run_id: &str,
     key: &str,
-) -> Result<bool, DbErr> {
-    let id = (key.to_owned(), run_id.to_owned());
-    Ok(tag::Entity::delete_by_id(id)
-        .exec(connection)
+) -> Result<Option<String>, DbErr> {
+    let select = tag::Entity::find_by_id((key.to_owned(), run_id.to_owned()))
+        .select_only()
+        .column(tag::Column::Value);
+    Ok(connection
+        .rows(&select.into_query(), |row| text(row, 0))
         .await?
-        .rows_affected
-        > 0)
+        .pop())
+}
+
+pub(crate) async fn delete_tag(connection: &impl Statements, run_id: &str, key: &str) -> Result<bool, DbErr> {
+    let id = (key.to_owned(), run_id.to_owned());
+    let delete = tag::Entity::delete_by_id(id).into_query();
+    Ok(connection.execute(&delete).await? > 0)
 }

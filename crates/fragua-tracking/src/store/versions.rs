@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::Engine;
-use fragua_database::dialect::upsert;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, UpdateMany,
@@ -12,28 +11,25 @@ use sea_orm::{
 };
 
 use super::entities::registry::{version, version_tag};
-use super::{WORKSPACE, models, page, time};
+use super::{models, page, time};
 use crate::runs::Tag;
 use crate::search::{Plan, sql};
 use crate::versions::{ModelVersion, Stage};
 
 /// The stage of a deleted version. Its row stays, so that its number is not given again.
-const DELETED: &str = "Deleted_Internal";
+pub(super) const DELETED: &str = "Deleted_Internal";
 
 /// How many versions one query names at most: each takes two bound values.
 const VERSIONS_PER_QUERY: usize = 2_000;
 
 fn visible() -> Select<version::Entity> {
-    version::Entity::find()
-        .filter(version::Column::Workspace.eq(WORKSPACE))
-        .filter(version::Column::CurrentStage.ne(DELETED))
+    version::Entity::find().filter(version::Column::CurrentStage.ne(DELETED))
 }
 
 pub(crate) async fn next_number(connection: &impl ConnectionTrait, name: &str) -> Result<i32, DbErr> {
     let newest: Option<Option<i32>> = version::Entity::find()
         .select_only()
         .column_as(version::Column::Version.max(), "newest")
-        .filter(version::Column::Workspace.eq(WORKSPACE))
         .filter(version::Column::Name.eq(name))
         .into_tuple()
         .one(connection)
@@ -65,12 +61,11 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, new: &ModelVersion
         status_message: Set(new.status_message.clone()),
         run_link: Set(new.run_link.clone()),
         storage_location: Set(new.storage_location.clone()),
-        workspace: Set(WORKSPACE.to_owned()),
     };
     version::Entity::insert(row)
         .exec_without_returning(connection)
         .await?;
-    upsert_tags(connection, &new.name, new.version, &new.tags).await
+    set_tags(connection, &new.name, new.version, &new.tags).await
 }
 
 pub(crate) async fn find(
@@ -108,7 +103,6 @@ pub(super) async fn latest_of_each_stage(
     let newest = Query::select()
         .expr(Expr::col(("others", version::Column::Version)).max())
         .from_as(version::Entity, "others")
-        .and_where(Expr::col(("others", version::Column::Workspace)).eq(WORKSPACE))
         .and_where(
             Expr::col(("others", version::Column::Name)).equals((version::Entity, version::Column::Name)),
         )
@@ -152,7 +146,6 @@ async fn with_data(
         let numbers = some.iter().map(|row| row.version);
         // By name and by number is wider than the pairs and needs only two short lists; what is too much is dropped.
         let found = version_tag::Entity::find()
-            .filter(version_tag::Column::Workspace.eq(WORKSPACE))
             .filter(version_tag::Column::Name.is_in(names))
             .filter(version_tag::Column::Version.is_in(numbers))
             .order_by_asc(version_tag::Column::Key)
@@ -206,7 +199,6 @@ fn update(name: &str, number: i32, now: Timestamp) -> UpdateMany<version::Entity
 fn update_all(name: &str, now: Timestamp) -> UpdateMany<version::Entity> {
     version::Entity::update_many()
         .col_expr(version::Column::LastUpdatedTime, Expr::val(now.as_millis()))
-        .filter(version::Column::Workspace.eq(WORKSPACE))
         .filter(version::Column::Name.eq(name))
 }
 
@@ -286,7 +278,8 @@ pub(crate) async fn redact(
     Ok(())
 }
 
-pub(crate) async fn upsert_tags(
+/// Sets tags. The caller holds the model, as for [`models::set_alias`].
+pub(crate) async fn set_tags(
     connection: &impl ConnectionTrait,
     name: &str,
     number: i32,
@@ -296,15 +289,19 @@ pub(crate) async fn upsert_tags(
     if tags.is_empty() {
         return Ok(());
     }
+    version_tag::Entity::delete_many()
+        .filter(version_tag::Column::Name.eq(name))
+        .filter(version_tag::Column::Version.eq(number))
+        .filter(version_tag::Column::Key.is_in(tags.iter().map(|tag| tag.key.as_str())))
+        .exec(connection)
+        .await?;
     let rows = tags.into_iter().map(|tag| version_tag::ActiveModel {
         key: Set(tag.key.clone()),
         value: Set(Some(tag.value.clone())),
         name: Set(name.to_owned()),
         version: Set(number),
-        workspace: Set(WORKSPACE.to_owned()),
     });
     version_tag::Entity::insert_many(rows)
-        .on_conflict(upsert(&["workspace", "key", "name", "version"], &["value"]))
         .exec_without_returning(connection)
         .await?;
     Ok(())
@@ -317,7 +314,6 @@ pub(crate) async fn delete_tag(
     key: &str,
 ) -> Result<(), DbErr> {
     version_tag::Entity::delete_many()
-        .filter(version_tag::Column::Workspace.eq(WORKSPACE))
         .filter(version_tag::Column::Name.eq(name))
         .filter(version_tag::Column::Version.eq(number))
         .filter(version_tag::Column::Key.eq(key))

@@ -1,4 +1,4 @@
-//! Webhooks in the database.
+//! Webhooks in the database. Every connection comes from [`Family::on`](super::Family::on).
 
 use std::collections::HashMap;
 
@@ -10,13 +10,11 @@ use sea_orm::{
 };
 
 use super::entities::webhooks::{webhook, webhook_event};
-use super::{WORKSPACE, page_at, time};
+use super::{page_at, time};
 use crate::webhooks::{StoredWebhook, Webhook, WebhookEvent, WebhookStatus};
 
 fn visible() -> Select<webhook::Entity> {
-    webhook::Entity::find()
-        .filter(webhook::Column::Workspace.eq(WORKSPACE))
-        .filter(webhook::Column::DeletedTimestamp.is_null())
+    webhook::Entity::find().filter(webhook::Column::DeletedTimestamp.is_null())
 }
 
 pub(crate) async fn insert(connection: &impl ConnectionTrait, new: &StoredWebhook) -> Result<(), DbErr> {
@@ -31,7 +29,6 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, new: &StoredWebhoo
         creation_timestamp: Set(Some(webhook.created_at.as_millis())),
         last_updated_timestamp: Set(Some(webhook.updated_at.as_millis())),
         deleted_timestamp: Set(None),
-        workspace: Set(WORKSPACE.to_owned()),
     };
     webhook::Entity::insert(row)
         .exec_without_returning(connection)
@@ -153,7 +150,6 @@ pub(crate) async fn delete(
     let deleted = webhook::Entity::update_many()
         .col_expr(webhook::Column::DeletedTimestamp, Expr::val(now.as_millis()))
         .col_expr(webhook::Column::LastUpdatedTimestamp, Expr::val(now.as_millis()))
-        .filter(webhook::Column::Workspace.eq(WORKSPACE))
         .filter(webhook::Column::WebhookId.eq(id))
         .filter(webhook::Column::DeletedTimestamp.is_null())
         .exec(connection)

@@ -8,6 +8,7 @@ mod logged_models;
 mod metrics;
 mod overview;
 mod protocol;
+mod purge;
 mod registry;
 mod runs;
 mod safety;

@@ -3,7 +3,7 @@ use fragua_database::Database;
 
 use super::{Bench, assert_invalid, assert_missing, metric};
 use crate::runs::{Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, RunStatus, RunUpdate, Tag};
-use crate::{Change, ExperimentId};
+use crate::{Change, ExperimentId, LifecycleStage, Query};
 
 const DEFAULT: ExperimentId = ExperimentId(0);
 
@@ -40,6 +40,105 @@ async fn the_name_of_a_run_and_its_tag_are_one_thing(database: Database) {
         .log(&by_tag, &[], &[], &[("mlflow.runName", "by batch")])
         .await;
     assert_eq!(tracking.run_info(id).await.unwrap().run_name, "by batch");
+}
+
+async fn several_runs_change_together_or_not_at_all(database: Database) {
+    let bench = Bench::open(database).await;
+    let tracking = &bench.tracking;
+    let one = bench.run(DEFAULT, "one").await.info.run_id;
+    let two = bench.run(DEFAULT, "two").await.info.run_id;
+    let both = [one.as_str(), two.as_str()];
+    let with_ghost = [one.as_str(), "ghost", two.as_str()];
+    let team = |value: &str| Tag::new("team", value);
+
+    tracking.tag_runs(&both, team("north")).await.unwrap();
+    tracking.tag_runs(&both, team("south")).await.unwrap();
+    assert_missing(tracking.tag_runs(&with_ghost, team("lost")).await);
+    assert_invalid(tracking.tag_runs(&both, Tag::new("", "x")).await);
+    assert_invalid(tracking.tag_runs(&both, Tag::new("mlflow.runName", "x")).await);
+    for id in both {
+        assert_eq!(tracking.run(id).await.unwrap().tag("team"), Some("south"));
+    }
+
+    let stage = async |id: &str| tracking.run_info(id).await.unwrap().lifecycle_stage;
+    assert_missing(tracking.delete_runs(&with_ghost).await);
+    assert_eq!(stage(&one).await, LifecycleStage::Active);
+    let mut changes = tracking.changes();
+    tracking.delete_runs(&both).await.unwrap();
+    for id in both {
+        assert_eq!(stage(id).await, LifecycleStage::Deleted);
+        let run_id = id.to_owned();
+        assert_eq!(changes.recv().await.unwrap(), Change::RunChanged { run_id });
+    }
+    tracking.restore_runs(&[&one]).await.unwrap();
+    assert_invalid(tracking.tag_runs(&both, team("half")).await);
+    assert_eq!(tracking.run(&one).await.unwrap().tag("team"), Some("south"));
+    tracking.restore_runs(&both).await.unwrap();
+    assert_eq!(stage(&two).await, LifecycleStage::Active);
+}
+
+async fn the_history_of_models_stays_a_list_when_it_outgrows_its_tag(database: Database) {
+    let bench = Bench::open(database).await;
+    let run = bench.run(DEFAULT, "one").await.info.run_id;
+    let model = |number: usize| {
+        serde_json::json!({
+            "artifact_path": format!("model-{number}"),
+            "run_id": "r",
+            "utc_time_created": "2025-01-01 00:00:00",
+            "flavors": {"sklearn": {"pickled_model": "model.pkl", "config": "c".repeat(9_000), "code": "x".repeat(300)}},
+            "signature": {"inputs": "s".repeat(9_000)},
+        })
+    };
+    let history = async || -> Vec<serde_json::Value> {
+        let run = bench.tracking.run(&run).await.unwrap();
+        serde_json::from_str(run.tag("mlflow.log-model.history").unwrap()).unwrap()
+    };
+    for number in 0..40 {
+        bench.tracking.note_model(&run, model(number)).await.unwrap();
+    }
+    let kept = history().await;
+    assert!((10..40).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept.last().unwrap()["artifact_path"], "model-39");
+    assert_eq!(kept[0]["flavors"]["sklearn"]["pickled_model"], "model.pkl");
+    assert_eq!(kept[0]["flavors"]["sklearn"].get("config"), None);
+    assert_eq!(kept[0].get("signature"), None);
+
+    let mut huge = model(40);
+    huge["flavors"]["sklearn"]["code"] = "x".repeat(9_000).into();
+    assert_invalid(bench.tracking.note_model(&run, huge).await);
+    assert_eq!(history().await, kept);
+}
+
+async fn runs_are_ordered_by_how_long_they_took(database: Database) {
+    let bench = Bench::open(database).await;
+    for (name, millis) in [("long", Some(9_000)), ("unended", None), ("short", Some(10))] {
+        let info = bench.run(DEFAULT, name).await.info;
+        if let Some(millis) = millis {
+            let end = Timestamp::from_millis(info.start_time.unwrap().as_millis() + millis);
+            let update = RunUpdate {
+                end_time: Some(end),
+                ..RunUpdate::default()
+            };
+            bench.tracking.update_run(&info.run_id, update).await.unwrap();
+        }
+    }
+    for (order, expected) in [
+        ("duration", ["short", "long", "unended"]),
+        ("attributes.duration DESC", ["long", "short", "unended"]),
+    ] {
+        let query = Query {
+            order_by: vec![order.to_owned()],
+            ..Query::default()
+        };
+        let found = bench.tracking.search_runs(&[DEFAULT], &query).await.unwrap();
+        let names: Vec<&str> = found.items.iter().map(|run| run.info.run_name.as_str()).collect();
+        assert_eq!(names, expected, "{order}");
+    }
+    let filtered = Query {
+        filter: "attributes.duration > 1".to_owned(),
+        ..Query::default()
+    };
+    assert_invalid(bench.tracking.search_runs(&[DEFAULT], &filtered).await);
 }
 
 async fn a_run_starts_ends_and_is_told(database: Database) {
@@ -226,4 +325,7 @@ fragua_database::each_engine!(
     a_batch_is_kept_whole_or_not_at_all,
     inputs_and_outputs_are_kept_once,
     children_are_found_by_their_parent,
+    several_runs_change_together_or_not_at_all,
+    the_history_of_models_stays_a_list_when_it_outgrows_its_tag,
+    runs_are_ordered_by_how_long_they_took,
 );

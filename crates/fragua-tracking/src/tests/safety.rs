@@ -5,6 +5,7 @@ use axum::http::{Request, header};
 use axum::middleware::from_fn_with_state;
 use fragua_auth::{Guard, guard};
 use fragua_storage::ListQuery;
+use http_body_util::BodyExt as _;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
@@ -224,19 +225,23 @@ async fn places_outside_of_the_stores_are_refused_when_they_are_named() {
 
 #[tokio::test]
 async fn other_hosts_and_pages_of_other_sites_reach_no_endpoint() {
-    let guarded = Server::start()
-        .await
-        .behind(|routes| routes.layer(from_fn_with_state(Guard::default(), guard)));
+    let guarded = Server::start().await.behind(|routes| {
+        let guarded = Guard::default().refusing(mlflow::refusal);
+        routes.layer(from_fn_with_state(guarded, guard))
+    });
     let send = async |method: &str, path: &str, headers: &[(header::HeaderName, &str)]| {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(name, *value);
         }
-        guarded
-            .send(request.body(Body::empty()).unwrap())
-            .await
-            .status()
-            .as_u16()
+        let answer = guarded.send(request.body(Body::empty()).unwrap()).await;
+        let status = answer.status().as_u16();
+        if status == 403 && path.contains("/2.0/") {
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).expect("a refusal in MLflow's shape");
+            assert_eq!(body["error_code"], "PERMISSION_DENIED", "{method} {path}");
+        }
+        status
     };
     let ours = (header::HOST, "127.0.0.1:8084");
     for (method, path) in mlflow::addresses() {

@@ -1,8 +1,10 @@
 use fragua_database::Database;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::Query;
+use sea_orm_migration::SchemaManager;
 
 use super::Bench;
+use crate::store::prepare;
 use crate::{Error, ExperimentId};
 
 async fn revision(database: &Database) -> String {
@@ -15,9 +17,20 @@ async fn revision(database: &Database) -> String {
     rows[0].try_get_by_index(0).unwrap()
 }
 
+async fn run(database: &Database, statements: &[&str]) {
+    for sql in statements {
+        database.writer().execute_unprepared(sql).await.unwrap();
+    }
+}
+
+async fn refused(database: &Database) -> Error {
+    let now = fragua_base::Timestamp::from_millis(0);
+    prepare(database, now).await.unwrap_err()
+}
+
 async fn an_empty_database_gets_mlflows_schema_and_the_default_experiment(database: Database) {
     let bench = Bench::open(database.clone()).await;
-    assert_eq!(revision(&database).await, "f4a9b2c7d1e6");
+    assert_eq!(revision(&database).await, "dc11669786a5");
     let default = bench.tracking.experiment(ExperimentId(0)).await.unwrap();
     assert_eq!(
         (default.name.as_str(), default.artifact_location.as_str()),
@@ -38,41 +51,60 @@ async fn an_empty_database_gets_mlflows_schema_and_the_default_experiment(databa
     );
 }
 
-async fn the_revision_of_a_database_that_mlflow_made_stays(database: Database) {
+async fn the_revision_stays_when_mlflow_has_upgraded_the_database(database: Database) {
     Bench::open(database.clone()).await;
-    let newer = "UPDATE alembic_version SET version_num = '0123456789ab'";
-    database.writer().execute_unprepared(newer).await.unwrap();
-    database
-        .writer()
-        .execute_unprepared("DELETE FROM fragua_tracking_migrations")
-        .await
-        .unwrap();
+    let newer = "UPDATE alembic_version SET version_num = 'f4a9b2c7d1e6'";
+    run(&database, &[newer]).await;
     Bench::open(database.clone()).await;
-    assert_eq!(revision(&database).await, "0123456789ab");
+    assert_eq!(revision(&database).await, "f4a9b2c7d1e6");
 }
 
-async fn a_database_of_an_old_mlflow_is_refused(database: Database) {
-    for sql in [
+async fn an_unknown_revision_is_refused_and_nothing_is_changed(database: Database) {
+    let statements = [
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
         "INSERT INTO alembic_version VALUES ('cc1f77228345')",
         "CREATE TABLE experiments (experiment_id INTEGER NOT NULL, name VARCHAR(256) NOT NULL)",
-    ] {
-        database.writer().execute_unprepared(sql).await.unwrap();
+    ];
+    run(&database, &statements).await;
+    let error = refused(&database).await;
+    let expected = "the database has the revision cc1f77228345 of MLflow's schema, which is not known; those of MLflow \
+                    2.22 (0584bdc529eb) to 3.18 (f4a9b2c7d1e6) are: bring an older database up to one of them with \
+                    that MLflow's `mlflow db upgrade`, open a newer one with a newer Fragua. Nothing was changed";
+    assert_eq!(error.to_string(), expected);
+    let manager = SchemaManager::new(database.reader());
+    for table in ["runs", "fragua_tracking_migrations"] {
+        assert!(!manager.has_table(table).await.unwrap(), "{table}");
     }
-    let result = crate::store::prepare(&database, fragua_base::Timestamp::from_millis(0)).await;
-    match result {
-        Err(Error::OldSchema { revision, missing }) => {
-            assert_eq!(
-                (revision.as_str(), missing),
-                ("cc1f77228345", "column experiments.workspace")
-            );
-        }
-        other => panic!("{other:?}"),
-    }
+}
+
+async fn tables_without_a_revision_are_refused(database: Database) {
+    run(
+        &database,
+        &["CREATE TABLE experiments (experiment_id INTEGER NOT NULL)"],
+    )
+    .await;
+    let error = refused(&database).await;
+    assert!(
+        matches!(&error, Error::UnknownRevision { revision, .. } if revision == "none"),
+        "{error}"
+    );
+}
+
+async fn other_workspaces_are_refused_not_mixed(database: Database) {
+    Bench::open(database.clone()).await;
+    let other = "INSERT INTO registered_models (name, workspace) VALUES ('cover', 'team-a')";
+    run(&database, &[other]).await;
+    let error = refused(&database).await;
+    assert!(
+        matches!(&error, Error::OtherWorkspaces { table: "registered_models", workspace } if workspace == "team-a"),
+        "{error}"
+    );
 }
 
 fragua_database::each_engine!(
     schema: an_empty_database_gets_mlflows_schema_and_the_default_experiment,
-    the_revision_of_a_database_that_mlflow_made_stays,
-    a_database_of_an_old_mlflow_is_refused,
+    the_revision_stays_when_mlflow_has_upgraded_the_database,
+    an_unknown_revision_is_refused_and_nothing_is_changed,
+    tables_without_a_revision_are_refused,
+    other_workspaces_are_refused_not_mixed,
 );

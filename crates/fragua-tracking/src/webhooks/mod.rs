@@ -239,7 +239,7 @@ impl Tracking {
         let guard = &self.webhooks_inner().guard;
         guard.check_resolved(&stored.webhook.url).await?;
         let transaction = self.database().begin().await?;
-        store::webhooks::insert(&transaction, &stored).await?;
+        store::webhooks::insert(&self.family().on(&transaction), &stored).await?;
         transaction.commit().await?;
         Ok(stored.webhook)
     }
@@ -253,7 +253,7 @@ impl Tracking {
     }
 
     async fn stored_webhook(&self, id: &str) -> Result<StoredWebhook, Error> {
-        let found = store::webhooks::find(self.database().reader(), id).await?;
+        let found = store::webhooks::find(&self.family().on(self.database().reader()), id).await?;
         found.ok_or_else(|| missing(id))
     }
 
@@ -273,7 +273,7 @@ impl Tracking {
             )));
         }
         let offset = token::offset(page_token)?;
-        Ok(store::webhooks::list(self.database().reader(), offset, limit).await?)
+        Ok(store::webhooks::list(&self.family().on(self.database().reader()), offset, limit).await?)
     }
 
     /// Changes a webhook.
@@ -287,7 +287,7 @@ impl Tracking {
         }
         let now = self.now();
         let transaction = self.database().begin().await?;
-        let StoredWebhook { webhook, secret } = store::webhooks::lock(&transaction, id)
+        let StoredWebhook { webhook, secret } = store::webhooks::lock(&self.family().on(&transaction), id)
             .await?
             .ok_or_else(|| missing(id))?;
         let secret = match &change.secret {
@@ -307,7 +307,7 @@ impl Tracking {
             webhook: checked(webhook)?,
             secret,
         };
-        store::webhooks::update(&transaction, &changed).await?;
+        store::webhooks::update(&self.family().on(&transaction), &changed).await?;
         transaction.commit().await?;
         Ok(changed.webhook)
     }
@@ -318,7 +318,7 @@ impl Tracking {
     /// [`Error::NotFound`].
     pub async fn delete_webhook(&self, id: &str) -> Result<(), Error> {
         let transaction = self.database().begin().await?;
-        if !store::webhooks::delete(&transaction, id, self.now()).await? {
+        if !store::webhooks::delete(&self.family().on(&transaction), id, self.now()).await? {
             return Err(missing(id));
         }
         transaction.commit().await?;
@@ -368,7 +368,7 @@ impl Tracking {
         let Some((event, data)) = occurrence.event(prompt) else {
             return Ok(Vec::new());
         };
-        let stored = store::webhooks::subscribed(reader, event).await?;
+        let stored = store::webhooks::subscribed(&self.family().on(reader), event).await?;
         let now = self.now();
         let body = event::body(event, &data, now);
         let message = |stored: StoredWebhook| {

@@ -1,7 +1,6 @@
 experiment-new = New experiment
 experiment-description = Description, in Markdown
 experiment-location-advice = Leave empty to keep the files of its runs in the storage of this server.
-experiment-name-empty = the name is empty: give the experiment a name
 experiments-none-deleted = No deleted experiment
 experiments-none-deleted-advice = Experiments that were deleted wait here until they are restored or purged.
 delete-experiment = Delete { $name }?
@@ -10,7 +9,3 @@ experiment-deleted = This experiment is deleted
 experiment-deleted-advice = Restore it to change it or to log runs to it. Its runs are restored with it.
 experiments-active = Active
 experiments-deleted = Deleted
-experiment-edit-note = Description
-experiment-rename = Rename the experiment
-experiment-tags = Tags of the experiment
-experiment-tag-remove = Remove tag { $key }

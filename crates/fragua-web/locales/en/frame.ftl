@@ -21,6 +21,7 @@ filter = Filter
 clear-filters = Clear filters
 filter-state = Filter by state
 filter-tag = Filter by tag
+close = Close
 cancel = Cancel
 apply = Apply
 create = Create
@@ -95,6 +96,7 @@ time-days-future = { $count ->
   }
 
 state-success = Success
+state-ready = Ready
 state-failed = Failed
 state-running = Running
 state-queued = Queued

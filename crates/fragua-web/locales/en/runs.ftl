@@ -24,17 +24,12 @@ runs-selected = { $number } selected
 select-all = Select all that are loaded
 selection-clear = Clear selection
 compare-runs-chosen = Compare
-restore-deleted = Restore
-run-rename = Rename
 rename-run = Rename the run
-set-tag = Set tag
 set-tag-title = Set a tag on the selected runs
 delete-runs-title = Delete the selected runs?
 delete-runs-advice = They go to the deleted runs, with everything they logged, and can be restored from there.
 select-runs-first = select at least one run first
 rename-one-run = one run at a time can be renamed: select exactly one
-run-name-empty = the name is empty: give the run a name
-action-unknown = this is not something that can be done to runs
 count-child-runs = { $count ->
     [one] { $number } child run
    *[other] { $number } child runs

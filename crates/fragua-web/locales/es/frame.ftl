@@ -21,6 +21,7 @@ filter = Filtrar
 clear-filters = Quitar filtros
 filter-state = Filtrar por estado
 filter-tag = Filtrar por etiqueta
+close = Cerrar
 cancel = Cancelar
 apply = Aplicar
 create = Crear
@@ -95,6 +96,7 @@ time-days-future = { $count ->
   }
 
 state-success = Correcto
+state-ready = Listo
 state-failed = Fallido
 state-running = En curso
 state-queued = En cola

@@ -19,22 +19,17 @@ runs-none-deleted = Ninguna ejecución borrada
 runs-none-deleted-advice = Las ejecuciones borradas esperan aquí hasta que se restauran o se eliminan del todo.
 runs-only-children = Solo ejecuciones hijas
 runs-only-children-advice = Las madres de estas ejecuciones están borradas o en otro experimento.
-runs-select = Seleccione ejecuciones para compararlas o cambiarlas
+runs-select = Selecciona ejecuciones para compararlas o cambiarlas
 runs-selected = { $number } seleccionadas
 select-all = Seleccionar todas las cargadas
 selection-clear = Quitar la selección
 compare-runs-chosen = Comparar
-restore-deleted = Restaurar
-run-rename = Renombrar
-rename-run = Renombrar la ejecución
-set-tag = Poner etiqueta
+rename-run = Cambiar el nombre de la ejecución
 set-tag-title = Poner una etiqueta a las ejecuciones seleccionadas
 delete-runs-title = ¿Borrar las ejecuciones seleccionadas?
 delete-runs-advice = Pasan a las borradas, con todo lo que registraron, y desde allí se pueden restaurar.
-select-runs-first = seleccione antes al menos una ejecución
-rename-one-run = solo se puede renombrar una ejecución a la vez: seleccione exactamente una
-run-name-empty = el nombre está vacío: dé un nombre a la ejecución
-action-unknown = eso no se puede hacer con ejecuciones
+select-runs-first = selecciona antes al menos una ejecución
+rename-one-run = solo se puede cambiar el nombre de una ejecución a la vez: selecciona exactamente una
 count-child-runs = { $count ->
     [one] { $number } ejecución hija
    *[other] { $number } ejecuciones hijas

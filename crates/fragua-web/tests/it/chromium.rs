@@ -1,4 +1,6 @@
-//! Chromium on pages that a server on a free port answers.
+//! Chromium on pages that a server on a free port answers, and on those of a server that runs already.
+//!
+//! The end-to-end tests of the program take this file too.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,13 +13,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-/// A browser with the server it looks at; both end when dropped.
+/// A browser, with the server it looks at where that is its own; both end when dropped.
 pub(crate) struct Chromium {
     pub(crate) client: Client,
     base: String,
     driver: Child,
     _profile: tempfile::TempDir,
-    server: tokio::task::JoinHandle<()>,
+    server: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// Takes the messages of the page's console since the last time.
@@ -34,11 +36,44 @@ impl WebDriverCompatibleCommand for TakeConsole {
     }
 }
 
+/// Makes the page as wide as a phone's, which is narrower than a window can be, or as wide as the window again.
+#[derive(Debug)]
+struct Phone(bool);
+
+impl WebDriverCompatibleCommand for Phone {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _url: &Url) -> (Method, Option<String>) {
+        let body = match self.0 {
+            true => json!({
+                "cmd": "Emulation.setDeviceMetricsOverride",
+                "params": { "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": false },
+            }),
+            false => json!({ "cmd": "Emulation.clearDeviceMetricsOverride", "params": {} }),
+        };
+        (Method::POST, Some(body.to_string()))
+    }
+}
+
 impl Chromium {
+    /// Starts a browser whose addresses are below those of these pages.
     pub(crate) async fn at(pages: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, pages).await.unwrap() });
+        let mut chromium = Self::start().await;
+        chromium.base = base;
+        chromium.server = Some(server);
+        chromium
+    }
+
+    /// Starts a browser for whole addresses.
+    pub(crate) async fn start() -> Self {
         let path = |name: &str, fallback: &str| std::env::var(name).unwrap_or_else(|_| fallback.to_owned());
         let mut driver = Command::new(path("FRAGUA_TEST_CHROMEDRIVER", "/usr/bin/chromedriver"))
             .arg("--port=0")
@@ -86,11 +121,16 @@ impl Chromium {
             .unwrap();
         Self {
             client,
-            base,
+            base: String::new(),
             driver,
             _profile: profile,
-            server,
+            server: None,
         }
+    }
+
+    /// Shows pages as wide as a phone, or as wide as the window again.
+    pub(crate) async fn phone(&self, is_phone: bool) {
+        self.client.issue_cmd(Phone(is_phone)).await.unwrap();
     }
 
     pub(crate) async fn open(&self, address: &str) {
@@ -172,7 +212,9 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        self.server.abort();
+        if let Some(server) = &self.server {
+            server.abort();
+        }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

@@ -114,7 +114,7 @@ async fn charts_answer_the_pointer_and_the_keyboard() {
             chromium.assert_quiet().await;
         }
     }
-    chromium.client.set_window_size(390, 844).await.unwrap();
+    chromium.phone(true).await;
     for tab in ["table", "curves", "parallel", "scatter"] {
         chromium.open(&format!("/compare?tab={tab}&lang=es{query}")).await;
         chromium.picture(&format!("compare-{tab}-narrow")).await;

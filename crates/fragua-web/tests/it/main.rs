@@ -7,6 +7,7 @@ mod browser;
 mod chromium;
 mod compare;
 mod console;
+mod deleted;
 mod frame;
 mod house;
 mod in_browser;

@@ -13,23 +13,24 @@ fn pages(house: &House) -> Router {
 /// Opens a page wide and narrow, light and dark, in both languages, and asserts that it is quiet each time.
 async fn look(chromium: &Chromium, address: &str, name: &str) {
     let joint = if address.contains('?') { '&' } else { '?' };
-    for (width, theme, language) in [
-        (1280, "light", "en"),
-        (1280, "dark", "es"),
-        (390, "light", "es"),
-        (390, "dark", "en"),
+    for (is_phone, theme, language) in [
+        (false, "light", "en"),
+        (false, "dark", "es"),
+        (true, "light", "es"),
+        (true, "dark", "en"),
     ] {
-        chromium.client.set_window_size(width, 900).await.unwrap();
+        chromium.phone(is_phone).await;
         chromium
             .open(&format!("{address}{joint}theme={theme}&lang={language}"))
             .await;
         chromium
             .until("document.documentElement.classList.contains('has-script')")
             .await;
+        let width = if is_phone { "phone" } else { "window" };
         chromium.picture(&format!("{name}-{width}-{theme}")).await;
         chromium.assert_quiet().await;
     }
-    chromium.client.set_window_size(1280, 900).await.unwrap();
+    chromium.phone(false).await;
     chromium.open("/models?theme=light&lang=en").await;
 }
 

@@ -3,6 +3,8 @@
 use axum::Router;
 use axum::http::StatusCode;
 
+use fragua_tracking::{Dataset, DatasetInput};
+
 use super::browser::{assert_pages, get, post};
 use super::house::House;
 
@@ -122,11 +124,11 @@ async fn selected_runs_are_tagged_renamed_deleted_and_restored() {
     let two = house.run("two", 0.9, None).await;
     let pages = pages(&house);
     let both = format!("run={one}&run={two}");
-    let address = "/experiments/0/runs?sort=-metrics.accuracy";
+    let address = "/experiments/0?sort=-metrics.accuracy";
     let tagged = post(
         &pages,
         address,
-        &format!("{both}&action=tag&key=team&value=north"),
+        &format!("{both}&do=tag-runs&key=team&value=north"),
     )
     .await;
     assert_eq!(
@@ -136,31 +138,97 @@ async fn selected_runs_are_tagged_renamed_deleted_and_restored() {
     get(&pages, "/experiments/0?filter=tags.team+%3D+%27north%27")
         .await
         .has(&["data-total=\"2\""]);
-    post(&pages, address, &format!("run={one}&action=rename&name=first")).await;
+    post(&pages, address, &format!("run={one}&do=rename-run&name=first")).await;
     get(&pages, "/experiments/0").await.has(&[">first<"]);
-    post(&pages, address, &format!("{both}&action=delete")).await;
+    post(&pages, address, &format!("{both}&do=delete-runs")).await;
     get(&pages, "/experiments/0").await.lacks(&[">first<", ">two<"]);
     get(&pages, "/experiments/0?view=deleted")
         .await
-        .has(&[">first<", ">two<", "value=\"restore\""]);
+        .has(&[">first<", ">two<", "value=\"restore-runs\""]);
     post(
         &pages,
-        "/experiments/0/runs?view=deleted",
-        &format!("run={one}&action=restore"),
+        "/experiments/0?view=deleted",
+        &format!("run={one}&do=restore-runs"),
     )
     .await;
     get(&pages, "/experiments/0").await.has(&[">first<"]);
-    for wrong in [
-        "action=delete".to_owned(),
-        format!("{both}&action=rename&name=x"),
-        format!("run={one}&action=rename&name="),
-        format!("run={one}&action=tag&key="),
-        format!("run={one}&action=explode"),
-        "run=ghost&action=delete".to_owned(),
+    let unknown = post(&pages, address, &format!("run={one}&do=explode")).await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_to_runs_is_said_in_the_page_and_changes_none() {
+    let house = House::open().await;
+    let one = house.run("one", 0.6, None).await;
+    let two = house.run("two", 0.9, None).await;
+    let pages = pages(&house);
+    let both = format!("run={one}&run={two}");
+    let address = "/experiments/0?sort=-metrics.accuracy";
+    for (form, words) in [
+        ("do=delete-runs".to_owned(), "at least one run"),
+        (format!("{both}&do=rename-run&name=x"), "exactly one"),
+        (format!("run={one}&do=rename-run&name=+"), "Write a name"),
+        (
+            format!("{both}&do=tag-runs&key=&value=north"),
+            "id=\"tag-runs-error\"",
+        ),
+        (format!("{both}&run=ghost&do=delete-runs"), "ghost"),
     ] {
-        let refused = post(&pages, address, &wrong).await;
-        assert!(refused.status.is_client_error(), "{wrong}: {}", refused.status);
+        let refused = post(&pages, address, &form).await;
+        assert_eq!(refused.status, StatusCode::OK, "{form}");
+        refused.has(&["role=\"alert\"", words]);
+        refused.lacks(&["class=\"error-page\""]);
     }
+    let refused = post(
+        &pages,
+        address,
+        &format!("{both}&run=far&do=tag-runs&key=&value=north"),
+    )
+    .await;
+    refused.has(&[
+        "id=\"tag-runs\" class=\"run-dialog\"",
+        "name=\"value\" value=\"north\"",
+        "<input type=\"hidden\" name=\"run\" value=\"far\">",
+    ]);
+    assert_eq!(refused.body.matches(" checked></td>").count(), 2);
+    get(&pages, "/experiments/0")
+        .await
+        .has(&[">one<", ">two<", "data-total=\"2\""]);
+}
+
+#[tokio::test]
+async fn runs_are_sorted_by_duration_and_show_their_data() {
+    let house = House::open().await;
+    let run = house.run("one", 0.6, None).await;
+    let dataset = Dataset {
+        name: "covertype".to_owned(),
+        digest: "a1b2".to_owned(),
+        source_type: "http".to_owned(),
+        source: "{}".to_owned(),
+        schema: None,
+        profile: None,
+    };
+    let input = DatasetInput {
+        dataset,
+        tags: Vec::new(),
+    };
+    house
+        .tracking
+        .log_inputs(&run, vec![input], Vec::new())
+        .await
+        .unwrap();
+    let pages = pages(&house);
+    let table = get(
+        &pages,
+        "/experiments/0?sort=-attributes.duration&column=attributes.duration&column=attributes.datasets",
+    )
+    .await;
+    table.has(&[
+        "id=\"sort-attributes.duration\"",
+        "aria-sort=\"descending\"",
+        ">covertype (a1b2)<",
+    ]);
+    table.lacks(&["id=\"filter-error\""]);
 }
 
 #[tokio::test]

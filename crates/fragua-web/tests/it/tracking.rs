@@ -1,7 +1,13 @@
 //! The pages of experiments, runs and models.
 
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read as _};
+
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
 
 use super::browser::{assert_pages, get, post};
 use super::house::House;
@@ -144,8 +150,8 @@ async fn experiments_are_made_changed_deleted_and_restored() {
         .await
         .has(&["<strong>bold</strong>"]);
     for form in [
-        "do=rename&name=grove",
-        "do=description&note=%3Cscript%3Ealert%281%29%3C%2Fscript%3E+plain",
+        "do=rename&value=grove",
+        "do=description&value=%3Cscript%3Ealert%281%29%3C%2Fscript%3E+plain",
         "do=tag&key=team&value=north",
     ] {
         assert_eq!(
@@ -172,19 +178,132 @@ async fn experiments_are_made_changed_deleted_and_restored() {
         .has(&["This experiment is deleted"]);
     post(&pages, "/experiments/1", "do=restore").await;
     get(&pages, "/").await.has(&[">grove<"]);
-    for (address, form) in [
-        ("/experiments", "name="),
-        ("/experiments", "name=grove"),
-        ("/experiments/1", "do=rename&name="),
-        ("/experiments/1", "do=explode"),
-        ("/experiments/77", "do=delete"),
+    for (address, form, status) in [
+        ("/experiments/1", "do=explode", StatusCode::BAD_REQUEST),
+        ("/experiments/77", "do=delete", StatusCode::NOT_FOUND),
     ] {
-        let refused = post(&pages, address, form).await;
-        assert!(
-            refused.status.is_client_error(),
-            "{address} {form}: {}",
-            refused.status
+        assert_eq!(
+            post(&pages, address, form).await.status,
+            status,
+            "{address} {form}"
         );
     }
     assert_pages(&pages, &["/?view=deleted", "/?sort=-created", "/experiments/1"]).await;
+}
+
+#[tokio::test]
+async fn a_form_about_an_experiment_that_is_refused_comes_back_with_the_reason_at_the_field() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    post(&pages, "/experiments", "name=grove").await;
+    for (form, error) in [
+        ("name=+&note=why", "id=\"create-name-error\""),
+        ("name=grove&note=why", "id=\"create-name-error\""),
+        (
+            "name=wood&note=why&location=file%3A%2F%2F%2Fetc",
+            "id=\"create-location-error\"",
+        ),
+    ] {
+        let refused = post(&pages, "/experiments", &format!("do=create&{form}")).await;
+        assert_eq!(refused.status, StatusCode::OK, "{form}");
+        refused.has(&[error, "aria-invalid=\"true\"", ">why</textarea>"]);
+        refused.lacks(&["class=\"error-page\""]);
+    }
+    get(&pages, "/").await.lacks(&[">wood<"]);
+    let address = "/experiments/1?sort=-metrics.accuracy";
+    for (form, error, kept) in [
+        ("do=rename&value=+", "id=\"rename-error\"", "id=\"rename\""),
+        (
+            "do=rename&value=Default",
+            "id=\"rename-error\"",
+            "value=\"Default\"",
+        ),
+        ("do=tag&key=&value=north", "id=\"tag-error\"", "value=\"north\""),
+        (
+            "do=delete-tag&key=none",
+            "id=\"delete-tag-error\"",
+            "value=\"none\"",
+        ),
+    ] {
+        let refused = post(&pages, address, form).await;
+        assert_eq!(refused.status, StatusCode::OK, "{form}");
+        refused.has(&[error, kept, "role=\"alert\""]);
+    }
+    assert_pages(
+        &pages,
+        &[
+            "/?edit=create",
+            "/experiments/1?edit=tag",
+            "/experiments/1?edit=description",
+            "/experiments/1?edit=rename",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_description_is_a_line_of_text_in_the_list() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    post(
+        &pages,
+        "/experiments",
+        "name=grove&note=%23+Trees%0A%0A%2A%2Atall%2A%2A+ones%0A%0A-+oak%0A-+ash",
+    )
+    .await;
+    get(&pages, "/").await.has(&[">Trees tall ones oak ash<"]);
+}
+
+#[tokio::test]
+async fn a_folder_of_artifacts_is_one_zip_file() {
+    let house = House::open().await;
+    let run_id = house.run("files", 0.9, None).await;
+    let large: Vec<u8> = (0..3_000_000u32).flat_map(u32::to_le_bytes).collect();
+    for (path, bytes) in [
+        ("summary.txt", b"all".to_vec()),
+        ("plots/a b/curve.svg", b"<svg/>".to_vec()),
+        ("plots/weights.bin", large.clone()),
+    ] {
+        house.artifact(&run_id, path, bytes).await;
+    }
+    // An object put past the protocol, whose key would leave the folder when it is unpacked.
+    let root = format!("0/{run_id}/artifacts");
+    house
+        .put("mlflows3", &format!("{root}/../../evil.txt"), b"evil")
+        .await;
+    let pages = pages(&house);
+    let address = format!("/runs/{run_id}/artifact?zip=1");
+    let unpacked = async |address: &str, name: &str| -> BTreeMap<String, Vec<u8>> {
+        let request = Request::get(address).header("host", "127.0.0.1:8080");
+        let request = request
+            .header("accept-encoding", "gzip")
+            .body(Body::empty())
+            .unwrap();
+        let answer = pages.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers().get("content-encoding"), None);
+        let disposition = answer.headers()["content-disposition"].to_str().unwrap();
+        assert!(disposition.ends_with(&format!("{name}.zip")), "{disposition}");
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+        let mut files = BTreeMap::new();
+        for place in 0..archive.len() {
+            let mut file = archive.by_index(place).unwrap();
+            let mut content = Vec::new();
+            file.read_to_end(&mut content).unwrap();
+            files.insert(file.name().unwrap().into_owned(), content);
+        }
+        files
+    };
+    let all = unpacked(&address, &run_id).await;
+    let names: Vec<&str> = all.keys().map(String::as_str).collect();
+    assert_eq!(names, ["plots/a b/curve.svg", "plots/weights.bin", "summary.txt"]);
+    assert!(all["plots/weights.bin"] == large);
+    let some = unpacked(&format!("{address}&path=plots"), "plots").await;
+    assert_eq!(some.keys().collect::<Vec<_>>(), ["a b/curve.svg", "weights.bin"]);
+    let none = get(&pages, &format!("{address}&path=nothing")).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND);
+    get(&pages, &format!("/runs/{run_id}?tab=artifacts&path=plots"))
+        .await
+        .has(&["Download the folder (zip)", "zip=1&#38;path=plots"]);
 }

@@ -131,6 +131,32 @@ pub(crate) async fn open_storage(
     own_storage(loaded, project, &databases, clock).await
 }
 
+/// Opens tracking alone, for a command that works on it beside a running server.
+///
+/// # Errors
+/// As [`App::open`], and when the runs are kept by another server.
+pub(crate) async fn open_tracking(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+) -> anyhow::Result<Tracking> {
+    if loaded.uses_other_tracking() {
+        anyhow::bail!(
+            "the runs of this project are kept by another server (tracking.uri comes from: {}): work on that one",
+            loaded.origin("tracking.uri")
+        );
+    }
+    let storage = open_storage(loaded, project, clock.clone()).await?;
+    let opening = Opening {
+        loaded,
+        project,
+        databases: &Databases::new(loaded, project),
+        roles: &BTreeSet::from([Role::Tracking]),
+        clock: &clock,
+    };
+    opening.tracking(&storage).await
+}
+
 type Models = (Option<Storage>, Option<Tracking>, Option<Serving>);
 
 /// What opening a part needs.

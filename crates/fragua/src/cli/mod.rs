@@ -9,6 +9,7 @@ mod logs;
 pub(crate) mod output;
 mod schema;
 mod settings;
+mod tracking;
 mod up;
 
 pub(crate) use schema::write_beside as write_schema;
@@ -121,6 +122,9 @@ enum Command {
     /// Runs of DAGs: list, show, logs
     #[command(subcommand)]
     DagRuns(dag_runs::Command),
+    /// Experiments and models: import, purge
+    #[command(subcommand)]
+    Tracking(tracking::Command),
     /// JSON Schemas for editors
     #[command(subcommand)]
     Schema(schema::Command),
@@ -157,6 +161,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Settings(options) => settings::run(&common, options),
         Command::Dags(command) => dags::run(&common, command).await,
         Command::DagRuns(command) => dag_runs::run(&common, command).await,
+        Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
         Command::Schema(command) => schema::run(command),
         Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),
     }

@@ -6,4 +6,5 @@ mod command_line;
 mod demo;
 mod roles;
 mod shutdown;
+mod tracking;
 mod webhooks;

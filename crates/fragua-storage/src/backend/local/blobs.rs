@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fragua_base::random_hex;
 use futures::{StreamExt, TryStreamExt};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
 use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, remove_file};
@@ -69,35 +70,43 @@ impl Blobs {
         expected: Expected,
         max_bytes: u64,
     ) -> Result<StoredBlob, Error> {
-        let mut sink = None;
+        let mut writing: Option<JoinHandle<Result<Sink, Error>>> = None;
         let mut batch = Batch::default();
         let mut received = 0;
-        let algorithm = expected.checksum.as_ref().map(|checksum| checksum.algorithm);
+        let sums = expected.sums();
         let too_large = || Error::TooLarge {
             limit_bytes: max_bytes,
         };
         if expected.size.is_some_and(|size| size > max_bytes) {
             return Err(too_large());
         }
-        while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
-            received += chunk.len() as u64;
-            if received > max_bytes {
-                return Err(too_large());
+        let arrived: Result<(), Error> = async {
+            while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
+                received += chunk.len() as u64;
+                if received > max_bytes {
+                    return Err(too_large());
+                }
+                batch.push(chunk);
+                if batch.bytes >= WRITE_BATCH_BYTES {
+                    let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
+                    let sink = written(writing.take()).await?;
+                    // The next batch arrives meanwhile.
+                    writing = Some(spawn_blocking(move || Sink::write(sink, &folders, sums, full)));
+                }
             }
-            batch.push(chunk);
-            if batch.bytes >= WRITE_BATCH_BYTES {
-                let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
-                sink = Some(blocking(move || Sink::write(sink, &folders, algorithm, full)).await?);
-            }
+            Ok(())
         }
-        let folders = Arc::clone(&self.folders);
-        blocking(move || Sink::write(sink, &folders, algorithm, batch)?.finish(&folders, expected)).await
+        .await;
+        // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
+        let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
+        arrived?;
+        blocking(move || Sink::write(sink, &folders, sums, batch)?.finish(&folders, expected)).await
     }
 
     /// Makes a second blob of the same bytes.
     pub(super) async fn duplicate(&self, blob: &str) -> io::Result<String> {
         let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
-        let copied = tokio::task::spawn_blocking(move || {
+        let copied = spawn_blocking(move || {
             let copy = random_hex(16);
             let incoming = Incoming::new(&folders, &copy);
             let source = folders.blob(&blob);
@@ -123,7 +132,7 @@ impl Blobs {
         algorithm: Option<ChecksumAlgorithm>,
     ) -> io::Result<(String, Option<Checksum>)> {
         let folders = Arc::clone(&self.folders);
-        let joined = tokio::task::spawn_blocking(move || {
+        let joined = spawn_blocking(move || {
             let id = random_hex(16);
             let incoming = Incoming::new(&folders, &id);
             let mut target = OpenOptions::new()
@@ -158,7 +167,7 @@ impl Blobs {
     pub(super) async fn read(&self, blob: &str, range: Range<u64>) -> io::Result<ObjectStream> {
         let path = self.folders.blob(blob);
         let wanted = range.clone();
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = spawn_blocking(move || {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
             if length < wanted.end {
@@ -188,7 +197,7 @@ impl Blobs {
             let file = Arc::clone(&file);
             let chunk = start..end.min(start + READ_CHUNK_BYTES as u64);
             async move {
-                let read = tokio::task::spawn_blocking(move || read_at(&file, &chunk));
+                let read = spawn_blocking(move || read_at(&file, &chunk));
                 read.await.map_err(io::Error::other)?
             }
         });
@@ -198,7 +207,7 @@ impl Blobs {
     /// Forgets the first name of blobs whose rows are committed.
     pub(super) async fn settle(&self, blobs: Vec<String>) {
         let folders = Arc::clone(&self.folders);
-        let settled = tokio::task::spawn_blocking(move || {
+        let settled = spawn_blocking(move || {
             for blob in blobs {
                 remove_file(&folders.incoming.join(blob));
             }
@@ -209,7 +218,7 @@ impl Blobs {
     /// Removes blobs with both names and returns those that are gone for certain.
     pub(super) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
         let folders = Arc::clone(&self.folders);
-        let removed = tokio::task::spawn_blocking(move || {
+        let removed = spawn_blocking(move || {
             let gone =
                 |blob: &String| remove_file(&folders.incoming.join(blob)) & remove_file(&folders.blob(blob));
             blobs.into_iter().filter(gone).collect()
@@ -299,8 +308,20 @@ fn copy_hashing(source: &mut File, target: &mut File, hasher: &mut Hasher) -> io
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    match tokio::task::spawn_blocking(work).await {
+    done(spawn_blocking(work)).await
+}
+
+async fn done<T>(work: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    match work.await {
         Ok(result) => result,
         Err(error) => Err(Error::disk("file work ended early")(io::Error::other(error))),
+    }
+}
+
+/// Waits for the batch that is being written, if there is one.
+async fn written(writing: Option<JoinHandle<Result<Sink, Error>>>) -> Result<Option<Sink>, Error> {
+    match writing {
+        Some(writing) => done(writing).await.map(Some),
+        None => Ok(None),
     }
 }

@@ -310,12 +310,14 @@ impl Backend for Local {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum,
+            wants_md5: !options.any_etag,
         };
         let stored = self
             .inner
             .blobs
             .store(body, expected, self.inner.settings.max_object_bytes)
             .await?;
+        let etag = stored.etag();
         let digest = stored.digest;
         let mut attributes = attributes(options.headers, options.user_metadata);
         attributes.checksum = digest.checksum;
@@ -325,7 +327,7 @@ impl Backend for Local {
             condition: options.condition,
             finished_upload: None,
         };
-        let blob = (stored.id, digest.size_bytes, hex::encode(digest.md5));
+        let blob = (stored.id, digest.size_bytes, etag);
         let place = (place.bucket.clone(), place.key.clone());
         Self::to_the_end(self.clone().commit(place, blob, new)).await
     }

@@ -57,19 +57,21 @@ impl Local {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum.or(asked),
+            wants_md5: true,
         };
         let stored = self
             .inner
             .blobs
             .store(body, expected, self.inner.settings.max_object_bytes)
             .await?;
+        let etag = stored.etag();
         let digest = stored.digest;
         let row = parts::Model {
             upload_id: upload.as_str().to_owned(),
             part_number: i32::try_from(number).unwrap_or(i32::MAX),
             blob_id: stored.id.clone(),
             size_bytes: i64::try_from(digest.size_bytes).unwrap_or(i64::MAX),
-            etag: hex::encode(digest.md5),
+            etag,
             checksum: digest.checksum.as_ref().map(parts::checksum_text),
             modified_at: self.inner.clock.now().as_millis(),
         };

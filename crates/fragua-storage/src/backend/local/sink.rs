@@ -8,13 +8,24 @@ use fragua_base::random_hex;
 
 use super::folders::{Folders, Incoming};
 use crate::Error;
-use crate::checksum::{BodyDigest, BodyHasher, ChecksumAlgorithm, Expected};
+use crate::checksum::{BodyDigest, BodyHasher, Expected, Sums};
 
 /// A file that is in place and has no row yet.
 #[derive(Debug)]
 pub(super) struct StoredBlob {
     pub(super) id: String,
     pub(super) digest: BodyDigest,
+}
+
+impl StoredBlob {
+    /// Returns the ETag: the MD5 where it was computed. Else the id, which no other bytes ever have, in the form that
+    /// tells S3's clients that it is no MD5.
+    pub(super) fn etag(&self) -> String {
+        match self.digest.md5 {
+            Some(md5) => hex::encode(md5),
+            None => format!("{}-1", self.id),
+        }
+    }
 }
 
 /// Chunks of a body that are written together.
@@ -40,7 +51,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    fn create(folders: &Folders, algorithm: Option<ChecksumAlgorithm>) -> io::Result<Self> {
+    fn create(folders: &Folders, sums: Sums) -> io::Result<Self> {
         let id = random_hex(16);
         let incoming = Incoming::new(folders, &id);
         let file = OpenOptions::new()
@@ -51,7 +62,7 @@ impl Sink {
             id,
             incoming,
             file,
-            hasher: BodyHasher::new(algorithm),
+            hasher: BodyHasher::new(sums),
         })
     }
 
@@ -59,13 +70,13 @@ impl Sink {
     pub(super) fn write(
         sink: Option<Self>,
         folders: &Folders,
-        algorithm: Option<ChecksumAlgorithm>,
+        sums: Sums,
         batch: Batch,
     ) -> Result<Self, Error> {
         let action = "cannot write an object's bytes";
         let mut sink = match sink {
             Some(sink) => sink,
-            None => Self::create(folders, algorithm).map_err(Error::disk(action))?,
+            None => Self::create(folders, sums).map_err(Error::disk(action))?,
         };
         for chunk in &batch.chunks {
             sink.hasher.update(chunk);

@@ -23,7 +23,7 @@ pub(super) struct Chunks<'body> {
 
 impl<'body> Chunks<'body> {
     pub(super) fn new(body: BodyStream<'body>, expected: Expected, limit_bytes: u64) -> Self {
-        let hasher = BodyHasher::new(expected.checksum.as_ref().map(|checksum| checksum.algorithm));
+        let hasher = BodyHasher::new(expected.sums());
         Self {
             body,
             rest: BytesMut::new(),

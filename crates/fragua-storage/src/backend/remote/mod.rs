@@ -329,6 +329,7 @@ impl Backend for Remote {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum,
+            wants_md5: false,
         };
         let sent = attributes(
             options.content_type.clone(),
@@ -531,8 +532,9 @@ impl Backend for Remote {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum,
+            wants_md5: false,
         };
-        let mut hasher = BodyHasher::new(expected.checksum.as_ref().map(|checksum| checksum.algorithm));
+        let mut hasher = BodyHasher::new(expected.sums());
         let (mut chunks, mut received) = (Vec::new(), 0);
         while let Some(chunk) = body.try_next().await.map_err(Error::Body)? {
             received += chunk.len() as u64;

@@ -1,4 +1,4 @@
-//! Experiments and their tags.
+//! Experiments and their tags. The column `workspace` is left to its default.
 
 pub(crate) mod experiment {
     use sea_orm::entity::prelude::*;
@@ -13,7 +13,6 @@ pub(crate) mod experiment {
         pub(crate) lifecycle_stage: Option<String>,
         pub(crate) creation_time: Option<i64>,
         pub(crate) last_update_time: Option<i64>,
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 pub(super) mod experiments;
 pub(super) mod inputs;
 pub(super) mod logged_models;
+pub(super) mod purged_files;
 pub(super) mod registry;
 pub(super) mod runs;
 pub(super) mod webhooks;

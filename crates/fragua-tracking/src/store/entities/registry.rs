@@ -1,4 +1,4 @@
-//! Registered models, their versions, aliases and tags.
+//! Registered models, their versions, aliases and tags. The column `workspace` is left to its default.
 
 pub(crate) mod model {
     use sea_orm::entity::prelude::*;
@@ -11,8 +11,6 @@ pub(crate) mod model {
         pub(crate) creation_time: Option<i64>,
         pub(crate) last_updated_time: Option<i64>,
         pub(crate) description: Option<String>,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -32,8 +30,6 @@ pub(crate) mod model_tag {
         pub(crate) value: Option<String>,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) name: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -53,8 +49,6 @@ pub(crate) mod alias {
         pub(crate) version: i32,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) name: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -84,8 +78,6 @@ pub(crate) mod version {
         pub(crate) status_message: Option<String>,
         pub(crate) run_link: Option<String>,
         pub(crate) storage_location: Option<String>,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -107,8 +99,6 @@ pub(crate) mod version_tag {
         pub(crate) name: String,
         #[sea_orm(primary_key, auto_increment = false)]
         pub(crate) version: i32,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

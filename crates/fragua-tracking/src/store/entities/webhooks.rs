@@ -1,4 +1,4 @@
-//! Webhooks and the events they are told of.
+//! Webhooks and the events they are told of. The column `workspace` is left to its default.
 
 pub(crate) mod webhook {
     use sea_orm::entity::prelude::*;
@@ -16,7 +16,6 @@ pub(crate) mod webhook {
         pub(crate) creation_timestamp: Option<i64>,
         pub(crate) last_updated_timestamp: Option<i64>,
         pub(crate) deleted_timestamp: Option<i64>,
-        pub(crate) workspace: String,
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

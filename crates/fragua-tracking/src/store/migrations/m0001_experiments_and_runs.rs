@@ -9,6 +9,7 @@ use super::{
     STAGES, foreign, index_on, integer, medium_text, number, one_of, primary, required_number, required_text,
     text, workspace,
 };
+use crate::store::revision;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -16,6 +17,9 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if revision::find(manager).await?.is_some() {
+            return Ok(());
+        }
         experiments(manager).await?;
         runs(manager).await?;
         metrics(manager).await?;

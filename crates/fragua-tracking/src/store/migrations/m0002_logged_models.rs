@@ -6,6 +6,7 @@ use sea_orm::{DbErr, DeriveMigrationName};
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
 use super::{STAGES, foreign, index_on, integer, one_of, primary, required_number, required_text, text};
+use crate::store::revision;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -13,6 +14,9 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if revision::find(manager).await?.is_some() {
+            return Ok(());
+        }
         logged_models(manager).await?;
         metrics(manager).await?;
         params_and_tags(manager).await

@@ -6,6 +6,7 @@ use sea_orm::{DbErr, DeriveMigrationName};
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
 use super::{foreign, index_on, integer, number, primary, required_text, text, workspace};
+use crate::store::revision;
 
 const MODEL: &[&str] = &["workspace", "name"];
 const VERSION: &[&str] = &["workspace", "name", "version"];
@@ -16,6 +17,9 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if revision::find(manager).await?.is_some() {
+            return Ok(());
+        }
         models(manager).await?;
         versions(manager).await
     }

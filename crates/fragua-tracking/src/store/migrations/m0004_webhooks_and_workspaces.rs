@@ -7,6 +7,7 @@ use sea_orm::{DbErr, DeriveMigrationName};
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
 use super::{foreign, index_on, number, primary, required_text, text, workspace};
+use crate::store::revision;
 
 #[derive(DeriveMigrationName)]
 pub(super) struct Migration;
@@ -14,6 +15,9 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if revision::find(manager).await?.is_some() {
+            return Ok(());
+        }
         let webhooks = Table::create()
             .table("webhooks")
             .col(required_text("webhook_id", 256))

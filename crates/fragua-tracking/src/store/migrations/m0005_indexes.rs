@@ -26,7 +26,10 @@ impl MigrationTrait for Migration {
             ("logged_models", "fragua_logged_models_by_run", &["source_run_id"]),
             ("model_versions", "fragua_model_versions_by_run", &["run_id"]),
         ] {
-            create_index(manager, table, name, index_on(columns)).await?;
+            // The database of an older MLflow has no logged models.
+            if manager.has_table(table).await? {
+                create_index(manager, table, name, index_on(columns)).await?;
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use sea_orm::sea_query::{Query, Table};
 use sea_orm::{ConnectionTrait as _, DbErr, DeriveMigrationName};
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
-use super::{MLFLOW_REVISION, primary, required_text};
+use super::{primary, required_text};
 use crate::store::revision;
 
 #[derive(DeriveMigrationName)]
@@ -15,22 +15,21 @@ pub(super) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        if revision::find(manager).await?.is_some() {
+            return Ok(());
+        }
         let table = Table::create()
             .table("alembic_version")
             .col(required_text("version_num", 32))
             .primary_key(&mut primary("alembic_version_pkc", &["version_num"]))
             .take();
         create_table(manager, table).await?;
-        let connection = manager.get_connection();
-        if revision::find(connection).await?.is_some() {
-            return Ok(());
-        }
         let insert = Query::insert()
             .into_table("alembic_version")
             .columns(["version_num"])
-            .values_panic([MLFLOW_REVISION.into()])
+            .values_panic([revision::OF_NEW_DATABASES.into()])
             .take();
-        connection.execute(&insert).await?;
+        manager.get_connection().execute(&insert).await?;
         Ok(())
     }
 

@@ -1,13 +1,20 @@
-//! MLflow's classical tables as revision `f4a9b2c7d1e6` has them, and indexes of ours. Forward only.
+//! MLflow's tables, and tables and indexes of ours. Forward only.
 //!
-//! Each table is made only where it is missing: in a database that MLflow made, nothing but indexes is added.
+//! A database with a revision has MLflow's tables already, whoever made them, and they stay as they are: there only
+//! indexes are added, and tables of ours.
 
+mod listed;
 mod m0001_experiments_and_runs;
 mod m0002_logged_models;
 mod m0003_registry;
 mod m0004_webhooks_and_workspaces;
 mod m0005_indexes;
 mod m0006_revision;
+mod m0007_platform;
+mod m0008_beside;
+mod m0009_names;
+mod m0010_purged_files;
+mod m0011_runs_in_order;
 
 use fragua_database::Engine;
 use sea_orm::sea_query::{
@@ -15,10 +22,7 @@ use sea_orm::sea_query::{
 };
 use sea_orm_migration::{MigrationTrait, SchemaManager};
 
-/// The revision of MLflow's schema that our tables are.
-pub(super) const MLFLOW_REVISION: &str = "f4a9b2c7d1e6";
-
-/// Returns every migration, oldest first.
+/// Returns every migration in the order they run.
 pub(super) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m0001_experiments_and_runs::Migration),
@@ -26,7 +30,13 @@ pub(super) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0003_registry::Migration),
         Box::new(m0004_webhooks_and_workspaces::Migration),
         Box::new(m0005_indexes::Migration),
+        Box::new(m0007_platform::Migration),
+        // After all tables of MLflow: it says that they are complete.
         Box::new(m0006_revision::Migration),
+        Box::new(m0008_beside::Migration),
+        Box::new(m0009_names::Migration),
+        Box::new(m0010_purged_files::Migration),
+        Box::new(m0011_runs_in_order::Migration),
     ]
 }
 

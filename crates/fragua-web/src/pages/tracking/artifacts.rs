@@ -4,6 +4,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use fragua_tracking::{ArtifactEntry, Tracking};
 
+use super::folder;
 use super::preview::{self, Preview};
 use crate::error::Error;
 use crate::format;
@@ -27,6 +28,9 @@ pub(super) struct Artifacts {
     pub(super) path: String,
     pub(super) size: String,
     pub(super) raw_address: String,
+    /// Gives the folder chosen, or all, as a zip file.
+    pub(super) zip_address: String,
+    pub(super) is_folder_chosen: bool,
     pub(super) preview: Preview,
 }
 
@@ -53,6 +57,8 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
         path: chosen.to_owned(),
         size: String::new(),
         raw_address: format!("{raw}?path={}", encode(chosen)),
+        zip_address: format!("{raw}?zip=1"),
+        is_folder_chosen: false,
         preview: Preview::Nothing,
     };
     let Ok(root) = tracking.artifact_at(uri) else {
@@ -77,7 +83,10 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
             format!("{folder}/{}", entry.name)
         };
         let is_on_way = chosen == path || chosen.starts_with(&format!("{path}/"));
-        if chosen == path && !entry.is_dir {
+        if chosen == path && entry.is_dir {
+            artifacts.zip_address = format!("{raw}?zip=1&path={}", encode(chosen));
+            artifacts.is_folder_chosen = true;
+        } else if chosen == path {
             chosen_size = Some(entry.size_bytes);
         }
         artifacts.entries.push(Entry {
@@ -123,7 +132,7 @@ pub(super) async fn of_run(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let uri = tracking.run_info(&id).await?.artifact_uri;
-    send(&tracking, &page, &uri).await
+    send(&tracking, &page, &uri, &id).await
 }
 
 pub(super) async fn of_logged_model(
@@ -132,14 +141,20 @@ pub(super) async fn of_logged_model(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let uri = tracking.logged_model(&id).await?.artifact_uri;
-    send(&tracking, &page, &uri).await
+    send(&tracking, &page, &uri, &id).await
 }
 
-/// Answers with a file below `uri`: to keep, or with `?show=1` a document for the frame of its preview.
-async fn send(tracking: &Tracking, page: &Page, uri: &str) -> Result<Response, Error> {
+/// Answers with a file below `uri`: to keep, or with `?show=1` a document for the frame of its preview. With `?zip=1` it
+/// is a folder, and all of them are named by the `id` of what they belong to.
+async fn send(tracking: &Tracking, page: &Page, uri: &str, id: &str) -> Result<Response, Error> {
     let path = tracking
         .artifact_at(uri)?
         .join(page.parameter("path").unwrap_or_default())?;
+    if page.has_chosen("zip") {
+        let is_all = page.parameter("path").unwrap_or_default().is_empty();
+        let name = if is_all { id } else { path.file_name() }.to_owned();
+        return folder::send(tracking, path, &name).await;
+    }
     let (_, stream) = tracking.open_artifact(&path, None).await?;
     if page.has_chosen("show") && download::is_document(path.file_name()) {
         return Ok(download::document(stream));

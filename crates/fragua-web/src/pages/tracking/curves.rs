@@ -162,11 +162,7 @@ fn places(points: &[Metric], axis: Axis, run: &Run) -> Vec<(f64, f64)> {
     let start = run.info.start_time.map_or(i64::MAX, |at| at.as_millis());
     // A client may log values of a time before it made the run.
     let start = earliest.map_or(start, |earliest| earliest.min(start));
-    let place = |point: &Metric| match axis {
-        Axis::Step => point.step as f64,
-        Axis::Time => point.timestamp.as_millis() as f64,
-        Axis::Relative => (point.timestamp.as_millis() - start) as f64,
-    };
+    let place = |point: &Metric| axis.place(point.step, point.timestamp.as_millis(), start);
     points.iter().map(|point| (place(point), point.value)).collect()
 }
 

@@ -17,6 +17,7 @@ const HIDDEN_TAGS: [&str; 2] = ["mlflow.", "fragua."];
 pub(super) const NOTE_TAG: &str = "mlflow.note.content";
 
 /// A form that was sent.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sent(Vec<(String, String)>);
 
 impl Sent {
@@ -27,6 +28,12 @@ impl Sent {
     /// Returns a field, empty when it was not sent.
     pub(super) fn field(&self, name: &str) -> &str {
         form::value(&self.0, name).unwrap_or_default()
+    }
+
+    /// Returns each value of a field that may be sent several times.
+    pub(super) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| value.as_str())
     }
 
     /// Returns a field without the blanks around it.
@@ -55,7 +62,9 @@ impl Sent {
 pub(super) struct Editing {
     what: String,
     pub(super) key: String,
-    value: Option<String>,
+    sent: Option<Sent>,
+    /// The field that the error is about, where a form has several.
+    field: &'static str,
     pub(super) error: String,
 }
 
@@ -74,8 +83,17 @@ impl Editing {
         Self {
             what: sent.action().to_owned(),
             key: sent.field("key").to_owned(),
-            value: Some(sent.field("value").to_owned()),
+            sent: Some(sent.clone()),
+            field: "",
             error: error.into(),
+        }
+    }
+
+    /// Returns the form that was sent and refused for one of its fields.
+    pub(super) fn refused_at(sent: &Sent, field: &'static str, error: impl Into<String>) -> Self {
+        Self {
+            field,
+            ..Self::refused(sent, error)
         }
     }
 
@@ -88,9 +106,30 @@ impl Editing {
         self.is(what) && !self.error.is_empty()
     }
 
+    /// Tells whether this form was sent and refused for this field.
+    pub(super) fn is_refused_at(&self, what: &str, field: &str) -> bool {
+        self.is_refused(what) && self.field == field
+    }
+
     /// Returns what was typed, else what is there now.
     pub(super) fn value<'a>(&'a self, present: &'a str) -> &'a str {
-        self.value.as_deref().unwrap_or(present)
+        self.sent.as_ref().map_or(present, |sent| sent.field("value"))
+    }
+
+    /// Returns what was typed into a field of the form that was refused.
+    pub(super) fn typed(&self, what: &str, field: &str) -> &str {
+        let sent = self.sent.as_ref().filter(|_| self.is(what));
+        sent.map_or("", |sent| sent.field(field))
+    }
+
+    /// Tells whether a run was selected when the form was sent.
+    pub(super) fn selects(&self, run_id: &str) -> bool {
+        self.selected().any(|selected| selected == run_id)
+    }
+
+    /// Returns the runs that were selected when the form was sent.
+    pub(super) fn selected(&self) -> impl Iterator<Item = &str> {
+        self.sent.iter().flat_map(|sent| sent.fields("run"))
     }
 }
 

@@ -1,19 +1,19 @@
 //! The list of experiments.
 
 use askama::Template;
-use axum::extract::{Path, RawForm, State};
+use axum::extract::{RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_tracking::{ExperimentId, NewExperiment, Query, Run, Tag, Tracking, ViewType};
 
-use super::edit::NOTE_TAG;
+use super::edit::{self, Editing, NOTE_TAG, Sent};
 use super::query;
 use crate::error::{Error, render, see_other};
 use crate::filters;
-use crate::form;
 use crate::format;
 use crate::headline;
-use crate::page::{Page, parse_query};
+use crate::markdown;
+use crate::page::Page;
 
 const EXPERIMENTS_PER_PAGE: u64 = 100;
 
@@ -29,6 +29,7 @@ const ORDERS: [(&str, &str); 3] = [
 struct ExperimentsPage<'a> {
     page: &'a Page,
     search: String,
+    editing: Editing,
     is_deleted_view: bool,
     heads: Vec<Head>,
     rows: Vec<ExperimentRow>,
@@ -56,6 +57,11 @@ struct ExperimentRow {
 }
 
 pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result<Response, Error> {
+    let editing = Editing::of(&page);
+    answer(&tracking, &page, editing).await
+}
+
+async fn answer(tracking: &Tracking, page: &Page, editing: Editing) -> Result<Response, Error> {
     let search = page.parameter("search").unwrap_or_default().trim().to_owned();
     let is_deleted_view = page.parameter("view") == Some("deleted");
     let filter = if search.is_empty() {
@@ -87,7 +93,7 @@ pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result
         .map(|experiment| ExperimentRow {
             id: experiment.id.to_string(),
             runs: format::integer(counts.get(&experiment.id).copied().unwrap_or(0)),
-            note: format::shorten(note(&experiment.tags), 300),
+            note: format::shorten(&markdown::plain(note(&experiment.tags)), 300),
             tags: experiment
                 .tags
                 .into_iter()
@@ -100,12 +106,13 @@ pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result
         })
         .collect();
     render(&ExperimentsPage {
-        page: &page,
+        page,
         search,
+        editing,
         is_deleted_view,
         heads: ORDERS
             .iter()
-            .map(|(name, _)| head(&page, name, sort, is_descending))
+            .map(|(name, _)| head(page, name, sort, is_descending))
             .collect(),
         rows,
         first: page.has_chosen("page").then(|| page.with("page", "")),
@@ -143,55 +150,31 @@ pub(super) async fn create(
     page: Page,
     RawForm(body): RawForm,
 ) -> Result<Response, Error> {
-    let form = parse_query(&String::from_utf8_lossy(&body));
-    let value = |name: &str| form::value(&form, name).unwrap_or_default().trim().to_owned();
-    let (name, note, location) = (value("name"), value("note"), value("artifact_location"));
+    let sent = Sent::read(&body);
+    let (name, note, location) = (sent.trimmed("name"), sent.text("note"), sent.trimmed("location"));
+    let refused =
+        async |field, error: String| answer(&tracking, &page, Editing::refused_at(&sent, field, error)).await;
     if name.is_empty() {
-        return Err(Error::Invalid(page.t("experiment-name-empty")));
+        return refused("name", page.t("name-empty")).await;
     }
-    let tags = if note.is_empty() {
-        Vec::new()
-    } else {
-        vec![Tag::new(NOTE_TAG, note.replace("\r\n", "\n"))]
-    };
+    if !location.is_empty()
+        && let Err(error) = tracking.check_artifact_location(location)
+    {
+        return refused("location", error.to_string()).await;
+    }
     let new = NewExperiment {
-        name,
-        artifact_location: (!location.is_empty()).then_some(location),
-        tags,
+        name: name.to_owned(),
+        artifact_location: (!location.is_empty()).then(|| location.to_owned()),
+        tags: (!note.is_empty())
+            .then(|| Tag::new(NOTE_TAG, note))
+            .into_iter()
+            .collect(),
     };
-    let id = tracking.create_experiment(new).await?;
-    Ok(see_other(&format!("/experiments/{id}")))
-}
-
-/// Changes, deletes or restores an experiment. A deleted one is not looked at any more, so the list follows.
-pub(super) async fn act(
-    State(tracking): State<Tracking>,
-    page: Page,
-    Path(id): Path<String>,
-    RawForm(body): RawForm,
-) -> Result<Response, Error> {
-    let id: ExperimentId = id.parse()?;
-    let form = parse_query(&String::from_utf8_lossy(&body));
-    let value = |name: &str| form::value(&form, name).unwrap_or_default().trim().to_owned();
-    match value("do").as_str() {
-        "rename" => tracking.rename_experiment(id, &value("name")).await?,
-        "description" => {
-            let tag = Tag::new(NOTE_TAG, value("note").replace("\r\n", "\n"));
-            tracking.set_experiment_tag(id, tag).await?;
-        }
-        "tag" => {
-            let tag = Tag::new(value("key"), value("value"));
-            tracking.set_experiment_tag(id, tag).await?;
-        }
-        "delete-tag" => tracking.delete_experiment_tag(id, &value("key")).await?,
-        "delete" => {
-            tracking.delete_experiment(id).await?;
-            return Ok(see_other("/"));
-        }
-        "restore" => tracking.restore_experiment(id).await?,
-        _ => return Err(Error::Invalid(page.t("action-unknown"))),
+    match tracking.create_experiment(new).await {
+        Ok(id) => Ok(see_other(&format!("/experiments/{id}"))),
+        Err(error) if edit::is_about_a_field(&error) => refused("name", error.to_string()).await,
+        Err(error) => Err(error.into()),
     }
-    Ok(see_other(&format!("/experiments/{id}")))
 }
 
 /// Returns the description of an experiment, in Markdown; empty without one.

@@ -4,8 +4,10 @@ mod artifacts;
 mod compare;
 mod curves;
 mod dag_runs;
+mod deleted;
 mod edit;
 mod experiments;
+mod folder;
 mod lineage;
 mod logged_models;
 mod mlmodel;
@@ -19,7 +21,7 @@ mod versions;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::get;
 use fragua_tracking::{Change, Query, Tracking};
 
 use crate::error::Error;
@@ -30,13 +32,13 @@ use crate::site::{Role, Site};
 /// Returns the pages of tracking. `/health` belongs to its API.
 pub fn tracking_pages(tracking: Tracking, site: Site) -> Router {
     let routes = Router::new()
-        .route("/", get(experiments::list))
+        .route("/", get(experiments::list).post(experiments::create))
         .route("/experiments", get(experiments::list).post(experiments::create))
-        .route("/experiments/{id}", get(run_table::show).post(experiments::act))
+        .route("/experiments/{id}", get(run_table::show).post(run_table::act))
         .route("/experiments/{id}/rows", get(run_table::rows))
         .route("/experiments/{id}/runs.csv", get(run_table::csv))
         .route("/experiments/{id}/words", get(run_table::words))
-        .route("/experiments/{id}/runs", post(run_table::act))
+        .route("/deleted", get(deleted::list).post(deleted::act))
         .route("/compare", get(compare::show))
         .route("/runs/{id}", get(runs::show).post(runs::act))
         .route("/dag-runs", get(dag_runs::show))

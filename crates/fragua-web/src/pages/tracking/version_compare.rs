@@ -69,7 +69,8 @@ pub(super) async fn show(
         let version = tracking.version(&name, number).await?;
         let run = versions::run_of(&tracking, &version).await?;
         let card = versions::card_of(&tracking, &name, number).await?;
-        let (metrics, params) = run.as_ref().map(versions::figures).unwrap_or_default();
+        let logged = versions::logged_of(&tracking, &version).await?;
+        let (metrics, params) = versions::figures(run.as_ref(), logged.as_ref());
         let card = card.unwrap_or_default();
         figures.push(Figures {
             metrics,

@@ -1,11 +1,13 @@
 //! The page of one version: where it came from, what it takes and gives, and which aliases point at it.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_tracking::{
-    Error as TrackingError, ModelVersion, RegisteredModel, ResolvedModel, Run, Stage, Tracking,
+    Error as TrackingError, LoggedModel, ModelVersion, RegisteredModel, ResolvedModel, Run, Stage, Tracking,
 };
 
 use super::edit::{self, Description, Editing, Sent, Tags};
@@ -161,6 +163,7 @@ async fn answer(
     let model = tracking.model(name).await?;
     let version = tracking.version(name, number).await?;
     let run = run_of(tracking, &version).await?;
+    let logged = logged_of(tracking, &version).await?;
     let files = files_of(tracking, name, number).await?;
     let (card, example) = match &files {
         Some(files) => describe(tracking, files).await?,
@@ -174,10 +177,10 @@ async fn answer(
     } else {
         None
     };
-    let (metrics, params) = run.as_ref().map(figures).unwrap_or_default();
+    let (metrics, params) = figures(run.as_ref(), logged.as_ref());
     render(&VersionPage {
         page,
-        way: way(page, &version, run.as_ref()),
+        way: way(page, &version, run.as_ref(), logged),
         metrics,
         params,
         card,
@@ -299,28 +302,47 @@ fn pretty(text: &str) -> String {
 /// Keys with values as people read them.
 pub(super) type Pairs = Vec<(String, String)>;
 
-/// Returns the metrics of a run, those that people ask for first, and its parameters.
-pub(super) fn figures(run: &Run) -> (Pairs, Pairs) {
-    let mut metrics: Vec<(String, String)> = run
-        .metrics
-        .iter()
-        .map(|metric| (metric.key.clone(), format::number(metric.value)))
-        .collect();
-    metrics.sort_by(|one, other| (headline::rank(&one.0), &one.0).cmp(&(headline::rank(&other.0), &other.0)));
-    let params = run.params.iter();
-    let mut params: Vec<(String, String)> = params
-        .map(|param| (param.key.clone(), param.value.clone()))
-        .collect();
-    params.sort();
-    (metrics, params)
+/// Returns the metrics of a version, those that people ask for first, and its parameters: those of the run that made it,
+/// and those that only its logged model has.
+pub(super) fn figures(run: Option<&Run>, logged: Option<&LoggedModel>) -> (Pairs, Pairs) {
+    let of_run = run.map(|run| (&run.metrics, &run.params));
+    let of_model = logged.map(|model| (&model.metrics, &model.params));
+    let (mut metrics, mut params) = (BTreeMap::new(), BTreeMap::new());
+    // The run's replace those of the model.
+    for (some_metrics, some_params) in of_model.into_iter().chain(of_run) {
+        for metric in some_metrics {
+            let place = (headline::rank(&metric.key), metric.key.clone());
+            metrics.insert(place, format::number(metric.value));
+        }
+        for param in some_params {
+            params.insert(param.key.clone(), param.value.clone());
+        }
+    }
+    let metrics = metrics.into_iter().map(|((_, key), value)| (key, value));
+    (metrics.collect(), params.into_iter().collect())
+}
+
+/// Returns the logged model that a version was made of; nothing where it was deleted since.
+pub(super) async fn logged_of(
+    tracking: &Tracking,
+    version: &ModelVersion,
+) -> Result<Option<LoggedModel>, Error> {
+    let Some(model_id) = version.model_id() else {
+        return Ok(None);
+    };
+    match tracking.logged_model(model_id).await {
+        Ok(model) => Ok(Some(model)),
+        Err(TrackingError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Returns the way from the rows to where the version answers.
-fn way(page: &Page, version: &ModelVersion, run: Option<&Run>) -> Vec<Station> {
+fn way(page: &Page, version: &ModelVersion, run: Option<&Run>, logged: Option<LoggedModel>) -> Vec<Station> {
     let mut way = run.map(|run| lineage::way_to(page, run)).unwrap_or_default();
-    if let Some(model_id) = version.model_id() {
-        let logged = Station::new("logged-model", "cube", format::shorten(model_id, 12));
-        way.push(logged.at(Some(format!("/logged-models/{}", encode(model_id)))));
+    if let Some(model) = logged {
+        let address = format!("/logged-models/{}", encode(&model.model_id));
+        way.push(Station::new("logged-model", "cube", model.name).at(Some(address)));
     }
     let label = format!("{} v{}", version.name, version.version);
     way.push(

@@ -87,6 +87,8 @@ pub(super) struct Parallel {
     pub(super) axes: Vec<DrawnAxis>,
     pub(super) lines: Vec<DrawnLine>,
     pub(super) width: f64,
+    /// So many axes that the picture keeps its size and scrolls; else it fits its place.
+    pub(super) is_wide: bool,
     pub(super) height: f64,
     pub(super) choices: Vec<SelectOption>,
     pub(super) colours: Vec<SelectOption>,
@@ -209,6 +211,7 @@ impl Parallel {
             axes,
             lines,
             width: 2.0 * SIDE + gap * gaps,
+            is_wide: gap == NARROWEST,
             height: HEIGHT,
             choices: all
                 .iter()

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use fragua_base::Timestamp;
-use fragua_tracking::{MetricSeries, Run, Tracking};
+use fragua_tracking::{Metric, MetricSeries, Run, Tracking};
 
 use super::address;
 use crate::error::Error;
 use crate::format;
 use crate::headline;
+use crate::line_plot::{Axis, smooth};
 use crate::page::Page;
 use crate::plot::{self, Lines};
 use crate::view::SelectOption;
@@ -45,19 +45,6 @@ pub(super) struct Chart {
     pub(super) rows: Vec<(String, Vec<String>)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum X {
-    Step,
-    Relative,
-    Time,
-}
-
-const XS: [(X, &str, &str); 3] = [
-    (X::Step, "step", "step"),
-    (X::Relative, "relative", "time-since-start"),
-    (X::Time, "time", "time-of-day"),
-];
-
 impl Curves {
     pub(super) async fn of(tracking: &Tracking, page: &Page, runs: &[Run]) -> Result<Self, Error> {
         let ids: Vec<String> = runs.iter().map(|run| run.info.run_id.clone()).collect();
@@ -71,8 +58,7 @@ impl Curves {
             chosen = known.iter().take(CHARTS_AT_FIRST).cloned().collect();
         }
         chosen.truncate(MOST_CHARTS);
-        let x = page.parameter("x").unwrap_or_default();
-        let (x, ..) = XS.into_iter().find(|(_, name, _)| *name == x).unwrap_or(XS[0]);
+        let x = Axis::from_name(page.parameter("x").unwrap_or_default());
         let is_log = page.parameter("log") == Some("1");
         let weight: f64 = page
             .parameter("smooth")
@@ -91,16 +77,16 @@ impl Curves {
         let mut charts = Vec::with_capacity(chosen.len());
         for (index, key) in chosen.iter().enumerate() {
             let found = tracking.metric_chart(&ids, key, points, steps).await?;
-            let mut series = series_of(&ids, &found, x);
-            for points in &mut series {
-                plot::smooth(points, weight);
-            }
+            let series: Vec<_> = series_of(&ids, &found, x)
+                .iter()
+                .map(|points| smooth(points, weight))
+                .collect();
             let lines = plot::lines(&series, is_log);
             charts.push(Chart {
                 id: format!("chart-{index}"),
                 key: key.clone(),
                 x_labels: lines.as_ref().map_or_else(Vec::new, |lines| x_labels(x, lines.x)),
-                x_word: page.t(XS[x as usize].2),
+                x_word: page.t(axis_word(x)),
                 rows: lines
                     .as_ref()
                     .map_or_else(Vec::new, |lines| table(x, lines, &series)),
@@ -122,9 +108,9 @@ impl Curves {
                 .iter()
                 .map(|key| SelectOption::new(key, key, chosen.contains(key)))
                 .collect(),
-            axes: XS
-                .iter()
-                .map(|(known, name, word)| SelectOption::new(page.t(word), *name, *known == x))
+            axes: Axis::ALL
+                .into_iter()
+                .map(|axis| SelectOption::new(page.t(axis_word(axis)), axis.name(), axis == x))
                 .collect(),
             smoothings: smoothings(page, weight),
             is_log,
@@ -133,6 +119,10 @@ impl Curves {
             to: text(to),
         })
     }
+}
+
+fn axis_word(axis: Axis) -> String {
+    format!("axis-{}", axis.name())
 }
 
 fn smoothings(page: &Page, weight: f64) -> Vec<SelectOption> {
@@ -178,60 +168,40 @@ fn curve_keys(runs: &[Run]) -> Vec<String> {
 }
 
 /// Returns the points of each run in the order of the runs.
-fn series_of(ids: &[String], found: &[MetricSeries], x: X) -> Vec<Vec<(f64, f64)>> {
+fn series_of(ids: &[String], found: &[MetricSeries], x: Axis) -> Vec<Vec<(f64, f64)>> {
     ids.iter()
         .map(|id| {
             let Some(series) = found.iter().find(|series| series.run_id == *id) else {
                 return Vec::new();
             };
-            let begin = series
-                .points
-                .iter()
-                .map(|point| point.timestamp.as_millis())
-                .min();
-            let place = |step: i64, at: Timestamp| match x {
-                X::Step => step as f64,
-                X::Time => at.as_millis() as f64,
-                X::Relative => (at.as_millis() - begin.unwrap_or(0)) as f64,
-            };
-            series
-                .points
-                .iter()
-                .map(|point| (place(point.step, point.timestamp), point.value))
+            let at = |point: &Metric| point.timestamp.as_millis();
+            let start = series.points.iter().map(at).min().unwrap_or(0);
+            let shown = series.points.iter().filter(|point| point.value.is_finite());
+            shown
+                .map(|point| (x.place(point.step, at(point), start), point.value))
                 .collect()
         })
         .collect()
 }
 
-fn x_text(x: X, value: f64) -> String {
-    match x {
-        X::Step => format::number(value.round()),
-        X::Relative => format::duration(value as i64),
-        X::Time => format::instant(Timestamp::from_millis(value as i64)),
-    }
-}
-
-fn x_labels(x: X, (left, right): (f64, f64)) -> Vec<String> {
+fn x_labels(x: Axis, (left, right): (f64, f64)) -> Vec<String> {
     // Labels of steps stand where a whole step is.
-    let parts = match x {
-        X::Time => 2,
-        X::Step if right - left < 4.0 || (right - left) % 4.0 != 0.0 => {
-            if (right - left) % 2.0 == 0.0 {
-                2
-            } else {
-                1
+    let parts =
+        match x {
+            Axis::Time => 2,
+            Axis::Step if right - left < 4.0 || (right - left) % 4.0 != 0.0 => {
+                if (right - left) % 2.0 == 0.0 { 2 } else { 1 }
             }
-        }
-        _ => 4,
-    };
+            _ => 4,
+        };
     let at = |part: usize| left + (right - left) * part as f64 / parts as f64;
-    (0..=parts).map(|part| x_text(x, at(part))).collect()
+    (0..=parts).map(|part| x.write(at(part), right - left)).collect()
 }
 
 /// Returns values at even distances for those who do not see the picture.
-fn table(x: X, lines: &Lines, series: &[Vec<(f64, f64)>]) -> Vec<(String, Vec<String>)> {
+fn table(x: Axis, lines: &Lines, series: &[Vec<(f64, f64)>]) -> Vec<(String, Vec<String>)> {
     let (left, right) = lines.x;
-    let rows = if x == X::Step {
+    let rows = if x == Axis::Step {
         TABLE_ROWS.min((right - left) as usize + 1).max(2)
     } else {
         TABLE_ROWS
@@ -239,7 +209,7 @@ fn table(x: X, lines: &Lines, series: &[Vec<(f64, f64)>]) -> Vec<(String, Vec<St
     (0..rows)
         .map(|row| {
             let at = left + (right - left) * row as f64 / (rows - 1) as f64;
-            let at = if x == X::Step { at.round() } else { at };
+            let at = if x == Axis::Step { at.round() } else { at };
             let values = series.iter().map(|points| {
                 let until = points.iter().rev().find(|(place, _)| *place <= at);
                 let is_over = points.last().is_none_or(|(place, _)| *place < at) && row + 1 < rows;
@@ -247,7 +217,7 @@ fn table(x: X, lines: &Lines, series: &[Vec<(f64, f64)>]) -> Vec<(String, Vec<St
                     .filter(|_| !is_over)
                     .map_or_else(|| "–".to_owned(), |(_, value)| format::number(*value))
             });
-            (x_text(x, at), values.collect())
+            (x.write(at, right - left), values.collect())
         })
         .collect()
 }
@@ -258,17 +228,17 @@ mod tests {
 
     #[test]
     fn labels_of_steps_are_whole_steps() {
-        assert_eq!(x_labels(X::Step, (0.0, 4.0)), ["0", "1", "2", "3", "4"]);
-        assert_eq!(x_labels(X::Step, (0.0, 9.0)), ["0", "9"]);
-        assert_eq!(x_labels(X::Step, (0.0, 10.0)), ["0", "5", "10"]);
-        assert_eq!(x_labels(X::Relative, (0.0, 8_000.0))[4], "8.0 s");
+        assert_eq!(x_labels(Axis::Step, (0.0, 4.0)), ["0", "1", "2", "3", "4"]);
+        assert_eq!(x_labels(Axis::Step, (0.0, 9.0)), ["0", "9"]);
+        assert_eq!(x_labels(Axis::Step, (0.0, 10.0)), ["0", "5", "10"]);
+        assert_eq!(x_labels(Axis::Relative, (0.0, 8_000.0))[4], "8.0 s");
     }
 
     #[test]
     fn the_table_says_what_the_lines_show() {
         let series = vec![vec![(0.0, 1.0), (2.0, 3.0)], vec![(0.0, 5.0)]];
         let lines = plot::lines(&series, false).unwrap();
-        let rows = table(X::Step, &lines, &series);
+        let rows = table(Axis::Step, &lines, &series);
         let owned = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
         assert_eq!(rows[0], ("0".to_owned(), owned(["1", "5"])));
         assert_eq!(rows[1], ("1".to_owned(), owned(["1", "–"])));

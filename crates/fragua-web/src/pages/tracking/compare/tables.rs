@@ -78,7 +78,11 @@ impl Tables {
             title: page.t("metrics"),
             rows: metrics(runs),
         }];
-        for (word, rows) in [("params", params), ("tags", tags), ("details", facts)] {
+        for (word, rows) in [
+            ("params", params),
+            ("tags", tags),
+            ("details", facts.into_iter().map(Row::unmarked).collect()),
+        ] {
             let all = rows.len();
             let kept: Vec<Row> = rows
                 .into_iter()
@@ -102,6 +106,14 @@ impl Tables {
 }
 
 impl Row {
+    /// Marks nothing: that runs started at other times is no difference to look at.
+    fn unmarked(mut self) -> Self {
+        for cell in &mut self.cells {
+            cell.differs = false;
+        }
+        self
+    }
+
     fn is_varied(&self) -> bool {
         self.cells.windows(2).any(|pair| pair[0].text != pair[1].text)
     }
@@ -130,8 +142,8 @@ fn row(key: String, values: Vec<Option<String>>) -> Row {
         .into_iter()
         .max_by_key(|(_, count)| *count)
         .map_or((None, 0), |(value, count)| (value.clone(), count));
-    // Where every run has a value of its own, none of them is the odd one.
-    let has_common = count > 1;
+    // Where fewer than half of the runs agree, none of the others is the odd one.
+    let has_common = count > 1 && 2 * count >= values.len();
     Row {
         key,
         is_number: false,
@@ -190,6 +202,7 @@ mod tests {
         };
         assert_eq!(marks(&["a", "a", "b"]), [false, false, true]);
         assert_eq!(marks(&["a", "b", "c"]), [false, false, false]);
+        assert_eq!(marks(&["a", "a", "b", "c", "d"]), [false; 5]);
         assert_eq!(marks(&["a", "", "a"]), [false, true, false]);
         assert_eq!(marks(&["a", "a"]), [false, false]);
     }

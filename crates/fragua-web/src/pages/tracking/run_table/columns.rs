@@ -15,13 +15,14 @@ const METRICS_AT_FIRST: usize = 6;
 const PARAMS_AT_FIRST: usize = 4;
 
 /// Attributes that can be columns, with the keys of their words.
-const ATTRIBUTES: [(&str, &str); 6] = [
+const ATTRIBUTES: [(&str, &str); 7] = [
     ("attributes.start_time", "started"),
     ("attributes.duration", "duration"),
     ("attributes.end_time", "ended"),
     ("attributes.user_id", "user"),
     ("attributes.run_id", "run-id"),
     ("tags.mlflow.source.name", "run-source"),
+    ("attributes.datasets", "datasets"),
 ];
 
 pub(super) struct Column {
@@ -288,6 +289,13 @@ pub(super) fn raw(run: &Run, column: &str) -> String {
         Some(("attributes", "user_id")) => run.info.user_id.clone(),
         Some(("attributes", "start_time")) => millis(run.info.start_time),
         Some(("attributes", "end_time")) => millis(run.info.end_time),
+        Some(("attributes", "datasets")) => {
+            let names = run.dataset_inputs.iter().map(|input| {
+                let dataset = &input.dataset;
+                format!("{} ({})", dataset.name, dataset.digest)
+            });
+            names.collect::<Vec<_>>().join(", ")
+        }
         Some(("attributes", "duration")) => match (run.info.start_time, run.info.end_time) {
             (Some(start), Some(end)) => (end.as_millis() - start.as_millis()).to_string(),
             _ => String::new(),

@@ -12,16 +12,15 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use fragua_base::ErrorKind;
-use fragua_tracking::{Experiment, ExperimentId, LifecycleStage, Query, Tag, Tracking, ViewType};
+use fragua_tracking::{Experiment, ExperimentId, LifecycleStage, Query, Tracking, ViewType};
 
 pub(super) use actions::act;
 pub(super) use export::{csv, words};
 pub(super) use rows::rows;
 
+use super::edit::{Description, Editing, Tags};
 use crate::error::{Error, render};
 use crate::filters;
-use crate::markdown;
-use crate::markup::Markup;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::{Crumb, SelectOption};
@@ -35,10 +34,9 @@ struct ExperimentPage<'a> {
     page: &'a Page,
     id: String,
     name: String,
-    note: Markup,
-    /// The description as it is written.
-    note_text: String,
-    tags: Vec<Tag>,
+    description: Description,
+    tags: Tags,
+    editing: Editing,
     is_deleted: bool,
     base: String,
     crumbs: Vec<Crumb>,
@@ -51,6 +49,8 @@ struct ExperimentPage<'a> {
     columns: Vec<Column>,
     groups: Vec<ColumnGroup>,
     rows: Vec<RunRow>,
+    /// Runs that were selected when a form was refused and are not among these rows.
+    selected_elsewhere: Vec<String>,
     /// How many runs are on all pages together.
     total: u64,
     /// How many of the experiment's runs are below others and not counted.
@@ -116,8 +116,13 @@ pub(super) async fn show(
     page: Page,
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
-    let experiment = experiment_of(&tracking, &id).await?;
-    let state = TableState::of(&page);
+    let editing = Editing::of(&page);
+    answer(&tracking, &page, &id, editing).await
+}
+
+async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) -> Result<Response, Error> {
+    let experiment = experiment_of(tracking, id).await?;
+    let state = TableState::of(page);
     let query = state.query(page.now());
     let found = tracking.search_runs(&[experiment.id], &query).await;
     // A filter that cannot be read is a matter between the reader and the field, not an error page.
@@ -126,7 +131,7 @@ pub(super) async fn show(
         Err(error) if error.kind() == ErrorKind::InvalidInput => (
             Vec::new(),
             None,
-            Some(filter_error(&tracking, &state, error).await),
+            Some(filter_error(tracking, &state, error).await),
         ),
         Err(error) => return Err(error.into()),
     };
@@ -135,27 +140,26 @@ pub(super) async fn show(
         None if state.chunk == 0 && next.is_none() => runs.len() as u64,
         None => tracking.count_runs(&[experiment.id], &query).await?,
     };
-    let path = format!("/experiments/{}", encode(&id));
+    let path = format!("/experiments/{}", encode(id));
     let known = columns::keys_of(&runs);
     let shown = if state.columns.is_empty() {
         columns::columns_at_first(&known)
     } else {
         state.columns.clone()
     };
-    let nested = nested(&tracking, experiment.id, &state, total).await?;
-    let columns = columns::columns(&page, &path, &state, &shown);
+    let nested = nested(tracking, experiment.id, &state, total).await?;
+    let columns = columns::columns(page, &path, &state, &shown);
     let marks_best = total == runs.len() as u64;
-    let rows = rows::rows_of(&tracking, &page, &path, &state, runs, &columns, marks_best).await?;
+    let rows = rows::rows_of(tracking, page, &path, &state, runs, &columns, marks_best).await?;
+    let is_shown = |run_id: &str| rows.iter().any(|row| row.id == run_id);
+    let elsewhere = editing.selected().filter(|run_id| !is_shown(run_id));
     render(&ExperimentPage {
-        page: &page,
-        note: markdown::render(super::experiments::note(&experiment.tags)),
-        note_text: super::experiments::note(&experiment.tags).to_owned(),
+        page,
+        description: Description::new(Some(super::experiments::note(&experiment.tags))),
         is_deleted: experiment.lifecycle_stage == LifecycleStage::Deleted,
-        tags: experiment
-            .tags
-            .into_iter()
-            .filter(|tag| !tag.key.starts_with("mlflow."))
-            .collect(),
+        tags: Tags::new(&experiment.tags),
+        selected_elsewhere: elsewhere.map(str::to_owned).collect(),
+        editing,
         base: page.site().endpoints().tracking.clone().unwrap_or_default(),
         crumbs: vec![
             Crumb::link(page.t("experiments-title"), "/"),
@@ -163,17 +167,17 @@ pub(super) async fn show(
         ],
         name: experiment.name,
         error,
-        statuses: statuses(&page, &state),
-        spans: spans(&page, &state),
-        choices: columns::choices(&page, &known, &shown),
-        name_column: columns::name_column(&page, &path, &state),
-        groups: columns::groups(&page, &columns),
+        statuses: statuses(page, &state),
+        spans: spans(page, &state),
+        choices: columns::choices(page, &known, &shown),
+        name_column: columns::name_column(page, &path, &state),
+        groups: columns::groups(page, &columns),
         columns,
         rows,
         total,
         nested,
         addresses: Addresses::of(&state, &path, &shown, next.is_some()),
-        id,
+        id: id.to_owned(),
         state,
     })
 }
@@ -199,7 +203,7 @@ impl Addresses {
             }),
             rows: state::join(&format!("{path}/rows"), &state.query_with(shown)),
             csv: state::join(&format!("{path}/runs.csv"), &state.query_with(shown)),
-            act: state.address(&format!("{path}/runs")),
+            act: state.address(path),
             other_nesting: at(TableState {
                 nesting: other.to_owned(),
                 ..first.clone()

@@ -12,6 +12,7 @@ use super::experiment_of;
 use super::state::TableState;
 use crate::error::{Error, render};
 use crate::page::{Page, encode};
+use crate::pages::tracking::edit::Editing;
 use crate::pages::tracking::experiments::{best, run_name};
 use crate::state::StateView;
 
@@ -41,6 +42,7 @@ pub(super) struct Children {
 struct RowsPart<'a> {
     page: &'a Page,
     state: &'a TableState,
+    editing: Editing,
     rows: Vec<RunRow>,
 }
 
@@ -61,6 +63,7 @@ pub(in crate::pages::tracking) async fn rows(
     render(&RowsPart {
         page: &page,
         state: &state,
+        editing: Editing::default(),
         rows,
     })
 }

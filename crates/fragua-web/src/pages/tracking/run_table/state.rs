@@ -233,9 +233,10 @@ pub(super) fn order_term(key: &str) -> Option<String> {
         (group @ ("metrics" | "params" | "tags"), name) if !name.contains('`') => {
             Some(format!("{group}.`{name}`"))
         }
-        ("attributes", name @ ("start_time" | "end_time" | "status" | "run_name" | "user_id" | "run_id")) => {
-            Some(format!("attributes.{name}"))
-        }
+        (
+            "attributes",
+            name @ ("start_time" | "end_time" | "duration" | "status" | "run_name" | "user_id" | "run_id"),
+        ) => Some(format!("attributes.{name}")),
         _ => None,
     }
 }

@@ -1,0 +1,128 @@
+//! A file store that MLflow wrote is imported, and Fragua says of it what MLflow says.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod peer;
+
+use std::path::{Path, PathBuf};
+
+use fragua_database::Database;
+use fragua_database::testing::TestDatabase;
+use fragua_tracking::{ImportReport, ImportRequest, Query, Tracking};
+use peer::{Mlflow, open, read, with_no_models};
+use serde_json::json;
+
+async fn import(tracking: &Tracking, folder: &Path, dry_run: bool) -> ImportReport {
+    let request = ImportRequest {
+        folder: folder.join("mlruns"),
+        copy_artifacts: true,
+        dry_run,
+    };
+    let mut last = (0, 0);
+    let report = tracking
+        .import(&request, |done, total| last = (done, total))
+        .await
+        .unwrap();
+    assert_eq!(last.0, last.1);
+    report
+}
+
+async fn check(variable: &str, database: &Database) {
+    let has_models = variable == "FRAGUA_TEST_PYTHON";
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let url = format!("file:{}", folder.join("mlruns").display());
+    let mut mlflow = Mlflow::start(variable, folder);
+    mlflow.ask(&json!(["write", url, "theirs"]));
+    mlflow.ask(&json!(["write more", url]));
+    let mut told = mlflow.ask(&json!(["read", url]));
+    mlflow.ask(&json!(["spoil", url]));
+    if !has_models {
+        told = with_no_models(told);
+    }
+    let tracking = open(database, folder).await;
+
+    let planned = import(&tracking, folder, true).await;
+    assert!(tracking.experiment_by_name("theirs").await.unwrap().is_none());
+    let report = import(&tracking, folder, false).await;
+    assert_eq!(report, planned);
+    assert_eq!(read(&tracking).await, told);
+    assert_eq!((report.experiments, report.runs, report.versions), (2, 2, 1));
+    let skipped: Vec<(&str, Option<usize>)> = report
+        .skipped
+        .iter()
+        .map(|skipped| (skipped.file.file_name().unwrap().to_str().unwrap(), skipped.line))
+        .collect();
+    assert_eq!(skipped.len(), 3, "{:?}", report.skipped);
+    for expected in [("loss", Some(2)), ("binary", None), ("link", None)] {
+        assert!(skipped.contains(&expected), "{expected:?} of {skipped:?}");
+    }
+
+    let experiment = tracking.experiment_by_name("theirs").await.unwrap().unwrap();
+    let runs = tracking
+        .search_runs(&[experiment.id], &Query::default())
+        .await
+        .unwrap();
+    let run_id = &runs.items[0].info.run_id;
+    let note = tracking.run_artifact(run_id, "notes/a.txt").await.unwrap();
+    assert_eq!(
+        tracking.read_artifact(&note, 10).await.unwrap().as_ref(),
+        b"hello"
+    );
+    let models = told["logged_models"].as_array().unwrap();
+    assert_eq!(models.len(), usize::from(has_models));
+    for model in models {
+        let model = tracking
+            .logged_model(model["id"].as_str().unwrap())
+            .await
+            .unwrap();
+        let files = tracking.artifact_at(&model.artifact_uri).unwrap();
+        assert_eq!(tracking.list_artifacts(&files).await.unwrap()[0].name, "MLmodel");
+    }
+
+    let again = import(&tracking, folder, false).await;
+    assert_eq!(
+        (again.experiments, again.runs, again.models, again.files),
+        (0, 0, 0, 0)
+    );
+    assert_eq!(
+        again.already_there,
+        report.runs + report.logged_models + report.models
+    );
+    assert_eq!(read(&tracking).await, told);
+}
+
+#[tokio::test]
+async fn a_file_store_of_mlflow_3_is_imported_once() {
+    for fresh in [
+        TestDatabase::sqlite().await,
+        TestDatabase::postgres().await,
+        TestDatabase::mariadb().await,
+    ] {
+        check("FRAGUA_TEST_PYTHON", &fresh.database).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_store_of_mlflow_2_is_imported_once() {
+    for fresh in [TestDatabase::sqlite().await, TestDatabase::mariadb().await] {
+        check("FRAGUA_TEST_PYTHON_MLFLOW_2", &fresh.database).await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_file_store_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let fresh = TestDatabase::sqlite().await;
+    let tracking = open(&fresh.database, folder.path()).await;
+    let request = ImportRequest {
+        folder: PathBuf::from(folder.path()),
+        copy_artifacts: true,
+        dry_run: false,
+    };
+    let error = tracking.import(&request, |_, _| ()).await.unwrap_err();
+    assert!(
+        error.to_string().contains("is no file store of MLflow"),
+        "{error}"
+    );
+}

@@ -1,0 +1,255 @@
+//! `fragua tracking`: brings a file store in, takes out what was deleted.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use fragua_base::SystemClock;
+use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, PurgeRequest, Tracking};
+use serde_json::json;
+
+use super::Common;
+use super::output;
+use crate::app;
+use crate::progress::Progress;
+use crate::project::Project;
+
+/// What `fragua tracking` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Takes a file store, the folder `mlruns` of older MLflows, into the database; again adds nothing twice
+    Import(Import),
+    /// Deletes for good what was marked deleted: experiments, runs, logged models, with their files
+    Purge(Purge),
+}
+
+/// Options of `fragua tracking import`.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The folder, such as mlruns/
+    folder: PathBuf,
+    /// Leaves the files where they are instead of copying them into the object store
+    #[arg(long)]
+    leave_artifacts: bool,
+    /// Reads everything and writes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Options of `fragua tracking purge`.
+#[derive(Debug, Args)]
+pub(crate) struct Purge {
+    /// Only what was deleted at least this long ago: 30d, 12h, 90m
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Only this experiment, or what is deleted in it; can be given more than once
+    #[arg(long, value_name = "ID")]
+    experiment: Vec<ExperimentId>,
+    /// Only this run; can be given more than once
+    #[arg(long, value_name = "ID")]
+    run: Vec<String>,
+    /// Only this logged model; can be given more than once
+    #[arg(long, value_name = "ID")]
+    logged_model: Vec<String>,
+    /// Tells what would be deleted and deletes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no age: write a number and a unit, such as 30d, 12h, 90m or 45s");
+    let (number, unit) = text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
+    let seconds = match unit {
+        "d" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(seconds)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}
+
+/// Runs the command. It works on the database itself, beside a server that runs or without one.
+///
+/// # Errors
+/// When the project, its database or its object store cannot be opened, or the work fails.
+pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
+    let loaded = common.load_quietly(common.project())?;
+    let project = Project::open(&loaded.project)?;
+    let tracking = app::open_tracking(&loaded, &project, Arc::new(SystemClock)).await?;
+    match command {
+        Command::Import(options) => import(&tracking, options).await,
+        Command::Purge(options) => purge(&tracking, options).await,
+    }
+}
+
+async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode> {
+    let request = ImportRequest {
+        folder: options.folder,
+        copy_artifacts: !options.leave_artifacts,
+        dry_run: options.dry_run,
+    };
+    let progress = Progress::new();
+    let report = tracking
+        .import(&request, |done, total| progress.counted("importing", done, total))
+        .await
+        .with_context(|| format!("{} cannot be imported", request.folder.display()))?;
+    progress.end();
+    if options.json {
+        output::json(&import_json(&report, request.dry_run))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let did = if request.dry_run {
+        "would import"
+    } else {
+        "imported"
+    };
+    output::line(&format!(
+        "{did} {}, {} ({}, {}, {}), {}, {} with {}, {} ({} bytes)",
+        count(report.experiments, "experiment"),
+        count(report.runs, "run"),
+        count(report.metrics, "metric value"),
+        count(report.params, "parameter"),
+        count(report.tags, "tag"),
+        count(report.logged_models, "logged model"),
+        count(report.models, "registered model"),
+        count(report.versions, "version"),
+        count(report.files, "file"),
+        report.bytes
+    ))?;
+    if report.already_there > 0 {
+        output::line(&format!(
+            "{} runs and models were there already",
+            report.already_there
+        ))?;
+    }
+    for skipped in &report.skipped {
+        let line = skipped.line.map(|line| format!(":{line}")).unwrap_or_default();
+        output::line(&format!(
+            "skipped {}{line}: {}",
+            skipped.file.display(),
+            skipped.reason
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn import_json(report: &ImportReport, dry_run: bool) -> serde_json::Value {
+    let skipped = report.skipped.iter().map(|skipped| {
+        json!({
+            "file": skipped.file,
+            "line": skipped.line,
+            "reason": skipped.reason,
+        })
+    });
+    json!({
+        "dry_run": dry_run,
+        "experiments": report.experiments,
+        "runs": report.runs,
+        "metrics": report.metrics,
+        "params": report.params,
+        "tags": report.tags,
+        "logged_models": report.logged_models,
+        "models": report.models,
+        "versions": report.versions,
+        "files": report.files,
+        "bytes": report.bytes,
+        "already_there": report.already_there,
+        "skipped": skipped.collect::<Vec<_>>(),
+    })
+}
+
+async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> {
+    let request = PurgeRequest {
+        older_than: options.older_than,
+        experiments: options.experiment,
+        runs: options.run,
+        logged_models: options.logged_model,
+    };
+    let plan = tracking.purge_plan(&request).await?;
+    let report = if options.dry_run {
+        tracking.purge_preview(&plan).await?
+    } else {
+        let progress = Progress::new();
+        let purged = tracking
+            .purge(&plan, |done| progress.counted("deleting", done, plan.len()))
+            .await?;
+        progress.end();
+        purged
+    };
+    if options.json {
+        let kept = report
+            .kept
+            .iter()
+            .map(|kept| json!({ "what": kept.what(), "reason": kept.reason.to_string() }));
+        output::json(&json!({
+            "dry_run": options.dry_run,
+            "experiments": report.experiments,
+            "runs": report.runs,
+            "logged_models": report.logged_models,
+            "files": report.size.files,
+            "bytes": report.size.bytes,
+            "kept": kept.collect::<Vec<_>>(),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let did = if options.dry_run {
+        "would delete"
+    } else {
+        "deleted"
+    };
+    output::line(&format!(
+        "{did} {}, {}, {}, {} ({} bytes)",
+        count(report.experiments, "experiment"),
+        count(report.runs, "run"),
+        count(report.logged_models, "logged model"),
+        count(report.size.files, "file"),
+        report.size.bytes
+    ))?;
+    for kept in &report.kept {
+        output::line(&format!("kept {}: {}", kept.what(), kept.reason))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_a_number_and_a_unit() {
+        for (text, seconds) in [
+            ("30d", Some(2_592_000)),
+            ("12h", Some(43_200)),
+            ("90m", Some(5_400)),
+            ("45s", Some(45)),
+            ("", None),
+            ("d", None),
+            ("30", None),
+            ("-1d", None),
+            ("3ñ", None),
+            ("99999999999999999999d", None),
+            ("999999999999999999d", None),
+        ] {
+            assert_eq!(age(text).ok(), seconds.map(Duration::from_secs), "{text}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `fragua tracking`: a file store comes in, what was deleted goes, beside a server and without one.
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Project, Server, client};
+
+const RUN: &str = "0123456789abcdef0123456789abcdef";
+
+/// The files of one experiment with one run, as MLflow 2 writes them.
+const FILE_STORE: &[(&str, &str)] = &[
+    (
+        "7/meta.yaml",
+        "artifact_location: file:///gone/mlruns/7\ncreation_time: 1000\nexperiment_id: '7'\nlast_update_time: 1000\n\
+         lifecycle_stage: active\nname: forests\n",
+    ),
+    (
+        "7/0123456789abcdef0123456789abcdef/meta.yaml",
+        "artifact_uri: file:///gone/mlruns/7/0123456789abcdef0123456789abcdef/artifacts\nend_time: 2000\n\
+         entry_point_name: ''\nexperiment_id: '7'\nlifecycle_stage: active\n\
+         run_id: 0123456789abcdef0123456789abcdef\nrun_name: first\nrun_uuid: 0123456789abcdef0123456789abcdef\n\
+         source_name: ''\nsource_type: 4\nsource_version: ''\nstart_time: 1500\nstatus: 3\ntags: []\nuser_id: ana\n",
+    ),
+    (
+        "7/0123456789abcdef0123456789abcdef/metrics/loss",
+        "1600 0.5 0\n1700 0.25 1\n",
+    ),
+    ("7/0123456789abcdef0123456789abcdef/params/depth", "3"),
+    ("7/0123456789abcdef0123456789abcdef/tags/team", "soil"),
+    (
+        "7/0123456789abcdef0123456789abcdef/artifacts/notes/a.txt",
+        "hello",
+    ),
+];
+
+fn write_file_store(project: &Project) {
+    for (path, text) in FILE_STORE {
+        let path = project.path(&format!("mlruns/{path}"));
+        std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder can be made");
+        std::fs::write(path, text).expect("a file can be written");
+    }
+}
+
+fn json_of(finished: &Finished) -> Value {
+    assert!(finished.ok, "{}", finished.stderr);
+    serde_json::from_str(&finished.stdout).expect("JSON")
+}
+
+/// Asks the tracking server; a body makes it a POST.
+async fn ask(server: &Server, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    let address = format!("{}/api/2.0/mlflow/{path}", server.address("tracking"));
+    let request = match &body {
+        Some(body) => client().post(address).json(body),
+        None => client().get(address),
+    };
+    let response = request.send().await.expect("the server answers");
+    (response.status(), response.json().await.expect("JSON"))
+}
+
+#[tokio::test]
+async fn a_file_store_is_imported_once() {
+    let project = Project::empty();
+    write_file_store(&project);
+    let folder = project.path("mlruns");
+    let import = ["tracking", "import", folder.to_str().unwrap()];
+    let dry = project
+        .run(&[&import[..], &["--dry-run", "--json"]].concat())
+        .await;
+    let expected = json!({
+        "dry_run": true, "experiments": 1, "runs": 1, "metrics": 2, "params": 1, "tags": 2, "logged_models": 0,
+        "models": 0, "versions": 0, "files": 1, "bytes": 5, "already_there": 0, "skipped": [],
+    });
+    assert_eq!(json_of(&dry), expected);
+    assert!(dry.stderr.contains("importing: 1 of 1"), "{}", dry.stderr);
+    let done = project.run(&import).await;
+    assert_eq!(
+        done.stdout,
+        "imported 1 experiment, 1 run (2 metric values, 1 parameter, 2 tags), 0 logged models, \
+         0 registered models with 0 versions, 1 file (5 bytes)\n",
+        "{}",
+        done.stderr
+    );
+    let again = json_of(&project.run(&[&import[..], &["--json"]].concat()).await);
+    assert_eq!(
+        (&again["runs"], &again["files"], &again["already_there"]),
+        (&json!(0), &json!(0), &json!(1))
+    );
+
+    let server = project.up(&["--roles", "tracking,storage"]).await;
+    let (_, told) = ask(&server, &format!("runs/get?run_id={RUN}"), None).await;
+    assert_eq!(told["run"]["data"]["metrics"][0]["value"], 0.25, "{told}");
+    assert_eq!(told["run"]["info"]["run_name"], "first");
+    let artifact = format!(
+        "{}/get-artifact?run_id={RUN}&path=notes/a.txt",
+        server.address("tracking")
+    );
+    let note = client().get(artifact).send().await.unwrap();
+    assert_eq!(note.text().await.unwrap(), "hello");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_file_store_is_refused_with_advice() {
+    let project = Project::empty();
+    let refused = project.run(&["tracking", "import", project.argument()]).await;
+    assert!(!refused.ok);
+    for part in ["is no file store of MLflow", "Name the folder `mlruns` itself"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_was_deleted_goes_for_good_beside_a_running_server() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "tracking,storage"]).await;
+    let mut ids = Vec::new();
+    for name in ["gone", "kept"] {
+        let body = json!({ "experiment_id": "0", "run_name": name });
+        let (_, made) = ask(&server, "runs/create", Some(body)).await;
+        ids.push(made["run"]["info"]["run_id"].as_str().unwrap().to_owned());
+    }
+    let file = format!(
+        "{}/api/2.0/mlflow-artifacts/artifacts/0/{}/artifacts/a.txt",
+        server.address("tracking"),
+        ids[0]
+    );
+    let put = client().put(&file).body("hello").send().await.unwrap();
+    assert_eq!(put.status(), StatusCode::OK);
+    ask(&server, "runs/delete", Some(json!({ "run_id": ids[0] }))).await;
+
+    let counts = |did: &str, runs: &str, files: &str| {
+        format!("{did} 0 experiments, {runs}, 0 logged models, {files}\n")
+    };
+    let young = project.run(&["tracking", "purge", "--older-than", "30d"]).await;
+    assert_eq!(young.stdout, counts("deleted", "0 runs", "0 files (0 bytes)"));
+    let dry = project.run(&["tracking", "purge", "--dry-run"]).await;
+    assert_eq!(dry.stdout, counts("would delete", "1 run", "1 file (5 bytes)"));
+    let other = project
+        .run(&["tracking", "purge", "--run", &ids[1], "--json"])
+        .await;
+    let other = json_of(&other);
+    assert_eq!(
+        (&other["runs"], &other["kept"][0]["what"]),
+        (&json!(0), &json!(format!("run {}", ids[1])))
+    );
+    let done = json_of(&project.run(&["tracking", "purge", "--json"]).await);
+    let expected = json!({
+        "dry_run": false, "experiments": 0, "runs": 1, "logged_models": 0, "files": 1, "bytes": 5, "kept": [],
+    });
+    assert_eq!(done, expected);
+
+    let (status, told) = ask(&server, &format!("runs/get?run_id={}", ids[0]), None).await;
+    assert_eq!(
+        (status, &told["error_code"]),
+        (StatusCode::NOT_FOUND, &json!("RESOURCE_DOES_NOT_EXIST"))
+    );
+    let file = client().get(&file).send().await.unwrap();
+    assert_eq!(file.status(), StatusCode::NOT_FOUND);
+    let (status, _) = ask(&server, &format!("runs/get?run_id={}", ids[1]), None).await;
+    assert_eq!(status, StatusCode::OK);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn runs_that_another_server_keeps_are_not_touched() {
+    let project = Project::empty();
+    project.write("fragua.toml", "[tracking]\nuri = \"http://127.0.0.1:9\"\n");
+    let refused = project.run(&["tracking", "purge"]).await;
+    assert!(!refused.ok);
+    assert!(
+        refused.stderr.contains("are kept by another server"),
+        "{}",
+        refused.stderr
+    );
+}
