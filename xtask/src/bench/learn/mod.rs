@@ -119,7 +119,10 @@ impl Bench {
             .args(["-c", PEER])
             .args([self.folder.join("train.csv"), self.folder.join("test.csv")])
             .args([&self.target, model]);
-        command.env("OMP_NUM_THREADS", THREADS);
+        // Threads that wait must not count as work.
+        command
+            .env("OMP_NUM_THREADS", THREADS)
+            .env("OMP_WAIT_POLICY", "PASSIVE");
         command
     }
 
