@@ -16,6 +16,8 @@ const CAN_MAKE_ENVIRONMENTS: &str = "import sys, venv, ensurepip; sys.exit(sys.v
 pub(crate) const CLIENTS: &str = "e2e/requirements.txt";
 /// The last MLflow 2, which many programs still run with.
 pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
+/// The libraries that training is measured beside.
+pub(crate) const LEARN: &str = "e2e/requirements-learn.txt";
 /// What makes requests from an OpenAPI document.
 pub(crate) const SCHEMATHESIS: &str = "e2e/requirements-schemathesis.txt";
 

@@ -71,6 +71,11 @@ impl Reader<'_> {
         Ok(self.take::<1>()?[0])
     }
 
+    /// Reads 64 bits.
+    pub(crate) fn word(&mut self) -> Result<u64, Error> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
     pub(crate) fn flag(&mut self) -> Result<bool, Error> {
         match self.byte()? {
             0 => Ok(false),

@@ -162,8 +162,10 @@ pub enum OneHotDrop {
 pub enum Candidate {
     /// Many deep trees on random samples.
     RandomForest(RandomForestSpace),
+    /// Many deep trees, cut at random.
+    ExtraTrees(ExtraTreesSpace),
     /// Small trees, each correcting those before.
-    GradientBoosting(GradientBoostingSpace),
+    GradientBoosting(Box<GradientBoostingSpace>),
     /// Multinomial logistic regression with an L2 penalty.
     LogisticRegression(LogisticRegressionSpace),
 }
@@ -202,7 +204,30 @@ impl Default for RandomForestSpace {
     }
 }
 
-/// Parameters of gradient boosting; the names are scikit-learn's and LightGBM's.
+/// Parameters of extra trees: those of a random forest, but each tree sees every row unless `bootstrap` says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ExtraTreesSpace(pub RandomForestSpace);
+
+impl Default for ExtraTreesSpace {
+    fn default() -> Self {
+        Self(RandomForestSpace {
+            bootstrap: Space::Fixed(false),
+            ..RandomForestSpace::default()
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for ExtraTreesSpace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = serde_json::Map::deserialize(deserializer)?;
+        fields.entry("bootstrap").or_insert(false.into());
+        let space = serde_json::from_value(fields.into()).map_err(D::Error::custom)?;
+        Ok(Self(space))
+    }
+}
+
+/// Parameters of gradient boosting; the names are those of scikit-learn, LightGBM and XGBoost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GradientBoostingSpace {
@@ -218,8 +243,34 @@ pub struct GradientBoostingSpace {
     pub min_samples_leaf: Space<usize>,
     /// L2 penalty of leaf values.
     pub l2_regularization: Space<f64>,
+    /// Which leaf is split next.
+    pub grow_policy: Space<GrowPolicy>,
+    /// Share of the rows that each round sees.
+    pub subsample: Space<f64>,
+    /// Share of the columns that the trees of each round see.
+    pub colsample_bytree: Space<f64>,
+    /// Most categories of a column in a leaf that are split one against the rest; more are split in two groups.
+    pub max_cat_to_onehot: Space<usize>,
+    /// Rounds without a better loss on rows held out after which the fit stops, and goes back to the best round;
+    /// `null` runs all rounds.
+    pub n_iter_no_change: Space<Option<usize>>,
+    /// Share of the training rows that are held out to tell when to stop.
+    pub validation_fraction: Space<f64>,
+    /// Columns of numbers that the chance of the second of two classes must rise with (1) or fall with (-1).
+    pub monotonic_cst: BTreeMap<String, i8>,
     /// Weights of the classes.
     pub class_weight: Space<ClassWeight>,
+}
+
+/// Which leaf of a boosted tree is split next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GrowPolicy {
+    /// The one that gains most.
+    #[default]
+    LeafWise,
+    /// The one nearest the root; among those, the one that gains most.
+    DepthWise,
 }
 
 impl Default for GradientBoostingSpace {
@@ -231,6 +282,13 @@ impl Default for GradientBoostingSpace {
             max_depth: Space::Fixed(None),
             min_samples_leaf: Space::Fixed(20),
             l2_regularization: Space::Fixed(0.0),
+            grow_policy: Space::Fixed(GrowPolicy::default()),
+            subsample: Space::Fixed(1.0),
+            colsample_bytree: Space::Fixed(1.0),
+            max_cat_to_onehot: Space::Fixed(4),
+            n_iter_no_change: Space::Fixed(None),
+            validation_fraction: Space::Fixed(0.1),
+            monotonic_cst: BTreeMap::new(),
             class_weight: Space::Fixed(ClassWeight::None),
         }
     }
@@ -528,6 +586,7 @@ impl Candidate {
     pub fn model_name(&self) -> &'static str {
         match self {
             Candidate::RandomForest(_) => "random_forest",
+            Candidate::ExtraTrees(_) => "extra_trees",
             Candidate::GradientBoosting(_) => "gradient_boosting",
             Candidate::LogisticRegression(_) => "logistic_regression",
         }
@@ -536,7 +595,7 @@ impl Candidate {
     fn check(&self, at: &str) -> Result<(), Error> {
         let key = |name: &str| format!("{at}.{name}");
         match self {
-            Candidate::RandomForest(space) => {
+            Candidate::RandomForest(space) | Candidate::ExtraTrees(ExtraTreesSpace(space)) => {
                 each(&space.n_estimators, |&v| {
                     within(&key("n_estimators"), v, 1, 5_000)
                 })?;
@@ -568,6 +627,24 @@ impl Candidate {
                 })?;
                 each(&space.l2_regularization, |&v| {
                     between(&key("l2_regularization"), v, 0.0, 1e9)
+                })?;
+                each(&space.subsample, |&v| between(&key("subsample"), v, 1e-6, 1.0))?;
+                each(&space.colsample_bytree, |&v| {
+                    between(&key("colsample_bytree"), v, 1e-6, 1.0)
+                })?;
+                each(&space.n_iter_no_change, |&v| {
+                    within(&key("n_iter_no_change"), v.unwrap_or(1), 1, 5_000)
+                })?;
+                each(&space.validation_fraction, |&v| {
+                    between(&key("validation_fraction"), v, 1e-6, 0.9)
+                })?;
+                let unknown = space
+                    .monotonic_cst
+                    .iter()
+                    .find(|(_, direction)| direction.abs() > 1);
+                unknown.map_or(Ok(()), |(column, direction)| {
+                    let message = format!("expected 1, -1 or 0, got {direction}");
+                    Err(Error::config(key(&format!("monotonic_cst.{column}")), message))
                 })
             }
             Candidate::LogisticRegression(space) => {

@@ -38,4 +38,4 @@ pub use progress::{Event, NoProgress, Progress};
 pub use report::{CandidateResult, FeatureImportance, TrainReport};
 pub use space::Space;
 pub use table::{Categorical, Cell, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
-pub use train::train;
+pub use train::{fit, train};

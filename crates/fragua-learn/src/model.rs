@@ -2,11 +2,11 @@
 
 use crate::config::ClassWeight;
 use crate::linear::{self, Design, Logistic};
-use crate::params::ModelParams;
+use crate::params::{GradientBoostingParams, ModelParams};
 use crate::prepare::{Matrix, Preparation};
 use crate::tree::bins::Binned;
 use crate::tree::ensemble::{Ensemble, softmax};
-use crate::tree::forest::Sample;
+use crate::tree::forest::{Cutting, Sample};
 use crate::tree::{boosting, forest};
 use crate::{Error, Label, Progress};
 
@@ -19,6 +19,7 @@ pub(crate) enum Model {
 /// Prepared rows with their classes.
 #[derive(Debug)]
 pub(crate) struct TrainingSet {
+    names: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) matrix: Matrix,
     pub(crate) binned: Binned,
@@ -26,14 +27,37 @@ pub(crate) struct TrainingSet {
 }
 
 impl TrainingSet {
-    pub(crate) fn new(preparation: Preparation, matrix: Matrix, classes: Vec<u16>) -> Self {
+    pub(crate) fn new(names: &[String], preparation: Preparation, matrix: Matrix, classes: Vec<u16>) -> Self {
         let binned = Binned::new(&matrix, &preparation);
         Self {
+            names: names.to_vec(),
             preparation,
             matrix,
             binned,
             classes,
         }
+    }
+
+    /// The direction of each column, 0 where none is asked for.
+    fn directions(&self, params: &GradientBoostingParams, class_count: usize) -> Result<Vec<i8>, Error> {
+        let mut directions = vec![0; self.names.len()];
+        for (name, &direction) in &params.monotonic_cst {
+            let refuse = |message: String| Error::config(format!("monotonic_cst.{name}"), message);
+            if class_count != 2 {
+                let message = format!("only two classes have an order, the target has {class_count}");
+                return Err(refuse(message));
+            }
+            let column = self.names.iter().position(|known| known == name);
+            match column.filter(|&column| !self.binned.columns[column].categorical) {
+                Some(column) => directions[column] = direction,
+                None => {
+                    return Err(refuse(
+                        "expected a column of numbers that is learned from".to_owned(),
+                    ));
+                }
+            }
+        }
+        Ok(directions)
     }
 
     /// Fits a model and returns it with the importance of each column; the importances sum to 1.
@@ -52,11 +76,16 @@ impl TrainingSet {
         };
         let (model, mut importance) = match params {
             ModelParams::RandomForest(params) => {
-                let (ensemble, importance) = forest::fit(sample, params, seed, progress)?;
+                let (ensemble, importance) = forest::fit(sample, params, Cutting::Best, seed, progress)?;
+                (Model::Trees(ensemble), importance)
+            }
+            ModelParams::ExtraTrees(params) => {
+                let (ensemble, importance) = forest::fit(sample, params, Cutting::Random, seed, progress)?;
                 (Model::Trees(ensemble), importance)
             }
             ModelParams::GradientBoosting(params) => {
-                let (ensemble, importance) = boosting::fit(sample, params, progress)?;
+                let directions = self.directions(params, labels.len())?;
+                let (ensemble, importance) = boosting::fit(sample, params, &directions, seed, progress)?;
                 (Model::Trees(ensemble), importance)
             }
             ModelParams::LogisticRegression(params) => {

@@ -1,5 +1,6 @@
 use crate::config::{
-    Candidate, ClassWeight, GradientBoostingSpace, LogisticRegressionSpace, MaxFeatures, RandomForestSpace,
+    Candidate, ClassWeight, ExtraTreesSpace, GradientBoostingSpace, GrowPolicy, LogisticRegressionSpace,
+    MaxFeatures, RandomForestSpace,
 };
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 pub enum ModelParams {
     /// See [`RandomForestSpace`].
     RandomForest(RandomForestParams),
+    /// See [`ExtraTreesSpace`].
+    ExtraTrees(RandomForestParams),
     /// See [`GradientBoostingSpace`].
     GradientBoosting(GradientBoostingParams),
     /// See [`LogisticRegressionSpace`].
@@ -48,6 +51,13 @@ pub struct GradientBoostingParams {
     pub max_depth: Option<usize>,
     pub min_samples_leaf: usize,
     pub l2_regularization: f64,
+    pub grow_policy: GrowPolicy,
+    pub subsample: f64,
+    pub colsample_bytree: f64,
+    pub max_cat_to_onehot: usize,
+    pub n_iter_no_change: Option<usize>,
+    pub validation_fraction: f64,
+    pub monotonic_cst: BTreeMap<String, i8>,
     pub class_weight: ClassWeight,
 }
 
@@ -86,6 +96,7 @@ impl ModelParams {
     pub fn model_name(&self) -> &'static str {
         match self {
             ModelParams::RandomForest(_) => "random_forest",
+            ModelParams::ExtraTrees(_) => "extra_trees",
             ModelParams::GradientBoosting(_) => "gradient_boosting",
             ModelParams::LogisticRegression(_) => "logistic_regression",
         }
@@ -93,7 +104,7 @@ impl ModelParams {
 
     pub(crate) fn class_weight(&self) -> &ClassWeight {
         match self {
-            ModelParams::RandomForest(params) => &params.class_weight,
+            ModelParams::RandomForest(params) | ModelParams::ExtraTrees(params) => &params.class_weight,
             ModelParams::GradientBoosting(params) => &params.class_weight,
             ModelParams::LogisticRegression(params) => &params.class_weight,
         }
@@ -104,6 +115,7 @@ impl Candidate {
     pub(crate) fn sample(&self, random: &mut Random) -> ModelParams {
         match self {
             Candidate::RandomForest(space) => ModelParams::RandomForest(space.sample(random)),
+            Candidate::ExtraTrees(ExtraTreesSpace(space)) => ModelParams::ExtraTrees(space.sample(random)),
             Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(random)),
             Candidate::LogisticRegression(space) => ModelParams::LogisticRegression(space.sample(random)),
         }
@@ -133,6 +145,13 @@ impl GradientBoostingSpace {
             max_depth: self.max_depth.sample(random),
             min_samples_leaf: self.min_samples_leaf.sample(random),
             l2_regularization: self.l2_regularization.sample(random),
+            grow_policy: self.grow_policy.sample(random),
+            subsample: self.subsample.sample(random),
+            colsample_bytree: self.colsample_bytree.sample(random),
+            max_cat_to_onehot: self.max_cat_to_onehot.sample(random),
+            n_iter_no_change: self.n_iter_no_change.sample(random),
+            validation_fraction: self.validation_fraction.sample(random),
+            monotonic_cst: self.monotonic_cst.clone(),
             class_weight: self.class_weight.sample(random),
         }
     }

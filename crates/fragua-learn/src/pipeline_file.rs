@@ -13,14 +13,14 @@ use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
 use crate::prepare::{Preparation, PreparedColumn};
 use crate::table::ColumnKind;
-use crate::tree::ensemble::{Ensemble, LeafValue, Node, NodeKind};
+use crate::tree::ensemble::{CodeSet, Ensemble, Kind, LeafValue, MAX_SETS, Node, Quantizer, Test};
 use crate::{Error, Label, Pipeline};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -72,8 +72,9 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
             .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let (version, length) = (number(8..12), number(12..20));
-    if version != u64::from(VERSION) {
-        let message = format!("version {version} of the layout, this program reads version {VERSION}");
+    // Version 1 is the same without sets of categories.
+    if !(1..=u64::from(VERSION)).contains(&version) {
+        let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
     }
     if Sha256::digest(packed)[..] != header[20..] {
@@ -377,6 +378,7 @@ fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImp
 const LEAF: u8 = 0;
 const NUMERIC: u8 = 1;
 const CATEGORY: u8 = 2;
+const SET: u8 = 3;
 const MISSING_LEFT: u8 = 4;
 
 fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
@@ -387,10 +389,11 @@ fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
         let nodes = ensemble.tree_nodes(tree);
         writer.count(nodes.len());
         for (position, node) in nodes.iter().enumerate() {
-            match node.kind {
-                NodeKind::Leaf => {
+            let (column, test) = match node.kind(|column| ensemble.is_category(column)) {
+                Kind::Split { column, test } => (usize::from(column), test),
+                Kind::Leaf { .. } => {
                     writer.byte(LEAF);
-                    let values = &ensemble.values[node.left as usize..node.right as usize];
+                    let values = &ensemble.values[node.values()];
                     writer.count(values.len());
                     for value in values {
                         writer.count(usize::from(value.class));
@@ -398,22 +401,28 @@ fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
                     }
                     continue;
                 }
-                NodeKind::Numeric => {
-                    writer.byte(if node.missing_left {
-                        NUMERIC | MISSING_LEFT
-                    } else {
-                        NUMERIC
-                    });
-                    writer.single(node.threshold);
+            };
+            match test {
+                Test::Numeric { cut, missing_left } => {
+                    let missing = if missing_left { MISSING_LEFT } else { 0 };
+                    writer.byte(NUMERIC | missing);
+                    writer.single(ensemble.threshold(column, cut));
                 }
-                NodeKind::Category => {
+                Test::Category { code } => {
                     writer.byte(CATEGORY);
-                    writer.byte(node.threshold as u8);
+                    writer.byte(code);
+                }
+                Test::Set { index } => {
+                    writer.byte(SET);
+                    let words = ensemble.sets[usize::from(index)].0;
+                    words
+                        .iter()
+                        .for_each(|word| writer.0.extend_from_slice(&word.to_le_bytes()));
                 }
             }
-            writer.count(usize::from(node.feature));
+            writer.count(column);
             // The right child follows the left one; both come after their parent.
-            writer.count((node.left - root) as usize - position - 1);
+            writer.count((node.next - root) as usize - position - 1);
         }
     }
 }
@@ -427,79 +436,162 @@ fn read_ensemble(
     let base = (0..class_count)
         .map(|_| reader.finite_single())
         .collect::<Result<_, _>>()?;
-    let mut ensemble = Ensemble {
-        class_count,
-        roots: Vec::new(),
-        nodes: Vec::new(),
-        values: Vec::new(),
-        base,
-        softmax,
+    let quantizer = |column: &PreparedColumn| match column.kind() {
+        ColumnKind::Numeric => Quantizer::Edges(Vec::new()),
+        ColumnKind::Categorical => Quantizer::Codes,
+    };
+    let mut trees = Trees {
+        ensemble: Ensemble {
+            class_count,
+            columns: preparation.columns.iter().map(quantizer).collect(),
+            roots: Vec::new(),
+            nodes: Vec::new(),
+            values: Vec::new(),
+            sets: Vec::new(),
+            base,
+            softmax,
+        },
+        numbers: Vec::new(),
     };
     let tree_count = reader.count(2)?;
     for _ in 0..tree_count {
-        let root = ensemble.nodes.len();
+        trees.read_tree(reader)?;
+    }
+    trees.finish()
+}
+
+/// A node that compares with a number: its edge is known once all are read.
+struct Number {
+    node: u32,
+    column: u16,
+    threshold: f32,
+    missing_left: bool,
+}
+
+struct Trees {
+    ensemble: Ensemble,
+    numbers: Vec<Number>,
+}
+
+impl Trees {
+    fn read_tree(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        let root = self.ensemble.nodes.len();
         let size = reader.count(2)?;
         if size == 0 || root + size > u32::MAX as usize {
             return Err(damaged("the size of a tree is out of range"));
         }
-        ensemble.roots.push(root as u32);
+        self.ensemble.roots.push(root as u32);
+        // Each node but the root has one parent: nothing is walked twice.
+        let mut has_parent = vec![false; size];
+        has_parent[0] = true;
         for position in 0..size {
-            let node = read_node(reader, preparation, &mut ensemble, root + position, root + size)?;
-            ensemble.nodes.push(node);
-        }
-    }
-    Ok(ensemble)
-}
-
-/// Reads the node at `index` of a tree that ends at `end`.
-fn read_node(
-    reader: &mut Reader<'_>,
-    preparation: &Preparation,
-    ensemble: &mut Ensemble,
-    index: usize,
-    end: usize,
-) -> Result<Node, Error> {
-    let tag = reader.byte()?;
-    let (kind, threshold) = match tag & !MISSING_LEFT {
-        LEAF => {
-            let begin = ensemble.values.len();
-            for _ in 0..reader.count(5)? {
-                let class = reader.below(ensemble.class_count)? as u16;
-                ensemble.values.push(LeafValue {
-                    class,
-                    value: reader.finite_single()?,
-                });
+            let node = self.read_node(reader, root + position, root + size)?;
+            if !node.is_leaf() {
+                let left = node.next as usize - root;
+                if has_parent[left] || has_parent[left + 1] {
+                    return Err(damaged("a node has two parents"));
+                }
+                has_parent[left..=left + 1].fill(true);
             }
-            let [left, right] = [begin, ensemble.values.len()].map(u32::try_from);
-            let too_many = |_| damaged("there are too many leaves");
-            return Ok(Node {
-                left: left.map_err(too_many)?,
-                right: right.map_err(too_many)?,
-                ..Node::default()
+            self.ensemble.nodes.push(node);
+        }
+        if has_parent.contains(&false) {
+            return Err(damaged("a node has no parent"));
+        }
+        Ok(())
+    }
+
+    /// Reads the node at `index` of a tree that ends at `end`.
+    fn read_node(&mut self, reader: &mut Reader<'_>, index: usize, end: usize) -> Result<Node, Error> {
+        let tag = reader.byte()?;
+        let ensemble = &mut self.ensemble;
+        let (test, threshold) = match tag & !MISSING_LEFT {
+            LEAF => {
+                let begin = ensemble.values.len();
+                let count = reader.count(5)?;
+                if !(1..=256).contains(&count) {
+                    return Err(damaged("the number of a leaf's values is out of range"));
+                }
+                for _ in 0..count {
+                    let class = reader.below(ensemble.class_count)? as u16;
+                    let value = reader.finite_single()?;
+                    ensemble.values.push(LeafValue { class, value });
+                }
+                let begin = u32::try_from(begin).map_err(|_| damaged("there are too many leaves"))?;
+                return Ok(Node::leaf(begin, count as u16));
+            }
+            NUMERIC => {
+                let test = Test::Numeric {
+                    cut: 0,
+                    missing_left: false,
+                };
+                (test, Some(reader.finite_single()?))
+            }
+            CATEGORY => (Test::Category { code: reader.byte()? }, None),
+            SET => {
+                let mut words = [0; 4];
+                for word in &mut words {
+                    *word = reader.word()?;
+                }
+                if ensemble.sets.len() == MAX_SETS {
+                    return Err(damaged("there are too many sets of categories"));
+                }
+                ensemble.sets.push(CodeSet(words));
+                let index = ensemble.sets.len() as u16 - 1;
+                (Test::Set { index }, None)
+            }
+            _ => return Err(damaged("an unknown kind of node")),
+        };
+        let column = reader.below(ensemble.columns.len())?;
+        if threshold.is_some() == ensemble.is_category(column) {
+            return Err(damaged("a node does not fit its column"));
+        }
+        let left = reader.below(end)? + index + 1;
+        if left + 1 >= end {
+            return Err(damaged("a node's child is outside the tree"));
+        }
+        if let Some(threshold) = threshold {
+            self.numbers.push(Number {
+                node: index as u32,
+                column: column as u16,
+                threshold,
+                missing_left: tag & MISSING_LEFT != 0,
             });
         }
-        NUMERIC => (NodeKind::Numeric, reader.finite_single()?),
-        CATEGORY => (NodeKind::Category, f32::from(reader.byte()?)),
-        _ => return Err(damaged("an unknown kind of node")),
-    };
-    let feature = reader.below(preparation.columns.len())?;
-    let expected = match preparation.columns[feature].kind() {
-        ColumnKind::Numeric => NodeKind::Numeric,
-        ColumnKind::Categorical => NodeKind::Category,
-    };
-    if kind != expected {
-        return Err(damaged("a node does not fit its column"));
+        Ok(Node::split(column as u16, test, left as u32))
     }
-    let left = reader.below(end)? + index + 1;
-    if left + 1 >= end {
-        return Err(damaged("a node's child is outside the tree"));
+
+    /// Finds the edges that the nodes compare with, and gives each node its own.
+    fn finish(mut self) -> Result<Ensemble, Error> {
+        let mut edges: Vec<Vec<f32>> = vec![Vec::new(); self.ensemble.columns.len()];
+        for number in &self.numbers {
+            edges[usize::from(number.column)].push(number.threshold);
+        }
+        for edges in &mut edges {
+            edges.sort_unstable_by(f32::total_cmp);
+            edges.dedup();
+            if edges.len() > 255 {
+                return Err(damaged("a column is compared with too many numbers"));
+            }
+        }
+        for number in &self.numbers {
+            let edges = &edges[usize::from(number.column)];
+            let cut = edges.partition_point(|&edge| edge < number.threshold) as u8;
+            if cut == 254 && number.missing_left {
+                return Err(damaged("a node sends every row to the left"));
+            }
+            let test = Test::Numeric {
+                cut,
+                missing_left: number.missing_left,
+            };
+            let node = &mut self.ensemble.nodes[number.node as usize];
+            *node = Node::split(number.column, test, node.next);
+        }
+        for (column, edges) in self.ensemble.columns.iter_mut().zip(edges) {
+            if let Quantizer::Edges(slot) = column {
+                *slot = edges;
+            }
+        }
+        Ok(self.ensemble)
     }
-    Ok(Node {
-        threshold,
-        left: left as u32,
-        right: left as u32 + 1,
-        feature: feature as u16,
-        kind,
-        missing_left: tag & MISSING_LEFT != 0,
-    })
 }

@@ -106,7 +106,7 @@ impl Search<'_> {
         let validation_matrix = preparation.encode(&columns, validation.row_count(), self.progress)?;
         let classes = kept.iter().map(|&row| self.classes[row]).collect();
         Ok(Fold {
-            training: TrainingSet::new(preparation, matrix, classes),
+            training: TrainingSet::new(self.table.names(), preparation, matrix, classes),
             matrix: validation_matrix,
             truth: held_out.iter().map(|&row| self.classes[row]).collect(),
         })
@@ -135,7 +135,7 @@ impl Search<'_> {
 }
 
 /// Draws different sets of parameters, the candidates in turn, until there are enough or none is left.
-fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<ModelParams> {
+pub(crate) fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<ModelParams> {
     let mut drawn: Vec<ModelParams> = Vec::new();
     let mut random = Random::derive(seed, &[Stream::Candidates as u64]);
     let mut open: Vec<&Candidate> = candidates.iter().collect();

@@ -30,18 +30,36 @@ pub fn stratified_split(
         );
         return Err(Error::Data(message));
     }
+    Ok(part(&by_class, test_total))
+}
+
+/// Parts rows as [`stratified_split`] does, without asking that each class has rows on both sides.
+pub(crate) fn hold_out(
+    classes: &[u16],
+    class_count: usize,
+    share: f64,
+    seed: u64,
+) -> (Vec<usize>, Vec<usize>) {
+    let mut random = Random::derive(seed, &[]);
+    let by_class = shuffled_by_class(classes, class_count, &mut random);
+    let total = (classes.len() as f64 * share).ceil() as usize;
+    part(&by_class, total)
+}
+
+/// Takes `total` rows from all classes by their sizes; returns the rows left and those taken.
+fn part(by_class: &[Vec<usize>], total: usize) -> (Vec<usize>, Vec<usize>) {
     let sizes: Vec<usize> = by_class.iter().map(Vec::len).collect();
-    let quota = allocate(&sizes, test_total);
-    let (mut train, mut test) = (Vec::new(), Vec::new());
+    let quota = allocate(&sizes, total);
+    let (mut left, mut taken) = (Vec::new(), Vec::new());
     for (rows, count) in by_class.iter().zip(quota) {
         // Each class keeps a row to learn from.
-        let count = count.min(rows.len() - 1);
-        test.extend_from_slice(&rows[..count]);
-        train.extend_from_slice(&rows[count..]);
+        let count = count.min(rows.len().saturating_sub(1));
+        taken.extend_from_slice(&rows[..count]);
+        left.extend_from_slice(&rows[count..]);
     }
-    train.sort_unstable();
-    test.sort_unstable();
-    Ok((train, test))
+    left.sort_unstable();
+    taken.sort_unstable();
+    (left, taken)
 }
 
 /// Shares `total` among classes by their sizes; what rounding leaves goes to the largest remainders.

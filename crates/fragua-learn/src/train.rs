@@ -9,7 +9,7 @@ use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
 use crate::search::{self, Search};
 use crate::table::{Column, Table};
-use crate::{ConfusionMatrix, Error, Label, Pipeline, Progress, TrainReport, split};
+use crate::{ConfusionMatrix, Error, Feature, Label, ModelParams, Pipeline, Progress, TrainReport, split};
 use std::collections::BTreeMap;
 
 /// Most classes a target may have; more means that the column is a number or an id.
@@ -61,21 +61,18 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
 
     check_cancelled(progress)?;
     progress.event(Event::FitStarted { candidate: best });
-    let params = &candidates[best].params;
-    let (preparation, matrix) = Preparation::fit(&train_table, &config.preparation, progress)?;
     let baseline_class = most_frequent(&train_classes, class_count);
-    let set = TrainingSet::new(preparation, matrix, train_classes);
-    let seed = Random::derive(config.seed, &[Stream::FinalModel as u64]).next_u64();
-    let (model, importance) = set.fit(params, &target.labels, seed, progress)?;
-    let pipeline = Pipeline {
-        target: config.target.clone(),
-        model_name: params.model_name().to_owned(),
-        features: feature::describe(&features, &train_rows),
-        labels: target.labels.clone(),
-        importance,
-        preparation: set.preparation,
-        model,
-    };
+    let descriptions = feature::describe(&features, &train_rows);
+    let params = &candidates[best].params;
+    let pipeline = fit_pipeline(
+        &train_table,
+        train_classes,
+        &target.labels,
+        descriptions,
+        params,
+        config,
+        progress,
+    )?;
 
     let truth: Vec<u16> = test_rows.iter().map(|&row| target.classes[row]).collect();
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
@@ -100,6 +97,55 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
         candidates,
         train_rows,
         test_rows,
+    })
+}
+
+/// Fits one model on all rows of a table, without a search and without holding rows out.
+///
+/// # Errors
+/// As [`train`]; also when `candidates` holds more than one model, or one with parameters to search for.
+pub fn fit(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<Pipeline, Error> {
+    config.check()?;
+    let [params] = &search::draw(&config.candidates, 2, config.seed)[..] else {
+        let message = "expected one model with every parameter fixed";
+        return Err(Error::config("candidates", message));
+    };
+    let features = select_features(table, config)?;
+    let target = Target::new(&config.target, table.column(&config.target)?)?;
+    let rows: Vec<usize> = (0..table.row_count()).collect();
+    let descriptions = feature::describe(&features, &rows);
+    fit_pipeline(
+        &features,
+        target.classes,
+        &target.labels,
+        descriptions,
+        params,
+        config,
+        progress,
+    )
+}
+
+fn fit_pipeline(
+    features: &Table,
+    classes: Vec<u16>,
+    labels: &[Label],
+    descriptions: Vec<Feature>,
+    params: &ModelParams,
+    config: &TrainConfig,
+    progress: &dyn Progress,
+) -> Result<Pipeline, Error> {
+    let (preparation, matrix) = Preparation::fit(features, &config.preparation, progress)?;
+    let set = TrainingSet::new(features.names(), preparation, matrix, classes);
+    let seed = Random::derive(config.seed, &[Stream::FinalModel as u64]).next_u64();
+    let (model, importance) = set.fit(params, labels, seed, progress)?;
+    Ok(Pipeline {
+        target: config.target.clone(),
+        model_name: params.model_name().to_owned(),
+        features: descriptions,
+        labels: labels.to_vec(),
+        importance,
+        preparation: set.preparation,
+        model,
     })
 }
 

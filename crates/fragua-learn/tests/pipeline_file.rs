@@ -56,6 +56,12 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             json!({ "model": "gradient_boosting", "n_estimators": 2, "min_samples_leaf": 5 }),
         )
         .to_bytes(),
+        fit(
+            "none",
+            json!({ "model": "gradient_boosting", "n_estimators": 2, "min_samples_leaf": 2, "max_cat_to_onehot": 1 }),
+        )
+        .to_bytes(),
+        fit("none", json!({ "model": "extra_trees", "n_estimators": 3 })).to_bytes(),
         fit("knn", json!({ "model": "logistic_regression" })).to_bytes(),
     ]
 });
@@ -76,7 +82,7 @@ fn pack(content: &[u8]) -> Vec<u8> {
     packer.write_all(content).unwrap();
     let packed = packer.finish().unwrap();
     let mut file = b"FRAGUAPL".to_vec();
-    file.extend(1u32.to_le_bytes());
+    file.extend(2u32.to_le_bytes());
     file.extend((content.len() as u64).to_le_bytes());
     file.extend(Sha256::digest(&packed));
     file.extend(packed);
@@ -104,6 +110,16 @@ fn a_file_is_read_back_bit_by_bit() {
     }
 }
 
+/// Version 1 had no sets of categories; its files are read as they are.
+#[test]
+fn files_of_version_1_are_read() {
+    for file in FILES.iter() {
+        let mut older = file.clone();
+        older[8] = 1;
+        assert_eq!(&Pipeline::load(&older).unwrap().to_bytes(), file);
+    }
+}
+
 #[test]
 fn other_files_and_newer_versions_are_named() {
     let check = |file: &[u8], expected: &str| {
@@ -116,8 +132,11 @@ fn other_files_and_newer_versions_are_named() {
     check(b"", "this is not a pipeline file");
     check(b"PK\x03\x04 something else", "this is not a pipeline file");
     let mut newer = file.clone();
-    newer[8] = 2;
-    check(&newer, "version 2 of the layout, this program reads version 1");
+    newer[8] = 3;
+    check(
+        &newer,
+        "version 3 of the layout, this program reads up to version 2",
+    );
     let mut flipped = file.clone();
     *flipped.last_mut().unwrap() ^= 1;
     check(&flipped, "damaged: the checksum does not match");

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
 use fragua_learn::{
-    CandidateResult, Categorical, Column, Error, Event, NoProgress, Progress, Table, TrainConfig,
-    TrainReport, train,
+    CandidateResult, Categorical, Column, Error, Event, NoProgress, Pipeline, Progress, Table, TrainConfig,
+    TrainReport, fit, train,
 };
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -60,6 +60,7 @@ fn all_models() -> Value {
         { "model": "random_forest", "n_estimators": 20, "max_depth": [null, 4], "min_samples_leaf": [1, 5] },
         { "model": "gradient_boosting", "n_estimators": 10, "learning_rate": { "log_uniform": [0.05, 0.5] } },
         { "model": "logistic_regression", "C": { "log_uniform": [0.1, 10.0] } },
+        { "model": "extra_trees", "n_estimators": 20 },
     ])
 }
 
@@ -79,6 +80,7 @@ fn any_number_of_threads_gives_the_same_bits() {
         ("knn", Some(0)),
         ("median", Some(1)),
         ("median", Some(2)),
+        ("none", Some(3)),
     ] {
         let mut candidates = all_models();
         if let Some(only) = only {
@@ -106,6 +108,169 @@ fn any_number_of_threads_gives_the_same_bits() {
             assert_eq!(scores(&one), scores(&many));
         }
     }
+}
+
+/// Large enough that several threads count and part the rows of one tree, which they do in any order.
+#[test]
+fn boosting_with_everything_gives_the_same_bits_on_any_number_of_threads() {
+    let table = table(80_000);
+    let candidate = json!({
+        "model": "gradient_boosting", "n_estimators": 5, "subsample": 0.8, "colsample_bytree": 0.8,
+        "n_iter_no_change": 3, "max_cat_to_onehot": 2, "grow_policy": "depth_wise", "learning_rate": 0.5,
+    });
+    let config =
+        config(json!({ "candidates": [candidate], "preparation": { "numeric": { "imputer": "none" } } }));
+    let with_threads = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        pool.build()
+            .unwrap()
+            .install(|| fit(&table, &config, &NoProgress))
+            .unwrap()
+    };
+    let one = with_threads(1);
+    assert_eq!(one.to_bytes(), with_threads(3).to_bytes());
+    assert!(one.evaluate(&table).unwrap().metrics["accuracy"] > 0.95);
+}
+
+/// A table whose class turns from `no` to `yes` as `x` rises, with noise; `word` decides alone for some rows.
+fn two_classes(rows: usize) -> Table {
+    let whole = table(rows);
+    let Column::Numeric(b) = whole.column("b").unwrap() else {
+        panic!("numeric")
+    };
+    let Column::Numeric(noise) = whole.column("noise").unwrap() else {
+        panic!("numeric")
+    };
+    let is_yes = |(b, noise): (&f64, &f64)| u32::from(b + (noise * 7919.0).fract() * 8.0 > 8.0);
+    let codes = b.iter().zip(noise).map(is_yes).collect();
+    let kinds = Categorical::new(vec!["no".into(), "yes".into()], codes).unwrap();
+    let columns = ["b", "noise", "tree"].map(|name| (name.to_owned(), whole.column(name).unwrap().clone()));
+    Table::new(
+        columns
+            .into_iter()
+            .chain([("kind".into(), Column::Categorical(kinds))])
+            .collect(),
+    )
+    .unwrap()
+}
+
+fn fit_boosting(table: &Table, extra: Value) -> Result<Pipeline, Error> {
+    let mut candidate = json!({ "model": "gradient_boosting", "n_estimators": 40 });
+    for (key, value) in extra.as_object().unwrap() {
+        candidate[key] = value.clone();
+    }
+    fit(table, &config(json!({ "candidates": [candidate] })), &NoProgress)
+}
+
+#[test]
+fn chances_follow_the_direction_that_is_asked_for() {
+    let rows = two_classes(3_000);
+    let ramp = |column: &str| -> Table {
+        let steps: Vec<f64> = (0..200).map(f64::from).collect();
+        let varied = |name: &str, scale: f64, fixed: f64| {
+            let value = |step: &f64| if name == column { step * scale } else { fixed };
+            (
+                name.to_owned(),
+                Column::Numeric(steps.iter().map(value).collect()),
+            )
+        };
+        let words = Categorical::new(vec!["elm".into()], vec![0; steps.len()]).unwrap();
+        Table::new(vec![
+            varied("b", 0.05, 4.5),
+            varied("noise", 0.005, 0.5),
+            ("tree".into(), Column::Categorical(words)),
+        ])
+        .unwrap()
+    };
+    for (column, direction) in [("b", 1), ("noise", 1), ("noise", -1)] {
+        let pipeline = fit_boosting(&rows, json!({ "monotonic_cst": { column: direction } })).unwrap();
+        let predicted = pipeline.predict(&ramp(column)).unwrap();
+        let chances: Vec<f32> = (0..200).map(|row| predicted.probabilities_of(row)[1]).collect();
+        let follows = |pair: &[f32]| f64::from(direction) * f64::from(pair[1] - pair[0]) >= 0.0;
+        assert!(
+            chances.windows(2).all(follows),
+            "{column} {direction}: {chances:?}"
+        );
+    }
+    let free = fit_boosting(&rows, json!({}))
+        .unwrap()
+        .predict(&ramp("noise"))
+        .unwrap();
+    let chances: Vec<f32> = (0..200).map(|row| free.probabilities_of(row)[1]).collect();
+    assert!(
+        !chances.is_sorted() && !chances.is_sorted_by(|a, b| a >= b),
+        "nothing to constrain"
+    );
+
+    let refused = |table: &Table, constraint: Value, expected: &str| {
+        let error = fit_boosting(table, json!({ "monotonic_cst": constraint })).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    };
+    let expected = "monotonic_cst.tree: expected a column of numbers that is learned from";
+    refused(&rows, json!({ "tree": 1 }), expected);
+    refused(
+        &table(300),
+        json!({ "b": 1 }),
+        "monotonic_cst.b: only two classes have an order, the target has 3",
+    );
+    let expected = "candidates[0].monotonic_cst.b: expected 1, -1 or 0, got 2";
+    refused(&rows, json!({ "b": 2 }), expected);
+}
+
+#[test]
+fn boosting_stops_when_rows_held_out_gain_no_more() {
+    let rows = two_classes(3_000);
+    let size = |extra: Value| fit_boosting(&rows, extra).unwrap().to_bytes().len();
+    let fast = json!({ "n_estimators": 400, "learning_rate": 0.5 });
+    let mut stopping = fast.clone();
+    stopping["n_iter_no_change"] = json!(5);
+    assert!(size(stopping.clone()) * 4 < size(fast), "it ran on");
+    let test = two_classes(6_000);
+    let log_loss = |extra: Value| {
+        fit_boosting(&rows, extra)
+            .unwrap()
+            .evaluate(&test)
+            .unwrap()
+            .metrics["log_loss"]
+    };
+    assert!(log_loss(stopping) < log_loss(json!({ "n_estimators": 400, "learning_rate": 0.5 })));
+}
+
+#[test]
+fn a_leaf_holds_as_many_rows_as_asked() {
+    // One column that takes a value a row: a leaf's rows are counted by how many numbers end up in it.
+    let rows = two_classes(400);
+    let numbered = Column::Numeric((0..400).map(f64::from).collect());
+    let kinds = rows.column("kind").unwrap().clone();
+    let table = Table::new(vec![("x".into(), numbered), ("kind".into(), kinds)]).unwrap();
+    for model in ["random_forest", "extra_trees", "gradient_boosting"] {
+        let mut candidate = json!({ "model": model, "n_estimators": 1, "min_samples_leaf": 30 });
+        if model == "random_forest" {
+            candidate["bootstrap"] = json!(false);
+        }
+        let pipeline = fit(&table, &config(json!({ "candidates": [candidate] })), &NoProgress).unwrap();
+        let predicted = pipeline.predict(&table).unwrap();
+        let chances: Vec<u32> = (0..400)
+            .map(|row| predicted.probabilities_of(row)[1].to_bits())
+            .collect();
+        let smallest = chances.chunk_by(|a, b| a == b).map(<[u32]>::len).min().unwrap();
+        assert!((30..400).contains(&smallest), "{model}: {smallest}");
+    }
+}
+
+#[test]
+fn a_fit_without_search_takes_one_fixed_model() {
+    let table = table(300);
+    let error = fit(
+        &table,
+        &config(json!({ "candidates": all_models() })),
+        &NoProgress,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "candidates: expected one model with every parameter fixed"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`.
 
 mod client;
+mod learn;
 mod process;
 mod start;
 mod tracking;
@@ -23,6 +24,15 @@ pub(crate) enum Bench {
         #[arg(long)]
         program: Option<PathBuf>,
     },
+    /// Training and prediction beside scikit-learn, LightGBM and XGBoost, on the same rows.
+    Learn {
+        /// The CSV file to learn from, such as the whole of Covertype in place of the example's sample.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// The column to predict.
+        #[arg(long, default_value = "Cover_Type")]
+        target: String,
+    },
     /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
     Tracking {
         /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
@@ -35,6 +45,7 @@ impl Bench {
     pub(crate) fn run(self) -> Result<()> {
         match self {
             Self::Start { program } => start::run(program),
+            Self::Learn { data, target } => learn::run(data, &target),
             Self::Tracking { program } => tracking::run(program),
         }
     }
@@ -55,6 +66,11 @@ fn build_release() -> Result<PathBuf> {
         .status()
         .context("cannot run cargo build")?;
     ensure!(status.success(), "the release build failed");
+    Ok(target_folder()?.join("release/fragua"))
+}
+
+/// Where cargo puts what it builds.
+fn target_folder() -> Result<PathBuf> {
     let metadata = cargo(&["metadata", "--format-version=1", "--no-deps"])
         .output()
         .context("cannot run cargo")?;
@@ -62,7 +78,7 @@ fn build_release() -> Result<PathBuf> {
     let target = metadata["target_directory"]
         .as_str()
         .context("cargo metadata names no target folder")?;
-    Ok(Path::new(target).join("release/fragua"))
+    Ok(Path::new(target).to_owned())
 }
 
 fn median(values: impl IntoIterator<Item = f64>) -> f64 {

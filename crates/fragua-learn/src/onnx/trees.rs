@@ -3,7 +3,7 @@
 use super::encoder::{Message, attribute};
 use super::graph::integers;
 use crate::Label;
-use crate::tree::ensemble::{Ensemble, NodeKind};
+use crate::tree::ensemble::{Ensemble, Kind, Test};
 use std::collections::HashMap;
 
 /// Where a column's values lie among the features of the ONNX graph.
@@ -89,28 +89,63 @@ pub(crate) fn attributes(ensemble: &Ensemble, columns: &[Position], labels: &[La
 
 impl Lists {
     fn add_tree(&mut self, ensemble: &Ensemble, tree: usize, columns: &[Position]) {
-        let root = ensemble.roots[tree];
-        for (position, node) in ensemble.tree_nodes(tree).iter().enumerate() {
-            self.tree.push(tree as i64);
-            self.node.push(position as i64);
-            let (left, right) = (
-                i64::from(node.left) - i64::from(root),
-                i64::from(node.right) - i64::from(root),
-            );
-            match (node.kind, columns.get(usize::from(node.feature))) {
-                (NodeKind::Numeric, Some(Position::Number(feature))) => {
-                    self.branch(*feature, node.threshold, left, right, node.missing_left);
+        let root = i64::from(ensemble.roots[tree]);
+        let nodes = ensemble.tree_nodes(tree);
+        // Sets become chains of nodes, which come behind the tree's own.
+        let mut extra = nodes.len() as i64;
+        for (position, node) in nodes.iter().enumerate() {
+            self.begin(tree, position as i64);
+            let Kind::Split { column, test } = node.kind(|column| ensemble.is_category(column)) else {
+                self.leaf(ensemble, tree, position, node.values());
+                continue;
+            };
+            let (left, right) = (i64::from(node.next) - root, i64::from(node.next) - root + 1);
+            match (test, &columns[usize::from(column)]) {
+                (Test::Numeric { cut, missing_left }, Position::Number(feature)) => {
+                    let threshold = ensemble.threshold(usize::from(column), cut);
+                    self.branch(*feature, threshold, left, right, missing_left);
                 }
-                (NodeKind::Category, Some(Position::OneHot(features))) => {
+                (Test::Category { code }, Position::OneHot(features)) => {
                     // At most a half in the one-hot column means another category: the right side. A code
                     // without a column is one that was never met, so the comparison holds for any column.
-                    match features.get(&(node.threshold as u8)) {
+                    match features.get(&code) {
                         Some(&feature) => self.branch(feature, 0.5, right, left, false),
                         None => self.branch(0, f32::MAX, right, right, false),
                     }
                 }
-                _ => self.leaf(ensemble, tree, position, node.left as usize..node.right as usize),
+                (Test::Set { index }, Position::OneHot(features)) => {
+                    let codes = ensemble.sets[usize::from(index)].iter();
+                    let members: Vec<usize> = codes.filter_map(|code| features.get(&code)).copied().collect();
+                    self.chain(tree, &members, left, right, &mut extra);
+                }
+                _ => unreachable!("the columns are those the trees were grown on"),
             }
+        }
+    }
+
+    fn begin(&mut self, tree: usize, node: i64) {
+        self.tree.push(tree as i64);
+        self.node.push(node);
+    }
+
+    /// Asks for one category after the other. Only the side that a comparison leads to may be shared by several nodes,
+    /// and that is the left one.
+    fn chain(&mut self, tree: usize, members: &[usize], left: i64, right: i64, extra: &mut i64) {
+        for (position, &feature) in members.iter().enumerate() {
+            if position > 0 {
+                self.begin(tree, *extra);
+                *extra += 1;
+            }
+            let next = if position + 1 < members.len() {
+                *extra
+            } else {
+                right
+            };
+            self.branch(feature, 0.5, left, next, false);
+            *self.mode.last_mut().expect("a branch was added") = "BRANCH_GT";
+        }
+        if members.is_empty() {
+            self.branch(0, f32::MAX, right, right, false);
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct BinnedColumn {
 pub(crate) struct Binned {
     pub(crate) columns: Vec<BinnedColumn>,
     pub(crate) row_count: usize,
+    /// The same bins row after row.
+    rows: Vec<u8>,
 }
 
 impl Binned {
@@ -46,11 +48,24 @@ impl Binned {
                 codes: column.one_hot_codes(false),
             },
         };
-        let columns = (0..matrix.width).into_par_iter().map(column).collect();
+        let columns: Vec<BinnedColumn> = (0..matrix.width).into_par_iter().map(column).collect();
+        let mut rows = vec![0; matrix.values.len()];
+        for (position, column) in columns.iter().enumerate() {
+            let slots = rows.iter_mut().skip(position).step_by(matrix.width);
+            slots.zip(&column.bins).for_each(|(slot, &bin)| *slot = bin);
+        }
         Self {
             columns,
             row_count: matrix.row_count,
+            rows,
         }
+    }
+
+    /// The bins of one row.
+    #[inline]
+    pub(crate) fn row(&self, row: u32) -> &[u8] {
+        let width = self.columns.len();
+        &self.rows[row as usize * width..(row as usize + 1) * width]
     }
 }
 
@@ -70,27 +85,6 @@ impl BinnedColumn {
             may_be_missing,
             codes: Vec::new(),
         }
-    }
-
-    /// Tells whether a split on this column sends the bin to the left.
-    pub(crate) fn goes_left(&self, bin: u8, cut: u8, missing_left: bool) -> bool {
-        if self.categorical {
-            return bin == cut;
-        }
-        if bin == MISSING_BIN {
-            missing_left
-        } else {
-            bin <= cut
-        }
-    }
-
-    /// Returns the number that a node compares with: an edge, or the code of a category.
-    pub(crate) fn threshold(&self, cut: u8) -> f32 {
-        if self.categorical {
-            return f32::from(cut);
-        }
-        // A cut above the last edge parts all numbers from the missing ones.
-        self.edges.get(usize::from(cut)).copied().unwrap_or(f32::MAX)
     }
 }
 
@@ -129,20 +123,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bins_follow_the_values_and_thresholds_part_them() {
+    fn bins_follow_the_values_and_edges_part_them() {
         let values = vec![3.0, 1.0, f32::NAN, 2.0, 3.0];
         let column = BinnedColumn::numeric(values.clone(), true);
         assert_eq!(column.bins, [2, 0, MISSING_BIN, 1, 2]);
         assert_eq!(column.edges, [1.5, 2.5]);
-        for cut in 0..2 {
-            for (&bin, &value) in column
+        for (cut, &edge) in column.edges.iter().enumerate() {
+            let present = column
                 .bins
                 .iter()
                 .zip(&values)
-                .filter(|(_, value)| !value.is_nan())
-            {
-                assert_eq!(column.goes_left(bin, cut, false), value <= column.threshold(cut));
-            }
+                .filter(|(_, value)| !value.is_nan());
+            present.for_each(|(&bin, &value)| assert_eq!(usize::from(bin) <= cut, value <= edge));
         }
     }
 

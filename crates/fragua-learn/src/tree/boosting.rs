@@ -1,25 +1,27 @@
 //! Gradient boosting: each round adds one small tree a class, fitted to the gradient of the log loss.
 
-use super::bins::{Binned, BinnedColumn, MISSING_BIN};
-use super::ensemble::{Ensemble, LeafValue, Node, NodeKind, Tree};
+use super::bins::Binned;
+use super::ensemble::{Ensemble, LeafValue, MAX_SETS, Node, Tree};
 use super::forest::Sample;
+use super::grow::{Grower, Leaf, Scale};
 use crate::params::GradientBoostingParams;
 use crate::progress::check_cancelled;
-use crate::{Error, Progress};
+use crate::random::Random;
+use crate::{Error, Progress, split};
 use rayon::prelude::*;
 
-/// Longest step of a leaf before shrinkage, in log odds. Where nearly all rows are settled the second derivative
-/// vanishes, and one row of a rare class would throw its leaf so far that the fit never comes back.
-const LONGEST_STEP: f64 = 4.0;
+/// Rows whose gradients are computed by one thread at a time.
+const BLOCK: usize = 8_192;
 
 /// Fits the trees and returns them with the gain of each column.
 pub(crate) fn fit(
     sample: Sample<'_>,
     params: &GradientBoostingParams,
+    monotone: &[i8],
+    seed: u64,
     progress: &dyn Progress,
 ) -> Result<(Ensemble, Vec<f64>), Error> {
     let class_count = sample.weights.len();
-    let layout = Layout::new(sample.binned);
     let base = base_scores(sample);
     // With two classes one tree moves both scores, in opposite directions.
     let tree_classes: Vec<u16> = if class_count == 2 {
@@ -27,45 +29,45 @@ pub(crate) fn fit(
     } else {
         (0..class_count as u16).collect()
     };
-    let mut scores: Vec<Vec<f32>> = base
-        .iter()
-        .map(|&base| vec![base; sample.classes.len()])
-        .collect();
+    let mut boosting = Boosting {
+        sample,
+        params,
+        monotone,
+        seed,
+        dither: dither(sample.classes.len(), seed),
+        scores: base
+            .iter()
+            .map(|&base| vec![base; sample.classes.len()])
+            .collect(),
+        set_count: 0,
+    };
+    let (learning, held_out) = boosting.hold_out()?;
     let mut importance = vec![0.0; sample.binned.columns.len()];
-    let mut trees = Vec::with_capacity(params.n_estimators * tree_classes.len());
-    for _ in 0..params.n_estimators {
+    let mut rounds: Vec<Vec<Grown>> = Vec::new();
+    let mut best = (0, boosting.loss(&held_out));
+    for round in 0..params.n_estimators {
         check_cancelled(progress)?;
-        let gradients = gradients(sample, &scores, &tree_classes);
-        let grow = |(gradients, &class): (&Vec<Gradient>, &u16)| {
-            let mut grower = Grower {
-                layout: &layout,
-                gradients,
-                params,
-                gains: vec![0.0; importance.len()],
-            };
-            let (tree, moves) = grower.grow(class, class_count);
-            (tree, moves, grower.gains)
+        rounds.push(boosting.round(round, &tree_classes, &learning));
+        let Some(patience) = params.n_iter_no_change else {
+            continue;
         };
-        let grown: Vec<_> = gradients.par_iter().zip(&tree_classes).map(grow).collect();
-        for ((tree, moves, gains), &class) in grown.into_iter().zip(&tree_classes) {
-            scores[usize::from(class)]
-                .iter_mut()
-                .zip(&moves)
-                .for_each(|(score, moved)| *score += moved);
-            if class_count == 2 {
-                scores[0]
-                    .iter_mut()
-                    .zip(&moves)
-                    .for_each(|(score, moved)| *score -= moved);
-            }
-            importance
-                .iter_mut()
-                .zip(gains)
-                .for_each(|(sum, gain)| *sum += gain);
-            trees.push(tree);
+        let loss = boosting.loss(&held_out);
+        if loss < best.1 {
+            best = (round + 1, loss);
+        } else if round + 1 >= best.0 + patience {
+            break;
         }
     }
-    Ok((Ensemble::new(trees, base, true), importance))
+    if params.n_iter_no_change.is_some() {
+        rounds.truncate(best.0.max(1));
+    }
+    let mut trees = Vec::with_capacity(rounds.len() * tree_classes.len());
+    for grown in rounds.into_iter().flatten() {
+        let gains = importance.iter_mut().zip(grown.gains);
+        gains.for_each(|(sum, gain)| *sum += gain);
+        trees.push(grown.tree);
+    }
+    Ok((Ensemble::new(trees, sample.binned, base, true), importance))
 }
 
 /// The logarithm of each class's weighted share.
@@ -82,413 +84,294 @@ fn base_scores(sample: Sample<'_>) -> Vec<f32> {
         .collect()
 }
 
-#[derive(Clone, Copy, Default)]
-struct Gradient {
-    first: f32,
-    second: f32,
+/// A number in `-0.5..0.5` for each row, which decides how its gradient is rounded.
+fn dither(rows: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random::derive(seed, &[u64::MAX]);
+    (0..rows).map(|_| random.unit() as f32 - 0.5).collect()
 }
 
-/// Gradients of the weighted log loss, one list for each tree of the round.
-fn gradients(sample: Sample<'_>, scores: &[Vec<f32>], tree_classes: &[u16]) -> Vec<Vec<Gradient>> {
-    let row_count = sample.classes.len();
-    let class_count = scores.len();
-    // Friedman's factor for the redundant class; with two classes the score is half the log odds.
-    let factor = if class_count == 2 {
-        2.0
-    } else {
-        class_count as f32 / (class_count as f32 - 1.0)
-    };
-    let mut gradients = vec![vec![Gradient::default(); row_count]; tree_classes.len()];
-    let mut shares = vec![0.0f32; class_count];
-    for row in 0..row_count {
-        let largest = scores.iter().map(|scores| scores[row]).fold(f32::MIN, f32::max);
-        let mut sum = 0.0;
-        for (share, scores) in shares.iter_mut().zip(scores) {
-            *share = (scores[row] - largest).exp();
-            sum += *share;
-        }
-        let truth = sample.classes[row];
-        let weight = sample.weights[usize::from(truth)] as f32;
-        for (gradients, &class) in gradients.iter_mut().zip(tree_classes) {
-            let share = shares[usize::from(class)] / sum;
-            let hit = f32::from(u8::from(truth == class));
-            gradients[row] = Gradient {
-                first: weight * (share - hit),
-                second: weight * factor * share * (1.0 - share),
-            };
-        }
-    }
-    gradients
-}
-
-/// Bins row by row, and where each column's bins begin in a histogram over all columns.
-struct Layout<'a> {
-    columns: &'a [BinnedColumn],
-    row_count: usize,
-    bins: Vec<u8>,
-    begins: Vec<usize>,
-    /// Number of bins of all columns.
-    total: usize,
-}
-
-impl<'a> Layout<'a> {
-    fn new(binned: &'a Binned) -> Self {
-        let width = binned.columns.len();
-        let mut bins = vec![0; binned.row_count * width];
-        for (position, column) in binned.columns.iter().enumerate() {
-            bins.iter_mut()
-                .skip(position)
-                .step_by(width)
-                .zip(&column.bins)
-                .for_each(|(slot, &bin)| *slot = bin);
-        }
-        let mut begins = vec![0];
-        for column in &binned.columns {
-            let size = if column.categorical || column.may_be_missing {
-                256
-            } else {
-                column.bin_count
-            };
-            begins.push(begins.last().expect("starts with one") + size);
-        }
-        let total = *begins.last().expect("starts with one");
-        Self {
-            columns: &binned.columns,
-            row_count: binned.row_count,
-            bins,
-            begins,
-            total,
-        }
-    }
-
-    fn row(&self, row: u32) -> &[u8] {
-        let width = self.columns.len();
-        &self.bins[row as usize * width..(row as usize + 1) * width]
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    first: f64,
-    second: f64,
-    rows: u32,
-}
-
-#[derive(Clone, Copy)]
-struct Split {
-    gain: f64,
-    column: usize,
-    cut: u8,
-    missing_left: bool,
-}
-
-/// A leaf that may still be split.
-struct Leaf {
-    node: usize,
-    begin: usize,
-    end: usize,
-    depth: usize,
-    first: f64,
-    second: f64,
-    histogram: Vec<Sums>,
-    split: Option<Split>,
-}
-
-struct Grower<'a> {
-    layout: &'a Layout<'a>,
-    gradients: &'a [Gradient],
-    params: &'a GradientBoostingParams,
+/// A tree with the gain of each column.
+struct Grown {
+    tree: Tree,
     gains: Vec<f64>,
 }
 
-impl Grower<'_> {
-    /// Returns the tree and how far it moves the score of each row.
-    fn grow(&mut self, class: u16, class_count: usize) -> (Tree, Vec<f32>) {
-        let row_count = self.layout.row_count;
-        let mut rows: Vec<u32> = (0..row_count as u32).collect();
-        let mut right_rows = Vec::new();
-        let mut tree = Tree {
-            nodes: vec![Node::default()],
-            values: Vec::new(),
-        };
-        let mut root = Leaf {
-            node: 0,
-            begin: 0,
-            end: row_count,
-            depth: 0,
-            first: self
-                .gradients
-                .iter()
-                .map(|gradient| f64::from(gradient.first))
-                .sum(),
-            second: self
-                .gradients
-                .iter()
-                .map(|gradient| f64::from(gradient.second))
-                .sum(),
-            histogram: self.histogram(&rows),
-            split: None,
-        };
-        root.split = self.find_split(&root);
-        let mut leaves = vec![root];
-        while leaves.len() < self.params.max_leaf_nodes {
-            let Some((position, split)) = best_leaf(&leaves) else {
-                break;
-            };
-            let leaf = leaves.swap_remove(position);
-            self.gains[split.column] += split.gain;
-            let children = self.split(leaf, split, &mut tree, &mut rows, &mut right_rows);
-            leaves.extend(children);
+struct Boosting<'a> {
+    sample: Sample<'a>,
+    params: &'a GradientBoostingParams,
+    /// For each column: 1 when the score of the tree's class must not fall with it, -1 when it must not rise.
+    monotone: &'a [i8],
+    seed: u64,
+    dither: Vec<f32>,
+    /// Scores of the rows, class after class.
+    scores: Vec<Vec<f32>>,
+    /// Sets of categories in the trees so far.
+    set_count: usize,
+}
+
+impl Boosting<'_> {
+    /// Parts the rows in those to learn from and those that tell when to stop.
+    fn hold_out(&self) -> Result<(Vec<u32>, Vec<u32>), Error> {
+        let classes = self.sample.classes;
+        if self.params.n_iter_no_change.is_none() {
+            return Ok(((0..classes.len() as u32).collect(), Vec::new()));
         }
-        let mut moves = vec![0.0; row_count];
-        for leaf in &leaves {
-            let value = -leaf.first / (leaf.second + self.params.l2_regularization + 1e-9);
-            let value = (value.clamp(-LONGEST_STEP, LONGEST_STEP) * self.params.learning_rate) as f32;
+        let fraction = self.params.validation_fraction;
+        let (learning, held_out) = split::hold_out(classes, self.scores.len(), fraction, self.seed);
+        if held_out.is_empty() {
+            let message = format!("{fraction} of {} rows is no row to stop by", classes.len());
+            return Err(Error::config("validation_fraction", message));
+        }
+        let narrow = |rows: Vec<usize>| rows.into_iter().map(|row| row as u32).collect();
+        Ok((narrow(learning), narrow(held_out)))
+    }
+
+    /// Adds one tree a class; `learning` are the rows to learn from, in rising order.
+    fn round(&mut self, round: usize, tree_classes: &[u16], learning: &[u32]) -> Vec<Grown> {
+        let mut random = Random::derive(self.seed, &[round as u64]);
+        let rows = self.draw_rows(learning, &mut random);
+        let columns = self.draw_columns(&mut random);
+        let others = others(&rows, self.sample.classes.len());
+        let normalisers = self.normalisers();
+        let may_group = self.set_count + tree_classes.len() * self.params.max_leaf_nodes <= MAX_SETS;
+        let this = &*self;
+        let grow = |&class: &u16| {
+            let scale = Scale::new(rows.len(), this.heaviest(), this.factor());
+            let gradients = this.gradients(usize::from(class), &normalisers, round, scale);
+            let grower = Grower::new(this.sample.binned, this.params, &gradients, scale).with_columns(
+                &columns,
+                this.monotone,
+                may_group,
+            );
+            let (mut tree, leaves, rows, gains) = grower.grow(rows.clone());
+            let moves = this.finish(&mut tree, &leaves, rows, &others, class);
+            (Grown { tree, gains }, moves)
+        };
+        let grown: Vec<(Grown, Moves)> = tree_classes.par_iter().map(grow).collect();
+        let move_scores = |(scores, class): (&mut Vec<f32>, usize)| match self.sample.weights.len() {
+            2 => grown[0].1.add(scores, if class == 1 { 1.0 } else { -1.0 }),
+            _ => grown[class].1.add(scores, 1.0),
+        };
+        self.scores
+            .par_iter_mut()
+            .enumerate()
+            .map(|(class, scores)| (scores, class))
+            .for_each(move_scores);
+        self.set_count += grown
+            .iter()
+            .map(|(grown, _)| grown.tree.sets.len())
+            .sum::<usize>();
+        grown.into_iter().map(|(grown, _)| grown).collect()
+    }
+
+    fn draw_rows(&self, learning: &[u32], random: &mut Random) -> Vec<u32> {
+        if self.params.subsample >= 1.0 {
+            return learning.to_vec();
+        }
+        let drawn: Vec<u32> = (learning.iter().copied())
+            .filter(|_| random.unit() < self.params.subsample)
+            .collect();
+        if drawn.is_empty() {
+            learning.to_vec()
+        } else {
+            drawn
+        }
+    }
+
+    fn draw_columns(&self, random: &mut Random) -> Vec<usize> {
+        let mut columns: Vec<usize> = (0..self.sample.binned.columns.len()).collect();
+        if self.params.colsample_bytree < 1.0 {
+            let count = (columns.len() as f64 * self.params.colsample_bytree).round() as usize;
+            random.shuffle(&mut columns);
+            columns.truncate(count.max(1));
+            columns.sort_unstable();
+        }
+        columns
+    }
+
+    fn heaviest(&self) -> f64 {
+        self.sample.weights.iter().copied().fold(0.0, f64::max)
+    }
+
+    /// Friedman's factor for the redundant class; with two classes the score is half the log odds.
+    fn factor(&self) -> f64 {
+        match self.scores.len() {
+            2 => 2.0,
+            classes => classes as f64 / (classes as f64 - 1.0),
+        }
+    }
+
+    /// The logarithm of each row's summed exponentials.
+    fn normalisers(&self) -> Vec<f32> {
+        let mut normalisers = vec![0.0; self.sample.classes.len()];
+        let block = |(block, slots): (usize, &mut [f32])| {
+            let rows = block * BLOCK..block * BLOCK + slots.len();
+            let mut largest = self.scores[0][rows.clone()].to_vec();
+            for scores in &self.scores[1..] {
+                let pairs = largest.iter_mut().zip(&scores[rows.clone()]);
+                pairs
+                    .for_each(|(largest, &score)| *largest = if score > *largest { score } else { *largest });
+            }
+            for scores in &self.scores {
+                let pairs = slots.iter_mut().zip(&scores[rows.clone()]).zip(&largest);
+                pairs.for_each(|((sum, &score), &largest)| *sum += exp(score - largest));
+            }
+            let pairs = slots.iter_mut().zip(&largest);
+            pairs.for_each(|(sum, &largest)| *sum = largest + sum.ln());
+        };
+        normalisers.par_chunks_mut(BLOCK).enumerate().for_each(block);
+        normalisers
+    }
+
+    /// Gradients of the weighted log loss for one class, packed for the histograms.
+    fn gradients(&self, class: usize, normalisers: &[f32], round: usize, scale: Scale) -> Vec<u64> {
+        let mut gradients = vec![0; normalisers.len()];
+        // Each round rounds the same row in another way, evenly over the rounds.
+        let shift = (round as f64 * 0.618_033_988_749_894_9).fract() as f32;
+        let factor = self.factor() as f32;
+        let weights: Vec<f32> = self.sample.weights.iter().map(|&weight| weight as f32).collect();
+        let block = |(block, slots): (usize, &mut [u64])| {
+            let rows = block * BLOCK..block * BLOCK + slots.len();
+            let mut shares = [0.0f32; BLOCK];
+            let scores = self.scores[class][rows.clone()]
+                .iter()
+                .zip(&normalisers[rows.clone()]);
+            for (share, (&score, &normaliser)) in shares.iter_mut().zip(scores) {
+                *share = exp(score - normaliser);
+            }
+            let rows = self.sample.classes[rows.clone()].iter().zip(&self.dither[rows]);
+            for ((slot, &share), (&truth, &dither)) in slots.iter_mut().zip(&shares).zip(rows) {
+                let weight = weights[usize::from(truth)];
+                let hit = f32::from(u8::from(usize::from(truth) == class));
+                let dither = dither + shift;
+                let dither = if dither >= 0.5 { dither - 1.0 } else { dither };
+                let share = share.min(1.0);
+                *slot = scale.pack(
+                    weight * (share - hit),
+                    weight * factor * share * (1.0 - share),
+                    dither,
+                );
+            }
+        };
+        gradients.par_chunks_mut(BLOCK).enumerate().for_each(block);
+        gradients
+    }
+
+    /// Writes the leaves' values into the tree and returns how far each row's score moves.
+    fn finish(&self, tree: &mut Tree, leaves: &[Leaf], rows: Vec<u32>, others: &[u32], class: u16) -> Moves {
+        let mut moves = Vec::with_capacity(leaves.len());
+        for leaf in leaves {
+            let value = (leaf.value * self.params.learning_rate) as f32;
             let begin = tree.values.len() as u32;
             tree.values.push(LeafValue { class, value });
-            if class_count == 2 {
+            if self.scores.len() == 2 {
                 tree.values.push(LeafValue {
                     class: 0,
                     value: -value,
                 });
             }
-            let end = tree.values.len() as u32;
-            tree.nodes[leaf.node] = Node {
-                left: begin,
-                right: end,
-                ..Node::default()
-            };
-            rows[leaf.begin..leaf.end]
-                .iter()
-                .for_each(|&row| moves[row as usize] = value);
+            tree.nodes[leaf.node] = Node::leaf(begin, tree.values.len() as u16 - begin as u16);
+            moves.push((value, leaf.begin..leaf.end));
         }
-        (tree, moves)
-    }
-
-    fn split(
-        &self,
-        leaf: Leaf,
-        split: Split,
-        tree: &mut Tree,
-        rows: &mut [u32],
-        right_rows: &mut Vec<u32>,
-    ) -> [Leaf; 2] {
-        let column = &self.layout.columns[split.column];
-        right_rows.clear();
-        let mut middle = leaf.begin;
-        let (mut first, mut second) = (0.0, 0.0);
-        for position in leaf.begin..leaf.end {
-            let row = rows[position];
-            if column.goes_left(column.bins[row as usize], split.cut, split.missing_left) {
-                rows[middle] = row;
-                middle += 1;
-                first += f64::from(self.gradients[row as usize].first);
-                second += f64::from(self.gradients[row as usize].second);
-            } else {
-                right_rows.push(row);
-            }
-        }
-        rows[middle..leaf.end].copy_from_slice(right_rows);
-
-        // Counting the smaller side is enough: the other one is what remains of the parent.
-        let left_is_smaller = middle - leaf.begin < leaf.end - middle;
-        let smaller = if left_is_smaller {
-            &rows[leaf.begin..middle]
-        } else {
-            &rows[middle..leaf.end]
-        };
-        let smaller = self.histogram(smaller);
-        let mut larger = leaf.histogram;
-        for (larger, smaller) in larger.iter_mut().zip(&smaller) {
-            larger.first -= smaller.first;
-            larger.second -= smaller.second;
-            larger.rows -= smaller.rows;
-        }
-        let (left_histogram, right_histogram) = if left_is_smaller {
-            (smaller, larger)
-        } else {
-            (larger, smaller)
-        };
-
-        let left_node = tree.nodes.len();
-        tree.nodes.extend([Node::default(); 2]);
-        tree.nodes[leaf.node] = Node {
-            threshold: column.threshold(split.cut),
-            left: left_node as u32,
-            right: left_node as u32 + 1,
-            feature: split.column as u16,
-            kind: if column.categorical {
-                NodeKind::Category
-            } else {
-                NodeKind::Numeric
-            },
-            missing_left: split.missing_left,
-        };
-        let depth = leaf.depth + 1;
-        let mut left = Leaf {
-            node: left_node,
-            begin: leaf.begin,
-            end: middle,
-            depth,
-            first,
-            second,
-            histogram: left_histogram,
-            split: None,
-        };
-        let mut right = Leaf {
-            node: left_node + 1,
-            begin: middle,
-            end: leaf.end,
-            depth,
-            first: leaf.first - first,
-            second: leaf.second - second,
-            histogram: right_histogram,
-            split: None,
-        };
-        left.split = self.find_split(&left);
-        right.split = self.find_split(&right);
-        [left, right]
-    }
-
-    fn histogram(&self, rows: &[u32]) -> Vec<Sums> {
-        let mut histogram = vec![Sums::default(); self.layout.total];
-        let begins = &self.layout.begins[..self.layout.columns.len()];
-        for &row in rows {
-            let gradient = self.gradients[row as usize];
-            for (&begin, &bin) in begins.iter().zip(self.layout.row(row)) {
-                let sums = &mut histogram[begin + usize::from(bin)];
-                sums.first += f64::from(gradient.first);
-                sums.second += f64::from(gradient.second);
-                sums.rows += 1;
-            }
-        }
-        histogram
-    }
-
-    fn find_split(&self, leaf: &Leaf) -> Option<Split> {
-        let too_small = leaf.end - leaf.begin < 2 * self.params.min_samples_leaf;
-        if too_small || self.params.max_depth.is_some_and(|limit| leaf.depth >= limit) {
-            return None;
-        }
-        let mut cuts = Cuts::new(leaf, self.params);
-        for (position, column) in self.layout.columns.iter().enumerate() {
-            let histogram = &leaf.histogram[self.layout.begins[position]..self.layout.begins[position + 1]];
-            cuts.column = position;
-            cuts.scan(column, histogram);
-        }
-        cuts.best
-    }
-}
-
-fn best_leaf(leaves: &[Leaf]) -> Option<(usize, Split)> {
-    let splits = leaves
-        .iter()
-        .enumerate()
-        .filter_map(|(position, leaf)| Some((position, leaf.split?)));
-    splits.max_by(|(_, a), (_, b)| a.gain.total_cmp(&b.gain))
-}
-
-/// The search for the best cut of a leaf.
-struct Cuts {
-    first: f64,
-    second: f64,
-    rows: usize,
-    /// Rows a unit of the second derivative stands for.
-    rows_per_second: f64,
-    fewest: usize,
-    penalty: f64,
-    parent_gain: f64,
-    column: usize,
-    best: Option<Split>,
-}
-
-const SMALLEST_SECOND: f64 = 1e-3;
-
-impl Cuts {
-    fn new(leaf: &Leaf, params: &GradientBoostingParams) -> Self {
-        let rows = leaf.end - leaf.begin;
-        let penalty = params.l2_regularization;
-        Self {
-            first: leaf.first,
-            second: leaf.second,
+        let walked: Vec<f32> = others
+            .par_iter()
+            .map(|&row| walk(tree, self.sample.binned, row))
+            .collect();
+        Moves {
             rows,
-            rows_per_second: rows as f64 / leaf.second,
-            fewest: params.min_samples_leaf,
-            penalty,
-            parent_gain: leaf.first * leaf.first / (leaf.second + penalty),
-            column: 0,
-            best: None,
+            moves,
+            walked: others.iter().copied().zip(walked).collect(),
         }
     }
 
-    fn scan(&mut self, column: &BinnedColumn, histogram: &[Sums]) {
-        let none = (0.0, 0.0, 0);
-        if column.categorical {
-            for &code in &column.codes {
-                let sums = &histogram[usize::from(code)];
-                if sums.rows > 0 {
-                    self.consider(add(none, sums), usize::from(code), false);
-                }
-            }
-            return;
+    /// The mean loss of some rows.
+    fn loss(&self, rows: &[u32]) -> f64 {
+        let (mut loss, mut total) = (0.0, 0.0);
+        for &row in rows {
+            let row = row as usize;
+            let truth = usize::from(self.sample.classes[row]);
+            let scores = || self.scores.iter().map(|scores| f64::from(scores[row]));
+            let largest = scores().fold(f64::MIN, f64::max);
+            let sum: f64 = scores().map(|score| (score - largest).exp()).sum();
+            let weight = self.sample.weights[truth];
+            loss += weight * (largest + sum.ln() - f64::from(self.scores[truth][row]));
+            total += weight;
         }
-        let missing = histogram
-            .get(usize::from(MISSING_BIN))
-            .filter(|sums| column.may_be_missing && sums.rows > 0);
-        let numbers = &histogram[..column.bin_count];
-        let mut left = none;
-        for (bin, sums) in numbers.iter().enumerate() {
-            left = add(left, sums);
-            if sums.rows > 0 {
-                let larger_left = column.may_be_missing && missing.is_none() && 2 * left.2 >= self.rows;
-                self.consider(left, bin, larger_left);
-            }
-        }
-        if let Some(missing) = missing {
-            let mut left = add(none, missing);
-            for (bin, sums) in numbers.iter().enumerate() {
-                left = add(left, sums);
-                if sums.rows > 0 {
-                    self.consider(left, bin, true);
-                }
-            }
-        }
+        loss / total
     }
+}
 
-    fn consider(&mut self, left: (f64, f64, usize), bin: usize, missing_left: bool) {
-        let (left_first, left_second, left_rows) = left;
-        let right_rows = self.rows.saturating_sub(left_rows);
-        if left_rows < self.fewest || right_rows < self.fewest {
-            return;
+/// The rows that are not among some, both in rising order.
+fn others(rows: &[u32], row_count: usize) -> Vec<u32> {
+    let mut rows = rows.iter().copied().peekable();
+    (0..row_count as u32)
+        .filter(|row| rows.next_if_eq(row).is_none())
+        .collect()
+}
+
+/// How far the scores move: rows leaf by leaf, and those that were walked through the tree.
+struct Moves {
+    rows: Vec<u32>,
+    moves: Vec<(f32, std::ops::Range<usize>)>,
+    walked: Vec<(u32, f32)>,
+}
+
+impl Moves {
+    fn add(&self, scores: &mut [f32], sign: f32) {
+        for (value, rows) in &self.moves {
+            let rows = &self.rows[rows.clone()];
+            rows.iter().for_each(|&row| scores[row as usize] += sign * value);
         }
-        // The rows must also weigh enough where the loss still bends: rows that are settled do not count.
-        let settled_left = (left_second * self.rows_per_second).round();
-        let settled_right = self.rows as f64 - settled_left;
-        if settled_left < self.fewest as f64 || settled_right < self.fewest as f64 {
-            return;
-        }
-        let (right_first, right_second) = (self.first - left_first, self.second - left_second);
-        if left_second < SMALLEST_SECOND || right_second < SMALLEST_SECOND {
-            return;
-        }
-        let gain = left_first * left_first / (left_second + self.penalty)
-            + right_first * right_first / (right_second + self.penalty)
-            - self.parent_gain;
-        if gain > self.best.map_or(1e-7, |best| best.gain) {
-            self.best = Some(Split {
-                gain,
-                column: self.column,
-                cut: bin as u8,
-                missing_left,
-            });
+        for &(row, value) in &self.walked {
+            scores[row as usize] += sign * value;
         }
     }
 }
 
-fn add(left: (f64, f64, usize), sums: &Sums) -> (f64, f64, usize) {
-    (
-        left.0 + sums.first,
-        left.1 + sums.second,
-        left.2 + sums.rows as usize,
-    )
+fn walk(tree: &Tree, binned: &Binned, row: u32) -> f32 {
+    let bins = binned.row(row);
+    let mut node = tree.nodes[0];
+    while !node.is_leaf() {
+        let goes_left = node.goes_left(bins[node.column()], &tree.sets);
+        node = tree.nodes[node.next as usize + usize::from(!goes_left)];
+    }
+    tree.values[node.values()][0].value
+}
+
+/// e to the power of a number not much above 0, the same on every machine and fast over many.
+fn exp(x: f32) -> f32 {
+    /// Added to a small number, leaves it rounded in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x > -87.0 { x } else { -87.0 };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let power = shifted - ROUND;
+    let rest = (x - power * 0.693_359_4) + power * 2.121_944_4e-4;
+    let mut sum = 1.987_569_2e-4;
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        sum = sum * rest + coefficient;
+    }
+    let fraction = sum * rest * rest + rest + 1.0;
+    let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
+    fraction * f32::from_bits(exponent << 23)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exponentials_are_right_to_the_last_bits() {
+        for step in 0..8_700 {
+            let x = 0.5 - step as f32 / 100.0;
+            let (ours, exact) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours / exact - 1.0).abs() < 3e-7, "{x}: {ours} and {exact}");
+        }
+        assert!(exp(-1e30) < 2e-38);
+    }
+
+    #[test]
+    fn others_are_all_but_the_given_rows() {
+        assert_eq!(others(&[1, 2, 5], 6), [0, 3, 4]);
+        assert_eq!(others(&[], 2), [0, 1]);
+    }
 }

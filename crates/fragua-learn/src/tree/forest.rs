@@ -1,18 +1,21 @@
-//! Random forest: deep trees on bootstrap samples, each split tried on a few random columns.
+//! Forests: deep trees, each split tried on a few random columns.
 //!
 //! A text column takes part as its categories do: each category is one column to try, as it would be after
 //! one-hot encoding, without being encoded.
+//!
+//! The upper levels of a tree count the bins of the whole table; once a node is small, its rows are copied together
+//! and everything below it is grown inside the processor's nearest cache.
 
-use super::bins::{Binned, BinnedColumn, MISSING_BIN};
-use super::ensemble::{Ensemble, LeafValue, Node, NodeKind, Tree};
+use super::bins::{Binned, MISSING_BIN};
+use super::ensemble::{CodeSet, Ensemble, LeafValue, Node, Test, Tree};
 use crate::params::RandomForestParams;
 use crate::progress::check_cancelled;
 use crate::random::Random;
 use crate::{Error, Progress};
 use rayon::prelude::*;
 
-/// Below this many rows a node sorts its rows; above, it counts them into a histogram.
-const SORT_BELOW: usize = 128;
+/// A node of at most so many rows is copied together with all below it.
+const TILE: usize = 2_048;
 
 /// The rows to learn from.
 #[derive(Clone, Copy)]
@@ -23,16 +26,26 @@ pub(crate) struct Sample<'a> {
     pub(crate) weights: &'a [f64],
 }
 
+/// Where a column that is tried is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cutting {
+    /// Where the classes part best.
+    Best,
+    /// Anywhere between its least and greatest number.
+    Random,
+}
+
 /// Fits a forest and returns it with the gain of each column, normalised a tree.
 pub(crate) fn fit(
     sample: Sample<'_>,
     params: &RandomForestParams,
+    cutting: Cutting,
     seed: u64,
     progress: &dyn Progress,
 ) -> Result<(Ensemble, Vec<f64>), Error> {
     let grow = |tree: usize| {
         check_cancelled(progress)?;
-        Ok(Grower::new(sample, params, Random::derive(seed, &[tree as u64])).grow())
+        Ok(Grower::new(sample, params, cutting, Random::derive(seed, &[tree as u64])).grow())
     };
     let grown: Vec<(Tree, Vec<f64>)> = (0..params.n_estimators)
         .into_par_iter()
@@ -50,10 +63,8 @@ pub(crate) fn fit(
         }
         trees.push(tree);
     }
-    Ok((
-        Ensemble::new(trees, vec![0.0; sample.weights.len()], false),
-        importance,
-    ))
+    let base = vec![0.0; sample.weights.len()];
+    Ok((Ensemble::new(trees, sample.binned, base, false), importance))
 }
 
 /// One thing a split can be made on.
@@ -67,12 +78,8 @@ fn split_options(binned: &Binned) -> Vec<SplitOption> {
     let mut options = Vec::new();
     for (column, binned) in binned.columns.iter().enumerate() {
         if binned.categorical {
-            options.extend(
-                binned
-                    .codes
-                    .iter()
-                    .map(|&code| SplitOption::Category { column, code }),
-            );
+            let category = |&code: &u8| SplitOption::Category { column, code };
+            options.extend(binned.codes.iter().map(category));
         } else {
             options.push(SplitOption::Numbers { column });
         }
@@ -80,77 +87,24 @@ fn split_options(binned: &Binned) -> Vec<SplitOption> {
     options
 }
 
-/// A set of bytes.
-#[derive(Clone, Copy, Default)]
-struct CodeSet([u64; 4]);
-
-impl CodeSet {
-    fn of(bins: &[u8], rows: &[u32]) -> Self {
-        let mut set = Self::default();
-        for &row in rows {
-            let bin = bins[row as usize];
-            set.0[usize::from(bin >> 6)] |= 1 << (bin & 63);
-        }
-        set
-    }
-
-    fn contains(&self, code: u8) -> bool {
-        self.0[usize::from(code >> 6)] >> (code & 63) & 1 == 1
-    }
-
-    fn len(&self) -> u32 {
-        self.0.iter().map(|word| word.count_ones()).sum()
-    }
+/// A row of the tree's sample.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Its position in the columns at hand.
+    row: u32,
+    class: u16,
+    /// How often it was drawn.
+    draws: u16,
 }
 
 struct Split {
     /// Sum over both sides of squared class weights over the side's weight: greater is purer.
     purity: f64,
     column: usize,
-    cut: u8,
-    missing_left: bool,
+    test: Test,
 }
 
-/// The two sides of a cut while it moves through a column.
-struct Sides {
-    left: Vec<f64>,
-    left_weight: f64,
-    left_squares: f64,
-    right_squares: f64,
-    left_rows: usize,
-}
-
-/// What a node holds, in class weights.
-struct Content {
-    classes: Vec<f64>,
-    weight: f64,
-    squares: f64,
-    rows: usize,
-}
-
-impl Sides {
-    fn reset(&mut self, node: &Content) {
-        self.left.fill(0.0);
-        self.left_weight = 0.0;
-        self.left_squares = 0.0;
-        self.right_squares = node.squares;
-        self.left_rows = 0;
-    }
-
-    fn move_left(&mut self, node: &Content, class: usize, weight: f64, rows: u32) {
-        let right = node.classes[class] - self.left[class];
-        self.left_squares += weight * (2.0 * self.left[class] + weight);
-        self.right_squares -= weight * (2.0 * right - weight);
-        self.left[class] += weight;
-        self.left_weight += weight;
-        self.left_rows += rows as usize;
-    }
-
-    fn purity(&self, node: &Content) -> f64 {
-        self.left_squares / self.left_weight + self.right_squares / (node.weight - self.left_weight)
-    }
-}
-
+#[derive(Clone, Copy)]
 struct Pending {
     node: usize,
     begin: usize,
@@ -158,95 +112,183 @@ struct Pending {
     depth: usize,
 }
 
+/// What a node holds. Its classes are numbered anew, so that the absent ones cost nothing.
+#[derive(Default)]
+struct Content {
+    /// The classes that are there.
+    classes: Vec<u16>,
+    /// The number of each class among those that are there.
+    numbers: Vec<u8>,
+    /// Rows of each, as drawn.
+    counts: Vec<u32>,
+    /// Weight of a row of each.
+    row_weights: Vec<f64>,
+    /// Weight of each.
+    weights: Vec<f64>,
+    weight: f64,
+    squares: f64,
+    rows: u32,
+}
+
+impl Content {
+    fn fill(&mut self, entries: &[Entry], row_weights: &[f64]) {
+        self.counts.clear();
+        self.counts.resize(row_weights.len(), 0);
+        for entry in entries {
+            self.counts[usize::from(entry.class)] += u32::from(entry.draws);
+        }
+        self.numbers.resize(row_weights.len(), 0);
+        self.classes.clear();
+        self.weights.clear();
+        self.row_weights.clear();
+        for (class, &row_weight) in row_weights.iter().enumerate() {
+            if self.counts[class] > 0 {
+                self.numbers[class] = self.classes.len() as u8;
+                self.classes.push(class as u16);
+                self.row_weights.push(row_weight);
+                self.weights.push(f64::from(self.counts[class]) * row_weight);
+            }
+        }
+        self.rows = self.counts.iter().sum();
+        self.counts.retain(|&count| count > 0);
+        self.weight = self.weights.iter().sum();
+        self.squares = self.weights.iter().map(|weight| weight * weight).sum();
+    }
+
+    /// The purity when the rows counted in `left` go left; `None` when a side has fewer than `fewest`.
+    #[inline]
+    fn purity(&self, left: &[u32], fewest: u32) -> Option<f64> {
+        let (mut rows, mut weight, mut left_squares, mut right_squares) = (0, 0.0, 0.0, 0.0);
+        for ((&count, &row_weight), &whole) in left.iter().zip(&self.row_weights).zip(&self.weights) {
+            let here = f64::from(count) * row_weight;
+            rows += count;
+            weight += here;
+            left_squares += here * here;
+            right_squares += (whole - here) * (whole - here);
+        }
+        let fits = rows >= fewest && self.rows - rows >= fewest;
+        fits.then(|| left_squares / weight + right_squares / (self.weight - weight))
+    }
+}
+
 struct Grower<'a> {
     sample: Sample<'a>,
     params: &'a RandomForestParams,
+    cutting: Cutting,
     random: Random,
-    /// Distinct rows of the sample, kept in the order of the leaves.
-    rows: Vec<u32>,
-    /// How often each row of the table was drawn.
-    draws: Vec<u32>,
     /// What can be tried at a split, in an order that each split shuffles on.
     options: Vec<SplitOption>,
     tried_options: usize,
-    /// The categories present in the node, for each column where that was asked.
-    present: Vec<Option<CodeSet>>,
+    content: Content,
+    /// Rows by bin and class number; all zeros between uses.
     histogram: Vec<u32>,
-    /// Rows of a small node as bin, class and draws, packed so that sorting is by bin.
-    keys: Vec<u64>,
-    sides: Sides,
-    right_rows: Vec<u32>,
+    /// Rows by bin of the one class in the lower half, of the other in the upper half; all zeros between uses.
+    pairs: Box<[u64; 256]>,
+    left: Vec<u32>,
+    /// The bins of the column that is tried, row after row.
+    bins: Vec<u8>,
+    /// The draws of each row of the node, 16 bits a class number; empty where they do not fit.
+    lanes: Vec<u64>,
+    /// For each text column that the node was asked about: its categories there, and their rows by class number.
+    categories: Vec<(CodeSet, Vec<u32>)>,
+    right_entries: Vec<Entry>,
+    tile_bins: Vec<u8>,
+    tile_entries: Vec<Entry>,
     tree: Tree,
     gains: Vec<f64>,
 }
 
 impl<'a> Grower<'a> {
-    fn new(sample: Sample<'a>, params: &'a RandomForestParams, mut random: Random) -> Self {
-        let row_count = sample.binned.row_count;
-        let mut draws = vec![u32::from(!params.bootstrap); row_count];
-        if params.bootstrap {
-            (0..row_count).for_each(|_| draws[random.below(row_count)] += 1);
-        }
+    fn new(sample: Sample<'a>, params: &'a RandomForestParams, cutting: Cutting, random: Random) -> Self {
         let column_count = sample.binned.columns.len();
         let options = split_options(sample.binned);
-        let class_count = sample.weights.len();
         Self {
-            rows: (0..row_count as u32)
-                .filter(|&row| draws[row as usize] > 0)
-                .collect(),
-            draws,
             tried_options: params.max_features.count(options.len()),
             options,
-            present: vec![None; column_count],
-            histogram: vec![0; 256 * class_count],
-            keys: Vec::with_capacity(SORT_BELOW),
-            sides: Sides {
-                left: vec![0.0; class_count],
-                left_weight: 0.0,
-                left_squares: 0.0,
-                right_squares: 0.0,
-                left_rows: 0,
-            },
-            right_rows: Vec::new(),
+            content: Content::default(),
+            histogram: vec![0; 256 * sample.weights.len()],
+            pairs: Box::new([0; 256]),
+            left: Vec::new(),
+            bins: Vec::new(),
+            lanes: Vec::new(),
+            categories: vec![(CodeSet::default(), Vec::new()); column_count],
+            right_entries: Vec::new(),
+            tile_bins: Vec::new(),
+            tile_entries: Vec::new(),
             tree: Tree::default(),
             gains: vec![0.0; column_count],
             sample,
             params,
+            cutting,
             random,
         }
     }
 
     fn grow(mut self) -> (Tree, Vec<f64>) {
-        self.tree.nodes.push(Node::default());
-        let mut stack = vec![Pending {
+        let mut entries = self.draw();
+        let columns: Vec<&[u8]> = self
+            .sample
+            .binned
+            .columns
+            .iter()
+            .map(|column| &column.bins[..])
+            .collect();
+        self.tree.nodes.push(Node::EMPTY);
+        let root = Pending {
             node: 0,
             begin: 0,
-            end: self.rows.len(),
+            end: entries.len(),
             depth: 0,
-        }];
+        };
+        self.grow_from(root, &columns, &mut entries, TILE);
+        self.tree.nodes.shrink_to_fit();
+        self.tree.values.shrink_to_fit();
+        (self.tree, self.gains)
+    }
+
+    fn draw(&mut self) -> Vec<Entry> {
+        let row_count = self.sample.binned.row_count;
+        let mut draws = vec![u16::from(!self.params.bootstrap); row_count];
+        if self.params.bootstrap {
+            (0..row_count).for_each(|_| {
+                let drawn = &mut draws[self.random.below(row_count)];
+                *drawn = drawn.saturating_add(1);
+            });
+        }
+        let entry = |(row, (&draws, &class))| Entry {
+            row: row as u32,
+            class,
+            draws,
+        };
+        (draws.iter().zip(self.sample.classes).enumerate())
+            .filter(|(_, (draws, _))| **draws > 0)
+            .map(entry)
+            .collect()
+    }
+
+    /// Grows a node and all below it; nodes of at most `tile` rows are copied together first.
+    fn grow_from(&mut self, first: Pending, columns: &[&[u8]], entries: &mut [Entry], tile: usize) {
+        let mut stack = vec![first];
         while let Some(pending) = stack.pop() {
-            let content = self.content(&pending);
-            let Some(split) = self.find_split(&pending, &content) else {
-                self.make_leaf(pending.node, &content);
+            let here = &mut entries[pending.begin..pending.end];
+            if here.len() <= tile {
+                self.grow_tile(pending, here);
                 continue;
-            };
-            self.gains[split.column] += split.purity - content.squares / content.weight;
-            let middle = self.partition(&pending, &split);
+            }
+            let mut content = std::mem::take(&mut self.content);
+            content.fill(here, self.sample.weights);
+            let split = self.find_split(pending.depth, columns, here, &content);
+            match &split {
+                None => self.make_leaf(pending.node, &content),
+                Some(split) => self.gains[split.column] += split.purity - content.squares / content.weight,
+            }
+            self.content = content;
+            let Some(split) = split else { continue };
             let left = self.tree.nodes.len();
-            self.tree.nodes.extend([Node::default(); 2]);
-            let column = &self.sample.binned.columns[split.column];
-            self.tree.nodes[pending.node] = Node {
-                threshold: column.threshold(split.cut),
-                left: left as u32,
-                right: left as u32 + 1,
-                feature: split.column as u16,
-                kind: if column.categorical {
-                    NodeKind::Category
-                } else {
-                    NodeKind::Numeric
-                },
-                missing_left: split.missing_left,
-            };
+            self.tree.nodes.extend([Node::EMPTY; 2]);
+            let node = Node::split(split.column as u16, split.test, left as u32);
+            self.tree.nodes[pending.node] = node;
+            let middle = pending.begin + self.partition(columns[split.column], here, node);
             let depth = pending.depth + 1;
             stack.push(Pending {
                 node: left + 1,
@@ -261,68 +303,74 @@ impl<'a> Grower<'a> {
                 depth,
             });
         }
-        (self.tree, self.gains)
     }
 
-    fn content(&self, pending: &Pending) -> Content {
-        let mut counts = vec![0u32; self.sample.weights.len()];
-        for &row in &self.rows[pending.begin..pending.end] {
-            counts[usize::from(self.sample.classes[row as usize])] += self.draws[row as usize];
+    fn grow_tile(&mut self, pending: Pending, entries: &[Entry]) {
+        let rows = entries.len();
+        let mut bins = std::mem::take(&mut self.tile_bins);
+        let mut local = std::mem::take(&mut self.tile_entries);
+        bins.resize(rows * self.sample.binned.columns.len(), 0);
+        local.clear();
+        for (position, entry) in entries.iter().enumerate() {
+            let slots = bins.iter_mut().skip(position).step_by(rows);
+            let row = self.sample.binned.row(entry.row);
+            slots.zip(row).for_each(|(slot, &bin)| *slot = bin);
+            local.push(Entry {
+                row: position as u32,
+                ..*entry
+            });
         }
-        let classes: Vec<f64> = counts
-            .iter()
-            .zip(self.sample.weights)
-            .map(|(&count, weight)| f64::from(count) * weight)
-            .collect();
-        Content {
-            weight: classes.iter().sum(),
-            squares: classes.iter().map(|weight| weight * weight).sum(),
-            rows: counts.iter().map(|&count| count as usize).sum(),
-            classes,
-        }
+        let columns: Vec<&[u8]> = bins.chunks_exact(rows).collect();
+        let root = Pending {
+            begin: 0,
+            end: rows,
+            ..pending
+        };
+        self.grow_from(root, &columns, &mut local, 0);
+        self.tile_bins = bins;
+        self.tile_entries = local;
     }
 
     fn make_leaf(&mut self, node: usize, content: &Content) {
         let begin = self.tree.values.len() as u32;
         let share = 1.0 / (content.weight * self.params.n_estimators as f64);
-        let occupied = content
-            .classes
-            .iter()
-            .enumerate()
-            .filter(|(_, weight)| **weight > 0.0);
-        self.tree.values.extend(occupied.map(|(class, weight)| LeafValue {
-            class: class as u16,
+        let value = |(&class, weight): (&u16, &f64)| LeafValue {
+            class,
             value: (weight * share) as f32,
-        }));
-        let end = self.tree.values.len() as u32;
-        self.tree.nodes[node] = Node {
-            left: begin,
-            right: end,
-            ..Node::default()
         };
+        let values = content.classes.iter().zip(&content.weights).map(value);
+        self.tree.values.extend(values);
+        self.tree.nodes[node] = Node::leaf(begin, content.classes.len() as u16);
     }
 
-    fn find_split(&mut self, pending: &Pending, content: &Content) -> Option<Split> {
-        let is_pure = content.classes.iter().filter(|weight| **weight > 0.0).count() < 2;
-        let too_deep = self.params.max_depth.is_some_and(|limit| pending.depth >= limit);
-        if is_pure
-            || too_deep
-            || content.rows
-                < self
-                    .params
-                    .min_samples_split
-                    .max(2 * self.params.min_samples_leaf)
-        {
+    fn find_split(
+        &mut self,
+        depth: usize,
+        columns: &[&[u8]],
+        entries: &[Entry],
+        content: &Content,
+    ) -> Option<Split> {
+        let fewest = self
+            .params
+            .min_samples_split
+            .max(2 * self.params.min_samples_leaf);
+        let is_pure = content.classes.len() < 2;
+        let too_deep = self.params.max_depth.is_some_and(|limit| depth >= limit);
+        if is_pure || too_deep || (content.rows as usize) < fewest {
             return None;
         }
-        let purity = content.squares / content.weight * (1.0 + 1e-12);
         let mut best = Split {
-            purity,
+            purity: content.squares / content.weight * (1.0 + 1e-12),
             column: usize::MAX,
-            cut: 0,
-            missing_left: false,
+            test: Test::Category { code: 0 },
         };
-        self.present.fill(None);
+        self.lanes.clear();
+        let fits = content.classes.len() <= 4 && content.rows <= u32::from(u16::MAX);
+        if fits && self.cutting == Cutting::Random {
+            let lanes =
+                |entry: &Entry| u64::from(entry.draws) << (16 * content.numbers[usize::from(entry.class)]);
+            self.lanes.extend(entries.iter().map(lanes));
+        }
         let mut tried = 0;
         for position in 0..self.options.len() {
             if tried == self.tried_options {
@@ -332,14 +380,32 @@ impl<'a> Grower<'a> {
             self.options.swap(position, drawn);
             // What is constant here offers nothing and does not count as tried.
             let is_useful = match self.options[position] {
-                SplitOption::Numbers { column } => self.try_numbers(column, pending, content, &mut best),
                 SplitOption::Category { column, code } => {
-                    self.try_category(column, code, pending, content, &mut best)
+                    self.try_category(column, code, columns[column], entries, content, &mut best)
+                }
+                SplitOption::Numbers { column } => {
+                    let bins = columns[column];
+                    match (self.cutting, content.classes.len()) {
+                        (Cutting::Random, _) => self.try_random(column, bins, entries, content, &mut best),
+                        (Cutting::Best, 2) => self.try_pair(column, bins, entries, content, &mut best),
+                        (Cutting::Best, _) => self.try_numbers(column, bins, entries, content, &mut best),
+                    }
                 }
             };
             tried += usize::from(is_useful);
         }
+        for (present, counts) in &mut self.categories {
+            for code in present.iter() {
+                let begin = usize::from(code) * content.classes.len();
+                counts[begin..begin + content.classes.len()].fill(0);
+            }
+            *present = CodeSet::default();
+        }
         (best.column != usize::MAX).then_some(best)
+    }
+
+    fn fewest(&self) -> u32 {
+        u32::try_from(self.params.min_samples_leaf).unwrap_or(u32::MAX)
     }
 
     /// Looks for a better split that parts one category from the rest; false when all or no rows are of it.
@@ -347,242 +413,245 @@ impl<'a> Grower<'a> {
         &mut self,
         column: usize,
         code: u8,
-        pending: &Pending,
+        bins: &[u8],
+        entries: &[Entry],
         content: &Content,
         best: &mut Split,
     ) -> bool {
-        let rows = &self.rows[pending.begin..pending.end];
-        let bins = &self.sample.binned.columns[column].bins;
-        let present = self.present[column].get_or_insert_with(|| CodeSet::of(bins, rows));
+        let (fewest, class_count) = (self.fewest(), content.classes.len());
+        let (present, counts) = &mut self.categories[column];
+        if present.len() == 0 {
+            counts.resize(256 * self.sample.weights.len(), 0);
+            for entry in entries {
+                let bin = bins[entry.row as usize];
+                let number = content.numbers[usize::from(entry.class)];
+                present.insert(bin);
+                counts[usize::from(bin) * class_count + usize::from(number)] += u32::from(entry.draws);
+            }
+        }
         if !present.contains(code) || present.len() == 1 {
             return false;
         }
-        let counts = &mut self.histogram[..self.sample.weights.len()];
-        counts.fill(0);
-        for &row in rows.iter().filter(|&&row| bins[row as usize] == code) {
-            counts[usize::from(self.sample.classes[row as usize])] += self.draws[row as usize];
-        }
-        let fewest = self.params.min_samples_leaf;
-        let mut cuts = Cuts {
-            sides: &mut self.sides,
-            node: content,
+        let counts = &counts[usize::from(code) * class_count..][..class_count];
+        consider(
             best,
+            content.purity(counts, fewest),
             column,
-            fewest,
-        };
-        cuts.sides.reset(content);
-        for (class, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            cuts.sides.move_left(
-                content,
-                class,
-                f64::from(count) * self.sample.weights[class],
-                count,
-            );
-        }
-        cuts.consider(code, false);
+            Test::Category { code },
+        );
         true
     }
 
-    /// Looks for a better split of one numeric column; false when the node has one bin only.
-    fn try_numbers(&mut self, column: usize, pending: &Pending, content: &Content, best: &mut Split) -> bool {
-        let rows = &self.rows[pending.begin..pending.end];
-        let binned = &self.sample.binned.columns[column];
-        let fewest = self.params.min_samples_leaf;
-        let mut cuts = Cuts {
-            sides: &mut self.sides,
-            node: content,
-            best,
-            column,
-            fewest,
-        };
-        if rows.len() >= SORT_BELOW {
-            let class_count = self.sample.weights.len();
-            let used = if binned.may_be_missing {
-                256
+    /// Looks for the best cut of a numeric column; false when the node has one bin only.
+    fn try_numbers(
+        &mut self,
+        column: usize,
+        bins: &[u8],
+        entries: &[Entry],
+        content: &Content,
+        best: &mut Split,
+    ) -> bool {
+        let class_count = content.classes.len();
+        let mut occupied = CodeSet::default();
+        for entry in entries {
+            let bin = bins[entry.row as usize];
+            let number = content.numbers[usize::from(entry.class)];
+            occupied.insert(bin);
+            self.histogram[usize::from(bin) * class_count + usize::from(number)] += u32::from(entry.draws);
+        }
+        let numbers = without_missing(occupied);
+        let has_missing = numbers != occupied;
+        let fewest = self.fewest();
+        for missing_left in [false, true] {
+            if missing_left && !has_missing {
+                continue;
+            }
+            self.left.clear();
+            match missing_left {
+                true => self
+                    .left
+                    .extend(&self.histogram[255 * class_count..256 * class_count]),
+                false => self.left.resize(class_count, 0),
+            }
+            for cut in numbers.iter() {
+                let here = &self.histogram[usize::from(cut) * class_count..][..class_count];
+                self.left
+                    .iter_mut()
+                    .zip(here)
+                    .for_each(|(left, here)| *left += here);
+                let test = self.numeric_test(column, cut, missing_left, has_missing, content, &self.left);
+                consider(best, content.purity(&self.left, fewest), column, test);
+            }
+        }
+        for bin in occupied.iter() {
+            self.histogram[usize::from(bin) * class_count..][..class_count].fill(0);
+        }
+        occupied.len() > 1
+    }
+
+    /// The same as [`Self::try_numbers`] for two classes, whose counts fit one number.
+    fn try_pair(
+        &mut self,
+        column: usize,
+        bins: &[u8],
+        entries: &[Entry],
+        content: &Content,
+        best: &mut Split,
+    ) -> bool {
+        let mut occupied = CodeSet::default();
+        for entry in entries {
+            let bin = bins[entry.row as usize];
+            let number = content.numbers[usize::from(entry.class)];
+            occupied.insert(bin);
+            self.pairs[usize::from(bin)] += u64::from(entry.draws) << (32 * number);
+        }
+        let numbers = without_missing(occupied);
+        let has_missing = numbers != occupied;
+        let fewest = self.fewest();
+        let [first, second] = [content.row_weights[0], content.row_weights[1]];
+        let [all_first, all_second] = [content.weights[0], content.weights[1]];
+        for missing_left in [false, true] {
+            if missing_left && !has_missing {
+                continue;
+            }
+            let mut left = if missing_left {
+                self.pairs[usize::from(MISSING_BIN)]
             } else {
-                binned.bin_count
+                0
             };
-            let histogram = &mut self.histogram[..used * class_count];
-            histogram.fill(0);
-            for &row in rows {
-                let (bin, class) = (binned.bins[row as usize], self.sample.classes[row as usize]);
-                histogram[usize::from(bin) * class_count + usize::from(class)] += self.draws[row as usize];
-            }
-            return cuts.scan(
-                binned,
-                &Histogram {
-                    counts: histogram,
-                    weights: self.sample.weights,
-                },
-            );
-        }
-        self.keys.clear();
-        let (mut lowest, mut highest) = (u8::MAX, 0);
-        for &row in rows {
-            let bin = binned.bins[row as usize];
-            lowest = lowest.min(bin);
-            highest = highest.max(bin);
-            let class = u64::from(self.sample.classes[row as usize]);
-            self.keys
-                .push(u64::from(bin) << 48 | class << 32 | u64::from(self.draws[row as usize]));
-        }
-        if lowest == highest {
-            return false;
-        }
-        self.keys.sort_unstable();
-        cuts.scan(
-            binned,
-            &Sorted {
-                keys: &self.keys,
-                weights: self.sample.weights,
-            },
-        )
-    }
-
-    /// Puts the left side's rows first and returns where the right side begins.
-    fn partition(&mut self, pending: &Pending, split: &Split) -> usize {
-        let column = &self.sample.binned.columns[split.column];
-        self.right_rows.clear();
-        let mut middle = pending.begin;
-        for position in pending.begin..pending.end {
-            let row = self.rows[position];
-            if column.goes_left(column.bins[row as usize], split.cut, split.missing_left) {
-                self.rows[middle] = row;
-                middle += 1;
-            } else {
-                self.right_rows.push(row);
+            for cut in numbers.iter() {
+                left += self.pairs[usize::from(cut)];
+                let counts = [left as u32, (left >> 32) as u32];
+                let rows = counts[0] + counts[1];
+                if rows < fewest || content.rows - rows < fewest {
+                    continue;
+                }
+                let (a, b) = (f64::from(counts[0]) * first, f64::from(counts[1]) * second);
+                let (c, d) = (all_first - a, all_second - b);
+                let (left_weight, right_weight) = (a + b, c + d);
+                // The same sum over one denominator: divisions are what takes time here.
+                let purity = ((a * a + b * b) * right_weight + (c * c + d * d) * left_weight)
+                    / (left_weight * right_weight);
+                if purity > best.purity {
+                    let test = self.numeric_test(column, cut, missing_left, has_missing, content, &counts);
+                    consider(best, Some(purity), column, test);
+                }
             }
         }
-        self.rows[middle..pending.end].copy_from_slice(&self.right_rows);
-        middle
-    }
-}
-
-/// The content of a node by bin, in rising order of bins.
-trait ByBin {
-    /// Calls `visit` with each occupied bin.
-    fn each_bin(&self, visit: impl FnMut(usize));
-    /// Calls `visit` with class, weight and rows of what lies in the bin.
-    fn each_class(&self, bin: usize, visit: impl FnMut(usize, f64, u32));
-}
-
-struct Histogram<'a> {
-    counts: &'a [u32],
-    weights: &'a [f64],
-}
-
-impl ByBin for Histogram<'_> {
-    fn each_bin(&self, mut visit: impl FnMut(usize)) {
-        for (bin, counts) in self.counts.chunks_exact(self.weights.len()).enumerate() {
-            if counts.iter().any(|&count| count > 0) {
-                visit(bin);
-            }
-        }
+        occupied.iter().for_each(|bin| self.pairs[usize::from(bin)] = 0);
+        occupied.len() > 1
     }
 
-    fn each_class(&self, bin: usize, mut visit: impl FnMut(usize, f64, u32)) {
-        let classes = self.weights.len();
-        for (class, &count) in self.counts[bin * classes..(bin + 1) * classes].iter().enumerate() {
-            if count > 0 {
-                visit(class, f64::from(count) * self.weights[class], count);
-            }
-        }
-    }
-}
-
-struct Sorted<'a> {
-    keys: &'a [u64],
-    weights: &'a [f64],
-}
-
-impl ByBin for Sorted<'_> {
-    fn each_bin(&self, mut visit: impl FnMut(usize)) {
-        let mut last = usize::MAX;
-        for key in self.keys {
-            let bin = (key >> 48) as usize;
-            if bin != last {
-                visit(bin);
-                last = bin;
-            }
-        }
-    }
-
-    fn each_class(&self, bin: usize, mut visit: impl FnMut(usize, f64, u32)) {
-        let begin = self.keys.partition_point(|key| ((key >> 48) as usize) < bin);
-        for key in self.keys[begin..]
-            .iter()
-            .take_while(|&key| (key >> 48) as usize == bin)
-        {
-            let (class, count) = ((key >> 32) as usize & 0xFFFF, *key as u32);
-            visit(class, f64::from(count) * self.weights[class], count);
-        }
-    }
-}
-
-/// The search for the best cut of one column.
-struct Cuts<'a> {
-    sides: &'a mut Sides,
-    node: &'a Content,
-    best: &'a mut Split,
-    column: usize,
-    fewest: usize,
-}
-
-impl Cuts<'_> {
-    fn scan(&mut self, column: &BinnedColumn, content: &impl ByBin) -> bool {
-        let mut occupied = [0u8; 256];
-        let mut count = 0;
-        content.each_bin(|bin| {
-            occupied[count] = bin as u8;
-            count += 1;
-        });
-        let occupied = &occupied[..count];
-        if count < 2 {
-            return false;
-        }
-        let (numbers, missing) = match occupied.split_last() {
-            Some((&MISSING_BIN, numbers)) => (numbers, true),
-            _ => (occupied, false),
-        };
+    fn numeric_test(
+        &self,
+        column: usize,
+        cut: u8,
+        missing_left: bool,
+        has_missing: bool,
+        content: &Content,
+        left: &[u32],
+    ) -> Test {
         // Without missing rows here, a missing number met later goes with the larger side.
-        self.sides.reset(self.node);
-        let last_cut = if missing { numbers.len() } else { numbers.len() - 1 };
-        for &bin in &numbers[..last_cut] {
-            self.move_bin(content, bin);
-            let larger_left = !missing && column.may_be_missing && 2 * self.sides.left_rows >= self.node.rows;
-            self.consider(bin, larger_left);
+        let larger_left = !has_missing
+            && self.sample.binned.columns[column].may_be_missing
+            && 2 * u64::from(left.iter().sum::<u32>()) >= u64::from(content.rows);
+        Test::Numeric {
+            cut,
+            missing_left: missing_left || larger_left,
         }
-        if missing {
-            self.sides.reset(self.node);
-            self.move_bin(content, MISSING_BIN);
-            for &bin in &numbers[..numbers.len() - 1] {
-                self.move_bin(content, bin);
-                self.consider(bin, true);
+    }
+
+    /// Cuts a numeric column anywhere between its least and greatest number here; false when they are in one bin.
+    fn try_random(
+        &mut self,
+        column: usize,
+        bins: &[u8],
+        entries: &[Entry],
+        content: &Content,
+        best: &mut Split,
+    ) -> bool {
+        let (mut least, mut greatest, mut has_missing) = (u8::MAX, 0, false);
+        self.bins.clear();
+        self.bins
+            .extend(entries.iter().map(|entry| bins[entry.row as usize]));
+        if self.sample.binned.columns[column].may_be_missing {
+            for &bin in &self.bins {
+                let is_missing = bin == MISSING_BIN;
+                has_missing |= is_missing;
+                least = least.min(bin);
+                greatest = greatest.max(if is_missing { 0 } else { bin });
+            }
+        } else {
+            for &bin in &self.bins {
+                least = least.min(bin);
+                greatest = greatest.max(bin);
             }
         }
+        if least >= greatest && !(has_missing && least != MISSING_BIN) {
+            return false;
+        }
+        let edges = &self.sample.binned.columns[column].edges;
+        let cut = if least == greatest {
+            // All numbers are alike: the missing ones are what can be parted.
+            greatest
+        } else {
+            let (low, high) = (edges[usize::from(least)], edges[usize::from(greatest) - 1]);
+            let drawn = (f64::from(low) + self.random.unit() * (f64::from(high) - f64::from(low))) as f32;
+            let cut = edges.partition_point(|&edge| edge < drawn) as u8;
+            cut.clamp(least, greatest - 1)
+        };
+        let missing_left = has_missing && least != greatest && self.random.below(2) == 1;
+        // The node's own comparison, see `Node`.
+        let (low, span) = if missing_left {
+            (MISSING_BIN, cut + 1)
+        } else {
+            (0, cut)
+        };
+        let is_left = |bin: u8| bin.wrapping_sub(low) <= span;
+        self.left.clear();
+        self.left.resize(content.classes.len(), 0);
+        if self.lanes.len() == entries.len() {
+            let count = |(&lanes, &bin): (&u64, &u8)| if is_left(bin) { lanes } else { 0 };
+            let counts: u64 = self.lanes.iter().zip(&self.bins).map(count).sum();
+            let of = |number: usize| (counts >> (16 * number)) as u32 & 0xFFFF;
+            (self.left.iter_mut().enumerate()).for_each(|(number, left)| *left = of(number));
+        } else {
+            for (entry, &bin) in entries.iter().zip(&self.bins) {
+                let number = content.numbers[usize::from(entry.class)];
+                self.left[usize::from(number)] += u32::from(entry.draws) * u32::from(is_left(bin));
+            }
+        }
+        let test = self.numeric_test(column, cut, missing_left, has_missing, content, &self.left);
+        consider(best, content.purity(&self.left, self.fewest()), column, test);
         true
     }
 
-    fn move_bin(&mut self, content: &impl ByBin, bin: u8) {
-        let (sides, node) = (&mut *self.sides, self.node);
-        content.each_class(usize::from(bin), |class, weight, rows| {
-            sides.move_left(node, class, weight, rows)
-        });
+    /// Puts the left side's rows first and returns how many they are.
+    fn partition(&mut self, bins: &[u8], entries: &mut [Entry], node: Node) -> usize {
+        self.right_entries
+            .resize(self.right_entries.len().max(entries.len()), entries[0]);
+        let (mut left, mut right) = (0, 0);
+        for position in 0..entries.len() {
+            let entry = entries[position];
+            let goes_left = node.goes_left(bins[entry.row as usize], &[]);
+            entries[left] = entry;
+            self.right_entries[right] = entry;
+            left += usize::from(goes_left);
+            right += usize::from(!goes_left);
+        }
+        entries[left..].copy_from_slice(&self.right_entries[..right]);
+        left
     }
+}
 
-    fn consider(&mut self, cut: u8, missing_left: bool) {
-        let left = self.sides.left_rows;
-        if left < self.fewest || self.node.rows - left < self.fewest {
-            return;
-        }
-        let purity = self.sides.purity(self.node);
-        if purity > self.best.purity {
-            *self.best = Split {
-                purity,
-                column: self.column,
-                cut,
-                missing_left,
-            };
-        }
+fn without_missing(mut occupied: CodeSet) -> CodeSet {
+    occupied.remove(MISSING_BIN);
+    occupied
+}
+
+#[inline]
+fn consider(best: &mut Split, purity: Option<f64>, column: usize, test: Test) {
+    if let Some(purity) = purity.filter(|&purity| purity > best.purity) {
+        *best = Split { purity, column, test };
     }
 }

@@ -4,3 +4,5 @@ pub(crate) mod bins;
 pub(crate) mod boosting;
 pub(crate) mod ensemble;
 pub(crate) mod forest;
+mod grow;
+mod predict;

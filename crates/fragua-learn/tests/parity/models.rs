@@ -71,8 +71,16 @@ fn forest() -> Value {
     json!({ "model": "random_forest", "n_estimators": 30, "class_weight": "balanced" })
 }
 
+fn extra_trees() -> Value {
+    json!({ "model": "extra_trees", "n_estimators": 30, "max_depth": 12 })
+}
+
 fn boosting() -> Value {
     json!({ "model": "gradient_boosting", "n_estimators": 20 })
+}
+
+fn boosting_by_groups() -> Value {
+    json!({ "model": "gradient_boosting", "n_estimators": 10, "max_cat_to_onehot": 1, "subsample": 0.7 })
 }
 
 fn logistic() -> Value {
@@ -86,6 +94,11 @@ fn small() -> Table {
 #[test]
 fn forest_on_whole_rows() {
     check(&small(), json!({}), forest());
+}
+
+#[test]
+fn extra_trees_on_whole_rows() {
+    check(&small(), json!({}), extra_trees());
 }
 
 #[test]
@@ -113,7 +126,7 @@ fn every_model_with_filled_gaps() {
 #[test]
 fn trees_that_see_gaps() {
     let table = rows::with_gaps(&small(), TARGET, 15);
-    for candidate in [forest(), boosting()] {
+    for candidate in [forest(), extra_trees(), boosting(), boosting_by_groups()] {
         check(
             &table,
             json!({ "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } }),
@@ -159,7 +172,13 @@ fn two_classes() {
     };
     let kept: Vec<usize> = (0..table.row_count()).filter(|&row| classes[row] < 3.0).collect();
     let table = table.select_rows(&kept);
-    for candidate in [forest(), boosting(), logistic()] {
+    for candidate in [
+        forest(),
+        extra_trees(),
+        boosting(),
+        boosting_by_groups(),
+        logistic(),
+    ] {
         check(&table, json!({}), candidate);
     }
 }
