@@ -176,7 +176,8 @@ fn serve(database: &Database, file: &File) {
             answers.extend(writes.map(|write| write(Err(error.clone())).answer));
         }
         for answer in answers {
-            answer(durable.clone());
+            // One that panics is a fault in one request: the others are answered, and the line is served on.
+            let _ = catch_unwind(AssertUnwindSafe(|| answer(durable.clone())));
         }
         drop(places);
     }

@@ -131,6 +131,24 @@ async fn a_write_that_panics_is_undone_and_the_next_ones_go_on(database: Databas
 }
 
 #[tokio::test]
+async fn an_answer_that_panics_leaves_the_line_served() {
+    let test = TestDatabase::sqlite().await;
+    let database = &test.database;
+    create(database).await;
+    database.write_then(
+        |transaction| {
+            Box::pin(async move {
+                insert(transaction, 0).await;
+                Ok::<_, Error>(())
+            })
+        },
+        |_| panic!("as the test wants it"),
+    );
+    write_unless_odd(database.clone(), 2).await.unwrap();
+    assert_eq!(count(database.reader()).await, 2);
+}
+
+#[tokio::test]
 async fn a_write_on_sqlite_goes_on_when_its_caller_goes_away() {
     let test = TestDatabase::sqlite().await;
     let database = test.database.clone();
