@@ -39,7 +39,7 @@ pub use changes::Change;
 pub use client::{ClientError, MlflowClient};
 pub use error::Error;
 pub use experiments::{DatasetSummary, Experiment, ExperimentId, LifecycleStage, NewExperiment, ViewType};
-pub use import::{ImportReport, ImportRequest, Skipped};
+pub use import::{ArtifactImportReport, ArtifactImportRequest, ImportReport, ImportRequest, Skipped};
 pub use keys::KnownKeys;
 pub use logged_models::{LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus, NewLoggedModel};
 pub use metrics::{Metric, MetricSeries};

@@ -51,7 +51,7 @@ impl Tracking {
         clock: SharedClock,
     ) -> Result<Self, Error> {
         let bucket = BucketName::parse(&settings.artifact_bucket)?;
-        let family = store::prepare(&database, clock.now()).await?;
+        let family = store::prepare(&database, || clock.now()).await?;
         storage.ensure_bucket(&bucket).await?;
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let secret_key = settings.secret_key.clone().unwrap_or_else(new_secret_key);

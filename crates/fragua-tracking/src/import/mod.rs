@@ -6,15 +6,15 @@
 //! is complete and passed over, so an import that was cut short is finished by the next one. Files are copied before
 //! the rows that name them.
 
+mod artifacts;
 mod read;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fragua_base::Timestamp;
-use tokio::fs::File;
-use tokio_util::io::ReaderStream;
 
+pub use self::artifacts::{ArtifactImportReport, ArtifactImportRequest};
 use self::read::{ExperimentMeta, FileLoggedModel, FileModel, FileRun, Reader, VersionMeta};
 use crate::experiments::{Experiment, ExperimentId, LifecycleStage};
 use crate::logged_models::{LoggedModel, LoggedModelStatus};
@@ -65,7 +65,7 @@ pub struct ImportReport {
 /// Something that was passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The file, from the file store's folder on.
+    /// The file, from the imported folder on.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: Option<usize>,
@@ -462,31 +462,18 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
         for path in self.reader.files(files) {
             let name = path.strip_prefix(files).ok().and_then(Path::to_str);
             let Some(place) = name.and_then(|name| place.join(name).ok()) else {
-                self.reader
-                    .skip(&path, None, "its name cannot be that of an artifact");
+                self.reader.skip(&path, None, artifacts::BAD_NAME);
                 continue;
             };
-            let size = match tokio::fs::metadata(&path).await {
-                Ok(about) => about.len(),
-                Err(error) => {
-                    self.reader.skip(&path, None, error.to_string());
-                    continue;
-                }
+            let Some(size) = self.reader.size(&path) else {
+                continue;
             };
-            if !self.request.dry_run {
-                let file = match File::open(&path).await {
-                    Ok(file) => file,
-                    Err(error) => {
-                        self.reader.skip(&path, None, error.to_string());
-                        continue;
-                    }
-                };
-                self.tracking
-                    .put_artifact(&place, None, Some(size), ReaderStream::new(file))
-                    .await?;
+            if self.request.dry_run
+                || artifacts::copy(self.tracking, &mut self.reader, &path, &place, size).await?
+            {
+                self.report.files += 1;
+                self.report.bytes += size;
             }
-            self.report.files += 1;
-            self.report.bytes += size;
         }
         self.moved.insert(before.to_owned(), own.clone());
         Ok(own)

@@ -198,15 +198,37 @@ impl Reader {
 
     /// Returns the files below a folder.
     pub(super) fn files(&mut self, folder: &Path) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for path in self.entries(folder, |kind| kind.is_file() || kind.is_dir()) {
-            if path.is_dir() {
-                found.extend(self.files(&path));
-            } else {
-                found.push(path);
+        let mut waiting = self.inside(folder);
+        std::iter::from_fn(|| self.next_file(&mut waiting)).collect()
+    }
+
+    /// Returns the next file among what waits, which is what is beside it and its folders, never a whole tree.
+    pub(super) fn next_file(&mut self, waiting: &mut Vec<PathBuf>) -> Option<PathBuf> {
+        while let Some(path) = waiting.pop() {
+            if !path.is_dir() {
+                return Some(path);
+            }
+            waiting.extend(self.inside(&path));
+        }
+        None
+    }
+
+    /// Returns what waits in a folder for [`Reader::next_file`], the first name last.
+    pub(super) fn inside(&mut self, folder: &Path) -> Vec<PathBuf> {
+        let mut found = self.entries(folder, |kind| kind.is_file() || kind.is_dir());
+        found.reverse();
+        found
+    }
+
+    /// Returns the size of a file in bytes.
+    pub(super) fn size(&mut self, file: &Path) -> Option<u64> {
+        match fs::metadata(file) {
+            Ok(about) => Some(about.len()),
+            Err(error) => {
+                self.skip(file, None, error.to_string());
+                None
             }
         }
-        found
     }
 
     /// Returns the folders of experiments, those in the bin among them.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::upsert;
 use fragua_database::{Database, Engine, Row, Statements};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, QuerySelect, QueryTrait, Select, entity::prelude::*,
 };
@@ -184,6 +184,35 @@ pub(crate) async fn search(
         items: with_tags(connection, found.items).await?,
         next: found.next,
     })
+}
+
+/// Returns where the experiments keep their artifacts.
+pub(crate) async fn locations(connection: &impl Statements) -> Result<Vec<String>, DbErr> {
+    let select = experiment::Entity::find()
+        .select_only()
+        .column(experiment::Column::ArtifactLocation);
+    connection.rows(&select.into_query(), |row| text(row, 0)).await
+}
+
+/// Returns whether an MLflow server that kept artifacts made an experiment: one older than our first migration.
+pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Result<bool, DbErr> {
+    let first = Query::select()
+        .expr(Expr::col("applied_at").min())
+        .from("fragua_tracking_migrations")
+        .take();
+    let first = connection.rows(&first, |row| row.integer(0)).await?;
+    let Some(seconds) = first.into_iter().flatten().next() else {
+        return Ok(false);
+    };
+    let made = experiment::Column::CreationTime;
+    let select = experiment::Entity::find()
+        .select_only()
+        .column(experiment::Column::ExperimentId)
+        .filter(experiment::Column::ArtifactLocation.starts_with("mlflow-artifacts:"))
+        .filter(made.lt(seconds * 1_000).or(made.is_null()))
+        .limit(1);
+    let found = connection.rows(&select.into_query(), |row| id(row, 0)).await?;
+    Ok(!found.is_empty())
 }
 
 async fn with_tags(

@@ -38,11 +38,11 @@ const KEYS_PER_QUERY: usize = 5_000;
 const ROWS_PER_INSERT: usize = 500;
 
 /// Brings the schema up to date and makes the default experiment. Returns what the database lacks.
-pub(crate) async fn prepare(database: &Database, now: Timestamp) -> Result<Family, Error> {
+pub(crate) async fn prepare(database: &Database, now: impl FnOnce() -> Timestamp) -> Result<Family, Error> {
     let family = revision::family(database).await?;
     database.migrate("tracking", migrations::migrations()).await?;
     beside::move_home(database, family).await?;
-    experiments::ensure_default(database, now).await?;
+    experiments::ensure_default(database, now()).await?;
     Ok(family)
 }
 

@@ -25,7 +25,7 @@ async fn run(database: &Database, statements: &[&str]) {
 
 async fn refused(database: &Database) -> Error {
     let now = fragua_base::Timestamp::from_millis(0);
-    prepare(database, now).await.unwrap_err()
+    prepare(database, || now).await.unwrap_err()
 }
 
 async fn an_empty_database_gets_mlflows_schema_and_the_default_experiment(database: Database) {

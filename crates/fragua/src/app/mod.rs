@@ -183,6 +183,15 @@ impl Opening<'_> {
             true => None,
             false => Some(self.tracking(&storage).await?),
         };
+        if let Some(tracking) = tracking.as_ref().filter(|_| self.roles.contains(&Role::Tracking))
+            && tracking.lacks_artifacts_of_mlflow().await?
+        {
+            tracing::warn!(
+                "the database comes from an MLflow server and its artifacts are not in the bucket {}: bring them with \
+                 `fragua tracking import --artifacts DIR`, DIR being what the server had as --artifacts-destination",
+                tracking.artifact_bucket()
+            );
+        }
         let serving = match self.any_of(&[Role::Serving, Role::App]) {
             true => Some(self.serving(tracking.as_ref())?),
             false => None,

@@ -1,4 +1,4 @@
-//! `fragua tracking`: brings a file store in, takes out what was deleted.
+//! `fragua tracking`: brings in what an MLflow kept in folders, takes out what was deleted.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use fragua_base::SystemClock;
-use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, PurgeRequest, Tracking};
-use serde_json::json;
+use fragua_tracking::{
+    ArtifactImportRequest, ExperimentId, ImportReport, ImportRequest, PurgeRequest, Skipped, Tracking,
+};
+use serde_json::{Value, json};
 
 use super::Common;
 use super::output;
@@ -20,7 +22,7 @@ use crate::project::Project;
 /// What `fragua tracking` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Takes a file store, the folder `mlruns` of older MLflows, into the database; again adds nothing twice
+    /// Takes in a file store, the folder `mlruns` of older MLflows, or the artifacts of a server; again adds nothing twice
     Import(Import),
     /// Deletes for good what was marked deleted: experiments, runs, logged models, with their files
     Purge(Purge),
@@ -29,8 +31,12 @@ pub(crate) enum Command {
 /// Options of `fragua tracking import`.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The folder, such as mlruns/
-    folder: PathBuf,
+    /// The file store, such as mlruns/
+    #[arg(required_unless_present = "artifacts")]
+    folder: Option<PathBuf>,
+    /// Copies the files that an MLflow server kept in this folder, its --artifacts-destination, into the object store
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["folder", "leave_artifacts"])]
+    artifacts: Option<PathBuf>,
     /// Leaves the files where they are instead of copying them into the object store
     #[arg(long)]
     leave_artifacts: bool,
@@ -97,8 +103,16 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
 }
 
 async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = options.artifacts {
+        let request = ArtifactImportRequest {
+            folder,
+            dry_run: options.dry_run,
+        };
+        return import_artifacts(tracking, &request, options.json).await;
+    }
     let request = ImportRequest {
-        folder: options.folder,
+        // Required without --artifacts.
+        folder: options.folder.unwrap_or_default(),
         copy_artifacts: !options.leave_artifacts,
         dry_run: options.dry_run,
     };
@@ -136,7 +150,44 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
             report.already_there
         ))?;
     }
-    for skipped in &report.skipped {
+    tell_skipped(&report.skipped)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import_artifacts(
+    tracking: &Tracking,
+    request: &ArtifactImportRequest,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let progress = Progress::new();
+    let report = tracking
+        .import_artifacts(request, |done, total| progress.counted("copying", done, total))
+        .await
+        .with_context(|| format!("{} cannot be imported", request.folder.display()))?;
+    progress.end();
+    if as_json {
+        output::json(&json!({
+            "dry_run": request.dry_run,
+            "files": report.copied.files,
+            "bytes": report.copied.bytes,
+            "already_there": report.already_there,
+            "skipped": skipped_json(&report.skipped),
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let did = if request.dry_run { "would copy" } else { "copied" };
+    output::line(&format!(
+        "{did} {} ({} bytes), there already: {}",
+        count(report.copied.files, "file"),
+        report.copied.bytes,
+        report.already_there
+    ))?;
+    tell_skipped(&report.skipped)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_skipped(all: &[Skipped]) -> anyhow::Result<()> {
+    for skipped in all {
         let line = skipped.line.map(|line| format!(":{line}")).unwrap_or_default();
         output::line(&format!(
             "skipped {}{line}: {}",
@@ -144,17 +195,22 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
             skipped.reason
         ))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn import_json(report: &ImportReport, dry_run: bool) -> serde_json::Value {
-    let skipped = report.skipped.iter().map(|skipped| {
+fn skipped_json(all: &[Skipped]) -> Vec<Value> {
+    let one = |skipped: &Skipped| {
         json!({
-            "file": skipped.file,
+            // A name that is no UTF-8 has no JSON of its own.
+            "file": skipped.file.to_string_lossy(),
             "line": skipped.line,
             "reason": skipped.reason,
         })
-    });
+    };
+    all.iter().map(one).collect()
+}
+
+fn import_json(report: &ImportReport, dry_run: bool) -> Value {
     json!({
         "dry_run": dry_run,
         "experiments": report.experiments,
@@ -168,7 +224,7 @@ fn import_json(report: &ImportReport, dry_run: bool) -> serde_json::Value {
         "files": report.files,
         "bytes": report.bytes,
         "already_there": report.already_there,
-        "skipped": skipped.collect::<Vec<_>>(),
+        "skipped": skipped_json(&report.skipped),
     })
 }
 

@@ -279,7 +279,16 @@ fn artifact_root(value: &str) -> Meaning {
         .strip_prefix("s3://")
         .filter(|rest| !rest.is_empty() && !rest.starts_with('/'))
     else {
-        return Err("artifacts go to a bucket: give s3://BUCKET".to_owned());
+        let local = value.strip_prefix("file://").unwrap_or(value);
+        let advice = if local.contains("://") {
+            String::new()
+        } else {
+            format!(
+                "; for files in a folder unset this, then bring them over with `fragua tracking import --artifacts \
+                 {local}`"
+            )
+        };
+        return Err(format!("artifacts go to a bucket: give s3://BUCKET{advice}"));
     };
     let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
     let mut understood = Understood::one("tracking.artifact_bucket", bucket);
@@ -705,6 +714,24 @@ mod tests {
             &[("MLFLOW_DEFAULT_ARTIFACT_ROOT", "/mlartifacts")],
             "error: tracking.artifact_bucket (environment variable MLFLOW_DEFAULT_ARTIFACT_ROOT): artifacts go to a bucket",
         );
+    }
+
+    #[test]
+    fn a_folder_of_artifacts_is_refused_with_the_command_that_brings_it_over() {
+        let refused = "error: tracking.artifact_bucket (environment variable MLFLOW_ARTIFACTS_DESTINATION): artifacts go \
+                       to a bucket: give s3://BUCKET";
+        for (value, advice) in [
+            ("/srv/mlartifacts", "/srv/mlartifacts"),
+            ("./mlartifacts", "./mlartifacts"),
+            ("file:///srv/mlartifacts", "/srv/mlartifacts"),
+        ] {
+            let expected = format!(
+                "{refused}; for files in a folder unset this, then bring them over with `fragua tracking import \
+                 --artifacts {advice}`"
+            );
+            check(&[("MLFLOW_ARTIFACTS_DESTINATION", value)], &[&expected]);
+        }
+        check(&[("MLFLOW_ARTIFACTS_DESTINATION", "gs://models")], &[refused]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! `fragua tracking`: a file store comes in, what was deleted goes, beside a server and without one.
+//! `fragua tracking`: what an MLflow kept in folders comes in, what was deleted goes, beside a server and without one.
 
 use reqwest::StatusCode;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use crate::support::{Finished, Project, Server, client};
@@ -97,6 +98,124 @@ async fn a_file_store_is_imported_once() {
     let note = client().get(artifact).send().await.unwrap();
     assert_eq!(note.text().await.unwrap(), "hello");
     server.stop().await;
+}
+
+/// Makes the project's database look as one that an MLflow server made and filled before.
+async fn make_as_old_as_mlflow(project: &Project) {
+    let url = fragua_database::sqlite_url(&project.path(".fragua/tracking.db"));
+    let database = fragua_database::Database::open(&url, "test").await.unwrap();
+    database
+        .writer()
+        .execute_unprepared("UPDATE experiments SET creation_time = 1000")
+        .await
+        .unwrap();
+    database.close().await;
+}
+
+#[tokio::test]
+async fn artifacts_of_an_mlflow_server_were_left_behind() {
+    const ADVICE: &str = "fragua tracking import --artifacts DIR";
+    let roles = ["--roles", "tracking,storage"];
+    let project = Project::empty();
+    let server = project.up(&roles).await;
+    let body = json!({ "experiment_id": "0", "run_name": "forest" });
+    let (_, made) = ask(&server, "runs/create", Some(body)).await;
+    let run = made["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+    let (_, said) = server.stop().await;
+    assert!(!said.contains(ADVICE), "{said}");
+
+    make_as_old_as_mlflow(&project).await;
+    let (_, said) = project.up(&roles).await.stop().await;
+    assert_eq!(said.matches(ADVICE).count(), 1, "{said}");
+
+    let folder = project.path("mlartifacts");
+    let files = folder.join(format!("0/{run}/artifacts"));
+    std::fs::create_dir_all(files.join("model")).unwrap();
+    std::fs::write(files.join("model/MLmodel"), "flavors: {}\n").unwrap();
+    std::fs::write(files.join("año.txt"), "hello").unwrap();
+    std::fs::write(files.join("a#b.txt"), "no client can ask for it").unwrap();
+    project.write("secret.txt", "outside");
+    std::os::unix::fs::symlink(project.path("secret.txt"), files.join("link.txt")).unwrap();
+    std::os::unix::fs::symlink(project.path("dags"), files.join("linked")).unwrap();
+    let skipped = |name: &str, reason: &str| json!({ "file": format!("0/{run}/artifacts/{name}"), "line": null, "reason": reason });
+    let mut expected = json!({
+        "dry_run": true, "files": 2, "bytes": 17, "already_there": 0, "skipped": [
+            skipped("a#b.txt", "its name cannot be that of an artifact"),
+            skipped("link.txt", "it is a link, and links are not followed"),
+            skipped("linked", "it is a link, and links are not followed"),
+        ],
+    });
+    let import = ["tracking", "import", "--artifacts", folder.to_str().unwrap()];
+    let in_json = [&import[..], &["--json"]].concat();
+    let dry = project.run(&[&in_json[..], &["--dry-run"]].concat()).await;
+    assert!(dry.stderr.contains("copying: 3 of 3"), "{}", dry.stderr);
+    assert_eq!(by_file(json_of(&dry)), expected);
+    expected["dry_run"] = json!(false);
+    assert_eq!(by_file(json_of(&project.run(&in_json).await)), expected);
+    expected["files"] = json!(0);
+    expected["bytes"] = json!(0);
+    expected["already_there"] = json!(2);
+    assert_eq!(by_file(json_of(&project.run(&in_json).await)), expected);
+
+    let server = project.up(&roles).await;
+    let (_, listed) = ask(&server, &format!("artifacts/list?run_id={run}"), None).await;
+    let expected = json!([
+        { "path": "año.txt", "is_dir": false, "file_size": 5 },
+        { "path": "model", "is_dir": true },
+    ]);
+    assert_eq!(listed["files"], expected);
+    let file = |path: &str| {
+        let root = server.address("tracking");
+        format!("{root}/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/{path}")
+    };
+    let downloaded = client().get(file("model/MLmodel")).send().await.unwrap();
+    assert_eq!(downloaded.text().await.unwrap(), "flavors: {}\n");
+
+    // What is written since is not replaced by what the folder still has.
+    let put = client()
+        .put(file("año.txt"))
+        .body("good morning")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(put.status(), StatusCode::OK);
+    let again = project.run(&import).await;
+    assert!(
+        again
+            .stdout
+            .starts_with("copied 0 files (0 bytes), there already: 1\n"),
+        "{}",
+        again.stdout
+    );
+    let kept = "año.txt: another file of this name is there, with 12 bytes in place of 5\n";
+    assert!(again.stdout.contains(kept), "{}", again.stdout);
+    let kept = client().get(file("año.txt")).send().await.unwrap();
+    assert_eq!(kept.text().await.unwrap(), "good morning");
+    let (_, said) = server.stop().await;
+    assert!(!said.contains(ADVICE), "{said}");
+}
+
+/// Links are noted with their folder, names with their file: the order is that of the names for a comparison.
+fn by_file(mut report: Value) -> Value {
+    let skipped = report["skipped"].as_array_mut().expect("a list");
+    skipped.sort_by_key(|skipped| skipped["file"].to_string());
+    report
+}
+
+#[tokio::test]
+async fn a_folder_without_artifacts_of_the_experiments_is_refused_with_advice() {
+    let project = Project::empty();
+    let refused = project
+        .run(&["tracking", "import", "--artifacts", project.argument()])
+        .await;
+    assert!(!refused.ok);
+    for part in [
+        "has no files of an experiment",
+        "--artifacts-destination",
+        "MLFLOW_BACKEND_STORE_URI",
+    ] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
 }
 
 #[tokio::test]
