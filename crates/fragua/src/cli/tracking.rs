@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use fragua_base::SystemClock;
-use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, PurgeRequest, Tracking};
+use fragua_tracking::{ExperimentId, ImportReport, ImportRequest, KeptReason, PurgeRequest, Tracking};
 use serde_json::json;
 
 use super::Common;
@@ -17,10 +17,16 @@ use crate::app;
 use crate::progress::Progress;
 use crate::project::Project;
 
+/// How much of what would be deleted is listed for people; JSON has all.
+const MOST_LINES: usize = 100;
+
 /// What `fragua tracking` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Takes a file store, the folder `mlruns` of older MLflows, into the database; again adds nothing twice
+    /// Takes a file store, the folder `mlruns` of older MLflows, into the database; again brings only what is missing
+    ///
+    /// The status is 1 when something was skipped, such as a line that is no value of a metric. Mend the file and import
+    /// again: runs that are there get the metric values, parameters and tags that they lack, and keep all that they have.
     Import(Import),
     /// Deletes for good what was marked deleted: experiments, runs, logged models, with their files
     Purge(Purge),
@@ -88,6 +94,7 @@ fn age(text: &str) -> Result<Duration, String> {
 /// When the project, its database or its object store cannot be opened, or the work fails.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
     let loaded = common.load_quietly(common.project())?;
+    super::expect_project(&loaded)?;
     let project = Project::open(&loaded.project)?;
     let tracking = app::open_tracking(&loaded, &project, Arc::new(SystemClock)).await?;
     match command {
@@ -108,9 +115,13 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         .await
         .with_context(|| format!("{} cannot be imported", request.folder.display()))?;
     progress.end();
+    let status = match report.skipped.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    };
     if options.json {
         output::json(&import_json(&report, request.dry_run))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status);
     }
     let did = if request.dry_run {
         "would import"
@@ -144,7 +155,12 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
             skipped.reason
         ))?;
     }
-    Ok(ExitCode::SUCCESS)
+    if !report.skipped.is_empty() {
+        eprintln!(
+            "note: mend what was skipped and import again: runs get what they lack and keep what they have"
+        );
+    }
+    Ok(status)
 }
 
 fn import_json(report: &ImportReport, dry_run: bool) -> serde_json::Value {
@@ -190,12 +206,16 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
         progress.end();
         purged
     };
+    let status = match report.kept.iter().any(|kept| kept.reason == KeptReason::NotFound) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    };
     if options.json {
         let kept = report
             .kept
             .iter()
             .map(|kept| json!({ "what": kept.what(), "reason": kept.reason.to_string() }));
-        output::json(&json!({
+        let mut told = json!({
             "dry_run": options.dry_run,
             "experiments": report.experiments,
             "runs": report.runs,
@@ -203,8 +223,15 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
             "files": report.size.files,
             "bytes": report.size.bytes,
             "kept": kept.collect::<Vec<_>>(),
-        }))?;
-        return Ok(ExitCode::SUCCESS);
+        });
+        if options.dry_run {
+            let items = plan
+                .items()
+                .map(|(kind, id, name)| json!({ "kind": kind.to_string(), "id": id, "name": name }));
+            told["would_delete"] = items.collect();
+        }
+        output::json(&told)?;
+        return Ok(status);
     }
     let did = if options.dry_run {
         "would delete"
@@ -212,17 +239,25 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
         "deleted"
     };
     output::line(&format!(
-        "{did} {}, {}, {}, {} ({} bytes)",
+        "{did} {}, {}, {}, {} ({})",
         count(report.experiments, "experiment"),
         count(report.runs, "run"),
         count(report.logged_models, "logged model"),
         count(report.size.files, "file"),
-        report.size.bytes
+        count(report.size.bytes, "byte")
     ))?;
+    if options.dry_run {
+        for (kind, id, name) in plan.items().take(MOST_LINES) {
+            output::line(&format!("{kind} {id} {name}"))?;
+        }
+        if plan.len() > MOST_LINES {
+            output::line(&format!("and {} more", plan.len() - MOST_LINES))?;
+        }
+    }
     for kept in &report.kept {
         output::line(&format!("kept {}: {}", kept.what(), kept.reason))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 fn count(number: u64, what: &str) -> String {
