@@ -105,8 +105,12 @@ pub enum KeptReason {
     IsDefault,
     /// Something in the experiment stays.
     NotEmpty,
-    /// It was asked for and is not marked deleted, or not for long enough.
+    /// It was asked for and is active.
     NotDeleted,
+    /// It was asked for and was deleted less long ago than asked for.
+    DeletedTooRecently,
+    /// It was asked for and is not there.
+    NotFound,
     /// It was restored, or is gone, since the plan was made.
     Restored,
     /// It goes, but not its files: they are in a place that is not its own.
@@ -137,6 +141,15 @@ pub struct PurgeReport {
 }
 
 impl PurgePlan {
+    /// Returns what would go, each with its id and name.
+    pub fn items(&self) -> impl Iterator<Item = (DeletedKind, String, &str)> {
+        let experiments = self.experiments.iter();
+        experiments
+            .map(|one| (DeletedKind::Experiment, one.id.to_string(), one.name.as_str()))
+            .chain(named(DeletedKind::Run, &self.runs))
+            .chain(named(DeletedKind::LoggedModel, &self.logged_models))
+    }
+
     /// Returns how many runs, logged models and experiments there are to delete.
     pub fn len(&self) -> usize {
         self.experiments.len() + self.runs.len() + self.logged_models.len()
@@ -146,6 +159,12 @@ impl PurgePlan {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+fn named(kind: DeletedKind, found: &[Deleted]) -> impl Iterator<Item = (DeletedKind, String, &str)> {
+    found
+        .iter()
+        .map(move |one| (kind, one.id.clone(), one.name.as_str()))
 }
 
 impl PurgeRequest {
@@ -186,12 +205,33 @@ impl Tracking {
             ),
         ] {
             found.retain(|one| request.takes(one.experiment_id, &one.id, listed));
-            let missing = listed.iter().filter(|id| !found.iter().any(|one| one.id == **id));
-            plan.kept
-                .extend(missing.map(|id| Kept::new(kind, id, KeptReason::NotDeleted)));
+            for id in listed.iter().filter(|id| !found.iter().any(|one| one.id == **id)) {
+                plan.kept.push(Kept::new(kind, id, self.why_not(kind, id).await?));
+            }
         }
         self.keep_what_is_used(&mut plan).await?;
         Ok(plan)
+    }
+
+    /// Returns why a run or logged model that was asked for is not among those to delete.
+    async fn why_not(&self, kind: DeletedKind, id: &str) -> Result<KeptReason, Error> {
+        let (reader, now) = (self.database().reader(), self.now());
+        let beside = self.family().on(reader);
+        let (deleted, is_active) = match kind {
+            DeletedKind::LoggedModel => (
+                store::purge::logged_models(&beside, now).await?,
+                store::logged_models::find(&beside, id).await?.is_some(),
+            ),
+            _ => (
+                store::purge::runs(reader, now).await?,
+                store::runs::find(reader, id).await?.is_some(),
+            ),
+        };
+        Ok(match deleted.iter().any(|one| one.id == id) {
+            true => KeptReason::DeletedTooRecently,
+            false if is_active => KeptReason::NotDeleted,
+            false => KeptReason::NotFound,
+        })
     }
 
     async fn keep_what_is_used(&self, plan: &mut PurgePlan) -> Result<(), Error> {
@@ -395,13 +435,18 @@ impl Kept {
 
     /// Names what stays, such as `run 0123…`.
     pub fn what(&self) -> String {
-        let kind = match self.kind {
-            DeletedKind::Experiment => "experiment",
-            DeletedKind::Run => "run",
-            DeletedKind::LoggedModel => "logged model",
-        };
         let files = if self.is_only_files() { "files of " } else { "" };
-        format!("{files}{kind} {}", self.id)
+        format!("{files}{} {}", self.kind, self.id)
+    }
+}
+
+impl fmt::Display for DeletedKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Experiment => "experiment",
+            Self::Run => "run",
+            Self::LoggedModel => "logged model",
+        })
     }
 }
 
@@ -414,9 +459,9 @@ impl fmt::Display for KeptReason {
             ),
             Self::IsDefault => formatter.write_str("it is the default experiment, which always exists"),
             Self::NotEmpty => formatter.write_str("something in it stays"),
-            Self::NotDeleted => {
-                formatter.write_str("it is not marked deleted, or not for long enough, or not there")
-            }
+            Self::NotDeleted => formatter.write_str("it is active; only what was deleted is purged"),
+            Self::DeletedTooRecently => formatter.write_str("it was not deleted that long ago"),
+            Self::NotFound => formatter.write_str("it is not there"),
             Self::Restored => formatter.write_str("it was restored or is gone since the plan was made"),
             Self::FilesShared { uri } => {
                 write!(formatter, "they are in {uri}, which is not a place of its own")

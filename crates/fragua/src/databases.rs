@@ -11,7 +11,7 @@ use futures::future::join_all;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::project::Project;
-use crate::settings::Loaded;
+use crate::settings::{Loaded, Origin};
 
 /// A part that keeps its state in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl<'a> Databases<'a> {
         }
     }
 
-    fn url(&self, component: Component) -> String {
+    /// Returns the URL of a part's database.
+    pub(crate) fn url(&self, component: Component) -> String {
         let shared = self.loaded.settings.database.url.as_ref();
         match component.own_url(self.loaded).or(shared) {
             Some(url) => in_project(url.expose(), self.project.folder()),
@@ -97,11 +98,12 @@ impl<'a> Databases<'a> {
     pub(crate) async fn open(&self, component: Component) -> anyhow::Result<Database> {
         let setting = self.setting(component);
         let url = self.url(component);
+        let origin = self.loaded.origin(setting);
         let cell = Arc::clone(self.opened.lock().await.entry(url.clone()).or_default());
         let database = cell
-            .get_or_try_init(|| Database::open(&url, setting))
+            .get_or_try_init(|| open(&url, setting, origin))
             .await
-            .with_context(|| match self.loaded.origin(setting) {
+            .with_context(|| match origin {
                 origin if origin.is_default() => {
                     format!("the database of {} cannot be opened", component.name())
                 }
@@ -118,6 +120,25 @@ impl<'a> Databases<'a> {
         let opened = self.opened.lock().await;
         opened.values().filter_map(|cell| cell.get().cloned()).collect()
     }
+}
+
+/// Opens a database, and tells when that made a file that a setting names: its path may be mistyped.
+async fn open(url: &str, setting: &'static str, origin: &Origin) -> Result<Database, fragua_database::Error> {
+    let is_new = !origin.is_default() && sqlite_file(url).is_some_and(|file| !file.exists());
+    let database = Database::open(url, setting).await?;
+    if is_new {
+        tracing::info!(
+            "made a new database at {} ({setting} comes from: {origin})",
+            database.describe()
+        );
+    }
+    Ok(database)
+}
+
+/// Returns the file that a URL made by [`in_project`] names.
+pub(crate) fn sqlite_file(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    Some(Path::new(path.split('?').next().unwrap_or(path)))
 }
 
 /// Closes databases; SQLite folds what was written into the file.

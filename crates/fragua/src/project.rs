@@ -22,6 +22,12 @@ const LEFT_BEHIND: Duration = Duration::from_secs(3);
 /// How often such a lock is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// Names who runs this program, as the system knows them.
+pub(crate) fn user() -> Option<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
+    user.map(|user| user.name)
+}
+
 /// A project's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
@@ -38,18 +44,24 @@ impl Project {
             .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
         let project = Self { folder };
         let state = project.state_folder();
-        fs::create_dir_all(state.join("locks")).with_context(|| {
-            format!(
-                "{} cannot be made: the project's folder must be writable",
-                state.display()
-            )
-        })?;
+        let locks = state.join("locks");
+        fs::create_dir_all(&locks).with_context(|| project.unwritable(&locks))?;
         // What is in the folder belongs to this machine, never to a repository.
         let ignore = state.join(".gitignore");
         if !ignore.exists() {
-            fs::write(&ignore, "*\n").with_context(|| format!("{} cannot be written", ignore.display()))?;
+            fs::write(&ignore, "*\n").with_context(|| project.unwritable(&ignore))?;
         }
         Ok(project)
+    }
+
+    /// Says who must be able to write where.
+    fn unwritable(&self, path: &Path) -> String {
+        let user = user().unwrap_or_else(|| nix::unistd::getuid().to_string());
+        format!(
+            "{} cannot be written: the user {user} must be able to write in the project's folder {}",
+            path.display(),
+            self.folder.display()
+        )
     }
 
     /// Returns the project's folder as an absolute path.
@@ -110,7 +122,7 @@ impl Project {
         let path = self.lock_path(role);
         let started = Instant::now();
         loop {
-            let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+            let file = open_lock(&path).with_context(|| self.unwritable(&path))?;
             let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(mut lock) => {
                     lock.set_len(0)?;
@@ -209,7 +221,7 @@ impl Project {
     /// Changes the file while no other process of the project does.
     fn change_endpoints(&self, change: impl FnOnce(&mut Endpoints)) -> anyhow::Result<()> {
         let path = self.state_folder().join("locks").join("endpoints");
-        let file = open_lock(&path).with_context(|| format!("{} cannot be opened", path.display()))?;
+        let file = open_lock(&path).with_context(|| self.unwritable(&path))?;
         let _lock = Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, error)| io::Error::from(error))
             .with_context(|| format!("{} cannot be locked", path.display()))?;
@@ -367,6 +379,27 @@ mod tests {
         assert_eq!(said, "held\n");
         project.claim(&BTreeSet::from([Role::Tracking])).unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named_with_the_user() {
+        let folder = TempDir::new().unwrap();
+        let check = |result: anyhow::Result<()>| {
+            let message = result.unwrap_err().to_string();
+            let expected = format!(
+                "the user {} must be able to write in the project's folder {}",
+                user().unwrap(),
+                folder.path().canonicalize().unwrap().display()
+            );
+            assert!(message.contains(&expected), "{message}");
+        };
+        // Even the superuser cannot write through these.
+        fs::create_dir_all(folder.path().join(".fragua/locks/tracking")).unwrap();
+        let project = Project::open(folder.path()).unwrap();
+        check(project.claim(&BTreeSet::from([Role::Tracking])).map(drop));
+        fs::remove_dir_all(folder.path().join(".fragua")).unwrap();
+        fs::write(folder.path().join(".fragua"), "").unwrap();
+        check(Project::open(folder.path()).map(drop));
     }
 
     #[test]

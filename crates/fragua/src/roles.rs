@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::project::{Claim, Project, merge};
-use crate::settings::{Executor, Loaded, Role};
+use crate::settings::{Executor, Loaded, Origin, Role};
 use crate::shutdown::{CLOSE, DRAIN, Signals};
 use crate::surface::{BindError, Surface, bind};
 use crate::{cli, http};
@@ -29,7 +29,7 @@ pub(crate) enum Ports {
     /// Those of the settings.
     #[default]
     Default,
-    /// Any free ones; their numbers are in `.fragua/endpoints.json`.
+    /// Free ones where no setting gives one; their numbers are in `.fragua/endpoints.json`.
     Auto,
     /// Those of the settings, and free ones for all if one of them is in use.
     #[value(skip)]
@@ -143,31 +143,45 @@ type Listeners = BTreeMap<Surface, TcpListener>;
 
 /// Listens on the port of each surface of `roles`, before anything is opened: nothing is half started then.
 fn listen(loaded: &Loaded, roles: &BTreeSet<Role>, ports: Ports) -> anyhow::Result<(Listeners, bool)> {
-    match listen_on(loaded, roles, ports == Ports::Auto) {
+    let is_free: fn(&Origin) -> bool = match ports {
+        Ports::Auto => Origin::is_default,
+        Ports::Default | Ports::DefaultOrAuto => |_| false,
+    };
+    match listen_on(loaded, roles, is_free) {
         Err(BindError::InUse { .. }) if ports == Ports::DefaultOrAuto => {
-            Ok((listen_on(loaded, roles, true)?, true))
+            Ok((listen_on(loaded, roles, |_| true)?, true))
         }
         listeners => Ok((listeners?, false)),
     }
 }
 
-fn listen_on(loaded: &Loaded, roles: &BTreeSet<Role>, any_port: bool) -> Result<Listeners, BindError> {
+/// Takes a free port in the place of each whose number `is_free` to differ, by where the number was given.
+fn listen_on(
+    loaded: &Loaded,
+    roles: &BTreeSet<Role>,
+    is_free: fn(&Origin) -> bool,
+) -> Result<Listeners, BindError> {
     let settings = &loaded.settings;
     let mut listeners = Listeners::new();
     for surface in Surface::ALL {
         if !roles.contains(&surface.role()) {
             continue;
         }
-        let port = if any_port { 0 } else { surface.port(settings) };
+        let setting = surface.setting();
+        let origin = loaded.origin(&setting);
+        let port = if is_free(origin) {
+            0
+        } else {
+            surface.port(settings)
+        };
         let address = SocketAddr::new(settings.server.bind, port);
         fragua_auth::check_bind(address).map_err(|cause| BindError::Refused {
             role: surface.role(),
             address,
-            setting: surface.setting(),
+            setting,
             cause: std::io::Error::other(cause),
         })?;
-        let origin = loaded.origin(&surface.setting()).to_string();
-        listeners.insert(surface, bind(surface, address, &origin)?);
+        listeners.insert(surface, bind(surface, address, origin)?);
     }
     Ok(listeners)
 }

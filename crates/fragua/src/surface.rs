@@ -18,7 +18,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
-use crate::settings::{Role, Settings};
+use crate::settings::{Origin, Role, Settings};
 use crate::shutdown::end_event_streams;
 
 /// One port.
@@ -174,15 +174,16 @@ fn tell_failure(failure: ServerErrorsFailureClass, took: Duration, _: &Span) {
 pub(crate) enum BindError {
     /// Somebody else has it.
     #[error(
-        "port {port} is in use, so the role {role} cannot listen on {address}: end the program that has it, \
-         set {setting} to another port ({setting} comes from: {origin}), or start with --ports auto"
+        "port {port} is in use, so the role {role} cannot listen on {address}: end the program that has it, set \
+         {setting} to another port ({setting} comes from: {origin}), or {}start with --ports auto",
+        leave_out(.origin)
     )]
     InUse {
         port: u16,
         role: Role,
         address: SocketAddr,
         setting: String,
-        origin: String,
+        origin: Origin,
     },
     /// Anything else.
     #[error("the role {role} cannot listen on {address} (settings server.bind and {setting}): {cause}")]
@@ -194,11 +195,20 @@ pub(crate) enum BindError {
     },
 }
 
+/// A port that a setting gives is kept by `--ports auto`.
+fn leave_out(origin: &Origin) -> &'static str {
+    if origin.is_default() {
+        ""
+    } else {
+        "leave it out and "
+    }
+}
+
 /// Listens on an address.
 ///
 /// # Errors
 /// Names port, role and setting.
-pub(crate) fn bind(surface: Surface, address: SocketAddr, origin: &str) -> Result<TcpListener, BindError> {
+pub(crate) fn bind(surface: Surface, address: SocketAddr, origin: &Origin) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         Ok(listener)
@@ -209,7 +219,7 @@ pub(crate) fn bind(surface: Surface, address: SocketAddr, origin: &str) -> Resul
             role: surface.role(),
             address,
             setting: surface.setting(),
-            origin: origin.to_owned(),
+            origin: origin.clone(),
         },
         _ => BindError::Refused {
             role: surface.role(),
@@ -301,17 +311,25 @@ mod tests {
     fn a_port_in_use_names_port_role_and_setting() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        let message = bind(Surface::Console, address, "fragua.toml:3")
-            .unwrap_err()
-            .to_string();
+        let in_file = Origin::File {
+            path: "fragua.toml".into(),
+            line: 3,
+        };
         let port = address.port();
-        assert_eq!(
-            message,
-            format!(
-                "port {port} is in use, so the role storage cannot listen on 127.0.0.1:{port}: end the program that \
-                 has it, set console.port to another port (console.port comes from: fragua.toml:3), or start with \
-                 --ports auto"
-            )
-        );
+        for (origin, advice) in [
+            (
+                in_file,
+                "fragua.toml:3), or leave it out and start with --ports auto",
+            ),
+            (Origin::Default, "default), or start with --ports auto"),
+        ] {
+            assert_eq!(
+                bind(Surface::Console, address, &origin).unwrap_err().to_string(),
+                format!(
+                    "port {port} is in use, so the role storage cannot listen on 127.0.0.1:{port}: end the program \
+                     that has it, set console.port to another port (console.port comes from: {advice}"
+                )
+            );
+        }
     }
 }

@@ -3,22 +3,24 @@
 //! Reading blocks its task: imports are made by a command that does nothing else.
 //!
 //! A run is one transaction, and so is a logged model and a registered model with its versions: what is there already
-//! is complete and passed over, so an import that was cut short is finished by the next one. Files are copied before
-//! the rows that name them.
+//! is passed over, so an import that was cut short is finished by the next one. A run that is there gets the values that
+//! it lacks: those that could not be read the last time. Files are copied before the rows that name them.
 
 mod artifacts;
 mod read;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use fragua_base::Timestamp;
+use sea_orm::DatabaseTransaction;
 
 pub use self::artifacts::{ArtifactImportReport, ArtifactImportRequest};
 use self::read::{ExperimentMeta, FileLoggedModel, FileModel, FileRun, Reader, VersionMeta};
 use crate::experiments::{Experiment, ExperimentId, LifecycleStage};
 use crate::logged_models::{LoggedModel, LoggedModelStatus};
-use crate::runs::{RUN_NAME_TAG, RunInfo, RunStatus, Tag};
+use crate::metrics::Metric;
+use crate::runs::{Param, RUN_NAME_TAG, RunInfo, RunStatus, Tag};
 use crate::versions::{ModelVersion, Stage};
 use crate::{Error, Tracking, store, validation};
 
@@ -40,7 +42,7 @@ pub struct ImportReport {
     pub experiments: u64,
     /// How many runs were added.
     pub runs: u64,
-    /// How many values of metrics were read in them.
+    /// How many values of metrics were added, to runs that were there too.
     pub metrics: u64,
     /// How many parameters.
     pub params: u64,
@@ -155,6 +157,35 @@ fn run_status(number: u8) -> Option<RunStatus> {
     })
 }
 
+/// What makes two values of one metric the same, in a form that can be hashed.
+fn point(metric: &Metric) -> (i64, i64, u64) {
+    // Of the many ways to write that there is no number, one.
+    let value = if metric.value.is_nan() {
+        f64::NAN
+    } else {
+        metric.value
+    };
+    (metric.timestamp.as_millis(), metric.step, value.to_bits())
+}
+
+async fn add_values(
+    transaction: &DatabaseTransaction,
+    run_id: &str,
+    params: &[Param],
+    metrics: impl IntoIterator<Item = &Metric>,
+    tags: &[Tag],
+) -> Result<(), Error> {
+    for some in params.chunks(validation::limits::PARAMS_PER_BATCH) {
+        store::params::insert(transaction, run_id, some).await?;
+    }
+    let metrics: Vec<_> = metrics.into_iter().map(|metric| (run_id, metric)).collect();
+    store::metrics::insert(transaction, &metrics).await?;
+    for some in tags.chunks(validation::limits::TAGS_PER_BATCH) {
+        store::runs::upsert_tags(transaction, run_id, some).await?;
+    }
+    Ok(())
+}
+
 impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
     fn step(&mut self) {
         self.done += 1;
@@ -223,8 +254,9 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
         let meta = &run.meta;
         if let Some(found) = store::runs::find(database.reader(), &meta.run_id).await? {
             self.report.already_there += 1;
-            self.moved.insert(meta.artifact_uri.clone(), found.artifact_uri);
-            return Ok(());
+            self.moved
+                .insert(meta.artifact_uri.clone(), found.artifact_uri.clone());
+            return self.complete(found, &run).await;
         }
         let own = format!(
             "{}/{}/artifacts",
@@ -270,18 +302,7 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
         let family = self.tracking.family();
         let transaction = database.begin().await?;
         store::runs::insert(&transaction, &info).await?;
-        for some in run.params.chunks(validation::limits::PARAMS_PER_BATCH) {
-            store::params::insert(&transaction, &info.run_id, some).await?;
-        }
-        let metrics: Vec<_> = run
-            .metrics
-            .iter()
-            .map(|metric| (info.run_id.as_str(), metric))
-            .collect();
-        store::metrics::insert(&transaction, &metrics).await?;
-        for some in tags.chunks(validation::limits::TAGS_PER_BATCH) {
-            store::runs::upsert_tags(&transaction, &info.run_id, some).await?;
-        }
+        add_values(&transaction, &info.run_id, &run.params, &run.metrics, &tags).await?;
         store::inputs::insert_datasets(&transaction, &info, &run.datasets).await?;
         for model_id in &run.models {
             store::inputs::insert_model_input(&family.on(&transaction), &info.run_id, model_id).await?;
@@ -292,6 +313,43 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
             store::runs::set_lifecycle(&transaction, &[&info.run_id], LifecycleStage::Deleted, deleted)
                 .await?;
         }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Brings the metric values, parameters and tags that a run lacks. Those that it has stay as they are.
+    async fn complete(&mut self, info: RunInfo, run: &FileRun) -> Result<(), Error> {
+        let (database, family) = (self.tracking.database(), self.tracking.family());
+        let reader = database.reader();
+        let mut metrics = Vec::new();
+        for key in run
+            .metrics
+            .iter()
+            .map(|metric| &metric.key)
+            .collect::<BTreeSet<_>>()
+        {
+            let there = store::metrics::history(reader, &info.run_id, key, u64::from(u32::MAX), 0).await?;
+            let there: HashSet<_> = there.items.iter().map(point).collect();
+            let of_key = run.metrics.iter().filter(|metric| metric.key == *key);
+            metrics.extend(of_key.filter(|metric| !there.contains(&point(metric))));
+        }
+        let Some(there) = store::runs::with_data(reader, family, vec![info]).await?.pop() else {
+            return Ok(());
+        };
+        let lacks_param = |param: &&Param| there.param(&param.key).is_none();
+        let lacks_tag = |tag: &&Tag| there.tag(&tag.key).is_none();
+        let params: Vec<_> = run.params.iter().filter(lacks_param).cloned().collect();
+        let tags: Vec<_> = run.tags.iter().filter(lacks_tag).cloned().collect();
+        self.report.metrics += metrics.len() as u64;
+        self.report.params += params.len() as u64;
+        self.report.tags += tags.len() as u64;
+        if self.request.dry_run || (metrics.is_empty() && params.is_empty() && tags.is_empty()) {
+            return Ok(());
+        }
+        let run_id = there.info.run_id.as_str();
+        let transaction = database.begin().await?;
+        store::runs::lock(&transaction, run_id).await?;
+        add_values(&transaction, run_id, &params, metrics, &tags).await?;
         transaction.commit().await?;
         Ok(())
     }

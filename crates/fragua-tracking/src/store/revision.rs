@@ -77,7 +77,7 @@ pub(super) async fn family(database: &Database) -> Result<Family, Error> {
         }
         None => "none".to_owned(),
     };
-    let Some((_, _, family)) = KNOWN.iter().find(|(known, ..)| *known == revision) else {
+    let Some((_, releases, family)) = KNOWN.iter().find(|(known, ..)| *known == revision) else {
         return Err(Error::UnknownRevision {
             revision,
             known: known(),
@@ -87,6 +87,9 @@ pub(super) async fn family(database: &Database) -> Result<Family, Error> {
         if manager.has_column(table, "workspace").await? {
             refuse_other_workspaces(database, table).await?;
         }
+    }
+    if !manager.has_table("fragua_tracking_migrations").await? {
+        tracing::info!("opened MLflow's database, revision {revision} (MLflow {releases})");
     }
     Ok(*family)
 }

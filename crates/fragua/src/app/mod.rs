@@ -4,7 +4,7 @@ mod jobs;
 mod routes;
 mod tasks;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,9 +55,7 @@ impl App {
         clock: SharedClock,
     ) -> anyhow::Result<Self> {
         let databases = Databases::new(loaded, project);
-        let auth = Auth::open(databases.open(Component::Auth).await?, clock.clone())
-            .await
-            .context("users and keys cannot be opened")?;
+        let auth = open_auth(&databases, clock.clone()).await?;
         let keys = access_key(loaded, &auth).await?;
         let opening = Opening {
             loaded,
@@ -120,6 +118,31 @@ pub(crate) async fn open_orchestrator(
     Orchestrator::open(database, settings, operators::catalog(), clock)
         .await
         .context("the orchestrator cannot be opened")
+}
+
+/// Returns what clients of a person need: addresses and keys.
+///
+/// # Errors
+/// As [`App::open`].
+pub(crate) async fn client_variables(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let auth = open_auth(&Databases::new(loaded, project), clock).await?;
+    // Those that settings give here are the server's only if it has the same settings, so they replace nothing.
+    let keys = match gives_access_key(loaded) {
+        true => given_access_key(loaded)?,
+        false => access_key(loaded, &auth).await?,
+    };
+    let endpoints = project.live_endpoints()?;
+    Ok(tasks::environment(loaded, &endpoints, &keys, &auth).for_person())
+}
+
+async fn open_auth(databases: &Databases<'_>, clock: SharedClock) -> anyhow::Result<Auth> {
+    Auth::open(databases.open(Component::Auth).await?, clock)
+        .await
+        .context("users and keys cannot be opened")
 }
 
 /// Opens the object store alone.
@@ -344,18 +367,21 @@ fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyho
 
 /// Returns the keys of the object store: of the other one, else of our own.
 async fn access_key(loaded: &Loaded, auth: &Auth) -> anyhow::Result<AccessKey> {
-    let settings = &loaded.settings.storage;
-    let none_given = settings.access_key_id.is_none() && settings.secret_access_key.is_none();
     if loaded.uses_other_storage() {
         return given_access_key(loaded);
     }
-    let given = match none_given {
-        true => None,
-        false => Some(given_access_key(loaded)?),
+    let given = match gives_access_key(loaded) {
+        true => Some(given_access_key(loaded)?),
+        false => None,
     };
     auth.root_access_key(given)
         .await
         .context("the keys of the object store cannot be read")
+}
+
+fn gives_access_key(loaded: &Loaded) -> bool {
+    let settings = &loaded.settings.storage;
+    settings.access_key_id.is_some() || settings.secret_access_key.is_some()
 }
 
 fn given_access_key(loaded: &Loaded) -> anyhow::Result<AccessKey> {

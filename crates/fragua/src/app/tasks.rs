@@ -90,6 +90,13 @@ fn address(loaded: &Loaded, surface: Surface, known: Option<&str>) -> String {
 }
 
 impl Environment {
+    /// Returns all of them but the tokens that one attempt of a task is given, for clients of a person.
+    pub(super) fn for_person(self) -> BTreeMap<String, String> {
+        let fixed = self.secrets.fixed.into_iter();
+        let fixed = fixed.map(|(name, secret)| (name, secret.expose().to_owned()));
+        self.plain.into_iter().chain(fixed).collect()
+    }
+
     /// Returns the orchestrator's settings with these variables.
     ///
     /// # Errors

@@ -9,17 +9,11 @@ use fragua_orchestrator::{Error, Orchestrator};
 use super::Common;
 use crate::app;
 use crate::http;
-use crate::project::Project;
+use crate::project::{Project, user};
 use crate::settings::{Loaded, Role};
 
 /// How long a server that does not answer may hold a command.
 const RING: Duration = Duration::from_secs(2);
-
-/// Names who gave the command, as the system knows them.
-fn user() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    user.map_or_else(|| "command line".to_owned(), |user| user.name)
-}
 
 /// The orchestrator of a project, whether a server runs or not.
 pub(crate) struct Desk {
@@ -45,7 +39,7 @@ impl Desk {
             loaded,
             project,
             // For the audit log.
-            orchestrator: orchestrator.acting_as(&user()),
+            orchestrator: orchestrator.acting_as(&user().unwrap_or_else(|| "command line".to_owned())),
         })
     }
 

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::{Common, output};
 use crate::app;
-use crate::databases::{Component, Databases, default_url, in_project};
-use crate::project::Project;
+use crate::databases::{Component, Databases, default_url, in_project, sqlite_file};
+use crate::project::{Project, user};
 use crate::settings::Loaded;
 use crate::surface::Surface;
 use crate::{http, roles};
@@ -136,7 +136,7 @@ impl Patient<'_> {
         let url = format!("{address}{}", surface.health_path());
         let folder = self.project.folder().display();
         let setting = surface.setting();
-        let (from, fix) = match is_started {
+        let (from, mut fix) = match is_started {
             true => (
                 self.project.endpoints_path().display().to_string(),
                 format!(
@@ -152,6 +152,7 @@ impl Patient<'_> {
         let result = match (is_started, result) {
             // Something answers there, but it is not this project's.
             (false, Ok(())) => {
+                fix.push_str(", with --ports auto beside the other");
                 Err("another project's role answers there, this one is not started".to_owned())
             }
             (_, result) => result,
@@ -192,13 +193,13 @@ impl Patient<'_> {
                     name,
                     format!("write to {} ({setting}, {origin})", database.describe()),
                     database.ping_write().await,
-                    format!("let the database accept writes, or name another one in {setting}"),
+                    database_fix(&databases.url(component), setting),
                 ),
                 Err(error) => Check::of(
                     name,
                     format!("open the database of {setting} ({origin})"),
                     Err::<(), _>(innermost(&error)),
-                    format!("start that database, or name another one in {setting}"),
+                    database_fix(&databases.url(component), setting),
                 ),
             }
         }))
@@ -214,7 +215,7 @@ impl Patient<'_> {
             None => default_url(self.project, "warehouse"),
         };
         let origin = self.loaded.origin(SETTING);
-        let fix = format!("start that database, or name another one in {SETTING}");
+        let fix = database_fix(&url, SETTING);
         match Database::open(&url, SETTING).await {
             Ok(database) => Check::of(
                 "connection warehouse",
@@ -253,6 +254,18 @@ impl Patient<'_> {
             result,
             format!("make the place writable and reachable, or name another one in {key}"),
         )
+    }
+}
+
+/// Returns what to do about a database that cannot be opened or written.
+fn database_fix(url: &str, setting: &str) -> String {
+    match sqlite_file(url) {
+        Some(file) => format!(
+            "let the user {} write the file {} and its folder, or name another one in {setting}",
+            user().unwrap_or_default(),
+            file.display()
+        ),
+        None => format!("start that database and let its user write, or name another one in {setting}"),
     }
 }
 

@@ -6,6 +6,7 @@ mod dags;
 mod desk;
 mod doctor;
 mod init;
+mod keys;
 mod logs;
 pub(crate) mod output;
 mod pools;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::{Loaded, LogFilter, LogFormat, Sources};
+use crate::settings::{FILE_NAME, Loaded, LogFilter, LogFormat, Sources};
 use crate::shutdown;
 use crate::{demo, telemetry};
 
@@ -71,8 +72,18 @@ impl Common {
     /// Loads the settings of the project and starts the log.
     ///
     /// # Errors
-    /// Names every wrong setting.
+    /// Names every wrong setting; refuses a folder that is no project.
     pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+        let loaded = self.load_anywhere()?;
+        expect_project(&loaded)?;
+        Ok(loaded)
+    }
+
+    /// Loads the settings that hold in the folder, project or not, and starts the log.
+    ///
+    /// # Errors
+    /// Names every wrong setting.
+    pub(crate) fn load_anywhere(&self) -> anyhow::Result<Loaded> {
         let loaded = crate::settings::load(self.project(), &self.sources())?;
         telemetry::start(&loaded.settings.log);
         Ok(loaded)
@@ -105,13 +116,28 @@ impl Common {
     }
 }
 
+/// Refuses a folder that is neither a project nor one that a server without a settings file uses, before anything is
+/// written to it.
+fn expect_project(loaded: &Loaded) -> anyhow::Result<()> {
+    let is_in_use = || loaded.project.join(".fragua").is_dir();
+    anyhow::ensure!(loaded.has_file() || is_in_use(), no_file(&loaded.folder()));
+    Ok(())
+}
+
+fn no_file(folder: &Path) -> String {
+    format!(
+        "no {FILE_NAME} in {}: is this the project's folder? `fragua init` makes one",
+        folder.display()
+    )
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Does the main job on real rows: load, train, register, predict; then serves until Ctrl-C
     Demo(demo::Options),
     /// Makes a project from an example
     Init(init::Options),
-    /// Starts the roles of a project and serves until Ctrl-C
+    /// Starts the roles of a project and serves until Ctrl-C; `fragua keys` prints what clients need to reach them
     Up(up::Options),
     /// Starts the role `worker` alone
     Worker,
@@ -119,6 +145,8 @@ enum Command {
     Doctor(doctor::Options),
     /// Lists every setting with its value and where it was given
     Settings(settings::Options),
+    /// Prints addresses and keys for clients of S3 and MLflow, such as boto3: eval "$(fragua keys)"
+    Keys(keys::Options),
     /// DAGs: list, show, check, trigger, pause, unpause, clear
     #[command(subcommand)]
     Dags(dags::Command),
@@ -174,6 +202,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Worker => Box::pin(up::run(&common, up::Options::worker())).await,
         Command::Doctor(options) => doctor::run(&common, options).await,
         Command::Settings(options) => settings::run(&common, options),
+        Command::Keys(options) => keys::run(&common, options).await,
         Command::Dags(command) => dags::run(&common, command).await,
         Command::DagRuns(command) => dag_runs::run(&common, command).await,
         Command::Backfill(command) => backfill::run(&common, command).await,

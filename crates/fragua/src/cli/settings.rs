@@ -28,7 +28,7 @@ pub(crate) fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode>
         output::line(DEFAULTS.trim_end())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let loaded = common.load()?;
+    let loaded = common.load_anywhere()?;
     let listed = listed(&loaded);
     if options.json {
         let rows: Vec<_> = listed
@@ -42,6 +42,9 @@ pub(crate) fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode>
             .map(|(key, (value, origin))| [(*key).to_owned(), value.clone(), origin.to_string()])
             .collect();
         output::table(["setting", "value", "from"], &rows)?;
+    }
+    if !loaded.has_file() {
+        eprintln!("note: {}", super::no_file(&loaded.folder()));
     }
     for notice in &loaded.notices {
         eprintln!("note: {notice}");

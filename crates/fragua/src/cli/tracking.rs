@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use fragua_base::SystemClock;
 use fragua_tracking::{
-    ArtifactImportRequest, ExperimentId, ImportReport, ImportRequest, PurgeRequest, Skipped, Tracking,
+    ArtifactImportRequest, ExperimentId, ImportReport, ImportRequest, KeptReason, PurgeRequest, Skipped,
+    Tracking,
 };
 use serde_json::{Value, json};
 
@@ -19,10 +20,16 @@ use crate::app;
 use crate::progress::Progress;
 use crate::project::Project;
 
+/// How much of what would be deleted is listed for people; JSON has all.
+const MOST_LINES: usize = 100;
+
 /// What `fragua tracking` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Takes in a file store, the folder `mlruns` of older MLflows, or the artifacts of a server; again adds nothing twice
+    /// Takes in a file store, the folder `mlruns` of older MLflows, or the artifacts of a server
+    ///
+    /// Again brings only what is missing. The status is 1 when something of a file store was skipped, such as a line that
+    /// is no value of a metric: mend the file and import again.
     Import(Import),
     /// Deletes for good what was marked deleted: experiments, runs, logged models, with their files
     Purge(Purge),
@@ -94,6 +101,7 @@ fn age(text: &str) -> Result<Duration, String> {
 /// When the project, its database or its object store cannot be opened, or the work fails.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
     let loaded = common.load_quietly(common.project())?;
+    super::expect_project(&loaded)?;
     let project = Project::open(&loaded.project)?;
     let tracking = app::open_tracking(&loaded, &project, Arc::new(SystemClock)).await?;
     match command {
@@ -122,9 +130,13 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         .await
         .with_context(|| format!("{} cannot be imported", request.folder.display()))?;
     progress.end();
+    let status = match report.skipped.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    };
     if options.json {
         output::json(&import_json(&report, request.dry_run))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status);
     }
     let did = if request.dry_run {
         "would import"
@@ -151,7 +163,10 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         ))?;
     }
     tell_skipped(&report.skipped)?;
-    Ok(ExitCode::SUCCESS)
+    if !report.skipped.is_empty() {
+        eprintln!("note: mend what was skipped and import again: only what is missing is brought");
+    }
+    Ok(status)
 }
 
 async fn import_artifacts(
@@ -246,12 +261,16 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
         progress.end();
         purged
     };
+    let status = match report.kept.iter().any(|kept| kept.reason == KeptReason::NotFound) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    };
     if options.json {
         let kept = report
             .kept
             .iter()
             .map(|kept| json!({ "what": kept.what(), "reason": kept.reason.to_string() }));
-        output::json(&json!({
+        let mut told = json!({
             "dry_run": options.dry_run,
             "experiments": report.experiments,
             "runs": report.runs,
@@ -259,8 +278,15 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
             "files": report.size.files,
             "bytes": report.size.bytes,
             "kept": kept.collect::<Vec<_>>(),
-        }))?;
-        return Ok(ExitCode::SUCCESS);
+        });
+        if options.dry_run {
+            let items = plan
+                .items()
+                .map(|(kind, id, name)| json!({ "kind": kind.to_string(), "id": id, "name": name }));
+            told["would_delete"] = items.collect();
+        }
+        output::json(&told)?;
+        return Ok(status);
     }
     let did = if options.dry_run {
         "would delete"
@@ -268,17 +294,25 @@ async fn purge(tracking: &Tracking, options: Purge) -> anyhow::Result<ExitCode> 
         "deleted"
     };
     output::line(&format!(
-        "{did} {}, {}, {}, {} ({} bytes)",
+        "{did} {}, {}, {}, {} ({})",
         count(report.experiments, "experiment"),
         count(report.runs, "run"),
         count(report.logged_models, "logged model"),
         count(report.size.files, "file"),
-        report.size.bytes
+        count(report.size.bytes, "byte")
     ))?;
+    if options.dry_run {
+        for (kind, id, name) in plan.items().take(MOST_LINES) {
+            output::line(&format!("{kind} {id} {name}"))?;
+        }
+        if plan.len() > MOST_LINES {
+            output::line(&format!("and {} more", plan.len() - MOST_LINES))?;
+        }
+    }
     for kept in &report.kept {
         output::line(&format!("kept {}: {}", kept.what(), kept.reason))?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(status)
 }
 
 fn count(number: u64, what: &str) -> String {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::Common;
 use crate::roles::{self, Ports};
-use crate::settings::{Loaded, Role};
+use crate::settings::{FILE_NAME, Loaded, Role};
 use crate::shutdown::Signals;
 
 /// Options of `fragua up`.
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// Roles to start, for example tracking,storage [default: all]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE,…")]
     roles: Vec<Role>,
-    /// Which ports to listen on: those of the settings, or any free ones
+    /// Which ports to listen on: those of the settings, or free ones where no setting gives one
     #[arg(long, value_enum, default_value = "default")]
     ports: Ports,
 }
@@ -38,10 +38,24 @@ impl Options {
 /// When a setting is wrong or a role cannot start.
 pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let loaded = common.load()?;
+    let loaded = common.load_anywhere()?;
+    if !loaded.has_file() {
+        let folder = loaded.folder();
+        // A server may be set up by its environment alone; it says then what it is for.
+        anyhow::ensure!(
+            !options.roles.is_empty() || !loaded.settings.server.roles.is_empty(),
+            "{}; a server without one names its roles: `fragua up --roles tracking,storage`",
+            super::no_file(&folder)
+        );
+        tracing::info!(
+            "no {FILE_NAME} in {0}: settings are those of the environment, files go to {0}/.fragua",
+            folder.display()
+        );
+    }
     let mut signals = Signals::catch()?;
     let roles = roles::chosen(&loaded, &options.roles.into_iter().collect::<BTreeSet<_>>());
     tell_notices(&loaded);
+    tell_other_servers(&loaded);
     let mut running = tokio::select! {
         running = roles::start(&loaded, &roles, options.ports) => running?,
         name = signals.next() => {
@@ -67,5 +81,17 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
 pub(crate) fn tell_notices(loaded: &Loaded) {
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
+    }
+}
+
+/// Tells which roles are not started because a setting names another server in their place.
+fn tell_other_servers(loaded: &Loaded) {
+    for (role, address) in loaded.other_endpoints().iter() {
+        let setting = match role {
+            "tracking" => "tracking.uri",
+            _ => "storage.endpoint",
+        };
+        let origin = loaded.origin(setting);
+        tracing::info!("{role}: uses {address}, role not started ({setting} comes from: {origin})");
     }
 }

@@ -265,8 +265,8 @@ fn backend_store(value: &str) -> Meaning {
     if matches!(engine, "sqlite" | "postgresql" | "postgres" | "mysql" | "mariadb") {
         return Ok(Understood::one("tracking.database_url", value));
     }
-    Err("only a database can be the backend store: sqlite:, postgresql: or mysql:; a folder of files can be moved \
-         into one with `mlflow migrate-filestore`"
+    Err("only a database can be the backend store: sqlite:, postgresql: or mysql:; leave this out and bring a folder \
+         of files in with `fragua tracking import FOLDER`"
         .to_owned())
 }
 
@@ -693,7 +693,9 @@ mod tests {
         );
         check_starts(
             &[("MLFLOW_BACKEND_STORE_URI", "./mlruns")],
-            "error: tracking.database_url (environment variable MLFLOW_BACKEND_STORE_URI): only a database",
+            "error: tracking.database_url (environment variable MLFLOW_BACKEND_STORE_URI): only a database can be the \
+             backend store: sqlite:, postgresql: or mysql:; leave this out and bring a folder of files in with `fragua \
+             tracking import",
         );
         check(
             &[("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://mlflows3/")],

@@ -83,6 +83,16 @@ impl Loaded {
             .map_or(&Origin::Default, |entry| &entry.origin)
     }
 
+    /// Returns whether the project's folder has the settings file that makes it one.
+    pub(crate) fn has_file(&self) -> bool {
+        self.project.join(FILE_NAME).is_file()
+    }
+
+    /// Returns the project's folder, absolute if it is there.
+    pub(crate) fn folder(&self) -> PathBuf {
+        std::fs::canonicalize(&self.project).unwrap_or_else(|_| self.project.clone())
+    }
+
     /// Returns what the project is called: as settings say, else as its folder.
     pub(crate) fn project_name(&self) -> String {
         let folder = || {

@@ -16,7 +16,7 @@ async fn help_and_version() {
     assert_eq!(version.stdout, format!("fragua {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"]).await;
     for command in [
-        "demo", "init", "up", "doctor", "settings", "dags", "dag-runs", "tracking", "schema",
+        "demo", "init", "up", "doctor", "settings", "keys", "dags", "dag-runs", "tracking", "schema",
     ] {
         assert!(help.stdout.contains(command), "{command}: {}", help.stdout);
     }
@@ -271,6 +271,74 @@ async fn doctor_names_what_is_broken_and_the_fix() {
         "{objects}"
     );
     assert_eq!(find("database of tracking")["ok"], true);
+}
+
+#[tokio::test]
+async fn doctor_advises_what_mends_the_database_and_the_port() {
+    // Port 9000 of the one is that of the other, and the file of a database is a folder.
+    let other = Project::empty();
+    let server = other.up(&["--roles", "storage"]).await;
+    let port = server.address("storage").rsplit(':').next().unwrap();
+    let project = Project::empty();
+    std::fs::create_dir(project.path("a.db")).unwrap();
+    project.write(
+        "fragua.toml",
+        &format!("[storage]\nport = {port}\n[tracking]\ndatabase_url = \"sqlite:a.db\"\n"),
+    );
+    let finished = project.run(&["doctor"]).await;
+    assert!(!finished.ok);
+    let line = |name: &str| {
+        let found = finished.stdout.lines().find(|line| line.contains(name));
+        found.unwrap_or_else(|| panic!("{name} is not in {}", finished.stdout))
+    };
+    let storage = line("another project's role answers there");
+    assert!(storage.ends_with("--ports auto beside the other"), "{storage}");
+    let database = line("database of tracking");
+    let file = project.path("a.db").canonicalize().unwrap();
+    let advice = format!("write the file {} and its folder", file.display());
+    assert!(database.contains(&advice), "{database}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn keys_are_those_of_the_running_store() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "storage"]).await;
+    let keys = project.run(&["keys", "--json"]).await;
+    assert!(keys.ok, "{}", keys.stderr);
+    let keys = json(&keys.stdout);
+    assert_eq!(keys["AWS_ENDPOINT_URL_S3"], server.address("storage"));
+    let exported = project.run(&["keys"]).await.stdout;
+    for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"] {
+        let value = keys[name].as_str().unwrap();
+        assert!(!value.is_empty());
+        assert!(
+            exported.contains(&format!("export {name}='{value}'\n")),
+            "{exported}"
+        );
+    }
+    server.stop().await;
+    let again = project.run(&["keys", "--json"]).await;
+    assert_eq!(
+        json(&again.stdout)["AWS_SECRET_ACCESS_KEY"],
+        keys["AWS_SECRET_ACCESS_KEY"]
+    );
+    let mut given = fragua(&["keys", "--project", project.argument()]);
+    given
+        .env("MINIO_ROOT_USER", "someone")
+        .env("MINIO_ROOT_PASSWORD", "something");
+    let given = finish(given).await;
+    assert!(
+        given.stdout.contains("AWS_SECRET_ACCESS_KEY='something'"),
+        "{}",
+        given.stdout
+    );
+    let kept = project.run(&["keys", "--json"]).await;
+    assert_eq!(
+        json(&kept.stdout),
+        json(&again.stdout),
+        "reading has replaced nothing"
+    );
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ async fn free_ports_are_taken_when_one_is_in_use() {
 
 #[tokio::test]
 async fn a_folder_with_other_files_is_left_alone() {
-    let project = Project::empty();
+    let project = Project::without_file();
+    project.write("notes.txt", "");
     let finished = project.run(&["demo", "--exit"]).await;
     assert!(!finished.ok);
     assert!(

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Project, client, run};
+use crate::support::{Project, client, finish, fragua, run};
 
 const ALL: [&str; 7] = [
     "orchestrator",
@@ -102,6 +102,90 @@ async fn a_port_in_use_names_port_role_and_setting() {
 }
 
 #[tokio::test]
+async fn free_ports_are_not_taken_in_the_place_of_one_that_a_setting_gives() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let project = Project::empty();
+    let up = ["up", "--project", project.argument(), "--ports", "auto"];
+    let mut by_variable = fragua(&up);
+    by_variable.env("FRAGUA__TRACKING__PORT", port.to_string());
+    let option = format!("tracking.port={port}");
+    let by_option = fragua(&[&up[..], &["--set", &option]].concat());
+    for command in [by_variable, by_option] {
+        let refused = finish(command).await;
+        assert!(!refused.ok);
+        let expected = format!("port {port} is in use, so the role tracking");
+        assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+        assert!(
+            refused
+                .stderr
+                .contains("or leave it out and start with --ports auto"),
+            "{}",
+            refused.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_project_is_refused_and_not_written_to() {
+    let folder = Project::without_file();
+    for command in [
+        &["dags", "list"][..],
+        &["doctor"],
+        &["keys"],
+        &["tracking", "purge"],
+        &["up", "--ports", "auto"],
+    ] {
+        let refused = folder.run(command).await;
+        assert!(!refused.ok, "{command:?}");
+        let expected = format!(
+            "no fragua.toml in {}: is this the project's folder? `fragua init` makes one",
+            folder.path("").canonicalize().unwrap().display()
+        );
+        assert!(refused.stderr.contains(&expected), "{}", refused.stderr);
+    }
+    let settings = folder.run(&["settings"]).await;
+    assert!(
+        settings.ok && settings.stderr.contains("note: no fragua.toml in"),
+        "{}",
+        settings.stderr
+    );
+    assert_eq!(folder.path("").read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_names_its_roles_needs_no_project_file() {
+    let folder = Project::without_file();
+    let server = folder.up(&["--roles", "tracking,storage"]).await;
+    assert!(
+        server.said.iter().any(|line| line.contains("no fragua.toml in")),
+        "{:?}",
+        server.said
+    );
+    let purged = folder.run(&["tracking", "purge"]).await;
+    assert!(purged.ok, "{}", purged.stderr);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_file_made_for_a_path_that_a_setting_names_is_told() {
+    let project = Project::empty();
+    let file = project.path("nope.db");
+    let url = format!("tracking.database_url=sqlite:///{}", file.display());
+    let options = ["--roles", "tracking,storage", "--set", &url];
+    let told = format!("made a new database at sqlite:{}", file.display());
+    for is_new in [true, false] {
+        let server = project.up(&options).await;
+        let (_, said) = server.stop().await;
+        assert_eq!(said.contains(&told), is_new, "{said}");
+        assert!(
+            !said.contains("auth.db"),
+            "those of the project itself are no news: {said}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_address_for_others_is_refused_while_nobody_must_log_in() {
     let project = Project::empty();
     let finished = project
@@ -175,6 +259,13 @@ async fn another_mlflow_server_takes_the_place_of_tracking() {
         &format!("MLFLOW_TRACKING_URI={}\n", other.address("tracking")),
     );
     let server = project.up(&[]).await;
+    let told = format!("tracking: uses {}, role not started", other.address("tracking"));
+    let told = server.said.iter().find(|line| line.contains(&told));
+    assert!(
+        told.is_some_and(|line| line.contains("MLFLOW_TRACKING_URI")),
+        "{:?}",
+        server.said
+    );
     assert!(
         !server.endpoints.contains_key("tracking"),
         "{:?}",

@@ -103,12 +103,14 @@ async fn a_file_store_is_imported_once() {
 /// Makes the project's database look as one that an MLflow server made and filled before.
 async fn make_as_old_as_mlflow(project: &Project) {
     let url = fragua_database::sqlite_url(&project.path(".fragua/tracking.db"));
-    let database = fragua_database::Database::open(&url, "test").await.unwrap();
+    let database = fragua_database::Database::open(&url, "test")
+        .await
+        .expect("a database");
     database
         .writer()
         .execute_unprepared("UPDATE experiments SET creation_time = 1000")
         .await
-        .unwrap();
+        .expect("a database");
     database.close().await;
 }
 
@@ -219,6 +221,42 @@ async fn a_folder_without_artifacts_of_the_experiments_is_refused_with_advice() 
 }
 
 #[tokio::test]
+async fn a_run_whose_file_was_mended_gets_what_it_lacks_and_keeps_what_it_has() {
+    let project = Project::empty();
+    write_file_store(&project);
+    let metric = format!("mlruns/7/{RUN}/metrics/loss");
+    project.write(&metric, "1600 0.5 0\n1700 0,25 1\n");
+    let folder = project.path("mlruns");
+    let import = ["tracking", "import", folder.to_str().unwrap(), "--json"];
+    let broken = project.run(&import).await;
+    assert!(!broken.ok, "something is missing");
+    assert!(broken.stdout.contains("\"skipped\": [\n"), "{}", broken.stdout);
+
+    let server = project.up(&["--roles", "tracking,storage"]).await;
+    let mine = json!({ "run_id": RUN, "key": "team", "value": "mine" });
+    ask(&server, "runs/set-tag", Some(mine)).await;
+    project.write(&metric, "1600 0.5 0\n1700 0.25 1\n1800 nan 2\n");
+    project.write(&format!("mlruns/7/{RUN}/params/late"), "4");
+    let brought = |told: &Value| ["runs", "metrics", "params", "tags"].map(|what| told[what].clone());
+    let dry = json_of(&project.run(&[&import[..], &["--dry-run"]].concat()).await);
+    assert_eq!(brought(&dry), [0, 2, 1, 0].map(Value::from));
+    let mended = json_of(&project.run(&import).await);
+    assert_eq!(brought(&mended), [0, 2, 1, 0].map(Value::from));
+    let again = json_of(&project.run(&import).await);
+    assert_eq!(brought(&again), [0, 0, 0, 0].map(Value::from));
+    let (_, told) = ask(&server, &format!("runs/get?run_id={RUN}"), None).await;
+    let tags = told["run"]["data"]["tags"].as_array().unwrap();
+    assert!(
+        tags.contains(&json!({ "key": "team", "value": "mine" })),
+        "{told}"
+    );
+    let history = format!("metrics/get-history?run_id={RUN}&metric_key=loss");
+    let (_, told) = ask(&server, &history, None).await;
+    assert_eq!(told["metrics"].as_array().unwrap().len(), 3, "{told}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_folder_that_is_no_file_store_is_refused_with_advice() {
     let project = Project::empty();
     let refused = project.run(&["tracking", "import", project.argument()]).await;
@@ -253,7 +291,15 @@ async fn what_was_deleted_goes_for_good_beside_a_running_server() {
     let young = project.run(&["tracking", "purge", "--older-than", "30d"]).await;
     assert_eq!(young.stdout, counts("deleted", "0 runs", "0 files (0 bytes)"));
     let dry = project.run(&["tracking", "purge", "--dry-run"]).await;
-    assert_eq!(dry.stdout, counts("would delete", "1 run", "1 file (5 bytes)"));
+    let listed = format!(
+        "{}run {} gone\n",
+        counts("would delete", "1 run", "1 file (5 bytes)"),
+        ids[0]
+    );
+    assert_eq!(dry.stdout, listed);
+    let dry = project.run(&["tracking", "purge", "--dry-run", "--json"]).await;
+    let expected = json!([{ "kind": "run", "id": ids[0], "name": "gone" }]);
+    assert_eq!(json_of(&dry)["would_delete"], expected);
     let other = project
         .run(&["tracking", "purge", "--run", &ids[1], "--json"])
         .await;
@@ -261,6 +307,22 @@ async fn what_was_deleted_goes_for_good_beside_a_running_server() {
     assert_eq!(
         (&other["runs"], &other["kept"][0]["what"]),
         (&json!(0), &json!(format!("run {}", ids[1])))
+    );
+    assert_eq!(
+        other["kept"][0]["reason"],
+        "it is active; only what was deleted is purged"
+    );
+    let young = ["tracking", "purge", "--older-than", "30d", "--run", &ids[0]];
+    let young = project.run(&young).await;
+    assert!(
+        young.ok && young.stdout.contains("it was not deleted that long ago"),
+        "{young:?}"
+    );
+    let missing = project.run(&["tracking", "purge", "--run", "nothing"]).await;
+    assert!(!missing.ok, "{missing:?}");
+    assert!(
+        missing.stdout.contains("kept run nothing: it is not there"),
+        "{missing:?}"
     );
     let done = json_of(&project.run(&["tracking", "purge", "--json"]).await);
     let expected = json!({

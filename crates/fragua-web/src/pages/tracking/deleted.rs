@@ -422,6 +422,8 @@ fn reason(page: &Page, reason: &KeptReason) -> String {
         KeptReason::IsDefault => page.t("kept-default"),
         KeptReason::NotEmpty => page.t("kept-not-empty"),
         KeptReason::NotDeleted => page.t("kept-not-deleted"),
+        KeptReason::DeletedTooRecently => page.t("kept-deleted-too-recently"),
+        KeptReason::NotFound => page.t("kept-not-found"),
         KeptReason::Restored => page.t("kept-restored"),
         KeptReason::FilesShared { uri } => page.t1("kept-files-shared", "uri", uri),
         KeptReason::FilesElsewhere { uri } => page.t1("kept-files-elsewhere", "uri", uri),

@@ -70,8 +70,15 @@ pub(crate) struct Project {
 impl Project {
     /// Makes an empty project.
     pub(crate) fn empty() -> Self {
+        let project = Self::without_file();
+        project.write("fragua.toml", "");
+        std::fs::create_dir(project.path("dags")).expect("a folder for DAGs");
+        project
+    }
+
+    /// Makes a folder that is no project.
+    pub(crate) fn without_file() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join("dags")).expect("a folder for DAGs");
         Self { folder }
     }
 

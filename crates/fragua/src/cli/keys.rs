@@ -1,0 +1,58 @@
+//! `fragua keys`: what clients of the object store and of tracking need.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use fragua_base::SystemClock;
+
+use super::{Common, output};
+use crate::app;
+use crate::project::Project;
+
+/// Options of `fragua keys`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Prints JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints the variables that tasks are given too, as a shell reads them.
+///
+/// # Errors
+/// When a setting is wrong or the database of keys cannot be opened.
+pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
+    let loaded = common.load_quietly(common.project())?;
+    super::expect_project(&loaded)?;
+    let project = Project::open(&loaded.project)?;
+    let variables = app::client_variables(&loaded, &project, Arc::new(SystemClock)).await?;
+    if options.json {
+        output::json(&variables)?;
+    } else {
+        for (name, value) in &variables {
+            output::line(&format!("export {name}={}", quoted(value)))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_quoted() {
+        let text = "a'b $HOME \"c\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("printf %s {}", quoted(text))])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+    }
+}
