@@ -17,11 +17,8 @@ pub(crate) fn integer(number: u64) -> String {
 
 /// Writes a measured number: up to six significant digits, no trailing zeros, powers of ten only at the extremes.
 pub(crate) fn number(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "∞" } else { "−∞" }.to_owned();
+    if let Some(word) = not_finite(value) {
+        return word.to_owned();
     }
     if value == 0.0 {
         return "0".to_owned();
@@ -41,6 +38,24 @@ pub(crate) fn number(value: f64) -> String {
         return written;
     }
     written.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Writes a measured number with all its digits, as programs read it.
+pub(crate) fn exact(value: f64) -> String {
+    not_finite(value).map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Tracking keeps an infinity as the largest number there is, as MLflow does.
+fn not_finite(value: f64) -> Option<&'static str> {
+    if value.is_nan() {
+        Some("nan")
+    } else if value >= f64::MAX {
+        Some("inf")
+    } else if value <= f64::MIN {
+        Some("-inf")
+    } else {
+        None
+    }
 }
 
 /// Writes a share of one as a percentage with one decimal.
@@ -129,8 +144,9 @@ mod tests {
             (-3.5, "-3.5"),
             (0.000_012_3, "1.230e-5"),
             (1e15, "1.000e15"),
-            (f64::NAN, "NaN"),
-            (f64::NEG_INFINITY, "−∞"),
+            (f64::NAN, "nan"),
+            (f64::NEG_INFINITY, "-inf"),
+            (f64::MAX, "inf"),
         ] {
             assert_eq!(number(value), expected, "{value}");
         }

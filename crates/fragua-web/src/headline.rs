@@ -1,7 +1,7 @@
 //! Which figures people ask for first.
 
 /// Ranked: the figure that says most about a classifier or a regression comes first.
-const WANTED: [&str; 8] = [
+const WANTED: [&str; 9] = [
     "accuracy",
     "f1_macro",
     "f1_weighted",
@@ -10,6 +10,7 @@ const WANTED: [&str; 8] = [
     "log_loss",
     "rmse",
     "r2",
+    "mean_test_score",
 ];
 
 /// Figures beside the result: what a trivial model reaches, what the search saw.
@@ -36,8 +37,8 @@ pub(crate) fn rank(metric: &str) -> usize {
 
 /// Tells whether a small value of a metric is a good one.
 pub(crate) fn less_is_better(metric: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "loss", "error", "seconds", "time", "std", "rmse", "mae", "mse", "duration",
+    const WORDS: [&str; 10] = [
+        "loss", "error", "seconds", "time", "std", "rmse", "mae", "mse", "duration", "rank",
     ];
     let metric = metric.to_ascii_lowercase();
     metric
@@ -83,6 +84,7 @@ mod tests {
             ("log_loss", true),
             ("val.loss", true),
             ("fit seconds", true),
+            ("rank_test_score", true),
             ("accuracy", false),
             ("f1_macro", false),
             ("lossless_share", false),

@@ -25,4 +25,4 @@ mod assets;
 mod text;
 
 pub use pages::{app_pages, console_pages, orchestrator_pages, tracking_pages};
-pub use site::Site;
+pub use site::{ServedAlias, Site};

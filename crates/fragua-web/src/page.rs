@@ -306,6 +306,13 @@ impl Page {
         Some(format!("{base}{path}"))
     }
 
+    /// Tells whether the inference API and the form that predicts answer with the version that an alias of a model names.
+    pub(crate) fn serves(&self, model: &str, alias: &str) -> bool {
+        let (served, endpoints) = (self.inner.site.served(), self.inner.site.endpoints());
+        let runs = endpoints.serving.is_some() || endpoints.app.is_some();
+        runs && served.model == model && served.alias == alias
+    }
+
     /// Returns the words of [`Page::ago`] for the script that keeps them true while a page stays open; `#` stands for
     /// the number.
     pub(crate) fn time_words(&self) -> String {
@@ -397,6 +404,7 @@ pub(crate) mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::site::ServedAlias;
 
     pub(crate) fn page(uri: &str, headers: &[(header::HeaderName, &str)]) -> Page {
         let now = Timestamp::from_millis(1_743_552_000_000);
@@ -407,6 +415,7 @@ pub(crate) mod tests {
         };
         let site = Site::new(
             endpoints,
+            ServedAlias::default(),
             Arc::new(ManualClock::at(now)),
             CancellationToken::new(),
         );

@@ -17,7 +17,16 @@ use crate::assets;
 use crate::error::{Error, Failure};
 use crate::page::{Page, Theme};
 
-/// What the pages of all roles share: where the roles answer, what time it is, and when to stop. Cheap to clone.
+/// Which version the inference API and the form that predicts answer with: the one that this alias of this model names.
+#[derive(Debug, Clone, Default)]
+pub struct ServedAlias {
+    /// Name of the registered model.
+    pub model: String,
+    /// Alias of one of its versions.
+    pub alias: String,
+}
+
+/// What the pages of all roles share: where the roles answer, with which model, what time it is, and when to stop. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Site {
     shared: Arc<Shared>,
@@ -26,15 +35,22 @@ pub struct Site {
 #[derive(Debug)]
 struct Shared {
     endpoints: Endpoints,
+    served: ServedAlias,
     clock: SharedClock,
     shutdown: CancellationToken,
 }
 
 impl Site {
     /// Makes the site. Open event streams end once `shutdown` is cancelled, so that a server can drain.
-    pub fn new(endpoints: Endpoints, clock: SharedClock, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        endpoints: Endpoints,
+        served: ServedAlias,
+        clock: SharedClock,
+        shutdown: CancellationToken,
+    ) -> Self {
         let shared = Arc::new(Shared {
             endpoints,
+            served,
             clock,
             shutdown,
         });
@@ -43,6 +59,10 @@ impl Site {
 
     pub(crate) fn endpoints(&self) -> &Endpoints {
         &self.shared.endpoints
+    }
+
+    pub(crate) fn served(&self) -> &ServedAlias {
+        &self.shared.served
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {

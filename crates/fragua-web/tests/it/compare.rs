@@ -61,6 +61,30 @@ async fn runs_are_compared_by_figures_curves_and_places() {
     assert_pages(&pages, &all).await;
 }
 
+#[tokio::test]
+async fn axes_skip_what_is_constant_and_what_most_runs_lack() {
+    let house = House::open().await;
+    let runs = house.grid_search().await.join("&run=");
+    let pages = pages(&house);
+    let parallel = get(&pages, &format!("/compare?tab=parallel&run={runs}")).await;
+    parallel.has(&[
+        "data-axis=\"params.max_depth\"",
+        "data-axis=\"metrics.mean_test_score\"",
+        "data-axis=\"metrics.rank_test_score\"",
+    ]);
+    parallel.lacks(&[
+        "data-axis=\"params.criterion\"",
+        "data-axis=\"params.cv\"",
+        "data-axis=\"metrics.test_accuracy\"",
+    ]);
+    get(&pages, &format!("/compare?tab=scatter&run={runs}"))
+        .await
+        .has(&[
+            "<option value=\"params.max_depth\" selected>",
+            "<option value=\"metrics.mean_test_score\" selected>",
+        ]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_answer_the_pointer_and_the_keyboard() {
     let house = House::open().await;

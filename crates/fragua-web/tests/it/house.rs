@@ -9,7 +9,7 @@ use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{Categorical, Column, NoProgress, Table, TrainConfig, train};
 use fragua_storage::{BucketName, ObjectKey, PutOptions, Storage};
 use fragua_tracking::{Batch, Metric, NewRun, NewVersion, Param, RunStatus, RunUpdate, Tag, Tracking};
-use fragua_web::Site;
+use fragua_web::{ServedAlias, Site};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,11 @@ pub(crate) fn site(clock: &SharedClock) -> Site {
         app: at(8086),
         source: None,
     };
-    Site::new(endpoints, clock.clone(), CancellationToken::new())
+    let served = ServedAlias {
+        model: "cover_type_class".to_owned(),
+        alias: "champion".to_owned(),
+    };
+    Site::new(endpoints, served, clock.clone(), CancellationToken::new())
 }
 
 impl House {
@@ -111,6 +115,42 @@ impl House {
         };
         self.tracking.update_run(&run_id, update).await.unwrap();
         run_id
+    }
+
+    /// Logs a parent and three candidates, as MLflow does by itself for a grid search, and returns their ids.
+    pub(crate) async fn grid_search(&self) -> Vec<String> {
+        let settings = ["cv", "error_score", "n_jobs", "pre_dispatch"].map(|key| Param::new(key, "5"));
+        let parent = Batch {
+            metrics: vec![Metric::new("test_accuracy", 0.9, now(), 0)],
+            params: settings.to_vec(),
+            tags: Vec::new(),
+        };
+        let candidate = |depth: i32| Batch {
+            metrics: vec![
+                Metric::new("mean_test_score", f64::from(depth) / 10.0, now(), 0),
+                Metric::new("rank_test_score", f64::from(9 - depth), now(), 0),
+            ],
+            params: vec![
+                Param::new("criterion", "gini"),
+                Param::new("max_depth", depth.to_string()),
+            ],
+            tags: Vec::new(),
+        };
+        let mut ids: Vec<String> = Vec::new();
+        for batch in [parent, candidate(2), candidate(4), candidate(8)] {
+            let new = NewRun {
+                tags: ids
+                    .first()
+                    .map(|parent| Tag::new("mlflow.parentRunId", parent))
+                    .into_iter()
+                    .collect(),
+                ..NewRun::default()
+            };
+            let run_id = self.tracking.create_run(new).await.unwrap().info.run_id;
+            self.tracking.log_batch(&run_id, batch).await.unwrap();
+            ids.push(run_id);
+        }
+        ids
     }
 
     pub(crate) async fn artifact(&self, run_id: &str, path: &str, bytes: Vec<u8>) {

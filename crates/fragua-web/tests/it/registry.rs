@@ -3,6 +3,8 @@
 use axum::Router;
 use axum::http::StatusCode;
 
+use fragua_tracking::NewVersion;
+
 use super::browser::{assert_pages, get, post};
 use super::house::House;
 
@@ -50,6 +52,63 @@ async fn an_alias_says_what_moves_before_it_moves() {
     }
     post(&pages, &first, "do=delete-alias&value=champion").await;
     get(&pages, MODEL).await.lacks(&["champion → "]);
+}
+
+#[tokio::test]
+async fn only_the_version_that_is_served_leads_to_where_it_answers() {
+    let house = House::open().await;
+    let run_id = house.champion().await;
+    house.champion().await;
+    let source = house.tracking.run_info(&run_id).await.unwrap().artifact_uri;
+    house
+        .tracking
+        .create_model("iris", None, Vec::new())
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let new = NewVersion {
+            name: "iris".to_owned(),
+            source: source.clone(),
+            run_id: Some(run_id.clone()),
+            ..NewVersion::default()
+        };
+        house.tracking.create_version(new).await.unwrap();
+    }
+    house.tracking.set_alias("iris", "champion", 2).await.unwrap();
+    house
+        .tracking
+        .set_alias("cover_type_class", "shadow", 1)
+        .await
+        .unwrap();
+    let pages = pages(&house);
+    // The bar of every page leads to both roles.
+    for (address, is_served) in [
+        (MODEL, true),
+        ("/models/cover_type_class/versions/2", true),
+        ("/models/cover_type_class/versions/1", false),
+        ("/models/iris", false),
+        ("/models/iris/versions/2", false),
+    ] {
+        let page = get(&pages, address).await;
+        for role in ["http://127.0.0.1:8085/docs", "http://127.0.0.1:8086/"] {
+            let links = page.body.matches(&format!("href=\"{role}")).count();
+            assert_eq!(links, 1 + usize::from(is_served), "{address} {role}");
+        }
+    }
+    let note = "The inference API changes to this version at once";
+    let asked = post(&pages, &format!("{MODEL}/versions/1"), "do=alias&value=champion").await;
+    asked.has(&[note]);
+    let asked = post(&pages, "/models/iris/versions/1", "do=alias&value=champion").await;
+    asked.has(&["Whatever loads the model by this alias"]);
+    asked.lacks(&[note]);
+    for (address, uri) in [
+        ("/models/iris/versions/2", "models:/iris@champion"),
+        ("/models/iris/versions/1", "models:/iris/1"),
+    ] {
+        get(&pages, address)
+            .await
+            .has(&[&format!("mlflow.pyfunc.load_model(&#34;{uri}&#34;)</pre>")]);
+    }
 }
 
 #[tokio::test]

@@ -152,12 +152,13 @@ async fn each_kind_of_file_has_its_preview() {
     let house = House::open().await;
     let run_id = house.run("files", 0.9, None).await;
     let csv = (0..150).fold("a,b\n".to_owned(), |text, row| format!("{text}{row},<b>{row}\n"));
-    let files: [(&str, Vec<u8>); 8] = [
+    let files: [(&str, Vec<u8>); 9] = [
         ("notes/read.md", b"# Hello\n\n<script>alert(1)</script>".to_vec()),
         ("rows.csv", csv.into_bytes()),
         ("table.json", br#"{"columns":["q"],"data":[["why?"]]}"#.to_vec()),
         ("deep.json", br#"{"a":{"b":[1,"</details><script>"]}}"#.to_vec()),
         ("report.html", b"<script>document.title='x'</script>".to_vec()),
+        ("report.pdf", b"%PDF-1.7\n\xff\xfe".to_vec()),
         ("empty.txt", Vec::new()),
         ("MLmodel", b"flavors:\n  sklearn:\n    sklearn_version: 1.5.0\nsignature:\n  inputs: '[{\"name\": \"x\", \"type\": \"double\"}]'\n".to_vec()),
         ("long.txt", "ñ".repeat(200_000).into_bytes()),
@@ -188,7 +189,15 @@ async fn each_kind_of_file_has_its_preview() {
         .await
         .has(&["sklearn 1.5.0", "<code>double</code>"]);
     look("long.txt").await.has(&["Only the beginning is shown"]);
-    look("..%2F..%2Fx").await.has(&["Choose a file"]);
+    look("report.pdf").await.has(&[
+        "Files of this kind are not shown here",
+        "path=report.pdf\" download",
+    ]);
+    for missing in ["nope.txt", "notes%2Fnope.md", "..%2F..%2Fx"] {
+        let page = look(missing).await;
+        page.has(&["There is no such file"]);
+        page.lacks(&["Choose a file"]);
+    }
 
     let report = look("report.html").await;
     report.has(&["<iframe class=\"document\" sandbox=\"allow-scripts\""]);

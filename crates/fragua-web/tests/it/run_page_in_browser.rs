@@ -267,3 +267,50 @@ async fn an_alias_moves_by_a_click_and_a_confirmation() {
     }
     chromium.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_long_or_wide_keeps_to_its_place() {
+    let house = House::open().await;
+    let run_id = house.champion().await;
+    house.grid_search().await;
+    let batch = Batch {
+        metrics: Vec::new(),
+        params: vec![Param::new("estimator", "Pipeline(steps=[], ".repeat(310))],
+        tags: Vec::new(),
+    };
+    house.tracking.log_batch(&run_id, batch).await.unwrap();
+    let chromium = Chromium::at(pages(&house)).await;
+    chromium.open(&format!("/runs/{run_id}")).await;
+    let height = "return document.querySelector('.value-box').clientHeight";
+    assert!(chromium.run(height).await.as_f64().unwrap() < 250.0);
+    let text = "return document.querySelector('.value-box').textContent.length";
+    assert_eq!(chromium.run(text).await, 5890);
+    look(&chromium, &format!("/runs/{run_id}"), "long-value").await;
+    look(
+        &chromium,
+        "/models/cover_type_class/versions/1",
+        "version-loading",
+    )
+    .await;
+    look(&chromium, "/experiments/0?filter=oh", "filter-error").await;
+    look(&chromium, "/experiments/0?runs=all", "grid-search").await;
+    chromium.phone(true).await;
+    chromium.open("/models").await;
+    chromium.picture("models-narrow").await;
+    let fits =
+        "const wrap = document.querySelector('.table-wrap'); return wrap.scrollWidth <= wrap.clientWidth";
+    assert_eq!(chromium.run(fits).await, true);
+    chromium.open("/experiments/0?runs=all").await;
+    chromium
+        .until(
+            "getComputedStyle(document.getElementById('run-table')).maskImage.startsWith('linear-gradient')",
+        )
+        .await;
+    chromium
+        .run("document.getElementById('run-table').scrollTo({ left: 9999, behavior: 'instant' })")
+        .await;
+    chromium
+        .until("getComputedStyle(document.getElementById('run-table')).maskImage === 'none'")
+        .await;
+    chromium.close().await;
+}

@@ -3,10 +3,10 @@
 use axum::Router;
 use axum::http::StatusCode;
 
-use fragua_tracking::{Dataset, DatasetInput};
+use fragua_tracking::{Batch, Dataset, DatasetInput, Metric, Param};
 
 use super::browser::{assert_pages, get, post};
-use super::house::House;
+use super::house::{House, now};
 
 fn pages(house: &House) -> Router {
     fragua_web::tracking_pages(house.tracking.clone(), house.site())
@@ -67,6 +67,7 @@ async fn a_filter_that_cannot_be_read_is_explained_at_the_field() {
     .await;
     assert_eq!(wrong.status, StatusCode::OK);
     wrong.has(&["id=\"filter-error\"", "aria-invalid=\"true\"", "<mark>"]);
+    wrong.lacks(&["No run matches"]);
     // What the page adds to the filter is not what the reader typed.
     wrong.lacks(&["attributes.status = &#39;FAILED&#39;"]);
 }
@@ -229,6 +230,64 @@ async fn runs_are_sorted_by_duration_and_show_their_data() {
         ">covertype (a1b2)<",
     ]);
     table.lacks(&["id=\"filter-error\""]);
+}
+
+#[tokio::test]
+async fn the_first_columns_are_what_most_runs_have_and_what_varies() {
+    let house = House::open().await;
+    house.grid_search().await;
+    let table = get(&pages(&house), "/experiments/0?runs=all").await;
+    let heads = [
+        "metrics.mean_test_score",
+        "metrics.rank_test_score",
+        "metrics.test_accuracy",
+        "params.max_depth",
+        "params.criterion",
+        "params.cv",
+        "params.error_score",
+    ];
+    let places = heads.map(|key| table.body.find(&format!("id=\"sort-{key}\"")).expect(key));
+    assert!(places.is_sorted(), "{places:?}");
+    table.lacks(&["id=\"sort-params.n_jobs\"", "id=\"sort-params.pre_dispatch\""]);
+}
+
+#[tokio::test]
+async fn a_file_of_runs_holds_no_formula_and_names_what_is_not_finite() {
+    let house = House::open().await;
+    let run_id = house.run("=HYPERLINK(1)", 0.5, None).await;
+    let metric = |key: &str, value: f64| Metric::new(key, value, now(), 0);
+    let batch = Batch {
+        metrics: vec![
+            metric("high", f64::INFINITY),
+            metric("low", f64::NEG_INFINITY),
+            metric("none", f64::NAN),
+        ],
+        params: vec![
+            Param::new("at", "@SUM(A1)"),
+            Param::new("minus", "-1e-3"),
+            Param::new("plus", "+1+2"),
+        ],
+        tags: Vec::new(),
+    };
+    house.tracking.log_batch(&run_id, batch).await.unwrap();
+    let pages = pages(&house);
+    let keys = [
+        "metrics.high",
+        "metrics.low",
+        "metrics.none",
+        "params.at",
+        "params.minus",
+        "params.plus",
+    ];
+    let columns = keys.map(|key| format!("column={key}")).join("&");
+    let file = get(&pages, &format!("/experiments/0/runs.csv?{columns}")).await;
+    assert_eq!(
+        file.body.lines().nth(1),
+        Some(format!("{run_id},'=HYPERLINK(1),FINISHED,inf,-inf,nan,'@SUM(A1),-1e-3,'+1+2").as_str())
+    );
+    get(&pages, &format!("/experiments/0?{columns}"))
+        .await
+        .has(&[">inf<", ">-inf<", ">nan<", ">@SUM(A1)<"]);
 }
 
 #[tokio::test]

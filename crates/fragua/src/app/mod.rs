@@ -17,6 +17,7 @@ use fragua_serving::{ModelSource, Serving};
 use fragua_storage::{RemoteSettings, Storage};
 use fragua_tracking::Tracking;
 use fragua_tracking::client::MlflowClient;
+use fragua_web::ServedAlias;
 
 use crate::databases::{self, Component, Databases};
 use crate::operators;
@@ -35,6 +36,8 @@ pub(crate) struct App {
     tracking: Option<Tracking>,
     orchestrator: Option<Orchestrator>,
     serving: Option<Serving>,
+    /// What the serving role of the project follows, in this process or another.
+    served: ServedAlias,
     source: Option<Source>,
     databases: Vec<Database>,
 }
@@ -76,6 +79,10 @@ impl App {
             tracking,
             orchestrator,
             serving,
+            served: ServedAlias {
+                model: loaded.settings.serving.model.clone(),
+                alias: loaded.settings.serving.alias.clone(),
+            },
             source,
             databases: databases.opened().await,
         })

@@ -18,7 +18,12 @@ impl App {
         endpoints: &Endpoints,
         shutdown: &CancellationToken,
     ) -> BTreeMap<Surface, Router> {
-        let site = Site::new(endpoints.clone(), self.clock.clone(), shutdown.clone());
+        let site = Site::new(
+            endpoints.clone(),
+            self.served.clone(),
+            self.clock.clone(),
+            shutdown.clone(),
+        );
         let mut routes = BTreeMap::new();
         if let Some(orchestrator) = &self.orchestrator {
             let pages = fragua_web::orchestrator_pages(orchestrator.clone(), site.clone());

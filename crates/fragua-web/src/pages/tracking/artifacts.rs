@@ -122,6 +122,8 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
     if let Some(size) = chosen_size {
         artifacts.size = format::bytes(size);
         artifacts.preview = preview::look_into(tracking, page, &root.join(chosen)?, size).await?;
+    } else if !chosen.is_empty() && !artifacts.is_folder_chosen && !is_cut {
+        artifacts.preview = Preview::Missing;
     }
     Ok(artifacts)
 }

@@ -196,7 +196,8 @@ pub(super) fn best(runs: &[Run], column: &str) -> Option<f64> {
     let values: Vec<f64> = runs
         .iter()
         .filter_map(|run| run.metric(name))
-        .filter(|value| value.is_finite())
+        // An infinity is kept as the largest number.
+        .filter(|value| value.abs() < f64::MAX)
         .collect();
     let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

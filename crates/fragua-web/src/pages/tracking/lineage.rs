@@ -54,7 +54,10 @@ pub(super) fn dataset(page: &Page, input: &DatasetInput) -> DatasetView {
         name: dataset.name.clone(),
         digest: dataset.digest.clone(),
         context: context.map_or_else(String::new, |tag| tag.value.clone()),
-        source: place(&source).unwrap_or_else(|| format::shorten(&dataset.source, 120)),
+        source: place(&source).unwrap_or_else(|| match source {
+            Value::Object(_) => dataset.source_type.clone(),
+            _ => format::shorten(&dataset.source, 120),
+        }),
         rows: rows.map_or_else(String::new, |rows| page.tn("count-rows", &rows)),
         dag_runs,
         more: loads.len().saturating_sub(MOST_DAG_RUNS) as u64,
@@ -89,9 +92,14 @@ fn place(source: &Value) -> Option<String> {
     if let (Some(connection), Some(table)) = (source.get("connection"), source.get("table")) {
         return Some(format!("{} · {}", connection.as_str()?, table.as_str()?));
     }
-    ["uri", "url", "path"]
+    // Data that autologging saw without a place of their own have the tags of the program that handed them over.
+    ["uri", "url", "path", "tags"]
         .into_iter()
-        .find_map(|key| source.get(key)?.as_str().map(str::to_owned))
+        .find_map(|key| {
+            let place = source.get(key)?;
+            place.get("mlflow.source.name").unwrap_or(place).as_str()
+        })
+        .map(str::to_owned)
 }
 
 /// A station on the way from the rows to where a model answers.
@@ -204,5 +212,8 @@ mod tests {
             place(&json!({"uri": "s3://b/x.csv"})).as_deref(),
             Some("s3://b/x.csv")
         );
+        let autologged = json!({"tags": {"mlflow.user": "ana", "mlflow.source.name": "train.py"}});
+        assert_eq!(place(&autologged).as_deref(), Some("train.py"));
+        assert_eq!(place(&json!({"tags": {"mlflow.user": "ana"}})), None);
     }
 }

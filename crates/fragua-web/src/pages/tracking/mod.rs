@@ -9,6 +9,7 @@ mod edit;
 mod experiments;
 mod folder;
 mod lineage;
+mod logged_keys;
 mod logged_models;
 mod mlmodel;
 mod models;

@@ -10,11 +10,10 @@ use fragua_tracking::{Error as TrackingError, ModelVersion, RegisteredModel, Run
 
 use super::edit::{self, Description, Editing, Sent, Tags};
 use super::experiments::run_name;
-use super::{equals, query, quoted};
+use super::{equals, logged_keys, query, quoted};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
-use crate::headline;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::Crumb;
@@ -206,7 +205,9 @@ async fn answer(tracking: &Tracking, page: &Page, name: &str, editing: Editing) 
     let mut versions = tracking.search_versions(&query).await?;
     versions.items.retain(|version| version.name == model.name);
     let runs = runs_of(tracking, &versions.items).await?;
-    let metric_keys = metric_keys(&runs);
+    let mut metric_keys = logged_keys::metrics(runs.values());
+    metric_keys.truncate(METRIC_COLUMNS);
+    let is_served = model.aliases.iter().any(|alias| page.serves(name, &alias.alias));
     render(&ModelPage {
         page,
         aliases: aliases(&model),
@@ -217,8 +218,8 @@ async fn answer(tracking: &Tracking, page: &Page, name: &str, editing: Editing) 
             Crumb::link(page.t("models-title"), "/models"),
             Crumb::here(model.name.clone()),
         ],
-        app_address: page.at_app("/"),
-        docs_address: page.at_serving("/docs"),
+        app_address: page.at_app("/").filter(|_| is_served),
+        docs_address: page.at_serving("/docs").filter(|_| is_served),
         created_at: model.created_at,
         updated_at: model.updated_at,
         versions: versions
@@ -254,20 +255,6 @@ pub(super) async fn runs_of(
         }
     }
     Ok(runs)
-}
-
-/// Returns the metrics that most of the runs have, those that people ask for first.
-fn metric_keys(runs: &BTreeMap<String, Run>) -> Vec<String> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for metric in runs.values().flat_map(|run| &run.metrics) {
-        *counts.entry(&metric.key).or_default() += 1;
-    }
-    let mut keys: Vec<(&str, usize)> = counts.into_iter().collect();
-    keys.sort_by_key(|(key, count)| (headline::rank(key), std::cmp::Reverse(*count)));
-    keys.into_iter()
-        .take(METRIC_COLUMNS)
-        .map(|(key, _)| key.to_owned())
-        .collect()
 }
 
 fn version_row(version: ModelVersion, runs: &BTreeMap<String, Run>, metric_keys: &[String]) -> VersionRow {

@@ -29,6 +29,8 @@ const MOST_NODES: usize = 4_000;
 
 pub(super) enum Preview {
     Nothing,
+    /// What was chosen is not there.
+    Missing,
     Picture,
     Text {
         text: String,

@@ -1,7 +1,5 @@
 //! The page of one run: what it logged, where it came from, and what people change about it.
 
-use std::collections::BTreeSet;
-
 use askama::Template;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
@@ -17,7 +15,7 @@ use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::{best, duration, run_name};
 use super::lineage::{self, DagRunLink, DatasetView};
 use super::preview::Preview;
-use super::{equals, query};
+use super::{equals, logged_keys, query};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
@@ -265,11 +263,7 @@ async fn children(
     run: &Run,
 ) -> Result<(Vec<ChildRow>, Vec<String>), Error> {
     let children = tracking.child_runs(&run.info.run_id).await?;
-    let all = children
-        .iter()
-        .flat_map(|child| child.metrics.iter().map(|metric| metric.key.clone()));
-    let mut metrics: Vec<String> = all.collect::<BTreeSet<_>>().into_iter().collect();
-    metrics.sort_by_key(|key| headline::rank(key));
+    let mut metrics = logged_keys::metrics(&children);
     metrics.truncate(CHILD_METRICS);
     let best_values: Vec<Option<f64>> = metrics
         .iter()

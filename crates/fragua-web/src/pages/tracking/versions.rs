@@ -55,6 +55,8 @@ struct VersionPage<'a> {
     params: Vec<(String, String)>,
     card: Option<ModelCard>,
     example: String,
+    /// How Python loads it.
+    loading: String,
 }
 
 impl VersionPage<'_> {
@@ -180,6 +182,7 @@ async fn answer(
     let (metrics, params) = figures(run.as_ref(), logged.as_ref());
     render(&VersionPage {
         page,
+        loading: loading(page, &version),
         way: way(page, &version, run.as_ref(), logged),
         metrics,
         params,
@@ -337,6 +340,28 @@ pub(super) async fn logged_of(
     }
 }
 
+/// Returns the Python that loads the version: by the alias that is served or any other, as an alias outlives a version.
+fn loading(page: &Page, version: &ModelVersion) -> String {
+    let (name, aliases) = (&version.name, &version.aliases);
+    let served = aliases.iter().find(|alias| page.serves(name, alias));
+    let uri = match served.or(aliases.first()) {
+        Some(alias) => format!("models:/{name}@{alias}"),
+        None => format!("models:/{name}/{}", version.version),
+    };
+    let server = page.at_tracking("").map_or_else(String::new, |base| {
+        format!("mlflow.set_tracking_uri({})\n", python_text(&base))
+    });
+    format!(
+        "import mlflow\n{server}model = mlflow.pyfunc.load_model({})",
+        python_text(&uri)
+    )
+}
+
+/// Quotes a text for Python, which reads the quotes and escapes of JSON.
+fn python_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// Returns the way from the rows to where the version answers.
 fn way(page: &Page, version: &ModelVersion, run: Option<&Run>, logged: Option<LoggedModel>) -> Vec<Station> {
     let mut way = run.map(|run| lineage::way_to(page, run)).unwrap_or_default();
@@ -344,21 +369,21 @@ fn way(page: &Page, version: &ModelVersion, run: Option<&Run>, logged: Option<Lo
         let address = format!("/logged-models/{}", encode(&model.model_id));
         way.push(Station::new("logged-model", "cube", model.name).at(Some(address)));
     }
+    let is_served = version
+        .aliases
+        .iter()
+        .any(|alias| page.serves(&version.name, alias));
     let label = format!("{} v{}", version.name, version.version);
     way.push(
         Station::new("version", "cube", label)
             .note(version.aliases.join(", "))
             .here(),
     );
-    if !version.aliases.is_empty()
-        && let Some(docs) = page.at_serving("/docs")
-    {
+    if is_served && let Some(docs) = page.at_serving("/docs") {
         let api = Station::new("inference-api", "bolt", page.t("role-docs"));
         way.push(api.note(page.t("inference-api-note")).at(Some(docs)));
     }
-    if !version.aliases.is_empty()
-        && let Some(app) = page.at_app("/")
-    {
+    if is_served && let Some(app) = page.at_app("/") {
         way.push(Station::new("role-app", "bolt", page.t("try-it")).at(Some(app)));
     }
     way

@@ -1,15 +1,14 @@
 //! The runs on axes of what people choose: parallel coordinates, and a scatter of two of them.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use fragua_tracking::Run;
 
 use super::options;
 use crate::format;
-use crate::headline;
 use crate::page::Page;
 use crate::pages::tracking::experiments::run_name;
+use crate::pages::tracking::logged_keys::{self, Params};
 use crate::plot::{Axis, quartiles};
 use crate::view::SelectOption;
 
@@ -54,33 +53,28 @@ fn values(runs: &[Run], key: &str) -> Values {
     }
 }
 
-/// Returns every parameter and metric of the runs as the name of a column.
-fn keys(runs: &[Run]) -> (Vec<String>, Vec<String>) {
-    let params: BTreeSet<&String> = runs
-        .iter()
-        .flat_map(|run| &run.params)
-        .map(|param| &param.key)
-        .collect();
-    let metrics: BTreeSet<&String> = runs
-        .iter()
-        .flat_map(|run| &run.metrics)
-        .map(|metric| &metric.key)
-        .collect();
-    let mut metrics: Vec<&String> = metrics.into_iter().collect();
-    metrics.sort_by_key(|key| headline::rank(key));
-    (
-        params.into_iter().map(|key| format!("params.{key}")).collect(),
-        metrics.into_iter().map(|key| format!("metrics.{key}")).collect(),
-    )
+/// What can be an axis, each as the name of a column.
+struct Keys {
+    /// The parameters in which the runs differ.
+    varied: Vec<String>,
+    metrics: Vec<String>,
+    all: Vec<String>,
 }
 
-/// Returns those of the keys in which the runs differ.
-fn varied(runs: &[Run], keys: &[String]) -> Vec<String> {
-    let is_varied = |key: &&String| {
-        let texts = values(runs, key).texts;
-        texts.windows(2).any(|pair| pair[0] != pair[1])
-    };
-    keys.iter().filter(is_varied).cloned().collect()
+impl Keys {
+    fn of(runs: &[Run]) -> Self {
+        let prefixed = |kind: &str, keys: Vec<String>| -> Vec<String> {
+            keys.iter().map(|key| format!("{kind}.{key}")).collect()
+        };
+        let Params { varied, constant } = logged_keys::params(runs);
+        let varied = prefixed("params", varied);
+        let metrics = prefixed("metrics", logged_keys::metrics(runs));
+        Self {
+            all: [varied.clone(), prefixed("params", constant), metrics.clone()].concat(),
+            varied,
+            metrics,
+        }
+    }
 }
 
 pub(super) struct Parallel {
@@ -146,15 +140,14 @@ fn label(key: &str) -> String {
 
 impl Parallel {
     pub(super) fn of(page: &Page, runs: &[Run]) -> Self {
-        let (params, metrics) = keys(runs);
-        let all: Vec<String> = params.iter().chain(&metrics).cloned().collect();
+        let Keys { varied, metrics, all } = Keys::of(runs);
         let mut chosen: Vec<String> = page
             .parameters("axis")
             .filter(|key| all.iter().any(|known| known == key))
             .map(str::to_owned)
             .collect();
         if chosen.is_empty() {
-            chosen = varied(runs, &params).into_iter().take(PARAMS_AT_FIRST).collect();
+            chosen = varied.into_iter().take(PARAMS_AT_FIRST).collect();
             chosen.extend(metrics.iter().take(METRICS_AT_FIRST).cloned());
         }
         chosen.truncate(MOST_AXES);
@@ -318,8 +311,7 @@ pub(super) struct DrawnBox {
 
 impl Scatter {
     pub(super) fn of(page: &Page, runs: &[Run]) -> Self {
-        let (params, metrics) = keys(runs);
-        let all: Vec<String> = params.iter().chain(&metrics).cloned().collect();
+        let Keys { varied, metrics, all } = Keys::of(runs);
         let chosen = |name: &str, or: Option<&String>| -> String {
             let chosen = page
                 .parameter(name)
@@ -329,8 +321,7 @@ impl Scatter {
                 .or_else(|| or.cloned())
                 .unwrap_or_default()
         };
-        let first_param = varied(runs, &params).into_iter().next();
-        let x = chosen("x", first_param.as_ref().or(metrics.get(1)).or(all.first()));
+        let x = chosen("x", varied.first().or(metrics.get(1)).or(all.first()));
         let y = chosen("y", metrics.first().or(all.last()));
         let colour = colour(page, &all, metrics.get(1).or(metrics.first()));
         let (across, up) = (values(runs, &x), values(runs, &y));

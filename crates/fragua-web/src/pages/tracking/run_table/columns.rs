@@ -6,9 +6,9 @@ use fragua_tracking::{KnownKeys, Run};
 
 use super::state::{Sort, TableState, order_term};
 use crate::format;
-use crate::headline;
 use crate::page::Page;
 use crate::pages::tracking::experiments::duration;
+use crate::pages::tracking::logged_keys::{self, Params};
 
 /// How many metrics and how many parameters are columns until people choose.
 const METRICS_AT_FIRST: usize = 6;
@@ -82,28 +82,17 @@ pub(super) struct ColumnChoice {
     pub(super) is_shown: bool,
 }
 
-/// Returns what some runs logged; the metrics that matter most come first.
+/// Returns what some runs logged, what says most about them first.
 pub(super) fn keys_of(runs: &[Run]) -> KnownKeys {
-    let metrics: BTreeSet<&String> = runs
-        .iter()
-        .flat_map(|run| &run.metrics)
-        .map(|metric| &metric.key)
-        .collect();
-    let params: BTreeSet<&String> = runs
-        .iter()
-        .flat_map(|run| &run.params)
-        .map(|param| &param.key)
-        .collect();
     let tags: BTreeSet<&String> = runs
         .iter()
         .flat_map(|run| &run.tags)
         .map(|tag| &tag.key)
         .collect();
-    let mut metrics: Vec<String> = metrics.into_iter().cloned().collect();
-    metrics.sort_by_key(|key| headline::rank(key));
+    let Params { varied, constant } = logged_keys::params(runs);
     KnownKeys {
-        metrics,
-        params: params.into_iter().cloned().collect(),
+        metrics: logged_keys::metrics(runs),
+        params: [varied, constant].concat(),
         tags: tags
             .into_iter()
             .filter(|key| !key.starts_with("mlflow."))
@@ -278,9 +267,7 @@ pub(super) fn cell(page: &Page, run: &Run, column: &str, best: Option<f64>) -> T
 pub(super) fn raw(run: &Run, column: &str) -> String {
     let millis = |at: Option<fragua_base::Timestamp>| at.map_or_else(String::new, |at| at.to_rfc3339());
     match column.split_once('.') {
-        Some(("metrics", name)) => run
-            .metric(name)
-            .map_or_else(String::new, |value| value.to_string()),
+        Some(("metrics", name)) => run.metric(name).map_or_else(String::new, format::exact),
         Some(("params", name)) => run.param(name).unwrap_or_default().to_owned(),
         Some(("tags", name)) => run.tag(name).unwrap_or_default().to_owned(),
         Some(("attributes", "run_id")) => run.info.run_id.clone(),

@@ -92,10 +92,12 @@ impl Part {
         }
         let head = (!self.has_begun).then(|| self.columns.clone());
         self.has_begun = true;
-        let rows = self
-            .runs
-            .iter()
-            .map(|run| self.columns.iter().map(|column| raw(run, column)).collect());
+        let rows = self.runs.iter().map(|run| {
+            self.columns
+                .iter()
+                .map(|column| harmless(raw(run, column)))
+                .collect()
+        });
         let written = lines(head.into_iter().chain(rows))?;
         match self.next.take() {
             None => self.is_over = true,
@@ -109,6 +111,13 @@ impl Part {
         }
         Ok(Some((written, self)))
     }
+}
+
+/// Returns a text as a cell that no spreadsheet runs: one that begins like a formula gets an apostrophe in front, a number
+/// stays.
+fn harmless(text: String) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    if is_formula { format!("'{text}") } else { text }
 }
 
 fn lines(rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>, io::Error> {
