@@ -201,7 +201,7 @@ pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Res
         .from("fragua_tracking_migrations")
         .take();
     let first = connection.rows(&first, |row| row.integer(0)).await?;
-    let Some(seconds) = first.into_iter().flatten().next() else {
+    let Some(first) = first.into_iter().flatten().next() else {
         return Ok(false);
     };
     let made = experiment::Column::CreationTime;
@@ -209,7 +209,7 @@ pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Res
         .select_only()
         .column(experiment::Column::ExperimentId)
         .filter(experiment::Column::ArtifactLocation.starts_with("mlflow-artifacts:"))
-        .filter(made.lt(seconds * 1_000).or(made.is_null()))
+        .filter(made.lt(first).or(made.is_null()))
         .limit(1);
     let found = connection.rows(&select.into_query(), |row| id(row, 0)).await?;
     Ok(!found.is_empty())

@@ -1,11 +1,13 @@
+use bytes::Bytes;
 use fragua_database::Database;
+use futures::stream;
 use sea_orm::ConnectionTrait as _;
 use sea_orm::sea_query::Query;
 use sea_orm_migration::SchemaManager;
 
 use super::Bench;
 use crate::store::prepare;
-use crate::{Error, ExperimentId};
+use crate::{ArtifactPath, Error, ExperimentId};
 
 async fn revision(database: &Database) -> String {
     let select = Query::select()
@@ -101,10 +103,33 @@ async fn other_workspaces_are_refused_not_mixed(database: Database) {
     );
 }
 
+async fn artifacts_of_mlflow_are_missed_until_one_is_there(database: Database) {
+    let bench = Bench::open(database.clone()).await;
+    let lacks = async |sql: &str| {
+        run(&database, &[sql]).await;
+        bench.tracking.lacks_artifacts_of_mlflow().await.unwrap()
+    };
+    let of_ours = format!("UPDATE experiments SET creation_time = {}", i64::MAX);
+    assert!(!lacks(&of_ours).await);
+    assert!(lacks("UPDATE experiments SET creation_time = NULL").await);
+    assert!(lacks("UPDATE experiments SET creation_time = 1000").await);
+    assert!(!lacks("UPDATE experiments SET artifact_location = 's3://elsewhere/0'").await);
+    assert!(lacks("UPDATE experiments SET artifact_location = 'mlflow-artifacts:/0'").await);
+    let place = ArtifactPath::parse("0/a.txt").unwrap();
+    let body = stream::iter([Ok(Bytes::from_static(b"hello"))]);
+    bench
+        .tracking
+        .put_artifact(&place, None, None, body)
+        .await
+        .unwrap();
+    assert!(!bench.tracking.lacks_artifacts_of_mlflow().await.unwrap());
+}
+
 fragua_database::each_engine!(
     schema: an_empty_database_gets_mlflows_schema_and_the_default_experiment,
     the_revision_stays_when_mlflow_has_upgraded_the_database,
     an_unknown_revision_is_refused_and_nothing_is_changed,
     tables_without_a_revision_are_refused,
     other_workspaces_are_refused_not_mixed,
+    artifacts_of_mlflow_are_missed_until_one_is_there,
 );
