@@ -159,11 +159,10 @@ fn run_status(number: u8) -> Option<RunStatus> {
 
 /// What makes two values of one metric the same, in a form that can be hashed.
 fn point(metric: &Metric) -> (i64, i64, u64) {
-    // Of the many ways to write that there is no number, one.
-    let value = if metric.value.is_nan() {
-        f64::NAN
-    } else {
-        metric.value
+    // Databases keep one of the many ways to write that there is no number, and may drop the sign of zero.
+    let value = match metric.value.is_nan() {
+        true => f64::NAN,
+        false => metric.value + 0.0,
     };
     (metric.timestamp.as_millis(), metric.step, value.to_bits())
 }

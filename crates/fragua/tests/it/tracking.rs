@@ -235,13 +235,13 @@ async fn a_run_whose_file_was_mended_gets_what_it_lacks_and_keeps_what_it_has() 
     let server = project.up(&["--roles", "tracking,storage"]).await;
     let mine = json!({ "run_id": RUN, "key": "team", "value": "mine" });
     ask(&server, "runs/set-tag", Some(mine)).await;
-    project.write(&metric, "1600 0.5 0\n1700 0.25 1\n1800 nan 2\n");
+    project.write(&metric, "1600 0.5 0\n1700 0.25 1\n1800 nan 2\n1900 -0.0 3\n");
     project.write(&format!("mlruns/7/{RUN}/params/late"), "4");
     let brought = |told: &Value| ["runs", "metrics", "params", "tags"].map(|what| told[what].clone());
     let dry = json_of(&project.run(&[&import[..], &["--dry-run"]].concat()).await);
-    assert_eq!(brought(&dry), [0, 2, 1, 0].map(Value::from));
+    assert_eq!(brought(&dry), [0, 3, 1, 0].map(Value::from));
     let mended = json_of(&project.run(&import).await);
-    assert_eq!(brought(&mended), [0, 2, 1, 0].map(Value::from));
+    assert_eq!(brought(&mended), [0, 3, 1, 0].map(Value::from));
     let again = json_of(&project.run(&import).await);
     assert_eq!(brought(&again), [0, 0, 0, 0].map(Value::from));
     let (_, told) = ask(&server, &format!("runs/get?run_id={RUN}"), None).await;
@@ -252,7 +252,7 @@ async fn a_run_whose_file_was_mended_gets_what_it_lacks_and_keeps_what_it_has() 
     );
     let history = format!("metrics/get-history?run_id={RUN}&metric_key=loss");
     let (_, told) = ask(&server, &history, None).await;
-    assert_eq!(told["metrics"].as_array().unwrap().len(), 3, "{told}");
+    assert_eq!(told["metrics"].as_array().unwrap().len(), 4, "{told}");
     server.stop().await;
 }
 
