@@ -235,7 +235,7 @@ pub struct Task {
     /// Where it is run, and what it has to share.
     #[serde(default, skip_serializing_if = "is_default")]
     pub placement: Placement,
-    /// What it is made several instances of: see [`crate::dag::expand`].
+    /// What it is made several instances of: lists, or tasks that give lists.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expand: Option<Value>,
     /// The line of each argument in the file, by JSON pointer.
