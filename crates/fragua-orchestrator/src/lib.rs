@@ -21,7 +21,9 @@ mod backfill;
 mod change;
 mod error;
 mod orchestrator;
+mod overview;
 mod pools;
+mod probe;
 mod settings;
 mod store;
 mod vault;
@@ -30,7 +32,7 @@ mod waiting;
 #[cfg(test)]
 mod testing;
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditQuery};
 pub use backfill::{Backfill, BackfillRequest, BackfillRun, BackfillState, Fate, Reprocess};
 pub use change::Change;
 pub use dag::{
@@ -45,7 +47,9 @@ pub use operator::{
     parse_arguments,
 };
 pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
+pub use overview::{DagHeader, DagOverview, DagVersion, DayTally, TaskTally};
 pub use pools::{Pool, PoolUse};
+pub use probe::{Answered, Probe};
 pub use scheduler::clear::Clearing;
 pub use scheduler::mark::Marking;
 pub use settings::{Settings, TaskKey, TaskVariables};
