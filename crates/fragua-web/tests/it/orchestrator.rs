@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use fragua_base::{Secret, SharedClock, SystemClock};
 use fragua_database::testing::TestDatabase;
-use fragua_orchestrator::{Change, OperatorCatalog, Orchestrator, Settings, TriggerRequest};
+use fragua_orchestrator::{OperatorCatalog, Orchestrator, Settings, TriggerRequest};
 use tokio_util::sync::CancellationToken;
 
 use super::browser::{assert_pages, get, post};
@@ -109,11 +109,16 @@ impl Forge {
         }
     }
 
-    /// Writes a DAG file anew and waits until it is read.
-    pub(crate) async fn rewrite(&self, name: &str, text: &str) {
+    /// Writes the file of a DAG anew and waits until it is read.
+    pub(crate) async fn rewrite(&self, dag_id: &str, text: &str) {
         let mut changes = self.orchestrator.changes();
-        fs::write(self.folder.path().join("dags").join(name), text).unwrap();
-        let read = async { while !matches!(changes.recv().await, Ok(Change::Dags)) {} };
+        let path = self.folder.path().join("dags").join(format!("{dag_id}.yaml"));
+        fs::write(path, text).unwrap();
+        let read = async {
+            while self.orchestrator.dag_source(dag_id).await.unwrap().as_deref() != Some(text) {
+                let _ = changes.recv().await;
+            }
+        };
         tokio::time::timeout(Duration::from_secs(30), read)
             .await
             .expect("the scheduler reads the file");

@@ -90,7 +90,7 @@ fn row(page: &Page, backfill: Backfill, counts: &[(DagRunState, u64)]) -> Backfi
             .iter()
             .map(|(state, count)| (StateView::of(state.as_str()), *count))
             .collect(),
-        done: if all == 0 { 100 } else { over * 100 / all },
+        done: (over * 100).checked_div(all).unwrap_or(100),
         all,
         created_at: backfill.created_at,
         max_active_runs: backfill.max_active_runs,
