@@ -58,6 +58,7 @@ pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
     };
     let mut tasks: Vec<&str> = match event {
         Event::Started => return Scope::All,
+        Event::Finished { .. } if dag.fail_fast => return Scope::All,
         Event::Finished { id } => dag.successors(&id.task_id).flat_map(with_needs).collect(),
         Event::PastChanged { task_ids } => {
             let tasks = task_ids.iter().filter_map(|task_id| dag.task(task_id));
@@ -160,6 +161,8 @@ pub(crate) struct Success {
     pub(crate) xcoms: BTreeMap<String, Value>,
     /// The tasks that are to be skipped because of it.
     pub(crate) skips: Vec<String>,
+    /// The assets it updated, beside those that the task names.
+    pub(crate) assets: Vec<String>,
 }
 
 impl Ending {
@@ -237,8 +240,12 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
             actions
         }
         Event::Finished { id } => {
+            let mut actions = view.stop_after(id);
             let successors = view.dag.successors(&id.task_id);
-            let mut actions: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
+            // What is stopped is not considered; teardowns are not stopped.
+            let successors = successors.filter(|task| actions.is_empty() || task.teardown);
+            let successors: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
+            actions.extend(successors);
             if view.unfinished == 0 {
                 actions.push(view.verdict());
             }
@@ -458,6 +465,22 @@ impl View<'_> {
         })
     }
 
+    /// Says what a failure ends where the DAG is to fail fast: all that is not over, but for teardowns.
+    fn stop_after(&self, id: &InstanceId) -> Vec<Action> {
+        let is_work = |id: &InstanceId| self.dag.task(&id.task_id).is_some_and(|task| !task.teardown);
+        if !self.dag.fail_fast || self.state(id) != Some(TaskState::Failed) || !is_work(id) {
+            return Vec::new();
+        }
+        let message = format!("{id} failed, and the DAG fails fast");
+        let open = self.tasks.iter().filter(|(_, view)| !view.state.is_finished());
+        open.filter(|(id, _)| is_work(id))
+            .map(|(id, view)| match view.state.is_leased() {
+                true => finish(id, TaskState::Failed, Some(&message)),
+                false => finish(id, TaskState::Skipped, Some(&message)),
+            })
+            .collect()
+    }
+
     /// A run is judged by its leaves: what failed on the way shows there, unless a task was meant to run anyway.
     fn verdict(&self) -> Action {
         let mut leaves = self.dag.judged().flat_map(|leaf| {
@@ -467,7 +490,15 @@ impl View<'_> {
                 .map(|(_, view)| view.state.is_failure())
                 .chain(is_missing.then_some(true))
         });
-        let state = match leaves.any(|failed| failed) {
+        let failed_fast = || {
+            let failed = self
+                .tasks
+                .iter()
+                .filter(|(_, view)| view.state == TaskState::Failed);
+            let mut tasks = failed.filter_map(|(id, _)| self.dag.task(&id.task_id));
+            self.dag.fail_fast && tasks.any(|task| !task.teardown)
+        };
+        let state = match leaves.any(|failed| failed) || failed_fast() {
             true => DagRunState::Failed,
             false => DagRunState::Success,
         };

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use fragua_base::Timestamp;
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::NextRun;
-use crate::dag::{Placement, Schedule, Timetable, TriggerRule};
+use crate::dag::{AssetCondition, Placement, Schedule, Timetable, TriggerRule};
 
 /// One run, as the store would keep it.
 struct Run<'a> {
@@ -95,6 +95,8 @@ impl<'a> Run<'a> {
                 id, state, success, ..
             } => {
                 assert!(!self.tasks[&id].state.is_finished(), "{id} is over twice");
+                self.queue.retain(|queued| *queued != id);
+                self.wake_at.remove(&id);
                 self.set(&id, state);
                 self.tasks.get_mut(&id).unwrap().skips = success.skips;
             }
@@ -169,6 +171,10 @@ fn dag(tasks: Vec<Task>) -> Dag {
         max_active_tasks: 16,
         dagrun_timeout: None,
         params: Default::default(),
+        assets: None,
+        fail_fast: false,
+        max_consecutive_failed_dag_runs: None,
+        callbacks: Default::default(),
         tasks,
         groups: Vec::new(),
     }
@@ -213,6 +219,8 @@ fn a_year_of_daily_runs_takes_a_moment() {
             running,
             queued: Vec::new(),
             last_end,
+            covered: BTreeSet::new(),
+            updated_assets: BTreeSet::new(),
         };
         let planned = plan(&view, now);
         for next in &planned.make {
@@ -378,6 +386,63 @@ proptest! {
             let retries = dag.task(&id.task_id).unwrap().retries;
             prop_assert!(*started <= retries + 1, "{id} started {started} times");
         }
+    }
+
+    /// Where a DAG fails fast nothing begins after the first failure, and the run fails, whatever the order.
+    #[test]
+    fn a_run_that_fails_fast_ends_with_its_first_failure(
+        (dag, ends) in any_dag(&[TriggerRule::AllSuccess]),
+        one in proptest::collection::vec(any::<usize>(), 1..20),
+        other in proptest::collection::vec(any::<usize>(), 1..20),
+    ) {
+        let dag = Dag { fail_fast: true, ..dag };
+        let (one, other) = (work(&dag, &ends, &one), work(&dag, &ends, &other));
+        prop_assert_eq!(one.state, other.state);
+        prop_assert!(one.tasks.values().all(|task| task.state.is_finished()), "{:?}", one.outcome());
+        let any_failed = one.tasks.values().any(|task| task.state == TaskState::Failed);
+        prop_assert_eq!(any_failed, one.state == DagRunState::Failed);
+        prop_assert!(one.tasks.values().all(|task| task.state != TaskState::UpstreamFailed));
+    }
+
+    /// Updates come and runs end in any order: each update is part of one run, no run begins without what it waits for,
+    /// and there are never more than may be.
+    #[test]
+    fn each_update_of_an_asset_starts_one_run(
+        any_of in any::<bool>(),
+        events in proptest::collection::vec(0_u8..5, 0..60),
+    ) {
+        let written = if any_of { json!({ "any": ["a", ["b", "c"]] }) } else { json!(["a", { "any": ["b", "c"] }]) };
+        let assets: AssetCondition = serde_json::from_value(written).unwrap();
+        let dag = Dag { assets: Some(assets.clone()), timetable: timetable("none"), max_active_runs: 2, ..dag(Vec::new()) };
+        let (mut pending, mut running, mut consumed) = (Vec::new(), 0_u64, 0);
+        let mut updates = 0;
+        // At the end all runs end.
+        for event in events.iter().copied().chain([4; 60]) {
+            match event {
+                0..=2 => {
+                    updates += 1;
+                    pending.push(["a", "b", "c"][usize::from(event)].to_owned());
+                }
+                _ => running = running.saturating_sub(1),
+            }
+            let view = PlanView {
+                dag: &dag,
+                is_paused: false,
+                running,
+                queued: Vec::new(),
+                last_end: None,
+                covered: BTreeSet::new(),
+                updated_assets: pending.iter().cloned().collect(),
+            };
+            if plan(&view, day(0)).make_for_assets {
+                prop_assert!(assets.is_met(&view.updated_assets));
+                consumed += std::mem::take(&mut pending).len();
+                running += 1;
+            }
+            prop_assert!(running <= 2);
+        }
+        prop_assert_eq!(consumed + pending.len(), updates);
+        prop_assert!(!assets.is_met(&pending.into_iter().collect()));
     }
 
     /// Rules that say early that a task is skipped or cannot run say what came first; where nothing is skipped, the

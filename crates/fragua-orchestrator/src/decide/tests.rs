@@ -666,6 +666,8 @@ fn runs_are_made_when_due_up_to_the_limit() {
         running,
         queued: queued.iter().map(|run_id| (*run_id).to_owned()).collect(),
         last_end: last_end.map(day),
+        covered: BTreeSet::new(),
+        updated_assets: BTreeSet::new(),
     };
     let check = |view: PlanView<'_>, at: Timestamp, start: &[&str], make: &[u32], look_again: Option<u32>| {
         let plan = plan(&view, at);
@@ -699,6 +701,68 @@ fn runs_are_made_when_due_up_to_the_limit() {
 }
 
 #[test]
+fn a_dag_that_fails_fast_stops_all_but_its_teardowns() {
+    let dag = dag(
+        "dag: d\nfail_fast: true\ntasks:\n  - { id: up, setup: true, bash: echo }\n  - { id: a, needs: [up], bash: echo }\n  \
+         - { id: b, needs: [up], bash: echo }\n  - { id: c, needs: [a], bash: echo }\n  \
+         - { id: down, needs: [up, a, b], teardown: true, bash: echo }\n",
+    );
+    check_on(
+        &dag,
+        "up:success a:failed b:running",
+        finished("a"),
+        &[
+            "failed b: a failed, and the DAG fails fast",
+            "skipped c: a failed, and the DAG fails fast",
+        ],
+    );
+    check_on(
+        &dag,
+        "up:success a:failed b:failed c:skipped",
+        finished("b"),
+        &["queue down: ready"],
+    );
+    // Skipped leaves do not make a success of it.
+    check_on(
+        &dag,
+        "up:success a:failed b:success c:skipped down:success",
+        finished("down"),
+        &["run failed"],
+    );
+    check_on(
+        &dag,
+        "up:success a:success b:success c:success down:failed",
+        finished("down"),
+        &["run success"],
+    );
+}
+
+#[test]
+fn what_a_backfill_covered_is_passed_over() {
+    let dag = scheduled("@daily");
+    let view = PlanView {
+        dag: &dag,
+        is_paused: false,
+        running: 0,
+        queued: Vec::new(),
+        last_end: Some(day(3)),
+        covered: [day(3), day(4), day(6), day(8)].into(),
+        updated_assets: BTreeSet::new(),
+    };
+    let plan = plan(&view, day(9));
+    assert_eq!(plan.make, [daily(5), daily(7)]);
+    // The last day is covered too: nothing is due.
+    let waits = WaitView {
+        plan: PlanView {
+            last_end: Some(day(8)),
+            ..view
+        },
+        last_run_succeeded: Some(true),
+    };
+    assert!(wait_is_over(&waits, day(9)));
+}
+
+#[test]
 fn catching_up_on_many_intervals_takes_several_turns() {
     let dag = dag(
         "dag: d\nschedule: every 1m\nstart_date: 2025-04-02\ncatchup: true\nmax_active_runs: 1000\ntasks: [{ id: t, bash: echo }]\n",
@@ -709,6 +773,8 @@ fn catching_up_on_many_intervals_takes_several_turns() {
         running: 0,
         queued: Vec::new(),
         last_end: None,
+        covered: BTreeSet::new(),
+        updated_assets: BTreeSet::new(),
     };
     let plan = plan(&view, day(3));
     assert_eq!(plan.make.len(), 50);
@@ -725,6 +791,8 @@ fn a_wait_for_a_dag_is_over_when_it_has_nothing_left_to_do() {
             running,
             queued: vec![String::new(); queued],
             last_end: Some(day(last_end)),
+            covered: BTreeSet::new(),
+            updated_assets: BTreeSet::new(),
         },
         last_run_succeeded: succeeded,
     };
