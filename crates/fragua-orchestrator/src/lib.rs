@@ -28,6 +28,7 @@ mod settings;
 mod store;
 mod vault;
 mod waiting;
+mod workers;
 
 #[cfg(test)]
 mod testing;
@@ -58,3 +59,4 @@ pub use task_instance::{
 };
 pub use vault::{NamedConnection, Variable};
 pub use waiting::{DagIsOpen, Waiting};
+pub use workers::Worker;
