@@ -141,7 +141,8 @@ impl Core {
         attempt_token: &str,
     ) -> Result<TaskContext, Error> {
         let dag = self.dag_version(connection, &run.dag_id, &run.version).await?;
-        let mentions = dag.task(&key.task_id).map(Mentions::of).unwrap_or_default();
+        let (task, for_instance) = (dag.task(&key.task_id), key.map_index);
+        let mentions = task.map(Mentions::of).unwrap_or_default();
         let (mut xcom, mut xcom_keys) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
         let handed_on = match &mentions.xcoms {
             XcomsMentioned::Any => xcoms::of_dag_run(connection, &key.dag_id, &key.run_id).await?,
@@ -153,11 +154,18 @@ impl Core {
             let Xcom {
                 task_id, key, value, ..
             } = handed_on;
+            // Of a task that is mapped together with this one, its own number is all there is.
+            let together = task.is_some_and(|task| dag.are_mapped_together(task, &task_id));
+            let map_index = match together && for_instance.is_some() {
+                true if handed_on.map_index != for_instance => continue,
+                true => None,
+                false => handed_on.map_index,
+            };
             let place = match key.as_str() {
                 RETURN_VALUE => xcom.entry(task_id),
                 _ => xcom_keys.entry(task_id).or_default().entry(key),
             };
-            match handed_on.map_index {
+            match map_index {
                 None => drop(place.insert_entry(value)),
                 // The instances of a task come in order, and are seen as a list.
                 Some(_) => {

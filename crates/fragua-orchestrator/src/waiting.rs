@@ -184,6 +184,9 @@ impl Orchestrator {
             .into_iter()
             .map(|(id, view)| (id, view.state))
             .filter(|(_, state)| !state.is_finished())
+            .filter(|(id, _)| {
+                id.map_index == instance.map_index || !dag.are_mapped_together(task, &id.task_id)
+            })
             .collect();
         if !open.is_empty() || !task.depends_on_past {
             return Ok((!open.is_empty()).then_some(Waiting::Tasks(open)));

@@ -423,6 +423,7 @@ pub fn dag_schema(catalog: &OperatorCatalog) -> Value {
                 "type": "array",
                 "items": { "type": "string" },
             },
+            "expand": { "description": "Makes one instance of all its tasks for each item of a list, or for each combination of several lists by name: `{{ map.NAME }}`." },
             "tasks": { "$ref": "#/properties/tasks" },
         },
         "required": ["group", "tasks"],

@@ -84,6 +84,12 @@ impl Dag {
             .filter(move |task| task.needs.iter().any(|need| need == task_id))
     }
 
+    /// Returns whether two tasks are in one group that is made several instances of.
+    pub(crate) fn are_mapped_together(&self, one: &Task, other: &str) -> bool {
+        let other = self.task(other).and_then(|task| task.mapped_group.as_ref());
+        one.mapped_group.is_some() && one.mapped_group.as_ref() == other
+    }
+
     /// Returns each dependency as (the task needed, the task that needs it).
     pub fn edges(&self) -> impl Iterator<Item = (&str, &str)> {
         self.tasks.iter().flat_map(|task| {
@@ -255,6 +261,10 @@ pub struct Task {
     /// What it is made several instances of: lists, or tasks that give lists.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expand: Option<Value>,
+    /// The group around it that is made several instances of, as a whole: each of its instances needs those of the same
+    /// number in it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mapped_group: Option<String>,
     /// A template for what an instance is called, where the task is made several instances of.
     #[serde(default, skip_serializing_if = "is_default")]
     pub map_index_template: Option<String>,
@@ -291,6 +301,7 @@ impl Task {
             multiple_outputs: false,
             placement: Placement::default(),
             expand: None,
+            mapped_group: None,
             map_index_template: None,
             outlets: Vec::new(),
             callbacks: Callbacks::default(),

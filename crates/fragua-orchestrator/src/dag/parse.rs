@@ -13,7 +13,7 @@ use super::asset::check_asset;
 use super::callback::{WrittenDeadline, WrittenNotifiers};
 use super::duration::parse_duration;
 use super::file::{DagFile, DefaultArgs, TaskFile, TaskSettings, WrittenBackoff, WrittenDuration};
-use super::groups::Entries;
+use super::groups::{Entries, Entry};
 use super::node::{self, Document};
 use super::template_file::TemplateFiles;
 use super::{
@@ -192,7 +192,7 @@ impl Reader<'_, '_> {
             .and_then(Value::as_array)
             .filter(|list| !list.is_empty())
         {
-            Some(list) => entries.collect(list, "/tasks", None, self.faults),
+            Some(list) => entries.collect(list, "/tasks", (None, None), self.faults),
             None => {
                 let pointer = if tasks.is_some() { "/tasks" } else { "" };
                 self.faults
@@ -206,7 +206,7 @@ impl Reader<'_, '_> {
             let needs = needs.as_mut().zip(entry.task_id.as_ref());
             let needs = needs.and_then(|(needs, task_id)| needs.get(task_id).cloned());
             // The number of an instance is written behind its name.
-            let longest = if entry.mapping.contains_key("expand") {
+            let longest = if entry.mapped.is_some() || entry.mapping.contains_key("expand") {
                 LONGEST_ID - 10
             } else {
                 LONGEST_ID
@@ -219,7 +219,7 @@ impl Reader<'_, '_> {
                 let message = format!("{task_id:?}, with its groups, is longer than {longest} characters");
                 self.faults.add(&format!("{}/id", entry.pointer), message, None);
             }
-            let task = self.task(&entry.pointer, entry.mapping, &defaults);
+            let task = self.task(entry, &defaults);
             read.extend(task.map(|task| Task {
                 task_id: entry.task_id.clone().unwrap_or(task.task_id),
                 needs: needs.unwrap_or_default(),
@@ -432,7 +432,8 @@ impl Reader<'_, '_> {
         read
     }
 
-    fn task(&mut self, pointer: &str, mapping: &Map<String, Value>, defaults: &Defaults) -> Option<Task> {
+    fn task(&mut self, entry: &Entry<'_>, defaults: &Defaults) -> Option<Task> {
+        let (pointer, mapping) = (entry.pointer.as_str(), entry.mapping);
         let (operator, mut arguments) = self.operator(pointer, mapping)?;
         let mut rest = mapping.clone();
         rest.remove(&operator);
@@ -441,7 +442,17 @@ impl Reader<'_, '_> {
         if let Err(reason) = check_id(&file.id) {
             self.faults.add(&format!("{pointer}/id"), reason, None);
         }
-        if let Some(expand) = &file.expand {
+        let expand = match (&entry.mapped, file.expand) {
+            (Some(_), Some(_)) => {
+                let hint = Some("put the lists together at the group".to_owned());
+                let message = "a task in a group that is made several instances of cannot be, too";
+                self.faults.add(&format!("{pointer}/expand"), message, hint);
+                None
+            }
+            (Some(group), None) => Some(group.expand.clone()),
+            (None, own) => own,
+        };
+        if let Some(expand) = &expand {
             let pointer = format!("{pointer}/expand");
             self.check_templates(&pointer, expand);
             if let Err(message) = expand::check(expand) {
@@ -457,7 +468,7 @@ impl Reader<'_, '_> {
         if let Some(template) = &file.map_index_template {
             let pointer = format!("{pointer}/map_index_template");
             self.check_templates(&pointer, &Value::from(template.as_str()));
-            if file.expand.is_none() {
+            if expand.is_none() {
                 let hint = Some("add expand, or remove it".to_owned());
                 let message = "map_index_template names the instances that expand makes";
                 self.faults.add(&pointer, message, hint);
@@ -479,7 +490,8 @@ impl Reader<'_, '_> {
         task.description = file.description;
         // As written; what they stand for is found when all names are known.
         task.needs = file.needs.unwrap_or_default();
-        task.expand = file.expand;
+        task.expand = expand;
+        task.mapped_group = entry.mapped.as_ref().map(|group| group.group_id.clone());
         task.map_index_template = file.map_index_template;
         task.outlets = file.outlets.unwrap_or_default();
         task.argument_lines = self.document.lines_below(&operator_pointer);

@@ -73,6 +73,9 @@ impl<'a> Run<'a> {
     fn act(&mut self, action: Action) -> Option<Event> {
         let follows = match &action {
             Action::Finish { id, .. } => Some(Event::Finished { id: id.clone() }),
+            Action::Expand { task_id } => Some(Event::Expanded {
+                task_id: task_id.clone(),
+            }),
             Action::Hold { id } => Some(Event::HoldEnded {
                 id: id.clone(),
                 ending: Ending::success(),
@@ -86,6 +89,13 @@ impl<'a> Run<'a> {
                 self.queue.push(id);
             }
             Action::Hold { id } => self.set(&id, TaskState::Deferred),
+            Action::Expand { task_id } => {
+                let view = self.tasks.remove(&InstanceId::of(&*task_id)).unwrap();
+                for map_index in 0..2 {
+                    self.tasks
+                        .insert(InstanceId::mapped(&*task_id, map_index), view.clone());
+                }
+            }
             Action::RetryAt { id, at, .. } => {
                 self.set(&id, TaskState::UpForRetry);
                 self.tasks.get_mut(&id).unwrap().failures += 1;
@@ -127,9 +137,21 @@ impl<'a> Run<'a> {
             TriggerRule::OneDone,
         ];
         if !eager.contains(&task.trigger_rule) {
-            for need in &task.needs {
-                let state = self.tasks[&InstanceId::of(&**need)].state;
-                assert!(state.is_finished(), "{id} starts while {need} is {state}");
+            for (before, view) in self
+                .tasks
+                .iter()
+                .filter(|(before, _)| task.needs.contains(&before.task_id))
+            {
+                let other = before
+                    .map_index
+                    .is_some_and(|number| Some(number) != id.map_index);
+                if !(other && self.dag.are_mapped_together(task, &before.task_id)) {
+                    assert!(
+                        view.state.is_finished(),
+                        "{id} starts while {before} is {}",
+                        view.state
+                    );
+                }
             }
         }
     }
@@ -402,6 +424,23 @@ proptest! {
         let any_failed = one.tasks.values().any(|task| task.state == TaskState::Failed);
         prop_assert_eq!(any_failed, one.state == DagRunState::Failed);
         prop_assert!(one.tasks.values().all(|task| task.state != TaskState::UpstreamFailed));
+    }
+
+    /// The instances of a group go their ways, and all of them end.
+    #[test]
+    fn no_run_with_a_mapped_group_is_stuck(
+        (dag, ends) in any_dag(&RULES),
+        (from, count) in (0_usize..10, 0_usize..10),
+        order in proptest::collection::vec(any::<usize>(), 0..20),
+    ) {
+        let mut dag = dag;
+        for task in dag.tasks.iter_mut().skip(from).take(count) {
+            task.expand = Some(json!([1, 2]));
+            task.mapped_group = Some("g".to_owned());
+        }
+        let run = work(&dag, &ends, &order);
+        prop_assert!(run.state.is_finished(), "{:?}", run.outcome());
+        prop_assert!(run.tasks.values().all(|task| task.state.is_finished()), "{:?}", run.outcome());
     }
 
     /// Updates come and runs end in any order: each update is part of one run, no run begins without what it waits for,

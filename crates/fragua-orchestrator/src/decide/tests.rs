@@ -588,6 +588,47 @@ fn a_task_is_expanded_when_it_may_start_and_its_instances_count_singly() {
 }
 
 #[test]
+fn the_instances_of_a_mapped_group_go_on_by_number() {
+    let dag = dag(
+        "dag: d\ntasks:\n  - { id: list, bash: echo }\n  - group: g\n    needs: [list]\n    expand: '{{ xcom.list }}'\n    tasks:\n      \
+         - { id: a, bash: echo }\n      - { id: b, needs: [a], bash: echo }\n  - { id: sum, needs: [g], bash: echo }\n",
+    );
+    check_on(&dag, "list:success", finished("list"), &["expand g.a"]);
+    let two = "list:success g.a[0]:success g.a[1]:running";
+    check_on(&dag, two, finished("g.a[0]"), &["expand g.b"]);
+    let expanded = Event::Expanded {
+        task_id: "g.b".to_owned(),
+    };
+    let four = format!("{two} g.b[0]:none g.b[1]:none");
+    check_on(&dag, &four, expanded, &["queue g.b[0]: ready"]);
+    check_on(
+        &dag,
+        "g.a[0]:success g.a[1]:failed g.b[0]:running g.b[1]:none",
+        finished("g.a[1]"),
+        &["upstream_failed g.b[1]: g.a[1], which it needs, failed"],
+    );
+    check_on(
+        &dag,
+        "g.a[0]:success g.a[1]:success g.b[0]:success g.b[1]:running",
+        finished("g.b[0]"),
+        &[],
+    );
+    check_on(
+        &dag,
+        "g.a[0]:success g.a[1]:success g.b[0]:success g.b[1]:success",
+        finished("g.b[1]"),
+        &["queue sum: ready"],
+    );
+    // Nothing to expand: the group is skipped as a whole.
+    check_on(
+        &dag,
+        "list:success g.a:skipped",
+        finished("g.a"),
+        &["skipped g.b: g.a, which it needs, was skipped"],
+    );
+}
+
+#[test]
 fn a_run_is_not_judged_by_its_teardown() {
     let dag = dag(
         "dag: d\ntasks:\n  - { id: up, setup: true, bash: echo }\n  - { id: work, needs: [up], bash: echo }\n  - { id: down, needs: [up, work], teardown: true, bash: echo }\n",

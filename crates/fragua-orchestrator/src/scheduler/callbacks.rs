@@ -10,29 +10,22 @@ use crate::dag::{Dag, Deadline, DeadlineReference, Notifier};
 use crate::store::{callbacks, deadlines, millis, task_instances};
 use crate::{DagRun, DagRunState, Error, InstanceId, TaskState};
 
-/// The task that callbacks tell of.
-pub(super) struct Told<'a> {
-    pub(super) id: &'a InstanceId,
-    pub(super) try_number: i64,
-    pub(super) message: Option<&'a str>,
+/// What is told of a run, or of a task of it with the number of its attempt.
+struct Told<'a> {
+    event: CallbackEvent,
+    task: Option<(&'a InstanceId, i64)>,
+    message: Option<&'a str>,
 }
 
 impl Work<'_> {
-    /// Notes that some are to be told of a task, or of the run where none is given.
-    pub(super) async fn tell(
-        &mut self,
-        run: &DagRun,
-        task: Option<Told<'_>>,
-        event: CallbackEvent,
-        notifiers: &[Notifier],
-        message: Option<&str>,
-    ) -> Result<(), Error> {
+    /// Notes that some are to be told something.
+    async fn tell(&mut self, run: &DagRun, told: Told<'_>, notifiers: &[Notifier]) -> Result<(), Error> {
         if notifiers.is_empty() {
             return Ok(());
         }
-        let message = message.or(task.as_ref().and_then(|task| task.message));
-        let what = match &task {
-            Some(task) => format!("Task {} of {}, run {},", task.id, run.dag_id, run.run_id),
+        let Told { event, task, message } = told;
+        let what = match task {
+            Some((id, _)) => format!("Task {id} of {}, run {},", run.dag_id, run.run_id),
             None => format!("{}, run {},", run.dag_id, run.run_id),
         };
         let why = message.map(|message| format!(": {message}")).unwrap_or_default();
@@ -44,9 +37,9 @@ impl Work<'_> {
             "run_id": run.run_id,
             "run_type": run.run_type.as_str(),
             "logical_date": run.logical_date.map(Timestamp::to_rfc3339),
-            "task_id": task.as_ref().map(|task| task.id.task_id.as_str()),
-            "map_index": task.as_ref().and_then(|task| task.id.map_index),
-            "try_number": task.as_ref().map(|task| task.try_number),
+            "task_id": task.map(|(id, _)| id.task_id.as_str()),
+            "map_index": task.and_then(|(id, _)| id.map_index),
+            "try_number": task.map(|(_, try_number)| try_number),
             "message": message,
             "happened_at": self.now.to_rfc3339(),
         });
@@ -56,7 +49,7 @@ impl Work<'_> {
                 event: event.as_str().to_owned(),
                 dag_id: run.dag_id.clone(),
                 run_id: run.run_id.clone(),
-                task_id: task.as_ref().map(|task| task.id.to_string()),
+                task_id: task.map(|(id, _)| id.to_string()),
                 notifier: serde_json::to_string(notifier)
                     .map_err(|error| Error::corrupt("callback", error))?,
                 body: body.to_string(),
@@ -94,14 +87,14 @@ impl Work<'_> {
             _ => return Ok(()),
         };
         let told = Told {
-            id: &id,
-            try_number: row.attempt,
+            event,
+            task: Some((&id, row.attempt)),
             message: row.message.as_deref(),
         };
-        self.tell(run, Some(told), event, notifiers, None).await
+        self.tell(run, told, notifiers).await
     }
 
-    /// Notes that some are to be told how a run ended, and that it is late no more.
+    /// Notes that some are to be told how a run ended.
     pub(super) async fn tell_run_end(
         &mut self,
         dag: &Dag,
@@ -113,7 +106,12 @@ impl Work<'_> {
             DagRunState::Failed => (CallbackEvent::DagRunFailed, &dag.callbacks.on_failure),
             _ => (CallbackEvent::DagRunSucceeded, &dag.callbacks.on_success),
         };
-        self.tell(run, None, event, notifiers, message).await
+        let told = Told {
+            event,
+            task: None,
+            message,
+        };
+        self.tell(run, told, notifiers).await
     }
 
     /// Sets when a run and its tasks are late, as far as that is counted from one of these instants.
@@ -175,8 +173,12 @@ async fn tell_late(work: &mut Work<'_>, dag: &Dag, run: &DagRun, task_id: &str) 
         let Some(deadline) = &dag.callbacks.deadline else {
             return Ok(());
         };
-        let event = CallbackEvent::DagRunLate;
-        return work.tell(run, None, event, &deadline.callback, None).await;
+        let told = Told {
+            event: CallbackEvent::DagRunLate,
+            task: None,
+            message: None,
+        };
+        return work.tell(run, told, &deadline.callback).await;
     }
     let deadline = dag
         .task(task_id)
@@ -191,12 +193,11 @@ async fn tell_late(work: &mut Work<'_>, dag: &Dag, run: &DagRun, task_id: &str) 
         }
         let id = row.instance_id();
         let told = Told {
-            id: &id,
-            try_number: row.attempt,
+            event: CallbackEvent::TaskLate,
+            task: Some((&id, row.attempt)),
             message: row.message.as_deref(),
         };
-        let event = CallbackEvent::TaskLate;
-        return work.tell(run, Some(told), event, &deadline.callback, None).await;
+        return work.tell(run, told, &deadline.callback).await;
     }
     Ok(())
 }

@@ -467,6 +467,28 @@ fn groups_give_their_tasks_names_and_needs() {
 }
 
 #[test]
+fn a_group_that_is_made_instances_of_gives_its_list_to_its_tasks() {
+    let text = "dag: a\ntasks:\n  - group: g\n    expand: [1, 2]\n    tasks:\n      - { id: t, bash: echo }\n      \
+         - { group: h, tasks: [{ id: u, needs: [t], bash: echo }] }\n";
+    let dag = parse_text(text).unwrap();
+    for task in &dag.tasks {
+        assert_eq!(task.mapped_group.as_deref(), Some("g"));
+        assert_eq!(task.expand, Some(serde_json::json!([1, 2])));
+    }
+    assert_eq!(dag.tasks[1].needs, ["g.t"]);
+    check(
+        "dag: a\ntasks:\n  - group: g\n    expand: [1]\n    tasks:\n      - { id: t, expand: [1], bash: echo }\n",
+        &[
+            "6:18: a task in a group that is made several instances of cannot be, too (put the lists together at the group)",
+        ],
+    );
+    check(
+        "dag: a\ntasks:\n  - group: g\n    expand: [1]\n    tasks:\n      - { group: h, expand: [1], tasks: [{ id: t, bash: echo }] }\n",
+        &["6:21: a group in one that is made several instances of cannot be, too"],
+    );
+}
+
+#[test]
 fn what_groups_cannot_be_is_told_at_its_place() {
     check(
         "dag: a\ntasks:\n  - group: g\n    need: [b]\n    tasks: [{ id: t, bash: echo }]\n",

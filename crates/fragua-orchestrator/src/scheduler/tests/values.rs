@@ -252,7 +252,61 @@ async fn a_task_is_given_the_values_that_it_mentions_and_no_others(database: Dat
     assert_eq!(context(&d).await.xcom.keys().collect::<Vec<_>>(), ["a", "b"]);
 }
 
+async fn a_group_is_made_instances_of(database: Database) {
+    let mut bench = Bench::new(database).await;
+    let dag = "dag: d\ntasks:\n  - group: shop\n    expand: { name: [north, south] }\n    tasks:\n      \
+         - { id: rows, bash: 'echo {{ map.name }}' }\n      - { id: choose, needs: [rows], branch: \"{{ 'shop.' ~ xcom['shop.rows'] }}\" }\n      \
+         - { id: many, needs: [choose], bash: echo }\n      - { id: few, needs: [choose], empty: {} }\n  \
+         - { id: sum, needs: [shop], trigger_rule: none_failed, empty: {} }\n";
+    bench.write("d.yaml", dag).await;
+    let run_id = bench.trigger("d").await;
+    let leases = bench.claim(2).await;
+    let gives = |task: &str| {
+        Ending::Success(Success {
+            xcoms: [(RETURN_VALUE.to_owned(), json!(task))].into(),
+            ..Success::default()
+        })
+    };
+    bench.end(&leases[0], gives("many")).await;
+    let states = async |bench: &Bench| -> Vec<String> {
+        let instances = bench.orchestrator().task_instances("d", &run_id).await.unwrap();
+        instances
+            .iter()
+            .map(|instance| format!("{}:{}", instance.instance_id(), instance.state))
+            .collect()
+    };
+    // The north goes on while the south is not there yet.
+    assert_eq!(
+        states(&bench).await,
+        [
+            "shop.rows[0]:success",
+            "shop.rows[1]:running",
+            "shop.choose[0]:success",
+            "shop.choose[1]:none",
+            "shop.many[0]:queued",
+            "shop.many[1]:none",
+            "shop.few[0]:skipped",
+            "shop.few[1]:none",
+            "sum:none",
+        ]
+    );
+    bench.end(&leases[1], gives("few")).await;
+    bench.run_queued().await;
+    assert_eq!(
+        states(&bench).await[4..],
+        [
+            "shop.many[0]:success",
+            "shop.many[1]:skipped",
+            "shop.few[0]:skipped",
+            "shop.few[1]:success",
+            "sum:success",
+        ]
+    );
+    assert_eq!(bench.runs("d").await, [(run_id.clone(), DagRunState::Success)]);
+}
+
 fragua_database::each_engine!(engines:
+    a_group_is_made_instances_of,
     a_task_is_given_the_values_that_it_mentions_and_no_others,
     an_instance_is_called_what_its_task_says,
     tasks_hand_on_values,
