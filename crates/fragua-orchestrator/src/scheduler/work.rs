@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::core::Core;
+use crate::dag::asset::check_asset;
 use crate::dag::{Dag, DeadlineReference, Task};
 use crate::decide::{self, Action, Because, Event, Scope, View, decide};
 use crate::operator::TaskContext;
@@ -472,6 +473,8 @@ impl<'a> Work<'a> {
     ) -> Result<(), Error> {
         let named = dag.task(&id.task_id).map(|task| task.outlets.as_slice());
         let named = named.unwrap_or_default().iter().cloned();
+        // What an operator found in somebody's SQL may be no name of an asset.
+        let found = found.into_iter().filter(|asset| check_asset(asset).is_ok());
         for asset in named.chain(found).collect::<BTreeSet<_>>() {
             let source = AssetSource {
                 dag_id: run.dag_id.clone(),
