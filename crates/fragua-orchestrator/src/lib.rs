@@ -18,14 +18,17 @@ mod worker;
 pub mod api;
 mod audit;
 mod backfill;
+mod by_hand;
 mod change;
 mod error;
+mod listing;
 mod orchestrator;
 mod pools;
 mod settings;
 mod store;
 mod vault;
 mod waiting;
+mod waiting_words;
 
 #[cfg(test)]
 mod testing;
@@ -41,8 +44,8 @@ pub use dag_run::{DagRun, DagRunQuery, DagRunState, NextRun, RecentDagRun, RunTy
 pub use error::Error;
 pub use exec::exec_task;
 pub use operator::{
-    ArgumentError, Connection, Operator, OperatorCatalog, Outcome, TaskContext, TaskError, check_arguments,
-    parse_arguments,
+    ArgumentError, Connection, ConnectionParts, Operator, OperatorCatalog, Outcome, TaskContext, TaskError,
+    check_arguments, parse_arguments,
 };
 pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
 pub use pools::{Pool, PoolUse};

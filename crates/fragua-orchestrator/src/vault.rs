@@ -42,7 +42,7 @@ pub struct NamedConnection {
 }
 
 impl Core {
-    fn fernet(&self) -> Result<Fernet, Error> {
+    pub(crate) fn fernet(&self) -> Result<Fernet, Error> {
         let key = self.settings.secret_key.as_ref();
         key.and_then(Fernet::new).ok_or(Error::NoSecretKey)
     }

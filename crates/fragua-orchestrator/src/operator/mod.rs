@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 
 mod bash;
 mod connection;
+mod connection_parts;
+mod connection_test;
 mod held;
 mod http_to_table;
 mod process;
@@ -26,6 +28,7 @@ mod wait;
 mod warehouse;
 
 pub use connection::Connection;
+pub use connection_parts::ConnectionParts;
 pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
 pub(crate) use process::{any_running, exit_words};
 pub use text::Text;

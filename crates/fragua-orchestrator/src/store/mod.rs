@@ -9,6 +9,7 @@ pub(crate) mod import_errors;
 mod migrations;
 pub(crate) mod pools;
 pub(crate) mod processes;
+pub(crate) mod removal;
 pub(crate) mod task_instances;
 pub(crate) mod transitions;
 pub(crate) mod vault;
