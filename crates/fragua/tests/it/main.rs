@@ -2,6 +2,7 @@
 
 mod support;
 
+mod airflow;
 mod command_line;
 mod demo;
 mod roles;
