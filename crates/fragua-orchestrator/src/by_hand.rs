@@ -1,5 +1,5 @@
-//! What people change by hand and no rule of the scheduler is about: notes, values that were handed on, and what is
-//! to be forgotten.
+//! What people change by hand and no rule of the scheduler is about: values that were handed on, and what is to be
+//! forgotten.
 
 use serde_json::{Value, json};
 
@@ -10,32 +10,10 @@ use crate::scheduler::work::Work;
 use crate::store::{backfills, dag_runs, dags, map_column, millis, removal, xcoms};
 use crate::{Backfill, Change, DagRunQuery, DagRunState, Error, InstanceId, Orchestrator, logs, scheduler};
 
-/// The longest note, as in Airflow.
-const LONGEST_NOTE: usize = 1000;
-
 /// The longest key of a value.
 const LONGEST_KEY: usize = 200;
 
 impl Orchestrator {
-    /// Writes what somebody wants to remember about a run.
-    ///
-    /// # Errors
-    /// [`Error::DagRunNotFound`], [`Error::InvalidRequest`], and when the database fails.
-    pub async fn set_note(&self, dag_id: &str, run_id: &str, note: Option<&str>) -> Result<(), Error> {
-        if note.is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
-            return Err(Error::InvalidRequest {
-                field: "note",
-                reason: format!("has more than {LONGEST_NOTE} characters"),
-            });
-        }
-        self.dag_run(dag_id, run_id).await?;
-        let note = note.filter(|note| !note.is_empty());
-        dag_runs::set_note(self.core.database.writer(), dag_id, run_id, note).await?;
-        let about = About::run(dag_id, run_id);
-        self.note("set_dag_run_note", about, json!({ "note": note }))
-            .await
-    }
-
     /// Lets a run that is over go again with tasks of it that stay as they are: it is judged anew.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, broadcast};
 use crate::dag::Dag;
 use crate::operator::{OperatorCatalog, TaskContext};
 use crate::store::{dags, task_instances, xcoms};
-use crate::{Change, DagRun, Error, RETURN_VALUE, Settings, TaskKey, Xcom};
+use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, Settings, TaskKey, Xcom};
 
 /// How many changes a watcher may lag behind.
 const KEPT_CHANGES: usize = 4096;
@@ -33,6 +33,8 @@ pub(crate) struct Core {
     /// A lease may have been taken away, or its task cleared.
     pub(crate) lease_bell: Notify,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
+    /// The version whose header is known, and the header, by DAG.
+    headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
 }
 
 impl Core {
@@ -52,6 +54,7 @@ impl Core {
             worker_bell: Notify::new(),
             lease_bell: Notify::new(),
             versions: Mutex::new(BTreeMap::new()),
+            headers: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -89,6 +92,18 @@ impl Core {
             versions.clear();
         }
         versions.insert((dag.dag_id.clone(), version.to_owned()), dag);
+    }
+
+    /// Returns what a list shows of a version of a DAG, where it was kept.
+    pub(crate) fn header(&self, dag_id: &str, version: &str) -> Option<Arc<DagHeader>> {
+        let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, header) = headers.get(dag_id).filter(|(kept, _)| kept == version)?;
+        Some(header.clone())
+    }
+
+    pub(crate) fn keep_header(&self, version: &str, header: DagHeader) {
+        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        headers.insert(header.dag_id.clone(), (version.to_owned(), Arc::new(header)));
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Dag>>> {

@@ -23,17 +23,20 @@ mod change;
 mod error;
 mod listing;
 mod orchestrator;
+mod overview;
 mod pools;
+mod probe;
 mod settings;
 mod store;
 mod vault;
 mod waiting;
 mod waiting_words;
+mod workers;
 
 #[cfg(test)]
 mod testing;
 
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditQuery};
 pub use backfill::{Backfill, BackfillRequest, BackfillRun, BackfillState, Fate, Reprocess};
 pub use change::Change;
 pub use dag::{
@@ -48,7 +51,9 @@ pub use operator::{
     check_arguments, parse_arguments,
 };
 pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
+pub use overview::{DagHeader, DagOverview, DagVersion, DayTally, TaskTally};
 pub use pools::{Pool, PoolUse};
+pub use probe::{Answered, Probe};
 pub use scheduler::clear::Clearing;
 pub use scheduler::mark::Marking;
 pub use settings::{Settings, TaskKey, TaskVariables};
@@ -57,3 +62,4 @@ pub use task_instance::{
 };
 pub use vault::{NamedConnection, Variable};
 pub use waiting::{DagIsOpen, Waiting};
+pub use workers::Worker;

@@ -303,7 +303,7 @@ fn compare(one: &Value, other: &Value) -> std::cmp::Ordering {
 
 /// A version of a DAG, with its place among the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DagVersion {
+pub(crate) struct NumberedVersion {
     pub(crate) dag_id: String,
     /// Counts from one.
     pub(crate) number: u32,
@@ -387,12 +387,12 @@ impl Orchestrator {
     }
 
     /// Returns the versions of some DAGs, oldest first.
-    pub(crate) async fn dag_versions(&self, dag_ids: &[&str]) -> Result<Vec<DagVersion>, Error> {
+    pub(crate) async fn numbered_versions(&self, dag_ids: &[&str]) -> Result<Vec<NumberedVersion>, Error> {
         let rows = dags::versions_of(self.core.database.reader(), dag_ids).await?;
-        let mut versions: Vec<DagVersion> = Vec::with_capacity(rows.len());
+        let mut versions: Vec<NumberedVersion> = Vec::with_capacity(rows.len());
         for (dag_id, version, created_at) in rows {
             let before = versions.last().filter(|before| before.dag_id == dag_id);
-            versions.push(DagVersion {
+            versions.push(NumberedVersion {
                 number: before.map_or(1, |before| before.number + 1),
                 created_at: instant(Some(created_at)).unwrap_or_default(),
                 dag_id,
@@ -405,16 +405,6 @@ impl Orchestrator {
 
 /// What the API tells and nobody else asks for.
 impl Orchestrator {
-    /// Returns the text of a DAG's file as it was in a version.
-    pub(crate) async fn source_of_version(
-        &self,
-        dag_id: &str,
-        version: &str,
-    ) -> Result<Option<String>, Error> {
-        let row = dags::find_version(self.core.database.reader(), dag_id, version).await?;
-        Ok(row.map(|row| row.source))
-    }
-
     /// Returns how many runs there are, by DAG and state.
     pub(crate) async fn count_runs_by_state(&self) -> Result<BTreeMap<(String, String), i64>, Error> {
         let counts: Vec<(String, String, i64)> = dag_runs::Entity::find()

@@ -207,9 +207,9 @@ async fn test(
         Connections::unhide(&mut body, kept);
     }
     let parts: Parts = super::request::read(Value::Object(body))?;
-    let tried = Connection::new(parts.url()?.expose()).test().await;
-    let (status, message) = match tried {
-        Ok(message) => (true, message),
+    let probe = orchestrator.probe(&Connection::new(parts.url()?.expose())).await;
+    let (status, message) = match probe.outcome {
+        Ok(answered) => (true, answered.to_string()),
         Err(message) => (false, message),
     };
     Ok(Json(json!({ "status": status, "message": message })))

@@ -22,6 +22,9 @@ use super::task_instances::collection;
 use crate::listing::{Column, Listing, Test};
 use crate::{Clearing, DagRun, DagRunState, Error, Orchestrator, RunType, TriggerRequest};
 
+/// The longest note, as in Airflow.
+const LONGEST_NOTE: usize = 1000;
+
 const DAG_ID: Column = Column::text("dag_id", "dag_runs.dag_id");
 
 const COLUMNS: &[Column] = &[
@@ -290,10 +293,23 @@ pub(super) async fn patch_one(
         }
     }
     if let Some(note) = patch.note.filter(|_| is_meant("note")) {
-        orchestrator.set_note(&dag_id, &run_id, note.as_deref()).await?;
+        set_note(&orchestrator, (&dag_id, &run_id), note).await?;
     }
     let run = orchestrator.dag_run(&dag_id, &run_id).await?;
     shown_one(&orchestrator, &run).await
+}
+
+async fn set_note(
+    orchestrator: &Orchestrator,
+    (dag_id, run_id): (&str, &str),
+    note: Option<String>,
+) -> Result<(), Failure> {
+    let note = note.filter(|note| !note.is_empty());
+    if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+        let message = format!("a note has at most {LONGEST_NOTE} characters");
+        return Err(Failure::invalid("body", "note", "string_too_long", &message));
+    }
+    Ok(orchestrator.set_note(dag_id, run_id, note.as_deref()).await?)
 }
 
 pub(super) async fn delete_one(
@@ -346,7 +362,7 @@ pub(super) async fn clear(
         return collection(&orchestrator, cleared).await;
     }
     if let Some(note) = body.note {
-        orchestrator.set_note(&dag_id, &run_id, note.as_deref()).await?;
+        set_note(&orchestrator, (&dag_id, &run_id), note).await?;
     }
     let run = orchestrator.dag_run(&dag_id, &run_id).await?;
     shown_one(&orchestrator, &run).await

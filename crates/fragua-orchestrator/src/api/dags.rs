@@ -340,7 +340,7 @@ pub(super) async fn versions(
 ) -> Result<Json<Value>, Failure> {
     let listing = query.listing(VERSION_COLUMNS, &[("version_number", false)])?;
     orchestrator.dag(&dag_id).await?;
-    let versions = orchestrator.dag_versions(&[&dag_id]).await?;
+    let versions = orchestrator.numbered_versions(&[&dag_id]).await?;
     let (versions, total) = listing.of(versions.iter().map(version_json).collect());
     Ok(Json(json!({ "dag_versions": versions, "total_entries": total })))
 }
@@ -357,8 +357,8 @@ async fn find_version(
     orchestrator: &Orchestrator,
     dag_id: &str,
     number: u32,
-) -> Result<crate::listing::DagVersion, Failure> {
-    let mut versions = orchestrator.dag_versions(&[dag_id]).await?.into_iter();
+) -> Result<crate::listing::NumberedVersion, Failure> {
+    let mut versions = orchestrator.numbered_versions(&[dag_id]).await?.into_iter();
     let found = versions.find(|version| version.number == number);
     found.ok_or_else(|| Failure::not_found(format!("DAG {dag_id:?} has no version {number}")))
 }
@@ -377,14 +377,14 @@ pub(super) async fn source(
         ),
         None => {
             let hash = orchestrator.dag(&dag_id).await?.version;
-            let versions = orchestrator.dag_versions(&[&dag_id]).await?;
+            let versions = orchestrator.numbered_versions(&[&dag_id]).await?;
             let current = versions.iter().find(|version| version.version == hash);
             let number = current.map_or(1, |version| version.number);
             (hash, number)
         }
     };
     let content = orchestrator
-        .source_of_version(&dag_id, &hash)
+        .dag_version_source(&dag_id, &hash)
         .await?
         .unwrap_or_default();
     let accept = headers

@@ -21,6 +21,7 @@ mod pools;
 mod task_instances;
 mod v1;
 mod variables;
+mod workers;
 mod xcoms;
 
 use axum::Router;
@@ -60,6 +61,7 @@ fn version_2() -> impl Iterator<Item = Endpoint> {
         backfills::endpoints(),
         import_errors::endpoints(),
         event_logs::endpoints(),
+        workers::endpoints(),
     ]
     .into_iter()
     .flatten()

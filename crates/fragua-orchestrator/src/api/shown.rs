@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fragua_base::Timestamp;
 use serde_json::{Value, json};
 
-use crate::listing::DagVersion;
+use crate::listing::NumberedVersion;
 use crate::{Error, Orchestrator};
 
 /// The name of the one folder that DAG files come from, where Airflow has bundles.
@@ -41,7 +41,7 @@ impl Versions {
         if dag_ids.is_empty() {
             return Ok(Self(BTreeMap::new()));
         }
-        let versions = orchestrator.dag_versions(&dag_ids).await?;
+        let versions = orchestrator.numbered_versions(&dag_ids).await?;
         let shown = versions.into_iter().map(|version| {
             let shown = version_json(&version);
             ((version.dag_id, version.version), shown)
@@ -55,7 +55,7 @@ impl Versions {
     }
 }
 
-pub(super) fn version_json(version: &DagVersion) -> Value {
+pub(super) fn version_json(version: &NumberedVersion) -> Value {
     let id = version
         .version
         .get(..32)

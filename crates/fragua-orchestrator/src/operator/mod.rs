@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 mod bash;
 mod connection;
 mod connection_parts;
-mod connection_test;
 mod held;
 mod http_to_table;
 mod process;

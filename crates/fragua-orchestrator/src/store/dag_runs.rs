@@ -296,26 +296,6 @@ pub(crate) async fn set_backfill(
     Ok(())
 }
 
-/// Writes the note of a run.
-pub(crate) async fn set_note(
-    connection: &impl ConnectionTrait,
-    dag_id: &str,
-    run_id: &str,
-    note: Option<&str>,
-) -> Result<(), DbErr> {
-    let change = ActiveModel {
-        note: Set(note.map(str::to_owned)),
-        ..Default::default()
-    };
-    Entity::update_many()
-        .set(change)
-        .filter(Column::DagId.eq(dag_id))
-        .filter(Column::RunId.eq(run_id))
-        .exec(connection)
-        .await?;
-    Ok(())
-}
-
 /// Returns the runs before or after an instant, by logical date.
 pub(crate) async fn around(
     connection: &impl ConnectionTrait,

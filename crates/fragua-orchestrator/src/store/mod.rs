@@ -7,6 +7,7 @@ pub(crate) mod dag_runs;
 pub(crate) mod dags;
 pub(crate) mod import_errors;
 mod migrations;
+pub(crate) mod overview;
 pub(crate) mod pools;
 pub(crate) mod processes;
 pub(crate) mod removal;
