@@ -26,6 +26,7 @@ mod orchestrator;
 mod overview;
 mod pools;
 mod probe;
+mod rehearsal;
 mod settings;
 mod store;
 mod vault;

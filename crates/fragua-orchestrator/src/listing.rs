@@ -68,7 +68,11 @@ impl Column {
     }
 
     pub(crate) const fn is_text(&self) -> bool {
-        matches!(self.kind, Kind::Text | Kind::Choice(_))
+        matches!(self.kind, Kind::Text)
+    }
+
+    pub(crate) const fn is_measure(&self) -> bool {
+        matches!(self.kind, Kind::Number | Kind::Instant | Kind::Seconds)
     }
 
     fn expression(&self) -> Expr {

@@ -117,6 +117,7 @@ pub(super) async fn list(
     Path(dag_id): Path<String>,
     query: Query,
 ) -> Result<Json<Value>, Failure> {
+    let query = query.renamed("conf_contains", "conf_pattern");
     let mut listing = query.listing(COLUMNS, &[])?;
     if dag_id != EVERY {
         orchestrator.dag(&dag_id).await?;
@@ -175,6 +176,7 @@ async fn list_by_body(
         page_of,
         &body.bounds,
     );
+    let query = query.renamed("conf_contains", "conf_pattern");
     let mut listing = query.listing(COLUMNS, &[])?;
     if dag_id != EVERY {
         listing.tests.push(Test::one_of(DAG_ID, [dag_id]));
@@ -305,7 +307,10 @@ async fn set_note(
     note: Option<String>,
 ) -> Result<(), Failure> {
     let note = note.filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > LONGEST_NOTE) {
+    if note
+        .as_ref()
+        .is_some_and(|note| note.chars().count() > LONGEST_NOTE)
+    {
         let message = format!("a note has at most {LONGEST_NOTE} characters");
         return Err(Failure::invalid("body", "note", "string_too_long", &message));
     }

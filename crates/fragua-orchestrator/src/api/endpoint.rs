@@ -218,8 +218,8 @@ fn list_parameters(columns: &'static [Column]) -> impl Iterator<Item = Value> {
             Kind::Instant => json!({ "type": "string", "format": "date-time" }),
         };
         let suffixes: &[&str] = match column.kind {
-            Kind::Text | Kind::Choice(_) => &["", "_pattern", "_prefix_pattern"],
-            Kind::Truth => &[""],
+            Kind::Text => &["", "_pattern", "_prefix_pattern"],
+            Kind::Choice(_) | Kind::Truth => &[""],
             Kind::Number | Kind::Seconds | Kind::Instant => &["", "_gte", "_gt", "_lte", "_lt"],
         };
         let parameter = move |suffix: &&str| in_query(&format!("{}{suffix}", column.name), schema.clone());

@@ -258,7 +258,7 @@ fn test(name: &str, value: &str, find: impl Fn(&str) -> Option<Column>) -> Resul
     ];
     for (suffix, comparison) in bounds {
         let column = name.strip_suffix(suffix).and_then(&find);
-        if let Some(column) = column.filter(|column| !column.is_text()) {
+        if let Some(column) = column.filter(Column::is_measure) {
             let comparison = comparison(measure(&column, name, value)?);
             return Ok(Some(Test { column, comparison }));
         }

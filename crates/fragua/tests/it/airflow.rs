@@ -45,7 +45,9 @@ fn project() -> Project {
 
 fn python(variable: &str) -> Command {
     let interpreter = std::env::var_os(variable).unwrap_or_else(|| {
-        panic!("{variable} names no interpreter with what the test needs: run the tests with `cargo xtask test`")
+        panic!(
+            "{variable} names no interpreter with what the test needs: run the tests with `cargo xtask test`"
+        )
     });
     Command::new(interpreter)
 }
@@ -89,7 +91,14 @@ async fn no_request_by_the_document_makes_a_server_error() {
         .args(["-m", "schemathesis.cli", "run", "--no-color"])
         .args(["--checks", "not_a_server_error"])
         // Bounded, and the same each time.
-        .args(["--max-examples", "5", "--seed", "1", "--generation-database", "none"])
+        .args([
+            "--max-examples",
+            "5",
+            "--seed",
+            "1",
+            "--generation-database",
+            "none",
+        ])
         .arg(format!("{}/openapi.json", server.address("orchestrator")))
         .current_dir(work.path())
         .env("HOME", work.path());
@@ -113,7 +122,11 @@ async fn the_document_can_be_read_and_tried_in_a_browser() {
         ("/docs/swagger-ui-bundle.js", "text/javascript"),
         ("/openapi.json", "application/json"),
     ] {
-        let answer = client().get(format!("{address}{path}")).send().await.expect("an answer");
+        let answer = client()
+            .get(format!("{address}{path}"))
+            .send()
+            .await
+            .expect("an answer");
         assert_eq!(answer.status(), 200, "{path}");
         assert_eq!(answer.headers()["content-type"], kind, "{path}");
     }
