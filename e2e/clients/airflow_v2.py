@@ -115,7 +115,7 @@ assert run.state == "success" and run.duration >= 0 and run.dag_versions[0].vers
 assert runs.get_dag_runs("~", run_id_pattern="min%", state=["success"]).dag_runs[0].dag_run_id == "mine"
 assert runs.get_dag_runs("example", logical_date_gte=utc(2), logical_date_lte=utc(2)).total_entries == 1
 assert runs.get_dag_runs("example", order_by=["-run_after"], limit=1).dag_runs[0].dag_run_id == "mine"
-batch = models.DAGRunsBatchBody(dag_ids=["example"], states=["success"], order_by="-logical_date", page_limit=5)
+batch = models.DAGRunsBatchBody(dag_ids=["example"], states=["success"], order_by="-logical_date", page_limit=5, logical_date_lte=utc(3))
 assert runs.get_list_dag_runs_batch("~", batch).total_entries == 1
 assert runs.patch_dag_run("example", "mine", models.DAGRunPatchBody(note="changed")).note == "changed"
 assert runs.patch_dag_run("example", "mine", models.DAGRunPatchBody(state="failed")).state == "failed"
@@ -128,14 +128,14 @@ assert would.total_entries == 2, would
 instances = api.TaskInstanceApi(airflow)
 page = instances.get_task_instances("example", "mine", order_by=["-task_id"])
 assert [task.task_id for task in page.task_instances] == ["second", "first"]
-assert instances.get_task_instances("~", "~", state=["success"], pool=["default_pool"]).total_entries == 2
-assert instances.get_task_instances("~", "~", logical_date_gte=utc(2), duration_gte=0.0).total_entries == 2
+assert instances.get_task_instances("~", "~", state=["success"], pool=["default_pool"], run_id_pattern="mine").total_entries == 2
+assert instances.get_task_instances("~", "~", logical_date_gte=utc(2), logical_date_lte=utc(2), duration_gte=0.0).total_entries == 2
 one = instances.get_task_instance("example", "mine", "first")
 assert one.state == "success" and one.pid and one.try_number == 1 and one.dag_version.version_number == 1
 refused(404, instances.get_task_instance, "example", "mine", "third")
 assert instances.get_task_instance_tries("example", "mine", "first").task_instances[0].try_number == 1
 assert instances.get_task_instance_try_details("example", "mine", "first", 1).state == "success"
-batch = models.TaskInstancesBatchBody(dag_ids=["example"], task_ids=["first"], state=["success"])
+batch = models.TaskInstancesBatchBody(dag_ids=["example"], task_ids=["first"], state=["success"], logical_date_lte=utc(3))
 assert instances.get_task_instances_batch("~", "~", batch).total_entries == 1
 assert instances.get_task_instance_dependencies("example", "mine", "first").dependencies == []
 assert instances.get_extra_links("example", "mine", "first").total_entries == 0

@@ -27,17 +27,6 @@ pub struct Probe {
     pub outcome: Result<Answered, String>,
 }
 
-impl fmt::Display for Answered {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Database => formatter.write_str("the database answers"),
-            Self::ObjectStore => formatter.write_str("the object store answers, and takes the credentials"),
-            Self::Http(status) => write!(formatter, "it answers with the status {status}"),
-            Self::Port => formatter.write_str("something listens there; the credentials were not tried"),
-        }
-    }
-}
-
 /// What answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answered {
@@ -49,6 +38,17 @@ pub enum Answered {
     Http(u16),
     /// Something that listens there; it was asked nothing, so that the credentials were not tried.
     Port,
+}
+
+impl fmt::Display for Answered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database => formatter.write_str("the database answers"),
+            Self::ObjectStore => formatter.write_str("the object store answers, and takes the credentials"),
+            Self::Http(status) => write!(formatter, "it answers with the status {status}"),
+            Self::Port => formatter.write_str("something listens there; the credentials were not tried"),
+        }
+    }
 }
 
 impl Orchestrator {
