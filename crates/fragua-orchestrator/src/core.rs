@@ -13,7 +13,7 @@ use crate::dag::Dag;
 use crate::operator::{OperatorCatalog, PreviousRun, RunNames, TaskContext};
 use crate::store::{dag_runs, dags, millis, task_instances, xcoms};
 use crate::template::{Mentions, XcomsMentioned};
-use crate::{Change, DagRun, Error, RETURN_VALUE, RunType, Settings, TaskKey, Xcom, assets};
+use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, RunType, Settings, TaskKey, Xcom, assets};
 
 /// How many changes a watcher may lag behind.
 const KEPT_CHANGES: usize = 4096;
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     /// Somebody may have to be told something.
     pub(crate) callback_bell: Notify,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
+    /// The version whose header is known, and the header, by DAG.
+    headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
 }
 
 impl Core {
@@ -56,6 +58,7 @@ impl Core {
             lease_bell: Notify::new(),
             callback_bell: Notify::new(),
             versions: Mutex::new(BTreeMap::new()),
+            headers: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -93,6 +96,18 @@ impl Core {
             versions.clear();
         }
         versions.insert((dag.dag_id.clone(), version.to_owned()), dag);
+    }
+
+    /// Returns what a list shows of a version of a DAG, where it was kept.
+    pub(crate) fn header(&self, dag_id: &str, version: &str) -> Option<Arc<DagHeader>> {
+        let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, header) = headers.get(dag_id).filter(|(kept, _)| kept == version)?;
+        Some(header.clone())
+    }
+
+    pub(crate) fn keep_header(&self, version: &str, header: DagHeader) {
+        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        headers.insert(header.dag_id.clone(), (version.to_owned(), Arc::new(header)));
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Dag>>> {

@@ -40,9 +40,7 @@ impl Project {
     /// # Errors
     /// When the folder does not exist or cannot be written.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let folder = fs::canonicalize(folder)
-            .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
-        let project = Self { folder };
+        let project = Self::found(folder)?;
         let state = project.state_folder();
         let locks = state.join("locks");
         fs::create_dir_all(&locks).with_context(|| project.unwritable(&locks))?;
@@ -52,6 +50,16 @@ impl Project {
             fs::write(&ignore, "*\n").with_context(|| project.unwritable(&ignore))?;
         }
         Ok(project)
+    }
+
+    /// Takes the folder as it is, and makes nothing in it.
+    ///
+    /// # Errors
+    /// When the folder does not exist.
+    pub(crate) fn found(folder: &Path) -> anyhow::Result<Self> {
+        let folder = fs::canonicalize(folder)
+            .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
+        Ok(Self { folder })
     }
 
     /// Says who must be able to write where.

@@ -3,6 +3,7 @@
 use axum::body::Body as HttpBody;
 use axum::http::Request;
 use fragua_database::testing::TestDatabase;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
@@ -39,6 +40,18 @@ impl Client {
             .uri(path)
             .header("content-type", "application/json")
             .body(HttpBody::from(body.unwrap_or_default().to_owned()))
+            .unwrap();
+        let response = router(self.bench.orchestrator()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn get_as(&self, path: &str, authorization: &str) -> (u16, Value) {
+        let request = Request::builder()
+            .uri(path)
+            .header("authorization", authorization)
+            .body(HttpBody::empty())
             .unwrap();
         let response = router(self.bench.orchestrator()).oneshot(request).await.unwrap();
         let status = response.status().as_u16();
@@ -236,4 +249,252 @@ async fn the_doorbell_wakes() {
     let mut changes = client.bench.orchestrator().changes();
     assert_eq!(client.send("POST", "/api/v2/fragua/wake", None).await.0, 200);
     assert_eq!(changes.try_recv().unwrap(), crate::Change::Dags);
+}
+
+#[tokio::test]
+async fn a_token_says_who_asks_and_a_wrong_one_is_told() {
+    let client = Client::new().await;
+    let (status, body) = client
+        .post("/auth/token", json!({ "username": "ana", "password": "x" }))
+        .await;
+    assert_eq!(status, 201, "{body}");
+    let token = body["access_token"].as_str().unwrap();
+    let dags = "/api/v2/dags";
+    assert_eq!(client.get_as(dags, &format!("Bearer {token}")).await.0, 200);
+    let (status, body) = client.get_as(dags, "Bearer of-nobody").await;
+    assert_eq!(status, 401);
+    assert!(body["detail"].as_str().unwrap().contains("/auth/token"), "{body}");
+    assert_eq!(client.get_as(dags, "Basic YW5hOng=").await.0, 200);
+    assert_eq!(client.get_as(dags, "Basic !").await.0, 401);
+    assert_eq!(client.get(dags).await.0, 200, "there are no users");
+    client
+        .bench
+        .clock
+        .advance(std::time::Duration::from_secs(25 * 60 * 60));
+    let (status, _) = client.get_as(dags, &format!("Bearer {token}")).await;
+    assert_eq!(status, 401, "its time is over");
+    assert_eq!(
+        client.post("/auth/token", json!({ "username": "ana" })).await.0,
+        422
+    );
+    assert_eq!(client.get("/auth/token").await.0, 201);
+}
+
+#[tokio::test]
+async fn runs_are_narrowed_ordered_and_paged() {
+    let client = Client::new().await;
+    let runs = "/api/v2/dags/example/dagRuns";
+    for (run_id, day) in [("one", "01"), ("two", "02"), ("three", "03")] {
+        let body = json!({ "logical_date": format!("2025-03-{day}T00:00:00Z"), "dag_run_id": run_id });
+        assert_eq!(client.post(runs, body).await.0, 200);
+    }
+    let ids = |body: &Value| -> Vec<String> {
+        let runs = body["dag_runs"].as_array().unwrap();
+        runs.iter()
+            .map(|run| run["dag_run_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for (query, expected) in [
+        (
+            "run_type=manual&order_by=-logical_date",
+            vec!["three", "two", "one"],
+        ),
+        (
+            "run_type=manual&order_by=logical_date&limit=1&offset=1",
+            vec!["two"],
+        ),
+        (
+            "logical_date_gte=2025-03-02T00:00:00%2B00:00&logical_date_lt=2025-03-03&order_by=run_id",
+            vec!["two"],
+        ),
+        ("run_id_pattern=t%25o&order_by=run_id", vec!["two"]),
+        ("run_id_pattern=ONE|thr&order_by=run_id", vec!["one", "three"]),
+        ("run_id_prefix_pattern=t&order_by=run_id", vec!["three", "two"]),
+        (
+            "dag_run_id=one&dag_run_id=two&order_by=-dag_run_id",
+            vec!["two", "one"],
+        ),
+        ("run_type=manual&state=failed", vec![]),
+        ("duration_gte=0.5&run_type=manual", vec![]),
+        ("conf_contains=%22rows%22:5&dag_run_id=one", vec!["one"]),
+    ] {
+        let (status, body) = client.get(&format!("{runs}?{query}")).await;
+        assert_eq!(status, 200, "{query}: {body}");
+        assert_eq!(ids(&body), expected, "{query}");
+    }
+    let (_, first) = client
+        .get(&format!("{runs}?run_type=manual&limit=2&cursor=&order_by=run_id"))
+        .await;
+    assert_eq!(ids(&first), ["one", "three"]);
+    let next = first["next_cursor"].as_str().unwrap();
+    let (_, second) = client
+        .get(&format!(
+            "{runs}?run_type=manual&limit=2&cursor={next}&order_by=run_id"
+        ))
+        .await;
+    assert_eq!(
+        (ids(&second), &second["next_cursor"]),
+        (vec!["two".to_owned()], &Value::Null)
+    );
+    let (status, body) = client.get(&format!("{runs}?order_by=nothing")).await;
+    assert_eq!(status, 400);
+    assert!(
+        body["detail"].as_str().unwrap().contains("logical_date"),
+        "{body}"
+    );
+    assert_eq!(client.get(&format!("{runs}?logical_date_gte=soon")).await.0, 422);
+    let body =
+        json!({ "dag_ids": ["example"], "states": ["running"], "order_by": "-run_id", "page_limit": 1 });
+    let (status, body) = client.post("/api/v2/dags/~/dagRuns/list", body).await;
+    assert_eq!(
+        (status, &body["dag_runs"][0]["dag_run_id"]),
+        (200, &json!("two")),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_holds_a_hundred_at_most_and_fifty_when_nothing_is_said() {
+    let client = Client::new().await;
+    for number in 0..120 {
+        let body = json!({ "key": format!("k{number:03}"), "value": number });
+        assert_eq!(client.post("/api/v2/variables", body).await.0, 201);
+    }
+    for (query, expected) in [
+        ("", 50),
+        ("?limit=0", 50),
+        ("?limit=1000", 100),
+        ("?limit=100&offset=110", 10),
+    ] {
+        let (_, body) = client.get(&format!("/api/v2/variables{query}")).await;
+        assert_eq!(body["variables"].as_array().unwrap().len(), expected, "{query}");
+        assert_eq!(body["total_entries"], 120);
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_never_read_back() {
+    let client = Client::new().await;
+    let connection = json!({
+        "connection_id": "db", "conn_type": "postgres", "host": "db", "login": "me", "password": "hunter2",
+        "extra": "{\"secret_key\": \"hunter3\", \"sslmode\": \"require\"}",
+    });
+    let (status, body) = client.post("/api/v2/connections", connection).await;
+    assert_eq!(status, 201, "{body}");
+    assert_eq!((&body["password"], &body["login"]), (&json!("***"), &json!("me")));
+    let extra: Value = serde_json::from_str(body["extra"].as_str().unwrap()).unwrap();
+    assert_eq!(extra, json!({ "secret_key": "***", "sslmode": "require" }));
+    // What was hidden comes back unchanged.
+    let mut changed = body.clone();
+    changed["host"] = "other".into();
+    let (status, body) = client
+        .send("PATCH", "/api/v2/connections/db", Some(&changed.to_string()))
+        .await;
+    assert_eq!((status, &body["host"]), (200, &json!("other")), "{body}");
+    let kept = client.bench.orchestrator().connections().await.unwrap();
+    let url = kept[0].connection.url.expose();
+    assert!(url.contains("hunter2@other") && url.contains("hunter3"), "{url}");
+
+    let variable = json!({ "key": "api_token", "value": "hunter2" });
+    assert_eq!(client.post("/api/v2/variables", variable).await.1["value"], "***");
+    let variable = json!({ "key": "api_token", "value": "***", "description": "of the source" });
+    let path = "/api/v2/variables/api_token";
+    assert_eq!(
+        client.send("PATCH", path, Some(&variable.to_string())).await.0,
+        200
+    );
+    let kept = client.bench.orchestrator().variables().await.unwrap();
+    assert_eq!(kept[0].value.expose(), "hunter2");
+    let (_, log) = client.get("/api/v2/eventLogs").await;
+    assert!(!log.to_string().contains("hunter"), "{log}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_deleted_leaves_nothing() {
+    let client = Client::new().await;
+    let runs = "/api/v2/dags/example/dagRuns";
+    client
+        .post(runs, json!({ "logical_date": null, "dag_run_id": "mine" }))
+        .await;
+    let one = format!("{runs}/mine");
+    let (status, body) = client.send("DELETE", &one, None).await;
+    assert_eq!(status, 409, "it runs: {body}");
+    assert_eq!(
+        client
+            .send("PATCH", &one, Some("{\"state\": \"success\"}"))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(client.send("DELETE", &one, None).await.0, 204);
+    assert_eq!(client.get(&one).await.0, 404);
+    assert_eq!(client.send("DELETE", &one, None).await.0, 404);
+    assert_eq!(
+        client.get("/api/v2/dags/~/dagRuns/mine/taskInstances").await.1["total_entries"],
+        0
+    );
+}
+
+#[tokio::test]
+async fn version_1_has_the_names_and_the_errors_of_then() {
+    let client = Client::new().await;
+    let (status, run) = client
+        .post("/api/v1/dags/example/dagRuns", json!({ "conf": { "rows": 7 } }))
+        .await;
+    assert_eq!(status, 200, "{run}");
+    assert_eq!(
+        (&run["external_trigger"], &run["execution_date"]),
+        (&json!(true), &run["logical_date"])
+    );
+    let (_, dag) = client.get("/api/v1/dags/example").await;
+    assert_eq!(
+        dag["schedule_interval"],
+        json!({ "__type": "CronExpression", "value": "@daily" })
+    );
+    assert_eq!(dag["is_active"], true);
+    let (status, problem) = client.get("/api/v1/dags/nothing").await;
+    assert_eq!(status, 404);
+    assert_eq!(
+        problem,
+        json!({ "type": "about:blank", "title": "Not Found", "status": 404, "detail": "there is no DAG \"nothing\"" })
+    );
+    let (status, problem) = client
+        .post("/api/v1/dags/example/clearTaskInstances", json!({ "dry_run": 7 }))
+        .await;
+    assert_eq!(status, 400);
+    assert!(
+        problem["detail"].as_str().unwrap().starts_with("dry_run: "),
+        "{problem}"
+    );
+    let path = "/api/v1/dags/~/dagRuns?order_by=-execution_date&execution_date_gte=2025-04-05T00:00:00Z";
+    let (_, page) = client.get(path).await;
+    assert_eq!(page["dag_runs"][0]["dag_run_id"], run["dag_run_id"]);
+}
+
+#[tokio::test]
+async fn the_document_tells_of_each_endpoint_once() {
+    let client = Client::new().await;
+    let (status, document) = client.get("/openapi.json").await;
+    assert_eq!(status, 200);
+    let list = &document["paths"]["/api/v2/dags/{dag_id}/dagRuns"]["get"];
+    let parameters = list["parameters"].as_array().unwrap();
+    let named = |name: &str| {
+        parameters
+            .iter()
+            .filter(|parameter| parameter["name"] == name)
+            .count()
+    };
+    for name in ["limit", "logical_date_gte", "run_id_pattern", "state", "cursor"] {
+        assert_eq!(named(name), 1, "{name} in {list}");
+    }
+    let body = &document["paths"]["/api/v2/dags/{dag_id}/dagRuns"]["post"]["requestBody"];
+    let schema = &body["content"]["application/json"]["schema"];
+    assert_eq!(schema["required"], json!(["logical_date"]), "{schema}");
+    assert_eq!(
+        document["paths"].as_object().unwrap().len(),
+        endpoints()
+            .map(|endpoint| endpoint.path())
+            .collect::<std::collections::BTreeSet<_>>()
+            .len()
+    );
 }

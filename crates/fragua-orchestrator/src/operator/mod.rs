@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 mod bash;
 mod connection;
+mod connection_parts;
 mod held;
 mod http_to_table;
 mod process;
@@ -28,6 +29,7 @@ mod warehouse;
 mod written_tables;
 
 pub use connection::Connection;
+pub use connection_parts::ConnectionParts;
 pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
 pub(crate) use process::{any_running, exit_words};
 pub use text::Text;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fragua_base::Timestamp;
+use fragua_database::dialect;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder};
 use serde_json::Value;
@@ -86,6 +87,28 @@ pub(crate) async fn replace(
         .exec_without_returning(connection)
         .await?;
     Ok(())
+}
+
+/// Writes one value, in place of the one of its key.
+pub(crate) async fn put(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+    let key = ["dag_id", "run_id", "task_id", "map_index", "xcom_key"];
+    Entity::insert(ActiveModel::from(row).reset_all())
+        .on_conflict(dialect::upsert(&key, &["value", "created_at"]))
+        .exec_without_returning(connection)
+        .await?;
+    Ok(())
+}
+
+/// Returns whether there was a value of this key.
+pub(crate) async fn delete_one(
+    connection: &impl ConnectionTrait,
+    (dag_id, run_id): (&str, &str),
+    id: &InstanceId,
+    key: &str,
+) -> Result<bool, DbErr> {
+    let this = of_instance(dag_id, run_id, id).add(Column::XcomKey.eq(key));
+    let deleted = Entity::delete_many().filter(this).exec(connection).await?;
+    Ok(deleted.rows_affected > 0)
 }
 
 pub(crate) async fn remove(

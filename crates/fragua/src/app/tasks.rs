@@ -108,15 +108,19 @@ impl Environment {
     ) -> anyhow::Result<fragua_orchestrator::Settings> {
         let mut settings = orchestrator_settings(loaded, project)?;
         if let Some(source) = self.source {
-            settings
-                .connections
-                .entry(DATA_SOURCE.to_owned())
-                .or_insert_with(|| Connection::new(source));
+            add_source(&mut settings.connections, source);
         }
         settings.environment = self.plain;
         settings.task_variables = Some(Arc::new(self.secrets));
         Ok(settings)
     }
+}
+
+/// Names the example's source, where no setting gives it another address.
+pub(super) fn add_source(connections: &mut BTreeMap<String, Connection>, source: String) {
+    connections
+        .entry(DATA_SOURCE.to_owned())
+        .or_insert_with(|| Connection::new(source));
 }
 
 /// Returns the orchestrator's settings as far as they do not depend on what else runs.
@@ -127,6 +131,15 @@ pub(super) fn orchestrator_settings(
     loaded: &Loaded,
     project: &Project,
 ) -> anyhow::Result<fragua_orchestrator::Settings> {
+    let secret_key = loaded.settings.orchestrator.secret_key.as_ref();
+    Ok(fragua_orchestrator::Settings {
+        secret_key: Some(super::secret_key("orchestrator", secret_key, project)?),
+        ..keyless_settings(loaded, project)
+    })
+}
+
+/// As [`orchestrator_settings`], without the key that secrets are encrypted with.
+pub(super) fn keyless_settings(loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
     let settings = &loaded.settings;
     let mut connections: BTreeMap<String, Connection> = settings
         .connections
@@ -144,9 +157,7 @@ pub(super) fn orchestrator_settings(
         .iter()
         .map(|(name, value)| (name.clone(), Value::String(value.expose().to_owned())))
         .collect();
-    let secret_key = settings.orchestrator.secret_key.as_ref();
-    Ok(fragua_orchestrator::Settings {
-        secret_key: Some(super::secret_key("orchestrator", secret_key, project)?),
+    fragua_orchestrator::Settings {
         dags_folder: project.path(&settings.orchestrator.dags_folder),
         logs_folder: project.path(&settings.orchestrator.logs_folder),
         work_folder: project.state_folder().join("work"),
@@ -163,7 +174,7 @@ pub(super) fn orchestrator_settings(
         connections,
         variables,
         ..fragua_orchestrator::Settings::for_project(project.folder())
-    })
+    }
 }
 
 /// Returns the mail server, where one is set.
