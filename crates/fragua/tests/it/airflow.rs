@@ -12,7 +12,7 @@ dag: example
 description: An example.
 schedule: '@daily'
 start_date: 2025-04-02
-owner: ana
+default_args: { owner: ana }
 tags: [data, nightly]
 params: { rows: { type: integer, default: 5 } }
 tasks:
