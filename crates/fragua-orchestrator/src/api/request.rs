@@ -271,9 +271,13 @@ fn test(name: &str, value: &str, find: impl Fn(&str) -> Option<Column>) -> Resul
         let comparison = Comparison::StartsWith(value.to_owned());
         return Ok(Some(Test { column, comparison }));
     }
-    Ok(text("_pattern").map(|column| Test {
-        column,
-        comparison: Comparison::Like(value.split('|').map(|part| part.trim().to_owned()).collect()),
+    Ok(text("_pattern").map(|column| {
+        let parts = value.split('|').map(|part| match part.trim() {
+            EVERY => "%".to_owned(),
+            part => part.to_owned(),
+        });
+        let comparison = Comparison::Like(parts.collect());
+        Test { column, comparison }
     }))
 }
 
