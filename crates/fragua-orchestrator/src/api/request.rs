@@ -11,7 +11,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::listing::{Column, Comparison, Kind, Listing, Test};
+use crate::listing::{Bound, Column, Comparison, Kind, Listing, Test};
 
 /// Stands for every DAG, run or task in a path.
 pub(super) const EVERY: &str = "~";
@@ -250,7 +250,7 @@ fn test(name: &str, value: &str, find: impl Fn(&str) -> Option<Column>) -> Resul
         };
         return Ok(Some(Test { column, comparison }));
     }
-    let bounds: [(&str, fn(i64) -> Comparison); 4] = [
+    let bounds: [(&str, Bound); 4] = [
         ("_gte", Comparison::AtLeast),
         ("_gt", Comparison::Above),
         ("_lte", Comparison::AtMost),
