@@ -110,6 +110,9 @@ pub(crate) enum Comparison {
     Below(i64),
 }
 
+/// Makes a comparison with a bound.
+pub(crate) type Bound = fn(i64) -> Comparison;
+
 /// A part of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {

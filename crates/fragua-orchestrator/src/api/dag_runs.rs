@@ -401,9 +401,9 @@ async fn wait(
             let mut line = json!({ "state": run.state.as_str() });
             if run.state.is_finished() && !results.is_empty() {
                 let xcoms = orchestrator.xcoms_of_run(&dag_id, &run_id).await?;
-                let wanted = xcoms.into_iter().filter(|xcom| {
-                    xcom.key == crate::RETURN_VALUE && results.iter().any(|task_id| *task_id == xcom.task_id)
-                });
+                let wanted = xcoms
+                    .into_iter()
+                    .filter(|xcom| xcom.key == crate::RETURN_VALUE && results.contains(&xcom.task_id));
                 line["results"] = wanted
                     .map(|xcom| (xcom.task_id, xcom.value))
                     .collect::<Map<_, _>>()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::caller::Caller;
 use super::endpoint::{Endpoint, delete, get, patch};
 use super::failure::Failure;
-use super::request::{Body, EVERY, Path, Query};
+use super::request::{Body, Path, Query};
 use super::shown::{BUNDLE, Versions, date, date_or_null, version_json};
 use crate::listing::Column;
 use crate::{Dag, DagRunQuery, DagRunState, DagSummary, Orchestrator, Schedule, Task};
@@ -134,11 +134,6 @@ async fn patch_many(
         let message = "say which DAGs: give dag_id_pattern (~ is all of them) or tags";
         return Err(Failure::invalid("query", "dag_id_pattern", "missing", message));
     }
-    let every = query.text("dag_id_pattern") == Some(EVERY);
-    let query = match every {
-        true => Query::new(Vec::new()),
-        false => query,
-    };
     let (mut dags, total) = listed(&orchestrator, &query).await?;
     for dag in &mut dags {
         if let Some(dag_id) = dag["dag_id"].as_str() {

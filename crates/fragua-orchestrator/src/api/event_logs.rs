@@ -8,7 +8,7 @@ use super::endpoint::{Endpoint, get};
 use super::failure::Failure;
 use super::request::{Path, Query, parse_instant};
 use super::shown::date;
-use crate::listing::{Column, Comparison, Listing, Test};
+use crate::listing::{Bound, Column, Comparison, Listing, Test};
 use crate::{AuditEntry, Orchestrator};
 
 const ID: Column = Column::number("event_log_id", "audit_log.id");
@@ -39,8 +39,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 async fn list(Caller(orchestrator): Caller, query: Query) -> Result<Json<Value>, Failure> {
     let mut listing = query.listing(COLUMNS, &[("id", false)])?;
-    let bounds: [(&str, fn(i64) -> Comparison); 2] =
-        [("after", Comparison::Above), ("before", Comparison::Below)];
+    let bounds: [(&str, Bound); 2] = [("after", Comparison::Above), ("before", Comparison::Below)];
     for (name, comparison) in bounds {
         if let Some(text) = query.text(name).filter(|text| !text.is_empty()) {
             let wrong =

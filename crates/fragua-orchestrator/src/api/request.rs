@@ -11,7 +11,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 
 use super::failure::Failure;
-use crate::listing::{Column, Comparison, Kind, Listing, Test};
+use crate::listing::{Bound, Column, Comparison, Kind, Listing, Test};
 
 /// Stands for every DAG, run or task in a path.
 pub(super) const EVERY: &str = "~";
@@ -250,7 +250,7 @@ fn test(name: &str, value: &str, find: impl Fn(&str) -> Option<Column>) -> Resul
         };
         return Ok(Some(Test { column, comparison }));
     }
-    let bounds: [(&str, fn(i64) -> Comparison); 4] = [
+    let bounds: [(&str, Bound); 4] = [
         ("_gte", Comparison::AtLeast),
         ("_gt", Comparison::Above),
         ("_lte", Comparison::AtMost),
@@ -271,9 +271,13 @@ fn test(name: &str, value: &str, find: impl Fn(&str) -> Option<Column>) -> Resul
         let comparison = Comparison::StartsWith(value.to_owned());
         return Ok(Some(Test { column, comparison }));
     }
-    Ok(text("_pattern").map(|column| Test {
-        column,
-        comparison: Comparison::Like(value.split('|').map(|part| part.trim().to_owned()).collect()),
+    Ok(text("_pattern").map(|column| {
+        let parts = value.split('|').map(|part| match part.trim() {
+            EVERY => "%".to_owned(),
+            part => part.to_owned(),
+        });
+        let comparison = Comparison::Like(parts.collect());
+        Test { column, comparison }
     }))
 }
 

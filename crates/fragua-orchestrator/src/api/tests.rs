@@ -2,6 +2,7 @@
 
 use axum::body::Body as HttpBody;
 use axum::http::Request;
+use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -23,15 +24,21 @@ tasks:
 
 struct Client {
     bench: Bench,
-    _test: TestDatabase,
+    _test: Option<TestDatabase>,
 }
 
 impl Client {
     async fn new() -> Self {
         let test = TestDatabase::sqlite().await;
-        let mut bench = Bench::new(test.database.clone()).await;
+        let mut client = Self::on(test.database.clone()).await;
+        client._test = Some(test);
+        client
+    }
+
+    async fn on(database: Database) -> Self {
+        let mut bench = Bench::new(database).await;
         bench.write("example.yaml", DAG).await;
-        Self { bench, _test: test }
+        Self { bench, _test: None }
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
@@ -280,9 +287,128 @@ async fn a_token_says_who_asks_and_a_wrong_one_is_told() {
     assert_eq!(client.get("/auth/token").await.0, 201);
 }
 
-#[tokio::test]
-async fn runs_are_narrowed_ordered_and_paged() {
-    let client = Client::new().await;
+fragua_database::each_engine!(engines:
+    runs_are_narrowed_ordered_and_paged,
+    tasks_values_and_entries_are_narrowed_and_ordered,
+    what_was_deleted_leaves_nothing,
+);
+
+async fn tasks_values_and_entries_are_narrowed_and_ordered(database: Database) {
+    let client = Client::on(database).await;
+    let runs = "/api/v2/dags/example/dagRuns";
+    let body = json!({ "logical_date": "2025-03-01T00:00:00Z", "dag_run_id": "mine" });
+    assert_eq!(client.post(runs, body).await.0, 200);
+    client.bench.run_queued().await;
+    let tasks = async |query: &str| {
+        let (status, body) = client
+            .get(&format!("/api/v2/dags/~/dagRuns/~/taskInstances?{query}"))
+            .await;
+        assert_eq!(status, 200, "{query}: {body}");
+        let tasks = body["task_instances"].as_array().unwrap();
+        let names = tasks
+            .iter()
+            .map(|task| task["task_id"].as_str().unwrap().to_owned());
+        names.collect::<Vec<String>>()
+    };
+    let of_run = "dag_run_id=mine";
+    for (query, expected) in [
+        ("order_by=-task_id", vec!["second", "first"]),
+        (
+            "order_by=task_id&state=success&logical_date_lte=2025-03-01T00:00:00Z",
+            vec!["first", "second"],
+        ),
+        ("task_display_name_pattern=IRS", vec!["first"]),
+        ("task_id_prefix_pattern=se", vec!["second"]),
+        (
+            "pool_name_pattern=def&order_by=duration&order_by=task_id&limit=1",
+            vec!["first"],
+        ),
+        ("run_after_lt=2025-01-01T00:00:00Z", vec![]),
+        (
+            "operator=bash&queue=default&map_index=-1&try_number=1&duration_lte=100&order_by=task_id",
+            vec!["first", "second"],
+        ),
+        ("state=no_status", vec![]),
+    ] {
+        assert_eq!(tasks(&format!("{of_run}&{query}")).await, expected, "{query}");
+    }
+    let xcoms = format!("{runs}/mine/taskInstances/first/xcomEntries");
+    for key in ["b", "a"] {
+        let body = json!({ "key": key, "value": { "x": [key] } });
+        let (status, made) = client.post(&xcoms, body).await;
+        assert_eq!(status, 201, "{made}");
+    }
+    let (_, found) = client
+        .get("/api/v2/dags/~/dagRuns/~/taskInstances/~/xcomEntries?xcom_key_pattern=%25&order_by=-key&run_id=mine")
+        .await;
+    assert_eq!(
+        (&found["total_entries"], &found["xcom_entries"][0]["key"]),
+        (&json!(2), &json!("b")),
+        "{found}"
+    );
+    let body = json!({ "value": 7 }).to_string();
+    assert_eq!(
+        client.send("PATCH", &format!("{xcoms}/a"), Some(&body)).await.1["value"],
+        7
+    );
+    assert_eq!(client.send("DELETE", &format!("{xcoms}/a"), None).await.0, 204);
+    assert_eq!(client.get(&format!("{xcoms}/a")).await.0, 404);
+    let (_, log) = client
+        .get("/api/v2/eventLogs?event_pattern=XCOM&order_by=-when&order_by=-id")
+        .await;
+    assert_eq!(
+        (&log["total_entries"], &log["event_logs"][0]["event"]),
+        (&json!(4), &json!("delete_xcom")),
+        "{log}"
+    );
+    assert_eq!(
+        client.get("/api/v2/dagStats?dag_ids=example").await.1["dags"][0]["dag_id"],
+        "example"
+    );
+}
+
+async fn what_was_deleted_leaves_nothing(database: Database) {
+    let client = Client::on(database).await;
+    let runs = "/api/v2/dags/example/dagRuns";
+    for run_id in ["mine", "other"] {
+        let body = json!({ "logical_date": null, "dag_run_id": run_id });
+        assert_eq!(client.post(runs, body).await.0, 200);
+    }
+    let one = format!("{runs}/mine");
+    let (status, body) = client.send("DELETE", &one, None).await;
+    assert_eq!(status, 409, "it runs: {body}");
+    assert_eq!(client.send("DELETE", "/api/v2/dags/example", None).await.0, 409);
+    assert_eq!(
+        client
+            .send("PATCH", &one, Some("{\"state\": \"success\"}"))
+            .await
+            .0,
+        200
+    );
+    assert_eq!(client.send("DELETE", &one, None).await.0, 204);
+    assert_eq!(client.get(&one).await.0, 404);
+    assert_eq!(client.send("DELETE", &one, None).await.0, 404);
+    let left = |name: &str| format!("/api/v2/dags/~/dagRuns/{name}/taskInstances");
+    assert_eq!(client.get(&left("mine")).await.1["total_entries"], 0);
+    assert_eq!(client.get(&left("other")).await.1["total_entries"], 2);
+    let (_, running) = client.get(&format!("{runs}?state=running")).await;
+    for run in running["dag_runs"].as_array().unwrap() {
+        let path = format!("{runs}/{}", run["dag_run_id"].as_str().unwrap());
+        assert_eq!(
+            client
+                .send("PATCH", &path, Some("{\"state\": \"failed\"}"))
+                .await
+                .0,
+            200
+        );
+    }
+    assert_eq!(client.send("DELETE", "/api/v2/dags/example", None).await.0, 204);
+    assert_eq!(client.get("/api/v2/dags/example").await.0, 404);
+    assert_eq!(client.get(&left("~")).await.1["total_entries"], 0);
+}
+
+async fn runs_are_narrowed_ordered_and_paged(database: Database) {
+    let client = Client::on(database).await;
     let runs = "/api/v2/dags/example/dagRuns";
     for (run_id, day) in [("one", "01"), ("two", "02"), ("three", "03")] {
         let body = json!({ "logical_date": format!("2025-03-{day}T00:00:00Z"), "dag_run_id": run_id });
@@ -407,32 +533,6 @@ async fn secrets_are_never_read_back() {
     assert_eq!(kept[0].value.expose(), "hunter2");
     let (_, log) = client.get("/api/v2/eventLogs").await;
     assert!(!log.to_string().contains("hunter"), "{log}");
-}
-
-#[tokio::test]
-async fn a_run_that_was_deleted_leaves_nothing() {
-    let client = Client::new().await;
-    let runs = "/api/v2/dags/example/dagRuns";
-    client
-        .post(runs, json!({ "logical_date": null, "dag_run_id": "mine" }))
-        .await;
-    let one = format!("{runs}/mine");
-    let (status, body) = client.send("DELETE", &one, None).await;
-    assert_eq!(status, 409, "it runs: {body}");
-    assert_eq!(
-        client
-            .send("PATCH", &one, Some("{\"state\": \"success\"}"))
-            .await
-            .0,
-        200
-    );
-    assert_eq!(client.send("DELETE", &one, None).await.0, 204);
-    assert_eq!(client.get(&one).await.0, 404);
-    assert_eq!(client.send("DELETE", &one, None).await.0, 404);
-    assert_eq!(
-        client.get("/api/v2/dags/~/dagRuns/mine/taskInstances").await.1["total_entries"],
-        0
-    );
 }
 
 #[tokio::test]

@@ -360,7 +360,7 @@ async fn find(orchestrator: &Orchestrator, name: &str) -> anyhow::Result<NamedCo
 
 /// A connection in a file: its address, or its parts.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "an address, or parts with conn_type, was expected")]
 enum WrittenConnection {
     Address(String),
     Parts(WrittenParts),
@@ -485,7 +485,7 @@ fn show_connection(named: &NamedConnection, as_json: bool) -> anyhow::Result<()>
     };
     let rows: Vec<[String; 2]> = fields
         .into_iter()
-        .filter(|(_, value)| !value.is_null())
+        .filter(|(_, value)| !value.is_null() && value != "")
         .map(|(name, value)| {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             [name, text]

@@ -2,6 +2,7 @@
 //! OpenAPI document.
 
 use std::path::Path;
+use std::process::Stdio;
 
 use tokio::process::Command;
 
@@ -12,7 +13,7 @@ dag: example
 description: An example.
 schedule: '@daily'
 start_date: 2025-04-02
-owner: ana
+default_args: { owner: ana }
 tags: [data, nightly]
 params: { rows: { type: integer, default: 5 } }
 tasks:
@@ -81,35 +82,63 @@ async fn a_script_of_airflow_2_finds_what_it_uses() {
     run_script("airflow_v1.py").await;
 }
 
+/// Names in paths that are there, so that requests reach what lies behind them.
+const NAMES: &str = r#"
+[parameters]
+"path.dag_id" = "example"
+"path.dag_run_id" = "mine"
+"path.task_id" = "first"
+"path.xcom_key" = "return_value"
+"path.pool_name" = "default_pool"
+"path.try_number" = 1
+"path.map_index" = -1
+"path.version_number" = 1
+"#;
+
 #[tokio::test]
 async fn no_request_by_the_document_makes_a_server_error() {
     let project = project();
-    let server = project.up(&["--roles", "orchestrator"]).await;
+    let server = project.up(&["--roles", "orchestrator,worker"]).await;
+    for arguments in [
+        &["dags", "unpause", "example"][..],
+        &["dags", "trigger", "example", "--run-id", "mine"],
+    ] {
+        let finished = project.run(arguments).await;
+        assert!(finished.ok, "{}", finished.stderr);
+    }
     let work = tempfile::tempdir().expect("a temporary folder");
-    let mut command = python("FRAGUA_TEST_PYTHON_SCHEMATHESIS");
-    command
-        .args(["-m", "schemathesis.cli", "run", "--no-color"])
-        .args(["--checks", "not_a_server_error"])
-        // Bounded, and the same each time.
-        .args([
-            "--max-examples",
-            "5",
-            "--seed",
-            "1",
-            "--generation-database",
-            "none",
-        ])
-        .arg(format!("{}/openapi.json", server.address("orchestrator")))
-        .current_dir(work.path())
-        .env("HOME", work.path());
-    let finished = finish(command).await;
+    std::fs::write(work.path().join("schemathesis.toml"), NAMES).expect("the file can be written");
+    // What is deleted is gone for the rest.
+    for methods in [["--exclude-method", "DELETE"], ["--include-method", "DELETE"]] {
+        let mut command = python("FRAGUA_TEST_PYTHON_SCHEMATHESIS");
+        command
+            .args(["-m", "schemathesis.cli", "run", "--no-color"])
+            .args(["--checks", "not_a_server_error"])
+            .args(methods)
+            // Bounded, and the same each time.
+            .args([
+                "--max-examples",
+                "3",
+                "--seed",
+                "1",
+                "--generation-database",
+                "none",
+            ])
+            .arg(format!("{}/openapi.json", server.address("orchestrator")))
+            .current_dir(work.path())
+            .env("HOME", work.path());
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .expect("Python starts");
+        let report = String::from_utf8_lossy(&output.stdout);
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        let is_complete = output.status.success() && report.contains("Test cases:");
+        assert!(is_complete, "{report}{complaints}");
+    }
     let (_, said) = server.stop().await;
-    assert!(
-        finished.ok && finished.stdout.contains("Test cases:"),
-        "{}{}\n{said}",
-        finished.stdout,
-        finished.stderr
-    );
+    assert!(!said.contains("ERROR"), "{said}");
 }
 
 #[tokio::test]
