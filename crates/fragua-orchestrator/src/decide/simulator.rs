@@ -90,10 +90,12 @@ impl<'a> Run<'a> {
             }
             Action::Hold { id } => self.set(&id, TaskState::Deferred),
             Action::Expand { task_id } => {
-                let view = self.tasks.remove(&InstanceId::of(&*task_id)).unwrap();
-                for map_index in 0..2 {
-                    self.tasks
-                        .insert(InstanceId::mapped(&*task_id, map_index), view.clone());
+                // Expanding again keeps what there is.
+                if let Some(view) = self.tasks.remove(&InstanceId::of(&*task_id)) {
+                    for map_index in 0..2 {
+                        let id = InstanceId::mapped(&*task_id, map_index);
+                        self.tasks.insert(id, view.clone());
+                    }
                 }
             }
             Action::RetryAt { id, at, .. } => {

@@ -110,7 +110,7 @@ async fn a_text_can_stand_in_a_file_of_its_own(database: Database) {
     assert_eq!(
         errors(&bench).await,
         [
-            format!("sales/d.yaml:3:16: there is no template file \"load.sh\" ({hint})"),
+            format!("sales/d.yaml:3:15: there is no template file \"load.sh\" ({hint})"),
             format!("sales/d.yaml:4:51: there is no template file \"sql/report.sql\" ({hint})"),
         ]
     );

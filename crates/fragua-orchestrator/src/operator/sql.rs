@@ -270,6 +270,7 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows_changed": [1, 1, 2] })));
+        assert_eq!(outcome.assets, ["table://warehouse/t"]);
 
         let error = run(json!([insert, "DELETE FROM nothing"])).await.unwrap_err();
         assert!(

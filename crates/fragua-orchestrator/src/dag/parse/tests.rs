@@ -85,7 +85,7 @@ fn unknown_keys_are_errors_with_a_hint() {
     check(
         "dag: a\ntasks:\n  - id: t\n    comand: echo\n",
         &[
-            "4:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
+            "4:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, map_index_template, outlets, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun, on_failure_callback, on_retry_callback, on_success_callback, on_skipped_callback, deadline, email, email_on_failure, email_on_retry)",
         ],
     );
     check(
@@ -256,7 +256,7 @@ fn several_errors_are_told_at_once_in_order() {
         "dag: a\ntasks:\n  - id: one\n    wait: soon\n  - id: two\n    comand: echo\n  - id: three\n    needs: [one, two, four]\n    bash: echo\n",
         &[
             "4:5: wait: \"soon\" is not a duration such as 90s, 5m, 1h30m or 2d",
-            "6:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
+            "6:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, map_index_template, outlets, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun, on_failure_callback, on_retry_callback, on_success_callback, on_skipped_callback, deadline, email, email_on_failure, email_on_retry)",
             "8:23: task \"three\" needs \"four\", which is no task of this DAG (the tasks are one, three, two)",
         ],
     );

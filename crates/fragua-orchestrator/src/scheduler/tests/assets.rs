@@ -112,6 +112,7 @@ async fn one_of_several_assets_is_enough_where_the_file_says_any(database: Datab
     }
     assert_eq!(bench.runs("any").await.len(), 1);
     assert_eq!(orchestrator.queued_asset_events("any").await.unwrap().len(), 3);
+    bench.clock.advance(Duration::from_secs(1));
     bench.run_queued().await;
     let runs = bench.runs("any").await;
     assert_eq!(runs.len(), 2, "{runs:?}");

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{failed, success};
 use crate::operator::Connection;
@@ -366,6 +367,26 @@ async fn what_cannot_be_told_is_given_up_and_says_why(database: Database) {
     );
 }
 
+async fn the_scheduler_tells_as_soon_as_it_happened(database: Database) {
+    let mut receiver = Receiver::start(Vec::new()).await;
+    let mut bench = Bench::with(database, local).await;
+    let dag = format!(
+        "dag: d\ntasks: [{{ id: t, empty: {{}}, on_success_callback: {{ webhook: '{}' }} }}]\n",
+        receiver.url
+    );
+    bench.write("d.yaml", &dag).await;
+    let (orchestrator, shutdown) = (bench.orchestrator(), CancellationToken::new());
+    let running = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { orchestrator.run_scheduler(shutdown).await }
+    });
+    bench.trigger("d").await;
+    let (headers, _) = receiver.requests.recv().await.unwrap();
+    assert_eq!(headers["x-fragua-event"], "task_success");
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
 /// The process that was telling it ended: another one tells it, and the receiver sees the same id.
 async fn a_callback_that_a_process_left_behind_is_told_by_another(database: Database) {
     let mut receiver = Receiver::start(Vec::new()).await;
@@ -414,7 +435,11 @@ async fn what_is_not_over_in_time_is_late(database: Database) {
     };
     // The run is due at midnight, late after an hour, its task after two.
     bench.clock.set(at("2025-04-06"));
-    assert_eq!(bench.tick().await, Some(at("2025-04-06T01:00:00Z")));
+    bench.tick().await;
+    let next = crate::store::deadlines::next_due(bench.core.database.reader())
+        .await
+        .unwrap();
+    assert_eq!(next, Some(at("2025-04-06T01:00:00Z").as_millis()));
     let lease = bench.claim_one("slow").await;
     bench.clock.set(at("2025-04-06T00:59:59Z"));
     attempts_go_on(&bench).await;
@@ -471,6 +496,7 @@ fragua_database::each_engine!(engines:
     each_end_tells_those_who_asked,
     mails_are_sent_as_default_args_say,
     what_cannot_be_told_is_given_up_and_says_why,
+    the_scheduler_tells_as_soon_as_it_happened,
     a_callback_that_a_process_left_behind_is_told_by_another,
     what_is_not_over_in_time_is_late,
 );

@@ -11,7 +11,11 @@ use crate::{Clearing, DagRunState, InstanceId, RETURN_VALUE};
 
 async fn tasks_hand_on_values(database: Database) {
     let mut bench = Bench::new(database).await;
-    bench.write("retry.yaml", RETRY).await;
+    let dag = RETRY.replace(
+        "[first], bash: echo",
+        "[first], bash: 'echo {{ xcom.first.rows }}'",
+    );
+    bench.write("retry.yaml", &dag).await;
     let run_id = bench.trigger("retry").await;
     let lease = bench.claim_one("first").await;
     bench
@@ -102,7 +106,7 @@ async fn an_attempt_hands_on_nothing_of_the_one_before(database: Database) {
 
 async fn a_task_is_made_instances_of(database: Database) {
     let mut bench = Bench::new(database).await;
-    bench.write("map.yaml", "dag: map\ntasks:\n  - { id: list, bash: echo }\n  - { id: each, needs: [list], expand: { row: '{{ xcom.list }}', side: [l, r] }, bash: 'echo {{ map.row }} {{ map.side }}' }\n  - { id: sum, needs: [each], bash: echo }\n").await;
+    bench.write("map.yaml", "dag: map\ntasks:\n  - { id: list, bash: echo }\n  - { id: each, needs: [list], expand: { row: '{{ xcom.list }}', side: [l, r] }, bash: 'echo {{ map.row }} {{ map.side }}' }\n  - { id: sum, needs: [each], bash: 'echo {{ xcom.each }}' }\n").await;
     let orchestrator = bench.orchestrator();
     let handed_on = |value: serde_json::Value| {
         Ending::Success(Success {

@@ -1,13 +1,16 @@
 //! Variables and connections.
 
+use std::sync::Arc;
+
 use fragua_base::Secret;
 use fragua_database::Database;
 use serde_json::json;
 
 use super::RETRY;
-use crate::Error;
+use crate::core::Core;
 use crate::scheduler::attempts;
 use crate::testing::Bench;
+use crate::{Error, OperatorCatalog, Orchestrator, Settings};
 
 async fn variables_and_connections_are_kept_encrypted(database: Database) {
     let mut bench = Bench::new(database).await;
@@ -78,11 +81,17 @@ async fn secrets_are_encrypted_again_with_a_new_key(database: Database) {
         let keys: Vec<&str> = keys.iter().map(|key| key.expose()).collect();
         Some(Secret::new(keys.join(",")))
     };
-    let open = async |key: Option<Secret>| {
-        let bench = Bench::with(database.clone(), |settings| settings.secret_key = key).await;
-        (bench.orchestrator(), bench)
+    let bench = Bench::new(database).await;
+    let open = |secret_key: Option<Secret>| {
+        let settings = Settings {
+            secret_key,
+            ..bench.core.settings.clone()
+        };
+        let (database, clock) = (bench.core.database.clone(), bench.clock.clone());
+        let core = Core::new(database, settings, OperatorCatalog::builtin(), clock);
+        Orchestrator::over(Arc::new(core))
     };
-    let (orchestrator, _bench) = open(keys(&[&old])).await;
+    let orchestrator = open(keys(&[&old]));
     orchestrator
         .put_variable("city", &Secret::new("Madrid"), "")
         .await
@@ -91,12 +100,12 @@ async fn secrets_are_encrypted_again_with_a_new_key(database: Database) {
         .put_connection("web", &Secret::new("http://u:p@h"), "")
         .await
         .unwrap();
-    let (orchestrator, _bench) = open(keys(&[&new])).await;
+    let orchestrator = open(keys(&[&new]));
     let wrong = orchestrator.rotate_fernet_key().await;
     assert!(matches!(wrong, Err(Error::WrongSecretKey { .. })), "{wrong:?}");
-    let (orchestrator, _bench) = open(keys(&[&new, &old])).await;
+    let orchestrator = open(keys(&[&new, &old]));
     assert_eq!(orchestrator.rotate_fernet_key().await.unwrap(), 2);
-    let (orchestrator, _bench) = open(keys(&[&new])).await;
+    let orchestrator = open(keys(&[&new]));
     assert_eq!(
         orchestrator.variables().await.unwrap()[0].value,
         Secret::new("Madrid")
