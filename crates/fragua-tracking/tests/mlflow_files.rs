@@ -110,6 +110,51 @@ async fn a_file_store_of_mlflow_2_is_imported_once() {
     }
 }
 
+/// Imports, lets MLflow add to the folder, and imports again.
+async fn check_growth(variable: &str, database: &Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let url = format!("file:{}", folder.join("mlruns").display());
+    let mut mlflow = Mlflow::start(variable, folder);
+    mlflow.ask(&json!(["write", url, "theirs"]));
+    mlflow.ask(&json!(["write more", url]));
+    let tracking = open(database, folder).await;
+    import(&tracking, folder, false).await;
+    mlflow.ask(&json!(["grow", url]));
+    let mut told = mlflow.ask(&json!(["read", url]));
+    if variable != "FRAGUA_TEST_PYTHON" {
+        told = with_no_models(told);
+    }
+
+    let planned = import(&tracking, folder, true).await;
+    let report = import(&tracking, folder, false).await;
+    assert_eq!(report, planned);
+    assert_eq!((report.models, report.versions, report.aliases), (0, 1, 1));
+    assert_eq!(report.skipped, []);
+    assert_eq!(read(&tracking).await, told);
+
+    // What was deleted here does not come back, and is no fault of the folder.
+    tracking.delete_version("cover of theirs", 2).await.unwrap();
+    let again = import(&tracking, folder, false).await;
+    assert_eq!((again.versions, again.aliases, again.tags), (0, 0, 0));
+    assert_eq!(again.skipped, []);
+    let versions = tracking.search_versions(&Query::default()).await.unwrap().items;
+    assert_eq!(versions.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_import_passed_over_what_models_that_were_there_lacked() {
+    for fresh in [
+        TestDatabase::sqlite().await,
+        TestDatabase::postgres().await,
+        TestDatabase::mariadb().await,
+    ] {
+        check_growth("FRAGUA_TEST_PYTHON", &fresh.database).await;
+    }
+    let fresh = TestDatabase::sqlite().await;
+    check_growth("FRAGUA_TEST_PYTHON_MLFLOW_2", &fresh.database).await;
+}
+
 #[tokio::test]
 async fn a_folder_that_is_no_file_store_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -105,7 +105,12 @@ pub(super) fn parameters(text: &str) -> Result<Map<String, Value>, String> {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the DAG does not allow what was asked.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Command::List { .. } | Command::Show { .. } | Command::Check { .. } => {
+            Desk::open_to_read(common).await?
+        }
+        _ => Desk::open(common).await?,
+    };
     match command {
         Command::List { json } => list(&desk, json).await?,
         Command::Show { dag, json } => show(&desk, &dag, json).await?,

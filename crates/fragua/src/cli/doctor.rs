@@ -76,15 +76,15 @@ impl Check {
 /// When a setting is wrong or the project's folder cannot be opened.
 pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let loaded = common.load()?;
-    let project = Project::open(&loaded.project)?;
+    let project = Project::open_to_read(&loaded.project)?;
     let patient = Patient {
         loaded: &loaded,
         project: &project,
     };
     let mut checks = patient.roles().await?;
     checks.extend(patient.databases().await);
-    checks.push(patient.warehouse().await);
-    checks.push(patient.objects().await);
+    checks.extend(patient.warehouse().await);
+    checks.extend(patient.objects().await);
     let all_ok = checks.iter().all(|check| check.ok);
     if options.json {
         output::json(&checks)?;
@@ -92,6 +92,11 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
         for check in &checks {
             output::line(&check.line())?;
         }
+    }
+    if project.is_scratch() {
+        eprintln!(
+            "note: this project was never started: its own databases and objects are made at the first start"
+        );
     }
     for notice in &loaded.notices {
         eprintln!("note: {notice}");
@@ -109,6 +114,11 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
+    /// Whether something is made at the first start, which is still to come.
+    fn is_to_come(&self, setting: &str) -> bool {
+        self.project.is_scratch() && self.loaded.origin(setting).is_default()
+    }
+
     /// Every port of the roles that this project should have, and the servers in the place of some.
     async fn roles(&self) -> anyhow::Result<Vec<Check>> {
         let expected = roles::chosen(self.loaded, &BTreeSet::new());
@@ -183,7 +193,7 @@ impl Patient<'_> {
         };
         let components = Component::ALL
             .into_iter()
-            .filter(|component| !uses_other(*component));
+            .filter(|component| !uses_other(*component) && !self.is_to_come(databases.setting(*component)));
         join_all(components.map(|component| async move {
             let setting = databases.setting(component);
             let origin = self.loaded.origin(setting);
@@ -207,8 +217,11 @@ impl Patient<'_> {
     }
 
     /// The table of rows that loads write to and training reads.
-    async fn warehouse(&self) -> Check {
+    async fn warehouse(&self) -> Option<Check> {
         const SETTING: &str = "connections.warehouse.url";
+        if self.is_to_come(SETTING) {
+            return None;
+        }
         let connection = self.loaded.settings.connections.get("warehouse");
         let url = match connection.and_then(|connection| connection.url.as_ref()) {
             Some(url) => in_project(url.expose(), self.project.folder()),
@@ -216,7 +229,7 @@ impl Patient<'_> {
         };
         let origin = self.loaded.origin(SETTING);
         let fix = database_fix(&url, SETTING);
-        match Database::open(&url, SETTING).await {
+        Some(match Database::open(&url, SETTING).await {
             Ok(database) => Check::of(
                 "connection warehouse",
                 format!("write to {} ({SETTING}, {origin})", database.describe()),
@@ -229,10 +242,13 @@ impl Patient<'_> {
                 Err::<(), _>(error),
                 fix,
             ),
-        }
+        })
     }
 
-    async fn objects(&self) -> Check {
+    async fn objects(&self) -> Option<Check> {
+        if self.project.is_scratch() && !self.loaded.uses_other_storage() {
+            return None;
+        }
         let (key, place) = match (
             &self.loaded.settings.storage.endpoint,
             self.loaded.uses_other_storage(),
@@ -248,12 +264,12 @@ impl Patient<'_> {
             Ok(storage) => storage.check_writable().await.map_err(|error| error.to_string()),
             Err(error) => Err(innermost(&error)),
         };
-        Check::of(
+        Some(Check::of(
             "object store",
             format!("write an object to {place} ({key}, {origin})"),
             result,
             format!("make the place writable and reachable, or name another one in {key}"),
-        )
+        ))
     }
 }
 

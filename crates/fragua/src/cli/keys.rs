@@ -25,6 +25,12 @@ pub(crate) struct Options {
 pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let loaded = common.load_quietly(common.project())?;
     super::expect_project(&loaded)?;
+    // Keys that are made here would be none that a server has made.
+    anyhow::ensure!(
+        Project::was_started(&loaded.project),
+        "the project {} was never started, so it has no keys yet: start it with `fragua up`",
+        loaded.project.display()
+    );
     let project = Project::open(&loaded.project)?;
     let variables = app::client_variables(&loaded, &project, Arc::new(SystemClock)).await?;
     if options.json {

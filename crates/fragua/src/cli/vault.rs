@@ -74,7 +74,10 @@ pub(crate) enum Connections {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the orchestrator does not allow what was asked.
 pub(crate) async fn variables(common: &Common, command: Variables) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Variables::List { .. } | Variables::Get { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     match command {
         Variables::List { json } => {
@@ -128,7 +131,10 @@ pub(crate) async fn variables(common: &Common, command: Variables) -> anyhow::Re
 /// # Errors
 /// As [`variables`].
 pub(crate) async fn connections(common: &Common, command: Connections) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Connections::List { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     match command {
         Connections::List { json } => {

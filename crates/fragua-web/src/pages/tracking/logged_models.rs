@@ -272,7 +272,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
     let tab = if current == "artifacts" {
         let raw = format!("/logged-models/{}/artifact", encode(&model.model_id));
         ModelTab::Artifacts(Box::new(
-            artifacts::show(tracking, page, &model.artifact_uri, &raw).await?,
+            artifacts::show(tracking, page, model.experiment_id, &model.artifact_uri, &raw).await?,
         ))
     } else {
         let mut params: Vec<(String, String)> = model

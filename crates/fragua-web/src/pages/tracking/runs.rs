@@ -160,7 +160,8 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
         "artifacts" => {
             let raw = format!("/runs/{}/artifact", encode(&run.info.run_id));
             let uri = &run.info.artifact_uri;
-            RunTab::Artifacts(Box::new(artifacts::show(tracking, page, uri, &raw).await?))
+            let files = artifacts::show(tracking, page, experiment.id, uri, &raw).await?;
+            RunTab::Artifacts(Box::new(files))
         }
         _ => RunTab::Overview(Box::new(overview(tracking, page, &run).await?)),
     };
