@@ -139,6 +139,17 @@ def grow(url):
         store.delete_logged_model(store.create_logged_model(experiment, name="gone", source_run_id=run).model_id)
 
 
+def log_without_server(url):
+    """Logs a file and a model as a client does that has a database and no server. Returns the run and the model."""
+    import mlflow
+
+    mlflow.set_tracking_uri(url)
+    with mlflow.start_run() as run:
+        mlflow.log_text("hello", "notes/a.txt")
+        logged = mlflow.pyfunc.log_model("model", python_model=lambda model_input: model_input)
+    return [run.info.run_id, getattr(logged, "model_id", None)]
+
+
 def spoil(url):
     """Adds a broken line, a broken file and a link that leads outside."""
     (metric,) = pathlib.Path(local(url)).glob("*/*/metrics/loss")
@@ -275,6 +286,7 @@ COMMANDS = {
     "write": write,
     "write more": write_more,
     "grow": grow,
+    "log without server": log_without_server,
     "spoil": spoil,
     "read": read,
     "compare": compare,

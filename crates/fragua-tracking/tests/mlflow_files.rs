@@ -6,8 +6,8 @@ mod peer;
 
 use std::path::{Path, PathBuf};
 
-use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
+use fragua_database::{Database, sqlite_url};
 use fragua_tracking::{ImportReport, ImportRequest, Query, Tracking};
 use peer::{Mlflow, open, read, with_no_models};
 use serde_json::json;
@@ -153,6 +153,41 @@ async fn a_second_import_passed_over_what_models_that_were_there_lacked() {
     }
     let fresh = TestDatabase::sqlite().await;
     check_growth("FRAGUA_TEST_PYTHON_MLFLOW_2", &fresh.database).await;
+}
+
+/// What a client logged that had a database and no server is read where it is.
+async fn check_local(variable: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = folder.join("mlflow.db");
+    let mut mlflow = Mlflow::start(variable, folder);
+    let url = format!("sqlite:///{}", file.display());
+    let told = mlflow.ask(&json!(["log without server", url]));
+    let run_id = told[0].as_str().unwrap();
+    let database = Database::open(&sqlite_url(&file), "tracking.database_url")
+        .await
+        .unwrap();
+    let tracking = open(&database, folder).await;
+    let note = tracking.run_artifact(run_id, "notes/a.txt").await.unwrap();
+    assert!(note.is_read_only());
+    assert_eq!(
+        tracking.read_artifact(&note, 10).await.unwrap().as_ref(),
+        b"hello"
+    );
+    let model = match told[1].as_str() {
+        Some(model_id) => format!("models:/{model_id}"),
+        None => format!("runs:/{run_id}/model"),
+    };
+    let model = tracking.resolve_model(&model).await.unwrap();
+    let file = model.artifact_prefix.join("MLmodel").unwrap();
+    let text = tracking.read_artifact(&file, 100_000).await.unwrap();
+    assert!(String::from_utf8_lossy(&text).contains("python_function"));
+}
+
+#[tokio::test]
+async fn files_of_a_client_without_a_server_are_read_where_they_are() {
+    check_local("FRAGUA_TEST_PYTHON").await;
+    check_local("FRAGUA_TEST_PYTHON_MLFLOW_2").await;
 }
 
 #[tokio::test]

@@ -5,7 +5,9 @@ use axum::response::Response;
 use fragua_tracking::{ArtifactEntry, Error as TrackingError, ExperimentId, Tracking};
 
 use super::folder;
+use super::mlmodel;
 use super::preview::{self, Preview};
+use super::register::load_in_python;
 use crate::error::Error;
 use crate::format;
 use crate::page::{Page, encode};
@@ -38,6 +40,42 @@ pub(super) struct Artifacts {
     pub(super) zip_address: String,
     pub(super) is_folder_chosen: bool,
     pub(super) preview: Preview,
+    /// How Python loads the model whose description is shown.
+    pub(super) loading: String,
+    /// Whether that model can be registered from here.
+    pub(super) can_register: bool,
+}
+
+/// What the files belong to, by its id.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Run(&'a str),
+    LoggedModel(&'a str),
+}
+
+impl Owner<'_> {
+    /// Returns the address that gives a file by `?path=`.
+    fn raw_address(self) -> String {
+        match self {
+            Self::Run(id) => format!("/runs/{}/artifact", encode(id)),
+            Self::LoggedModel(id) => format!("/logged-models/{}/artifact", encode(id)),
+        }
+    }
+
+    /// Returns the URI of the model that the file at `path` describes.
+    fn model_uri(self, path: &str) -> Option<String> {
+        match self {
+            Self::Run(id) => Some(format!("runs:/{id}/{}", model_folder(path)?)),
+            Self::LoggedModel(id) => (path == mlmodel::FILE_NAME).then(|| format!("models:/{id}")),
+        }
+    }
+}
+
+/// Returns the folder of the model that the file at `path` describes.
+pub(super) fn model_folder(path: &str) -> Option<&str> {
+    path.trim_matches('/')
+        .strip_suffix(mlmodel::FILE_NAME)?
+        .strip_suffix('/')
 }
 
 pub(super) struct Entry {
@@ -50,15 +88,15 @@ pub(super) struct Entry {
     pub(super) size: String,
 }
 
-/// Lists the top folder below `uri`, and each folder on the way to what was chosen. `raw` is the address that gives a
-/// file of it by `?path=`.
+/// Lists the top folder below `uri`, and each folder on the way to what was chosen.
 pub(super) async fn show(
     tracking: &Tracking,
     page: &Page,
+    owner: Owner<'_>,
     experiment: ExperimentId,
     uri: &str,
-    raw: &str,
 ) -> Result<Artifacts, Error> {
+    let raw = owner.raw_address();
     let chosen = page.parameter("path").unwrap_or_default().trim_matches('/');
     let mut artifacts = Artifacts {
         uri: uri.to_owned(),
@@ -75,6 +113,8 @@ pub(super) async fn show(
         zip_address: format!("{raw}?zip=1"),
         is_folder_chosen: false,
         preview: Preview::Nothing,
+        loading: String::new(),
+        can_register: matches!(owner, Owner::Run(_)),
     };
     let Ok(root) = tracking.artifact_at(uri) else {
         return Ok(artifacts);
@@ -159,6 +199,9 @@ pub(super) async fn show(
     if let Some(size) = chosen_size {
         artifacts.size = format::bytes(size);
         artifacts.preview = preview::look_into(tracking, page, &root.join(chosen)?, size).await?;
+        if let (Preview::Model { .. }, Some(uri)) = (&artifacts.preview, owner.model_uri(chosen)) {
+            artifacts.loading = load_in_python(page, &uri);
+        }
     } else if !chosen.is_empty() && !artifacts.is_folder_chosen {
         artifacts.preview = Preview::Missing;
     }

@@ -14,6 +14,7 @@ mod logged_models;
 mod mlmodel;
 mod models;
 mod preview;
+mod register;
 mod run_table;
 mod runs;
 mod version_compare;
