@@ -4,7 +4,7 @@
 //! Which folders those are is decided by a setting alone. An artifact URI only says where below one of them; links are
 //! not followed, so nothing leads out.
 
-use std::fs::{self, FileType, Metadata};
+use std::fs::{self, Metadata};
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,23 +121,21 @@ fn entries(root: &Path, is_deep: bool) -> io::Result<Vec<ArtifactEntry>> {
     let mut waiting = vec![root.to_owned()];
     while let Some(folder) = waiting.pop() {
         for entry in fs::read_dir(folder)? {
-            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-            let kind: FileType = entry?;
+            let entry = entry?;
+            let path = entry.path();
             let name = path.strip_prefix(root).ok().and_then(Path::to_str);
-            let Some(name) = name.filter(|name| ArtifactPath::parse(name).is_ok()) else {
+            let name = name.filter(|name| ArtifactPath::parse(name).is_ok());
+            // What is gone since it was listed is left out. Of a link this tells of the link.
+            let (Some(name), Ok(about)) = (name, entry.metadata()) else {
                 continue;
             };
-            if kind.is_dir() && is_deep {
+            if about.is_dir() && is_deep {
                 waiting.push(path);
-            } else if kind.is_dir() || kind.is_file() {
+            } else if about.is_dir() || about.is_file() {
                 found.push(ArtifactEntry {
                     name: name.to_owned(),
-                    is_dir: kind.is_dir(),
-                    size_bytes: if kind.is_dir() {
-                        0
-                    } else {
-                        fs::metadata(&path)?.len()
-                    },
+                    is_dir: about.is_dir(),
+                    size_bytes: if about.is_dir() { 0 } else { about.len() },
                 });
             }
         }

@@ -142,11 +142,13 @@ def grow(url):
 def log_without_server(url):
     """Logs a file and a model as a client does that has a database and no server. Returns the run and the model."""
     import mlflow
+    from sklearn.linear_model import LogisticRegression
 
     mlflow.set_tracking_uri(url)
+    model = LogisticRegression().fit([[0], [1]], [0, 1])
     with mlflow.start_run() as run:
         mlflow.log_text("hello", "notes/a.txt")
-        logged = mlflow.pyfunc.log_model("model", python_model=lambda model_input: model_input)
+        logged = mlflow.sklearn.log_model(model, "model", pip_requirements=["scikit-learn"])
     return [run.info.run_id, getattr(logged, "model_id", None)]
 
 

@@ -6,15 +6,19 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use fragua_auth::Refused;
 
+use crate::page::encode;
 use crate::site::accepts_html;
 use crate::text::Language;
 
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src data:; frame-ancestors 'none'; base-uri 'none'";
+const STYLE: &str = include_str!("../static/refusal.css");
 
 #[derive(Template)]
 #[template(path = "refusal.html")]
 struct Refusal {
     language: Language,
+    /// The style sheet, percent-encoded.
+    style: String,
     title: String,
     advice: String,
     /// The name that was asked for, without its port.
@@ -36,14 +40,15 @@ pub fn refusal(headers: &HeaderMap, why: Refused) -> Option<Response> {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    let key = match why {
-        Refused::Host => "refused-host",
-        Refused::ForeignWrite => "error-403",
+    let (title, advice) = match why {
+        Refused::Host => ("refused-host", "refused-host-advice"),
+        Refused::ForeignWrite => ("error-403", "error-403-advice"),
     };
     let page = Refusal {
         language,
-        title: language.text_with(key, &[("host", name)]),
-        advice: language.text(&format!("{key}-advice")),
+        style: encode(STYLE),
+        title: language.text_with(title, &[("host", name)]),
+        advice: language.text(advice),
         host: (why == Refused::Host && !name.is_empty()).then(|| name.trim_matches(['[', ']']).to_owned()),
     };
     let body = page.render().ok()?;

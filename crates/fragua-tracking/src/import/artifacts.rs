@@ -9,7 +9,7 @@ use tokio_util::io::ReaderStream;
 use super::Skipped;
 use super::read::Reader;
 use crate::artifacts::{ArtifactPath, FolderSize};
-use crate::{Error, ExperimentId, Tracking, store};
+use crate::{Error, ExperimentId, Tracking, local_artifacts, store};
 
 pub(super) const BAD_NAME: &str = "its name cannot be that of an artifact";
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -113,9 +113,19 @@ impl Tracking {
         if folder.is_dir() && places.any(|place| folder.join(place.as_str()).is_dir()) {
             return Ok(());
         }
+        let are_at_paths = locations
+            .iter()
+            .any(|location| local_artifacts::root_of(location).is_some());
+        let of_paths = match are_at_paths {
+            true => {
+                ". Artifacts that are at a path are not copied: they are shown where they are, from the folders of \
+                 the setting tracking.local_artifacts"
+            }
+            false => "",
+        };
         Err(Error::invalid(format!(
             "{} has no files of an experiment of this database. Name the folder that the server had as \
-             --artifacts-destination, and its database with MLFLOW_BACKEND_STORE_URI",
+             --artifacts-destination, and its database with MLFLOW_BACKEND_STORE_URI{of_paths}",
             folder.display()
         )))
     }

@@ -61,6 +61,12 @@ impl Check {
         }
     }
 
+    /// What the first start makes, which is still to come.
+    fn to_come(name: impl Into<String>) -> Self {
+        let tried = "is made at the first start".to_owned();
+        Self::of(name, tried, Ok::<(), String>(()), "")
+    }
+
     fn line(&self) -> String {
         let Self { name, tried, .. } = self;
         match (&self.problem, &self.fix) {
@@ -83,8 +89,8 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
     };
     let mut checks = patient.roles().await?;
     checks.extend(patient.databases().await);
-    checks.extend(patient.warehouse().await);
-    checks.extend(patient.objects().await);
+    checks.push(patient.warehouse().await);
+    checks.push(patient.objects().await);
     let all_ok = checks.iter().all(|check| check.ok);
     if options.json {
         output::json(&checks)?;
@@ -114,7 +120,7 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
-    /// Whether something is made at the first start, which is still to come.
+    /// Returns whether the first start makes what a setting names, and is still to come.
     fn is_to_come(&self, setting: &str) -> bool {
         self.project.is_scratch() && self.loaded.origin(setting).is_default()
     }
@@ -193,11 +199,14 @@ impl Patient<'_> {
         };
         let components = Component::ALL
             .into_iter()
-            .filter(|component| !uses_other(*component) && !self.is_to_come(databases.setting(*component)));
+            .filter(|component| !uses_other(*component));
         join_all(components.map(|component| async move {
             let setting = databases.setting(component);
             let origin = self.loaded.origin(setting);
             let name = format!("database of {}", component.name());
+            if self.is_to_come(setting) {
+                return Check::to_come(name);
+            }
             match databases.open(component).await {
                 Ok(database) => Check::of(
                     name,
@@ -217,10 +226,11 @@ impl Patient<'_> {
     }
 
     /// The table of rows that loads write to and training reads.
-    async fn warehouse(&self) -> Option<Check> {
+    async fn warehouse(&self) -> Check {
+        const NAME: &str = "connection warehouse";
         const SETTING: &str = "connections.warehouse.url";
         if self.is_to_come(SETTING) {
-            return None;
+            return Check::to_come(NAME);
         }
         let connection = self.loaded.settings.connections.get("warehouse");
         let url = match connection.and_then(|connection| connection.url.as_ref()) {
@@ -229,25 +239,26 @@ impl Patient<'_> {
         };
         let origin = self.loaded.origin(SETTING);
         let fix = database_fix(&url, SETTING);
-        Some(match Database::open(&url, SETTING).await {
+        match Database::open(&url, SETTING).await {
             Ok(database) => Check::of(
-                "connection warehouse",
+                NAME,
                 format!("write to {} ({SETTING}, {origin})", database.describe()),
                 database.ping_write().await,
                 fix,
             ),
             Err(error) => Check::of(
-                "connection warehouse",
+                NAME,
                 format!("open the database of {SETTING} ({origin})"),
                 Err::<(), _>(error),
                 fix,
             ),
-        })
+        }
     }
 
-    async fn objects(&self) -> Option<Check> {
-        if self.project.is_scratch() && !self.loaded.uses_other_storage() {
-            return None;
+    async fn objects(&self) -> Check {
+        const NAME: &str = "object store";
+        if self.is_to_come("storage.root") && !self.loaded.uses_other_storage() {
+            return Check::to_come(NAME);
         }
         let (key, place) = match (
             &self.loaded.settings.storage.endpoint,
@@ -264,12 +275,12 @@ impl Patient<'_> {
             Ok(storage) => storage.check_writable().await.map_err(|error| error.to_string()),
             Err(error) => Err(innermost(&error)),
         };
-        Some(Check::of(
-            "object store",
+        Check::of(
+            NAME,
             format!("write an object to {place} ({key}, {origin})"),
             result,
             format!("make the place writable and reachable, or name another one in {key}"),
-        ))
+        )
     }
 }
 
