@@ -106,6 +106,7 @@ pub(crate) struct TrackingSettings {
     #[serde(deserialize_with = "optional")]
     pub(crate) database_url: Option<Secret>,
     pub(crate) artifact_bucket: String,
+    pub(crate) local_artifacts: Vec<PathBuf>,
     #[serde(deserialize_with = "optional")]
     pub(crate) secret_key: Option<Secret>,
 }
