@@ -123,24 +123,26 @@ impl Measured {
 
 fn measure(work: &Work, peer: &Peer, side: Side, data: &rows::Data) -> Result<Measured> {
     let count = work.count(side);
-    let prepared: Vec<_> = (0..work.connections)
-        .map(|connection| (work.prepare)(&peer.client.another(), data, connection))
-        .collect::<Result<_>>()?;
-    // The first request fills caches on both sides.
-    for job in &prepared {
+    let mut prepared = Vec::with_capacity(work.connections);
+    for connection in 0..work.connections {
+        let client = peer.client.another();
+        let job = (work.prepare)(&client, data, connection)?;
+        // The first request fills caches on both sides.
         job(0)?;
+        prepared.push((client, job));
     }
     let before = peer.running.usage()?;
     let begin = Instant::now();
     let times: Vec<Vec<f64>> = std::thread::scope(|scope| {
         let threads: Vec<_> = prepared
             .iter()
-            .map(|job| {
+            .map(|(client, job)| {
                 scope.spawn(move || {
                     (1..=count)
                         .map(|number| {
-                            let begin = Instant::now();
-                            job(number).map(|()| begin.elapsed().as_secs_f64())
+                            let before = client.waited();
+                            job(number)?;
+                            Ok((client.waited() - before).as_secs_f64())
                         })
                         .collect::<Result<Vec<f64>>>()
                 })

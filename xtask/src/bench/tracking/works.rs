@@ -231,7 +231,7 @@ fn upload(client: &Client, mebibytes: u64) -> Result<Job> {
     let client = client.clone();
     Ok(Box::new(move |_| {
         let length = mebibytes * 1024 * 1024;
-        client.put(&file_path(mebibytes), length, &mut std::io::repeat(b'x'))
+        client.put(&file_path(mebibytes), length)
     }))
 }
 
