@@ -1,5 +1,6 @@
 //! Tries a connection: does the other side answer, and does it take the credentials?
 
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,17 @@ pub enum Answered {
     Port,
 }
 
+impl fmt::Display for Answered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database => formatter.write_str("the database answers"),
+            Self::ObjectStore => formatter.write_str("the object store answers, and takes the credentials"),
+            Self::Http(status) => write!(formatter, "it answers with the status {status}"),
+            Self::Port => formatter.write_str("something listens there; the credentials were not tried"),
+        }
+    }
+}
+
 impl Orchestrator {
     /// Tries a connection for ten seconds at most, and changes nothing on the other side.
     ///
@@ -50,6 +62,11 @@ impl Orchestrator {
             kind: "connection",
             name: name.to_owned(),
         })?;
+        Ok(self.probe(connection).await)
+    }
+
+    /// As [`Self::probe_connection`], with a connection that need not be kept.
+    pub async fn probe(&self, connection: &Connection) -> Probe {
         let started = Instant::now();
         let tried = tokio::time::timeout(PATIENCE, try_out(connection, &self.core.settings.project_folder));
         let outcome = match tried.await {
@@ -57,10 +74,10 @@ impl Orchestrator {
             Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
         };
         let mask = Mask::new(connection.secrets());
-        Ok(Probe {
+        Probe {
             took: started.elapsed(),
             outcome: outcome.map_err(|reason| mask.hide(&reason)),
-        })
+        }
     }
 }
 

@@ -44,6 +44,7 @@ run-type-scheduled = By schedule
 run-type-manual = By hand
 run-type-backfill = Backfill
 run-type-operator-triggered = By another DAG
+run-type-asset-triggered = By updated assets
 clear-run = Clear
 clear-task = Run again
 tracking-runs = Experiments

@@ -44,6 +44,7 @@ run-type-scheduled = Programada
 run-type-manual = Manual
 run-type-backfill = Repetición de fechas
 run-type-operator-triggered = Por otro DAG
+run-type-asset-triggered = Por activos actualizados
 clear-run = Repetir
 clear-task = Repetir
 tracking-runs = Experimentos
