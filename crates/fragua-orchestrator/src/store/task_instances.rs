@@ -22,6 +22,8 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) map_index: i64,
     pub(crate) map_values: Option<String>,
+    /// What its number stands for, in words.
+    pub(crate) map_label: Option<String>,
     pub(crate) id: String,
     pub(crate) operator: String,
     pub(crate) state: String,
@@ -137,6 +139,7 @@ impl TryFrom<Model> for TaskInstance {
             task_id: row.task_id,
             map_index: map_index(row.map_index),
             map_values: map_values.map_err(|error| Error::corrupt("task instance", error))?,
+            map_label: row.map_label,
             pool: row.pool,
             pool_slots: count(row.pool_slots),
             priority_weight: row.priority_weight,
@@ -394,6 +397,25 @@ pub(crate) async fn count_in_state(
         .filter(Column::State.eq(state.as_str()))
         .count(connection)
         .await
+}
+
+/// Returns how many attempts each worker runs.
+pub(crate) async fn running_by_process(
+    connection: &impl ConnectionTrait,
+) -> Result<BTreeMap<String, u64>, DbErr> {
+    let rows: Vec<(Option<String>, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Process)
+        .column_as(Column::Id.count(), "running")
+        .filter(Column::State.is_in([TaskState::Running.as_str(), TaskState::Restarting.as_str()]))
+        .group_by(Column::Process)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let counted = rows.into_iter();
+    Ok(counted
+        .filter_map(|(process, running)| Some((process?, u64::try_from(running).ok()?)))
+        .collect())
 }
 
 /// Prolongs every lease of a worker.

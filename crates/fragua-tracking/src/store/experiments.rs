@@ -205,8 +205,12 @@ pub(crate) async fn locations(connection: &impl Statements) -> Result<Vec<String
     connection.rows(&select.into_query(), |row| text(row, 0)).await
 }
 
-/// Returns whether an MLflow server that kept artifacts made an experiment: one older than our first migration.
-pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Result<bool, DbErr> {
+/// Returns whether an MLflow server that kept artifacts made an experiment, or the one that is meant: it is older than
+/// our first migration.
+pub(crate) async fn has_artifacts_of_mlflow(
+    connection: &impl Statements,
+    meant: Option<ExperimentId>,
+) -> Result<bool, DbErr> {
     let first = Query::select()
         .expr(Expr::col("applied_at").min())
         .from("fragua_tracking_migrations")
@@ -221,6 +225,9 @@ pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Res
         .column(experiment::Column::ExperimentId)
         .filter(experiment::Column::ArtifactLocation.starts_with("mlflow-artifacts:"))
         .filter(made.lt(first).or(made.is_null()))
+        .apply_if(meant, |select, meant| {
+            select.filter(experiment::Column::ExperimentId.eq(meant.0))
+        })
         .limit(1);
     let found = connection.rows(&select.into_query(), |row| id(row, 0)).await?;
     Ok(!found.is_empty())
