@@ -26,6 +26,10 @@ pub struct AuditEntry {
     pub extra: Value,
 }
 
+/// The events of a DAG that is paused, and of one that goes on.
+pub(crate) const PAUSE: &str = "pause_dag";
+pub(crate) const UNPAUSE: &str = "unpause_dag";
+
 /// Which entries of the audit log to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditQuery {

@@ -62,6 +62,12 @@ pub enum Error {
         /// The id asked for.
         id: String,
     },
+    /// No such callback.
+    #[error("there is no callback {id:?}")]
+    CallbackNotFound {
+        /// The id asked for.
+        id: String,
+    },
     /// No such pool.
     #[error("there is no pool {name:?}")]
     PoolNotFound {
@@ -157,6 +163,7 @@ impl Error {
             | Self::DagRunNotFound { .. }
             | Self::TaskNotFound { .. }
             | Self::BackfillNotFound { .. }
+            | Self::CallbackNotFound { .. }
             | Self::NotKept { .. }
             | Self::PoolNotFound { .. }
             | Self::XcomNotFound { .. }

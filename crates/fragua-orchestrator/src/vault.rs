@@ -95,6 +95,35 @@ impl Core {
 }
 
 impl Orchestrator {
+    /// Encrypts every variable and connection of the database again with the first of the secret keys, so that the
+    /// others can go. Returns how many there are.
+    ///
+    /// # Errors
+    /// [`Error::NoSecretKey`], [`Error::WrongSecretKey`] when one was encrypted with none of the keys, and when the
+    /// database fails; nothing is changed then.
+    pub async fn rotate_fernet_key(&self) -> Result<u64, Error> {
+        let fernet = self.core.fernet()?;
+        let transaction = self.core.database.begin().await?;
+        let mut count = 0;
+        for kind in [vault::VARIABLE, vault::CONNECTION] {
+            for row in vault::of_kind(&transaction, kind).await? {
+                let text = fernet.decrypt(&row.secret_value);
+                let text = text.ok_or_else(|| Error::WrongSecretKey {
+                    kind,
+                    name: row.name.clone(),
+                })?;
+                let secret_value = fernet.encrypt(&text, self.core.now());
+                vault::put(&transaction, vault::Model { secret_value, ..row }).await?;
+                count += 1;
+            }
+        }
+        let by = (self.core.now(), &*self.actor);
+        let extra = json!({ "count": count });
+        audit::note(&transaction, by, "rotate_fernet_key", About::default(), extra).await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+
     /// Returns every variable, by name; of two of one name that of the settings.
     ///
     /// # Errors

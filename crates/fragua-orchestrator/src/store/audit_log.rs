@@ -58,6 +58,23 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, entry: AuditEntry)
     Ok(())
 }
 
+/// Returns when an event of a DAG happened last.
+pub(crate) async fn newest(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    event: &str,
+) -> Result<Option<i64>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::HappenedAt)
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::Event.eq(event))
+        .order_by_desc(Column::Id)
+        .into_tuple()
+        .one(connection)
+        .await
+}
+
 /// Returns the entries that a query asks for, newest first.
 pub(crate) async fn list(connection: &impl ConnectionTrait, query: &AuditQuery) -> Result<Vec<Model>, DbErr> {
     let equal =

@@ -1,6 +1,6 @@
 //! The values that tasks hand on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fragua_base::Timestamp;
 use fragua_database::dialect;
@@ -128,6 +128,19 @@ pub(crate) async fn of_dag_run(
     run_id: &str,
 ) -> Result<Vec<Xcom>, Error> {
     list(connection, of_run(dag_id, run_id)).await
+}
+
+/// Returns what some tasks of a run handed on, by task, instance and key.
+pub(crate) async fn of_tasks(
+    connection: &impl ConnectionTrait,
+    (dag_id, run_id): (&str, &str),
+    task_ids: &BTreeSet<String>,
+) -> Result<Vec<Xcom>, Error> {
+    if task_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let these = Column::TaskId.is_in(task_ids.iter().map(String::as_str));
+    list(connection, of_run(dag_id, run_id).add(these)).await
 }
 
 /// Returns what one instance handed on, by key.

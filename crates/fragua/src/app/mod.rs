@@ -277,6 +277,11 @@ impl Opening<'_> {
         let secret_key = secret_key("tracking", tracking.secret_key.as_ref(), self.project)?;
         let settings = fragua_tracking::Settings {
             artifact_bucket: tracking.artifact_bucket.clone(),
+            local_artifacts: tracking
+                .local_artifacts
+                .iter()
+                .map(|folder| self.project.path(folder).into())
+                .collect(),
             secret_key: Some(secret_key),
             webhooks: fragua_tracking::WebhookSettings {
                 allowed_schemes: webhooks.allowed_schemes.clone(),

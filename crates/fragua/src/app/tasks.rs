@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fragua_auth::{AccessKey, Auth};
 use fragua_base::{Endpoints, Secret};
-use fragua_orchestrator::{Connection, TaskKey, TaskVariables};
+use fragua_orchestrator::{Connection, Smtp, SmtpSecurity, TaskKey, TaskVariables};
 use serde_json::Value;
 
 use crate::databases::{default_url, in_project};
 use crate::project::Project;
-use crate::settings::Loaded;
+use crate::settings::{Loaded, SmtpSettings};
 use crate::surface::Surface;
 
 /// How long the token of an attempt is good for: longer than any task of tables takes.
@@ -164,10 +164,34 @@ pub(super) fn keyless_settings(loaded: &Loaded, project: &Project) -> fragua_orc
         parallelism: slots(loaded),
         dags_are_paused_at_creation: settings.orchestrator.dags_are_paused_at_creation,
         python: settings.orchestrator.python.clone(),
+        max_running: Some(settings.orchestrator.parallelism),
+        webhooks: fragua_orchestrator::WebhookSettings {
+            allowed_schemes: settings.webhooks.allowed_schemes.clone(),
+            allow_private_addresses: settings.webhooks.allow_private_addresses,
+            timeout: Duration::from_secs(settings.webhooks.timeout_seconds as u64),
+        },
+        smtp: smtp(&settings.smtp),
         connections,
         variables,
         ..fragua_orchestrator::Settings::for_project(project.folder())
     }
+}
+
+/// Returns the mail server, where one is set.
+fn smtp(settings: &SmtpSettings) -> Option<Smtp> {
+    Some(Smtp {
+        host: settings.host.clone()?,
+        port: settings.port,
+        user: settings.user.clone(),
+        password: settings.password.clone(),
+        from: settings.from.clone(),
+        security: match (settings.ssl, settings.starttls) {
+            (true, _) => SmtpSecurity::Tls,
+            (false, true) => SmtpSecurity::StartTls,
+            (false, false) => SmtpSecurity::None,
+        },
+        timeout: Duration::from_secs(settings.timeout_seconds as u64),
+    })
 }
 
 /// How many attempts run at once in this process.

@@ -96,7 +96,10 @@ fn reprocess(text: &str) -> Result<Reprocess, String> {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the orchestrator does not allow what was asked.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Command::List { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     match command {
         Command::Create(options) => create(&desk, options).await?,

@@ -88,7 +88,7 @@ fn state(text: &str) -> Result<DagRunState, String> {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or there is no such run.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = Desk::open_to_read(common).await?;
     match command {
         Command::Mark {
             dag,

@@ -160,7 +160,12 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
         Command::Test(options) => return Box::pin(rehearsal::test(common, options)).await,
         command => command,
     };
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Command::List { .. } | Command::Show { .. } | Command::Check { .. } => {
+            Desk::open_to_read(common).await?
+        }
+        _ => Desk::open(common).await?,
+    };
     match command {
         Command::List { json } => list(&desk, json).await?,
         Command::Show { dag, json } => show(&desk, &dag, json).await?,

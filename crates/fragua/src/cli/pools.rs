@@ -71,7 +71,10 @@ pub(crate) enum Command {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the orchestrator does not allow what was asked.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Command::List { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     match command {
         Command::List { json } => {
             let pools = desk.orchestrator.pools().await?;

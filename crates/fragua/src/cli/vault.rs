@@ -171,7 +171,10 @@ pub(crate) struct Add {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the orchestrator does not allow what was asked.
 pub(crate) async fn variables(common: &Common, command: Variables) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Variables::List { .. } | Variables::Get { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     match command {
         Variables::List { json } => list_variables(&orchestrator.variables().await?, json)?,
@@ -281,7 +284,10 @@ fn list_variables(variables: &[Variable], as_json: bool) -> anyhow::Result<()> {
 /// # Errors
 /// As [`variables`].
 pub(crate) async fn connections(common: &Common, command: Connections) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Connections::List { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     let set = |name: &str, form: Form| {
         form.say(
