@@ -285,6 +285,18 @@ assert backfills.cancel_backfill(made.id).completed_at
 refused(409, backfills.cancel_backfill, made.id)
 refused(404, backfills.get_backfill, 1)
 
+# Assets.
+assets = api.AssetApi(airflow)
+asset = assets.get_assets(name_pattern="sal", dag_ids=["example"]).assets[0]
+assert asset.producing_tasks[0].task_id == "second" and asset.last_asset_event.timestamp, asset
+made = assets.create_asset_event(models.CreateAssetEventsBody(asset_id=asset.id, extra={"rows": 3}))
+assert assets.get_asset_events(asset_id=asset.id, order_by=["-id"]).asset_events[0].id == made.id
+assert assets.get_asset(asset.id).uri == "sales"
+assert assets.get_dag_asset_queued_events("example").total_entries == 0
+assets.delete_dag_asset_queued_events("example")
+assert assets.get_asset_aliases().total_entries == 0
+refused(404, assets.get_asset, 1)
+
 # Who did it.
 events = api.EventLogApi(airflow)
 page = events.get_event_logs(event="trigger_dag_run", owner="ana", order_by=["-when"])

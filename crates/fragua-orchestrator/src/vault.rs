@@ -228,46 +228,6 @@ impl Orchestrator {
         self.take_away(vault::CONNECTION, name).await
     }
 
-    /// Encrypts everything that is kept with another key, all of it or nothing. Returns how many values there are.
-    /// What is encrypted with the new key already stays as it is.
-    ///
-    /// # Errors
-    /// [`Error::NoSecretKey`] for a key that is none, [`Error::WrongSecretKey`] for a value that neither key opens,
-    /// and when the database fails.
-    pub async fn rotate_secret_key(&self, from: &Secret, to: &Secret) -> Result<usize, Error> {
-        let key = |key: &Secret| Fernet::new(key).ok_or(Error::NoSecretKey);
-        let (from, to) = (key(from)?, key(to)?);
-        let now = self.core.now();
-        let transaction = self.core.database.begin().await?;
-        let mut values = 0;
-        for kind in [vault::VARIABLE, vault::CONNECTION] {
-            for row in vault::of_kind(&transaction, kind).await? {
-                values += 1;
-                if to.decrypt(&row.secret_value).is_some() {
-                    continue;
-                }
-                let value = from.decrypt(&row.secret_value);
-                let value = value.ok_or_else(|| Error::WrongSecretKey {
-                    kind,
-                    name: row.name.clone(),
-                })?;
-                let secret_value = to.encrypt(&value, now);
-                vault::put(&transaction, vault::Model { secret_value, ..row }).await?;
-            }
-        }
-        let extra = json!({ "values": values });
-        audit::note(
-            &transaction,
-            (now, &self.actor),
-            "rotate_secret_key",
-            About::default(),
-            extra,
-        )
-        .await?;
-        transaction.commit().await?;
-        Ok(values)
-    }
-
     async fn put(&self, kind: &str, name: &str, value: &Secret, description: &str) -> Result<(), Error> {
         check_name("name", name)?;
         let now = self.core.now();

@@ -145,6 +145,20 @@ impl Project {
         Ok(Secret::new(text.trim_end()))
     }
 
+    /// Writes a secret in place of the one of this name, at once or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn replace_secret(&self, name: &str, secret: &Secret) -> anyhow::Result<()> {
+        let path = self.state_folder().join(name);
+        let mut file = tempfile::NamedTempFile::new_in(self.state_folder())?;
+        writeln!(file, "{}", secret.expose())?;
+        file.as_file().sync_all()?;
+        file.persist(&path)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        Ok(File::open(self.state_folder())?.sync_all()?)
+    }
+
     /// Returns a path of a setting: relative ones start at the project's folder.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
         match path.strip_prefix(STATE) {

@@ -44,8 +44,8 @@ const COLUMNS: &[Column] = &[
 ];
 
 fn is_run_type(name: &str) -> bool {
-    // Those that none here can have are still names.
-    RunType::parse(name).is_some() || name.starts_with("asset_")
+    // One that none here can have is still a name.
+    RunType::parse(name).is_some() || name == "asset_materialization"
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -82,11 +82,6 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             wait,
         )
         .query(&["interval", "result"]),
-        get(
-            "/api/v2/dags/{dag_id}/dagRuns/{dag_run_id}/upstreamAssetEvents",
-            "Lists the events of assets that made a run: runs are not made by them",
-            upstream_asset_events,
-        ),
     ]
 }
 
@@ -426,20 +421,13 @@ async fn wait(
     Ok((kind, HttpBody::from_stream(lines)).into_response())
 }
 
-async fn upstream_asset_events(
-    Caller(orchestrator): Caller,
-    Path((dag_id, run_id)): Path<(String, String)>,
-) -> Result<Json<Value>, Failure> {
-    orchestrator.dag_run(&dag_id, &run_id).await?;
-    Ok(Json(json!({ "asset_events": [], "total_entries": 0 })))
-}
-
 fn dag_run_json(run: &DagRun, versions: &Versions) -> Value {
     let triggered_by = match run.run_type {
         RunType::Manual => "rest_api",
         RunType::Backfill => "backfill",
         RunType::OperatorTriggered => "operator",
-        _ => "timetable",
+        RunType::AssetTriggered => "asset",
+        RunType::Scheduled => "timetable",
     };
     json!({
         "dag_id": run.dag_id,

@@ -247,7 +247,7 @@ pub(super) fn dag_json(summary: &DagSummary) -> Value {
         "timetable_periodic": is_periodic,
         "max_active_tasks": dag.max_active_tasks,
         "max_active_runs": dag.max_active_runs,
-        "max_consecutive_failed_dag_runs": 0,
+        "max_consecutive_failed_dag_runs": dag.max_consecutive_failed_dag_runs.unwrap_or(0),
         "has_task_concurrency_limits": has_limits,
         "has_import_errors": summary.has_import_errors,
         "is_backfillable": is_periodic,

@@ -8,6 +8,7 @@ mod failure;
 mod request;
 mod shown;
 
+mod assets;
 mod backfills;
 mod connections;
 mod dag_runs;
@@ -59,6 +60,7 @@ fn version_2() -> impl Iterator<Item = Endpoint> {
         connections::endpoints(),
         pools::endpoints(),
         backfills::endpoints(),
+        assets::endpoints(),
         import_errors::endpoints(),
         event_logs::endpoints(),
         workers::endpoints(),

@@ -734,7 +734,7 @@ fn task_instance_json(run: &DagRun, instance: &TaskInstance, versions: &Versions
         "executor_config": "{}",
         "note": null,
         "message": instance.message,
-        "rendered_map_index": instance.map_index.map(|map_index| map_index.to_string()),
+        "rendered_map_index": instance.map_label,
         "rendered_fields": {},
         "trigger": null,
         "triggerer_job": null,

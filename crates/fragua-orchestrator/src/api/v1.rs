@@ -315,9 +315,11 @@ fn run_of_then(run: &Value) -> Value {
     ] {
         shown.as_object_mut().map(|fields| fields.remove(gone));
     }
-    if shown["run_type"] == "operator_triggered" {
-        shown["run_type"] = "manual".into();
-    }
+    shown["run_type"] = match run["run_type"].as_str() {
+        Some("operator_triggered") => "manual".into(),
+        Some("asset_triggered") => "dataset_triggered".into(),
+        _ => run["run_type"].clone(),
+    };
     shown
 }
 

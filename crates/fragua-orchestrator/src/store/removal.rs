@@ -7,10 +7,24 @@ use sea_orm::{Condition, DbErr};
 use super::{attempts, task_instances};
 
 /// The tables with rows of runs, apart from those of attempts.
-const OF_RUNS: [&str; 4] = ["instances", "xcoms", "transitions", "dag_runs"];
+const OF_RUNS: [&str; 7] = [
+    "instances",
+    "xcoms",
+    "transitions",
+    "callbacks",
+    "deadlines",
+    "asset_deliveries",
+    "dag_runs",
+];
 
 /// The tables with rows of DAGs alone.
-const OF_DAGS: [&str; 3] = ["backfills", "dag_versions", "dags"];
+const OF_DAGS: [&str; 5] = [
+    "backfills",
+    "asset_schedules",
+    "asset_outlets",
+    "dag_versions",
+    "dags",
+];
 
 /// Removes a run, or every run of a DAG.
 pub(crate) async fn remove_runs(

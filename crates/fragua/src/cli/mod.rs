@@ -1,5 +1,6 @@
 //! The command line.
 
+mod assets;
 mod backfill;
 mod dag_runs;
 mod dags;
@@ -164,6 +165,9 @@ enum Command {
     /// Values that tasks hand on: list, get, set, delete
     #[command(subcommand)]
     Xcom(xcom::Command),
+    /// Assets, which tasks update and DAGs wait for: list, events, create-event
+    #[command(subcommand)]
+    Assets(assets::Command),
     /// Backfills of DAGs: create, list, pause, unpause, cancel
     #[command(subcommand)]
     Backfill(backfill::Command),
@@ -221,6 +225,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Xcom(command) => xcom::run(&common, command).await,
         Command::RotateFernetKey(options) => rotate::run(&common, options).await,
         Command::DagRuns(command) => dag_runs::run(&common, command).await,
+        Command::Assets(command) => assets::run(&common, command).await,
         Command::Backfill(command) => backfill::run(&common, command).await,
         Command::Pools(command) => pools::run(&common, command).await,
         Command::Variables(command) => vault::variables(&common, command).await,

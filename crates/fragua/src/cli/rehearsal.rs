@@ -58,11 +58,8 @@ pub(super) async fn test(common: &Common, options: Test) -> anyhow::Result<ExitC
     for task_id in &passed {
         trial.expect_task(task_id).await?;
     }
-    trial
-        .run(options.given, |task_id| {
-            passed.iter().any(|passed| passed == task_id)
-        })
-        .await
+    let passes = |task_id: &str| passed.iter().any(|passed| passed == task_id);
+    Box::pin(trial.run(options.given, passes)).await
 }
 
 /// Runs one task of a DAG file, whatever it needs.
@@ -77,7 +74,7 @@ pub(super) async fn test_task(
 ) -> anyhow::Result<ExitCode> {
     let trial = Trial::of(common, file).await?;
     trial.expect_task(task_id).await?;
-    trial.run(given, |other| other != task_id).await
+    Box::pin(trial.run(given, |other| other != task_id)).await
 }
 
 /// An orchestrator with one DAG, which leaves nothing.

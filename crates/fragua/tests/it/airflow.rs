@@ -18,7 +18,7 @@ tags: [data, nightly]
 params: { rows: { type: integer, default: 5 } }
 tasks:
   - { id: first, bash: 'echo told {{ params.rows }}; printf \"\\\"seven\\\"\" > $FRAGUA_XCOM_FILE' }
-  - { id: second, needs: [first], bash: 'true' }
+  - { id: second, needs: [first], outlets: [sales], bash: 'true' }
 ";
 
 const MAPPED: &str = "

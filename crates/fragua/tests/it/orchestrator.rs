@@ -390,27 +390,23 @@ async fn a_new_key_opens_what_the_old_one_kept() {
     let rotated = value(&project.run(&["rotate-fernet-key", "--json"]).await);
     assert_eq!(rotated["rotated"], 1);
     assert_ne!(key(), before);
-    assert!(!project.path(".fragua/orchestrator.key.new").exists());
+    assert!(!key().contains(','), "the old key is gone");
     assert_eq!(
         project.run(&["variables", "get", "secret"]).await.stdout,
         "hunter2\n"
     );
-    // A key of the settings is changed there, and the old one is given.
+    // Keys of a setting are given there, the new one first.
     let next = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
-    let set = format!("orchestrator.secret_key={next}");
-    let asked = project.run(&["rotate-fernet-key", "--set", &set]).await;
-    assert!(!asked.ok && asked.stderr.contains("--from"), "{}", asked.stderr);
-    let rotated = project
-        .run(&["rotate-fernet-key", "--set", &set, "--from", key().trim()])
-        .await;
+    let alone = format!("orchestrator.secret_key={next}");
+    let asked = project.run(&["rotate-fernet-key", "--set", &alone]).await;
+    assert!(!asked.ok && asked.stderr.contains("NEW,OLD"), "{}", asked.stderr);
+    let both = format!("{alone},{}", key().trim());
+    let rotated = project.run(&["rotate-fernet-key", "--set", &both]).await;
     assert!(rotated.ok, "{}", rotated.stderr);
-    assert_eq!(
-        project
-            .run(&["variables", "get", "secret", "--set", &set])
-            .await
-            .stdout,
-        "hunter2\n"
-    );
+    let shown = project
+        .run(&["variables", "get", "secret", "--set", &alone])
+        .await;
+    assert_eq!(shown.stdout, "hunter2\n");
     let server = project.up(&["--roles", "orchestrator"]).await;
     let refused = project.run(&["rotate-fernet-key"]).await;
     assert!(
@@ -419,6 +415,37 @@ async fn a_new_key_opens_what_the_old_one_kept() {
         refused.stderr
     );
     server.stop().await;
+}
+
+#[tokio::test]
+async fn an_asset_that_was_updated_starts_what_waits_for_it() {
+    let project = Project::with_dag(
+        "waits",
+        "dag: waits\nschedule: { assets: [sales] }\ntasks:\n  - { id: a, bash: 'true' }\n",
+    );
+    let event = value(
+        &project
+            .run(&[
+                "assets",
+                "create-event",
+                "sales",
+                "--extra",
+                "{\"rows\": 3}",
+                "--json",
+            ])
+            .await,
+    );
+    assert_eq!(
+        (&event["asset"], &event["extra"]["rows"]),
+        (&json!("sales"), &json!(3))
+    );
+    let assets = value(&project.run(&["assets", "list", "--json"]).await);
+    assert_eq!(
+        (&assets[0]["name"], &assets[0]["consumers"]),
+        (&json!("sales"), &json!(["waits"]))
+    );
+    let events = value(&project.run(&["assets", "events", "sales", "--json"]).await);
+    assert_eq!(events[0]["id"], event["id"]);
 }
 
 #[tokio::test]
