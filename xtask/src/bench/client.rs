@@ -47,12 +47,17 @@ impl Client {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value> {
+        parse(path, &self.get_text(path)?)
+    }
+
+    /// Returns an answer as it is, such as a page.
+    pub(super) fn get_text(&self, path: &str) -> Result<String> {
         let answer = self
             .agent
             .get(format!("{}{path}", self.base))
             .call()
             .with_context(|| format!("cannot ask {path}"))?;
-        read(path, answer)
+        read_text(path, answer)
     }
 
     pub(super) fn put(&self, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
@@ -79,7 +84,15 @@ impl Client {
     }
 }
 
-fn read(path: &str, mut answer: ureq::http::Response<Body>) -> Result<Value> {
+fn read(path: &str, answer: ureq::http::Response<Body>) -> Result<Value> {
+    parse(path, &read_text(path, answer)?)
+}
+
+fn parse(path: &str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).with_context(|| format!("the answer of {path} is no JSON"))
+}
+
+fn read_text(path: &str, mut answer: ureq::http::Response<Body>) -> Result<String> {
     let status = answer.status();
     let text = answer
         .body_mut()
@@ -88,5 +101,5 @@ fn read(path: &str, mut answer: ureq::http::Response<Body>) -> Result<Value> {
         .read_to_string()
         .with_context(|| format!("the answer of {path} breaks off"))?;
     ensure!(status.is_success(), "{path} answers {status}: {text}");
-    serde_json::from_str(&text).with_context(|| format!("the answer of {path} is no JSON"))
+    Ok(text)
 }
