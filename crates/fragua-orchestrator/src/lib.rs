@@ -26,6 +26,7 @@ mod settings;
 mod store;
 mod vault;
 mod waiting;
+mod workers;
 
 #[cfg(test)]
 mod testing;
@@ -54,3 +55,4 @@ pub use task_instance::{
 };
 pub use vault::{NamedConnection, Variable};
 pub use waiting::{DagIsOpen, Waiting};
+pub use workers::Worker;

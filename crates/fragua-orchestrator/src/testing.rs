@@ -60,13 +60,8 @@ impl Bench {
         ));
         let worker = processes::Model {
             id: WORKER.to_owned(),
-            kind: processes::WORKER.to_owned(),
             home: "home".to_owned(),
-            queues: None,
-            process_id: 1,
-            started_at: 0,
-            heartbeat_at: clock_millis(&clock),
-            ended_at: None,
+            ..processes::Model::beginning(processes::WORKER, clock_millis(&clock))
         };
         processes::insert(core.database.writer(), worker).await.unwrap();
         Self {

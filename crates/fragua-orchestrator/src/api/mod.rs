@@ -6,6 +6,7 @@ mod health;
 mod import_errors;
 mod logs;
 mod task_instances;
+mod workers;
 
 use axum::Json;
 use axum::Router;
@@ -46,6 +47,7 @@ pub fn router(orchestrator: Orchestrator) -> Router {
         .route(&format!("{run}/taskInstances"), get(task_instances::list))
         .route(&task, get(task_instances::get_one))
         .route(&format!("{task}/logs/{{try_number}}"), get(logs::get_log))
+        .route("/api/v2/workers", get(workers::list))
         .route("/api/v2/importErrors", get(import_errors::list))
         .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
         .with_state(orchestrator)

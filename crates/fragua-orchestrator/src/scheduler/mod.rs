@@ -29,16 +29,7 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Runs until told to end.
 pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), Error> {
-    let process = processes::Model {
-        id: uuid::Uuid::now_v7().to_string(),
-        kind: processes::SCHEDULER.to_owned(),
-        home: String::new(),
-        queues: None,
-        process_id: i64::from(std::process::id()),
-        started_at: millis(core.now()),
-        heartbeat_at: millis(core.now()),
-        ended_at: None,
-    };
+    let process = processes::Model::beginning(processes::SCHEDULER, millis(core.now()));
     let id = process.id.clone();
     processes::insert(core.database.writer(), process).await?;
     let folder = DagFolder::watch(core)?;

@@ -24,12 +24,42 @@ pub(crate) struct Model {
     pub(crate) ended_at: Option<i64>,
     /// The queues that a worker listens to, as JSON; all where there is nothing.
     pub(crate) queues: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) host: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) slots: Option<i64>,
+    /// Whether it is a worker that came over HTTP: one or nothing.
+    pub(crate) remote: Option<i64>,
 }
 
 impl Model {
+    /// Returns a process of this kind that begins now, here.
+    pub(crate) fn beginning(kind: &str, now: i64) -> Self {
+        Self {
+            id: uuid::Uuid::now_v7().to_string(),
+            kind: kind.to_owned(),
+            home: String::new(),
+            process_id: i64::from(std::process::id()),
+            started_at: now,
+            heartbeat_at: now,
+            ended_at: None,
+            queues: None,
+            name: None,
+            host: None,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            slots: None,
+            remote: None,
+        }
+    }
+
+    /// Returns the queues that a worker listens to; all when empty.
+    pub(crate) fn queues(&self) -> Vec<String> {
+        let queues = self.queues.as_deref().unwrap_or("[]");
+        serde_json::from_str(queues).unwrap_or_default()
+    }
+
     pub(crate) fn listens_to(&self, queue: &str) -> bool {
-        let Some(queues) = &self.queues else { return true };
-        let queues: Vec<String> = serde_json::from_str(queues).unwrap_or_default();
+        let queues = self.queues();
         queues.is_empty() || queues.iter().any(|listened| listened == queue)
     }
 }

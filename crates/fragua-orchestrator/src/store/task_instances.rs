@@ -396,6 +396,25 @@ pub(crate) async fn count_in_state(
         .await
 }
 
+/// Returns how many attempts each worker runs.
+pub(crate) async fn running_by_process(
+    connection: &impl ConnectionTrait,
+) -> Result<BTreeMap<String, u64>, DbErr> {
+    let rows: Vec<(Option<String>, i64)> = Entity::find()
+        .select_only()
+        .column(Column::Process)
+        .column_as(Column::Id.count(), "running")
+        .filter(Column::State.is_in([TaskState::Running.as_str(), TaskState::Restarting.as_str()]))
+        .group_by(Column::Process)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let counted = rows.into_iter();
+    Ok(counted
+        .filter_map(|(process, running)| Some((process?, u64::try_from(running).ok()?)))
+        .collect())
+}
+
 /// Prolongs every lease of a worker.
 pub(crate) async fn prolong(
     connection: &impl ConnectionTrait,

@@ -37,14 +37,11 @@ pub(crate) async fn run(core: Arc<Core>, shutdown: CancellationToken, slots: usi
     let home = Home::take(&core.settings.work_folder)?;
     reclaim(&core, &home).await?;
     let worker = store::processes::Model {
-        id: uuid::Uuid::now_v7().to_string(),
-        kind: store::processes::WORKER.to_owned(),
         home: home.id.clone(),
         queues: serde_json::to_string(&core.settings.queues).ok(),
-        process_id: i64::from(std::process::id()),
-        started_at: millis(core.now()),
-        heartbeat_at: millis(core.now()),
-        ended_at: None,
+        host: Some(host_name()),
+        slots: i64::try_from(slots.max(1)).ok(),
+        ..store::processes::Model::beginning(store::processes::WORKER, millis(core.now()))
     };
     let id = worker.id.clone();
     store::processes::insert(core.database.writer(), worker).await?;
@@ -61,6 +58,11 @@ pub(crate) async fn run(core: Arc<Core>, shutdown: CancellationToken, slots: usi
     give_back(&core, &id).await?;
     store::processes::end(core.database.writer(), &[id], millis(core.now())).await?;
     Ok(())
+}
+
+/// Returns the name of this machine.
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Gives back what did not end in time.
