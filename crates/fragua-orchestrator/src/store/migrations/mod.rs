@@ -3,6 +3,7 @@
 mod m0001_first_schema;
 mod m0002_engine;
 mod m0003_workers;
+mod m0004_unfinished;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -12,6 +13,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0001_first_schema::Migration),
         Box::new(m0002_engine::Migration),
         Box::new(m0003_workers::Migration),
+        Box::new(m0004_unfinished::Migration),
     ]
 }
 
