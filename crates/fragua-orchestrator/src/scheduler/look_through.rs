@@ -24,10 +24,13 @@ pub(crate) async fn plan_everything_active(core: &Core) -> Result<(), Error> {
             running: running.get(&row.dag_id).copied().unwrap_or(0),
             queued: Vec::new(),
             last_end: last_ends.get(&row.dag_id).copied(),
+            covered: BTreeSet::new(),
+            updated_assets: BTreeSet::new(),
         };
         let plan = plan(&view, core.now());
-        let looks_at_past = view.running > 0 && dag.looks_at_past();
-        if !plan.make.is_empty() || plan.look_again.map(millis) != row.look_again_at || looks_at_past {
+        // What these wait for takes more than this to find.
+        let waits = dag.assets.is_some() || (view.running > 0 && dag.looks_at_past());
+        if !plan.make.is_empty() || plan.look_again.map(millis) != row.look_again_at || waits {
             to_plan.insert(row.dag_id);
         }
     }

@@ -3,7 +3,9 @@
 pub(crate) mod alarm;
 pub(crate) mod attempts;
 pub(crate) mod backfill;
+pub(crate) mod callbacks;
 pub(crate) mod clear;
+pub(crate) mod deliver;
 pub(crate) mod hold;
 mod look_through;
 pub(crate) mod mark;
@@ -22,7 +24,7 @@ use self::work::Work;
 use crate::core::Core;
 use crate::decide::Event;
 use crate::files::DagFolder;
-use crate::store::{dag_runs, dags, instant, millis, processes, task_instances};
+use crate::store::{dag_runs, dags, deadlines, instant, millis, processes, task_instances};
 use crate::{DagRunState, Error, TaskState};
 
 /// The longest sleep: what another process made due without ringing is found after it, and a heartbeat comes as often.
@@ -43,6 +45,7 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
     tokio::select! {
         result = schedule(core, &id) => result?,
         result = folder.follow(core) => result?,
+        result = deliver::run(core) => result?,
         () = shutdown.cancelled() => {}
     }
     processes::end(core.database.writer(), &[id], millis(core.now())).await?;
@@ -84,6 +87,7 @@ pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
     attempts::expire(core).await?;
     end_waits(core).await?;
     time_out_runs(core).await?;
+    callbacks::find_late(core).await?;
     let due = dags::due(core.database.reader(), millis(core.now())).await?;
     settle(core, due.into_iter().collect()).await?;
     let reader = core.database.reader();
@@ -91,6 +95,7 @@ pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
         task_instances::next_due(reader).await?,
         dag_runs::next_timeout(reader).await?,
         dags::next_due(reader).await?,
+        deadlines::next_due(reader).await?,
     ];
     Ok(instant(next.into_iter().flatten().min()))
 }
@@ -183,6 +188,8 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
             work.write(row, from).await?;
         }
         work.end_run(&mut run, DagRunState::Failed, Some(&message))
+            .await?;
+        work.tell_run_end(&dag, &run, DagRunState::Failed, Some(&message))
             .await?;
         work.ring(&core.lease_bell);
         let to_plan = work.commit().await?;

@@ -45,6 +45,7 @@ run-type-scheduled = By schedule
 run-type-manual = By hand
 run-type-backfill = Backfill
 run-type-operator-triggered = By another DAG
+run-type-asset-triggered = By updated assets
 clear-run = Clear
 clear-run-title = Run all tasks of this run again?
 clear-run-advice = Tasks that finished are queued once more; those that run are stopped first. A load replaces its own rows, so nothing is doubled.

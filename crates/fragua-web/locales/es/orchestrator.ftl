@@ -45,6 +45,7 @@ run-type-scheduled = Programada
 run-type-manual = Manual
 run-type-backfill = Repetición de fechas
 run-type-operator-triggered = Por otro DAG
+run-type-asset-triggered = Por activos actualizados
 clear-run = Repetir
 clear-run-title = ¿Volver a ejecutar todas las tareas?
 clear-run-advice = Las tareas terminadas vuelven a la cola; las que están en curso se detienen antes. Una carga sustituye sus propias filas, así que nada se duplica.

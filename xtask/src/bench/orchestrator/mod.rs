@@ -77,7 +77,7 @@ pub(super) fn run(chosen: Option<PathBuf>, only: &[Work], without_peer: bool) ->
     let program = program(chosen)?;
     let python = match without_peer {
         true => None,
-        false => Some(python::environment(python::AIRFLOW)?),
+        false => Some(python::environment(python::AIRFLOW_SERVER)?),
     };
     let works: Vec<Work> = Work::value_variants()
         .iter()

@@ -151,7 +151,7 @@ impl Server {
         let warm = Shape::chain("warm", 1, "true");
         place.write(shape)?;
         place.write(&warm)?;
-        let peer = place.start()?;
+        let mut peer = place.start()?;
         let dag = |shape: &Shape| format!("/api/v2/dags/{}", shape.dag_id);
         for shape in [shape, &warm] {
             until("the DAG", Duration::from_millis(50), || {
@@ -159,6 +159,8 @@ impl Server {
             })?;
         }
         std::thread::sleep(SETTLE);
+        // A server closes a connection that says nothing for so long.
+        peer.client = peer.client.another();
         let mut server = Self {
             peer,
             dag: dag(&warm),
@@ -247,16 +249,17 @@ fn lost_worker(place: &Place<'_>) -> Result<Measured> {
     } else {
         place.start_apart()?
     };
-    let client = &peer.client;
+    let mut client = peer.client.another();
     until("the DAG", Duration::from_millis(50), || {
         Ok(client.get("/api/v2/dags/long").ok())
     })?;
-    let task = format!("{}/taskInstances/t0", trigger(client, "/api/v2/dags/long")?);
-    let state = || -> Result<Value> { Ok(client.get(&task)?["state"].take()) };
+    let task = format!("{}/taskInstances/t0", trigger(&client, "/api/v2/dags/long")?);
+    let state = |client: &Client| -> Result<Value> { Ok(client.get(&task)?["state"].take()) };
     until("the running task", Duration::from_millis(500), || {
-        Ok((state()? == "running").then_some(()))
+        Ok((state(&client)? == "running").then_some(()))
     })?;
     std::thread::sleep(SETTLE);
+    client = client.another();
     // Of Airflow the scheduler stays: its children are the workers.
     let worker = &peer.processes[1];
     let family = worker.family();
@@ -271,7 +274,7 @@ fn lost_worker(place: &Place<'_>) -> Result<Measured> {
         let _ = kill("-KILL", *process);
     }
     until("another state of the task", Duration::from_millis(500), || {
-        Ok((state()? != "running").then_some(()))
+        Ok((state(&client)? != "running").then_some(()))
     })?;
     Ok(Measured {
         seconds: begin.elapsed().as_secs_f64(),

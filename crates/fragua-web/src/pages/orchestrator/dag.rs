@@ -195,6 +195,7 @@ pub(super) fn run_type(page: &Page, run_type: RunType) -> String {
         RunType::Manual => "run-type-manual",
         RunType::Backfill => "run-type-backfill",
         RunType::OperatorTriggered => "run-type-operator-triggered",
+        RunType::AssetTriggered => "run-type-asset-triggered",
     })
 }
 
