@@ -14,7 +14,7 @@ use crate::operator::Connection;
 use crate::store::{dags, import_errors, overview, pools};
 use crate::template::Renderer;
 use crate::{
-    Dag, DagRunState, Error, ImportError, NextRun, Orchestrator, RecentDagRun, TaskInstance, TaskKey,
+    Dag, DagRun, DagRunState, Error, ImportError, NextRun, Orchestrator, RecentDagRun, TaskInstance, TaskKey,
     TaskState,
 };
 
@@ -209,6 +209,22 @@ impl Orchestrator {
     ) -> Result<Vec<DayTally>, Error> {
         let range = (from.as_millis(), to.as_millis());
         overview::days(self.core.database.reader(), dag_id, range).await
+    }
+
+    /// Returns the runs of a DAG whose logical date lies between two instants, the second not included, newest first, up
+    /// to 1,000.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn runs_between(
+        &self,
+        dag_id: &str,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<DagRun>, Error> {
+        let range = (from.as_millis(), to.as_millis());
+        let rows = overview::runs_between(self.core.database.reader(), dag_id, range).await?;
+        rows.into_iter().map(DagRun::try_from).collect()
     }
 
     /// Returns how many runs of some backfills are in which state.

@@ -162,12 +162,13 @@ impl Endpoint {
             .map(|name| in_query(name, json!({ "type": "string" })));
         let listed = self.columns.into_iter().flat_map(list_parameters);
         let parameters: Vec<Value> = in_path.chain(further).chain(listed).collect();
-        let group = self
-            .path
-            .trim_start_matches("/api/")
-            .split('/')
-            .nth(1)
-            .unwrap_or_default();
+        // Such as `v2 dags`; outside of both versions the first part of the path.
+        let parts: Vec<&str> = self.path.trim_start_matches('/').split('/').collect();
+        let group = match parts.as_slice() {
+            ["api", version, resource, ..] => format!("{version} {resource}"),
+            [first, ..] => (*first).to_owned(),
+            [] => String::new(),
+        };
         let mut operation = json!({
             "summary": self.summary,
             "tags": [group],

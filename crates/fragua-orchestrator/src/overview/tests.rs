@@ -159,6 +159,14 @@ async fn tasks_and_days_are_counted(database: Database) {
         days,
         ["2025-04-02", "2025-04-03", "2025-04-04"].map(|day| (at(day), DagRunState::Running, 1))
     );
+    let runs = orchestrator.runs_between("daily", at("2025-04-02"), at("2025-04-04"));
+    let dates: Vec<_> = runs
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|run| run.logical_date)
+        .collect();
+    assert_eq!(dates, ["2025-04-03", "2025-04-02"].map(|day| Some(at(day))));
     let (taking, waiting) = orchestrator.pool_tasks("default_pool", 100).await.unwrap();
     assert_eq!((taking.len(), waiting.len()), (0, 11));
     let held = bench.claim(2).await;

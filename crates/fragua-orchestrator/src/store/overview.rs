@@ -240,6 +240,24 @@ pub(crate) async fn days(
         .collect()
 }
 
+/// Returns the runs of a DAG whose logical date lies in a range, newest first.
+pub(crate) async fn runs_between(
+    connection: &impl ConnectionTrait,
+    dag_id: &str,
+    (from, to): (i64, i64),
+) -> Result<Vec<dag_runs::Model>, DbErr> {
+    use dag_runs::Column;
+    dag_runs::Entity::find()
+        .filter(Column::DagId.eq(dag_id))
+        .filter(Column::LogicalDate.gte(from))
+        .filter(Column::LogicalDate.lt(to))
+        .order_by_desc(Column::LogicalDate)
+        .order_by_desc(Column::RunId)
+        .limit(1000)
+        .all(connection)
+        .await
+}
+
 /// Returns how many runs of some backfills are in which state.
 pub(crate) async fn backfill_runs(
     connection: &impl ConnectionTrait,
