@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::dag::Dag;
 use crate::operator::{OperatorCatalog, PreviousRun, RunNames, TaskContext};
+use crate::scheduler::alarm::Alarm;
 use crate::store::{dag_runs, dags, millis, task_instances, xcoms};
 use crate::template::{Mentions, XcomsMentioned};
 use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, RunType, Settings, TaskKey, Xcom, assets};
@@ -18,8 +19,8 @@ use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, RunType, Settings, T
 /// How many changes a watcher may lag behind.
 const KEPT_CHANGES: usize = 4096;
 
-/// How many DAG versions are kept in memory.
-const KEPT_DAGS: usize = 512;
+/// How many DAG versions are kept in memory: a few KiB each.
+const KEPT_DAGS: usize = 4096;
 
 pub(crate) struct Core {
     pub(crate) database: Database,
@@ -27,8 +28,8 @@ pub(crate) struct Core {
     pub(crate) catalog: OperatorCatalog,
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
-    /// Something is due sooner than the scheduler knows.
-    pub(crate) scheduler_bell: Notify,
+    /// When the scheduler looks next.
+    pub(crate) alarm: Alarm,
     /// A task may have been queued.
     pub(crate) worker_bell: Notify,
     /// A lease may have been taken away, or its task cleared.
@@ -53,7 +54,7 @@ impl Core {
             catalog,
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
-            scheduler_bell: Notify::new(),
+            alarm: Alarm::new(),
             worker_bell: Notify::new(),
             lease_bell: Notify::new(),
             callback_bell: Notify::new(),

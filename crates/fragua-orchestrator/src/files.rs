@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use sea_orm::ConnectionTrait;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
@@ -37,7 +38,10 @@ struct ReadFile {
     stamp: Stamp,
     digest: [u8; 32],
     source: Arc<str>,
-    result: Result<Arc<Dag>, Vec<ImportError>>,
+    /// The DAG and the name of its version, or what is wrong.
+    result: Result<(Arc<Dag>, Arc<str>), Vec<ImportError>>,
+    /// Whether the database has what it says.
+    is_kept: bool,
     /// The template files it names, as they were then.
     template_files: Vec<(PathBuf, Option<Stamp>)>,
 }
@@ -120,7 +124,10 @@ impl Files {
         }
         let mut template_files = TemplateFiles::of(Some(folder), &shown);
         let result = match failed {
-            None => parse::parse_with(&shown, &bytes, catalog, &mut template_files).map(Arc::new),
+            None => parse::parse_with(&shown, &bytes, catalog, &mut template_files).map(|dag| {
+                let version = version_of(&dag);
+                (Arc::new(dag), version)
+            }),
             Some(reason) => Err(vec![ImportError {
                 path: shown,
                 line: None,
@@ -142,6 +149,7 @@ impl Files {
                 source,
                 result,
                 template_files: template_files.collect(),
+                is_kept: false,
             },
         );
         true
@@ -156,13 +164,15 @@ impl Files {
             let path = path.strip_prefix(folder).unwrap_or(path);
             match &file.result {
                 Err(wrong) => errors.extend(wrong.iter().cloned()),
-                Ok(dag) => match dags.get(&dag.dag_id) {
+                Ok((dag, version)) => match dags.get(&dag.dag_id) {
                     Some(first) => errors.push(duplicate(path, dag, first, &file.source)),
                     None => {
                         let found = Found {
                             dag: dag.clone(),
+                            version: version.clone(),
                             path: path.to_owned(),
                             source: file.source.clone(),
+                            is_kept: file.is_kept,
                         };
                         dags.insert(dag.dag_id.clone(), found);
                     }
@@ -176,8 +186,10 @@ impl Files {
 #[derive(Debug)]
 struct Found {
     dag: Arc<Dag>,
+    version: Arc<str>,
     path: PathBuf,
     source: Arc<str>,
+    is_kept: bool,
 }
 
 fn duplicate(path: &Path, dag: &Dag, first: &Found, source: &str) -> ImportError {
@@ -279,7 +291,7 @@ impl DagFolder {
                 .map_err(|error| Error::corrupt("DAG file", error))?;
             is_stale |= changed;
             if is_stale {
-                match sync(core, &files).await {
+                match sync(core, &mut files).await {
                     Ok(()) => is_stale = false,
                     Err(error) => tracing::error!(%error, "DAG files were read and could not be kept"),
                 }
@@ -310,12 +322,12 @@ pub(crate) async fn read_once(core: &Core) -> Result<(), Error> {
         files.refresh(&folder, &catalog);
         files
     });
-    let files = read.await.map_err(|error| Error::corrupt("DAG file", error))?;
-    sync(core, &files).await
+    let mut files = read.await.map_err(|error| Error::corrupt("DAG file", error))?;
+    sync(core, &mut files).await
 }
 
 /// Brings what was read into the database, and plans the DAGs that changed.
-pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
+pub(crate) async fn sync(core: &Core, files: &mut Files) -> Result<(), Error> {
     let (found, errors) = files.dags(&core.settings.dags_folder);
     let broken: BTreeSet<&Path> = errors.iter().map(|error| error.path.as_path()).collect();
     let now = core.now();
@@ -327,26 +339,19 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
         .collect();
     let mut changed = BTreeSet::new();
     for (dag_id, found) in &found {
-        let version = version_of(&found.dag)?;
         let before = known.get(dag_id);
         let row = dags::row::Model {
             dag_id: dag_id.clone(),
             path: found.path.to_string_lossy().into_owned(),
             is_active: true,
             is_paused: before.map_or(core.settings.dags_are_paused_at_creation, |row| row.is_paused),
-            version: version.clone(),
+            version: found.version.to_string(),
             look_again_at: before.and_then(|row| row.look_again_at),
             parsed_at: millis(now),
         };
-        let definition = serde_json::to_string(&*found.dag).map_err(|error| Error::corrupt("DAG", error))?;
-        let kept = dags::version::Model {
-            dag_id: dag_id.clone(),
-            version: version.clone(),
-            definition,
-            source: found.source.to_string(),
-            created_at: millis(now),
-        };
-        dags::put_version(&transaction, kept).await?;
+        if !found.is_kept || before.is_none() {
+            keep_version(core, &transaction, found).await?;
+        }
         let is_same = before.is_some_and(|before| {
             before.version == row.version && before.path == row.path && before.is_active
         });
@@ -355,7 +360,6 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
             assets::put_dag(&transaction, dag_id, Some(&found.dag)).await?;
             changed.insert(dag_id.clone());
         }
-        core.keep_version(&version, found.dag.clone());
     }
     for (dag_id, row) in known {
         // A file that is broken now says nothing about the DAG it held.
@@ -374,20 +378,42 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
     }
     import_errors::replace(&transaction, &errors, millis(now)).await?;
     transaction.commit().await?;
+    for found in found.values() {
+        let file = files.0.get_mut(&core.settings.dags_folder.join(&found.path));
+        file.into_iter().for_each(|file| file.is_kept = true);
+    }
     scheduler::settle(core, changed).await?;
     core.tell(Change::Dags);
-    core.scheduler_bell.notify_one();
+    Ok(())
+}
+
+/// Keeps what a file says, unless it is known from an earlier start.
+async fn keep_version(core: &Core, connection: &impl ConnectionTrait, found: &Found) -> Result<(), Error> {
+    let (dag_id, version) = (&found.dag.dag_id, &*found.version);
+    let known = dags::find_version(connection, dag_id, version).await?;
+    if known.is_none_or(|known| known.source != *found.source) {
+        let definition = serde_json::to_string(&*found.dag).map_err(|error| Error::corrupt("DAG", error))?;
+        let kept = dags::version::Model {
+            dag_id: dag_id.clone(),
+            version: version.to_owned(),
+            definition,
+            source: found.source.to_string(),
+            created_at: millis(core.now()),
+        };
+        dags::put_version(connection, kept).await?;
+    }
+    core.keep_version(version, found.dag.clone());
     Ok(())
 }
 
 /// Names a version by what it means: where its keys stand in the file does not count.
-fn version_of(dag: &Dag) -> Result<String, Error> {
+fn version_of(dag: &Dag) -> Arc<str> {
     let mut dag = dag.clone();
     for task in &mut dag.tasks {
         task.argument_lines.clear();
     }
-    let text = serde_json::to_vec(&dag).map_err(|error| Error::corrupt("DAG", error))?;
-    Ok(hex::encode(Sha256::digest(text)))
+    let text = serde_json::to_vec(&dag).expect("names and values alone are JSON");
+    hex::encode(Sha256::digest(text)).into()
 }
 
 #[cfg(test)]

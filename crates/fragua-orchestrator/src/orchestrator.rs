@@ -172,7 +172,7 @@ impl Orchestrator {
 
     /// Looks at the database at once: another process has written to it.
     pub fn wake(&self) {
-        self.core.scheduler_bell.notify_one();
+        self.core.alarm.set(self.core.now());
         self.core.worker_bell.notify_one();
         self.core.lease_bell.notify_one();
         self.core.callback_bell.notify_one();

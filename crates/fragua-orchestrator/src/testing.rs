@@ -96,7 +96,7 @@ impl Bench {
     async fn read(&mut self) {
         self.files
             .refresh(&self.core.settings.dags_folder.clone(), &self.core.catalog);
-        files::sync(&self.core, &self.files).await.unwrap();
+        files::sync(&self.core, &mut self.files).await.unwrap();
     }
 
     pub(crate) async fn advance(&self, duration: Duration) -> Option<Timestamp> {

@@ -81,6 +81,13 @@ impl Client {
         self.json("GET", path, Body::None)
     }
 
+    /// Returns an answer as it is, such as a page.
+    pub(super) fn get_text(&self, path: &str) -> Result<String> {
+        let mut text = Vec::new();
+        self.ask("GET", path, Body::None, &mut text)?;
+        String::from_utf8(text).with_context(|| format!("the answer of {path} is no text"))
+    }
+
     /// Uploads a file of so many bytes.
     pub(super) fn put(&self, path: &str, length: u64) -> Result<()> {
         self.ask("PUT", path, Body::Filler(length), &mut io::sink())?;

@@ -2,6 +2,7 @@
 
 mod client;
 mod learn;
+mod orchestrator;
 mod process;
 mod start;
 mod tracking;
@@ -33,6 +34,18 @@ pub(crate) enum Bench {
         #[arg(long, default_value = "Cover_Type")]
         target: String,
     },
+    /// The scheduler and its tasks beside Airflow, on the same DAGs and through the same REST API.
+    Orchestrator {
+        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Only this work; can be given more than once.
+        #[arg(long)]
+        only: Vec<orchestrator::Work>,
+        /// Fragua alone, for a quick look.
+        #[arg(long)]
+        without_peer: bool,
+    },
     /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
     Tracking {
         /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
@@ -46,6 +59,11 @@ impl Bench {
         match self {
             Self::Start { program } => start::run(program),
             Self::Learn { data, target } => learn::run(data, &target),
+            Self::Orchestrator {
+                program,
+                only,
+                without_peer,
+            } => orchestrator::run(program, &only, without_peer),
             Self::Tracking { program } => tracking::run(program),
         }
     }

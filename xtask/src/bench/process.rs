@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -36,11 +36,30 @@ impl Running {
 
     /// Returns what the program and all below it have used until now.
     pub(super) fn usage(&self) -> Result<Usage> {
+        let mut usage = Usage::default();
+        for process in self.family() {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+            usage.cpu_seconds += cpu_ticks(&stat).unwrap_or(0.0) / TICKS_PER_SECOND;
+            usage.mebibytes += resident_kibibytes(&status).unwrap_or(0.0) / 1024.0;
+        }
+        ensure!(usage.mebibytes > 0.0, "{} has ended", self.name);
+        Ok(usage)
+    }
+
+    /// Returns the memory of the program and all below it, where what several of them share counts once.
+    pub(super) fn own_mebibytes(&self) -> f64 {
+        let own = |process: u32| {
+            let rollup = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).unwrap_or_default();
+            kibibytes(&rollup, "Pss:").unwrap_or(0.0) / 1024.0
+        };
+        self.family().into_iter().map(own).sum()
+    }
+
+    /// Returns the numbers of the program and of all processes below it.
+    pub(super) fn family(&self) -> Vec<u32> {
         let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-        for entry in fs::read_dir("/proc")
-            .context("cannot list the processes")?
-            .flatten()
-        {
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
@@ -53,17 +72,13 @@ impl Running {
                 children.entry(parent).or_default().push(process);
             }
         }
-        let mut usage = Usage::default();
-        let mut open = vec![self.child.id()];
-        while let Some(process) = open.pop() {
-            open.extend(children.remove(&process).unwrap_or_default());
-            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-            usage.cpu_seconds += cpu_ticks(&stat).unwrap_or(0.0) / TICKS_PER_SECOND;
-            usage.mebibytes += resident_kibibytes(&status).unwrap_or(0.0) / 1024.0;
+        let mut family = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(process) = family.get(next) {
+            family.extend(children.remove(process).unwrap_or_default());
+            next += 1;
         }
-        ensure!(usage.mebibytes > 0.0, "{} has ended", self.name);
-        Ok(usage)
+        family
     }
 
     /// Returns the most memory that the program itself has held at once.
@@ -75,22 +90,22 @@ impl Running {
 
     /// Ends it as people do and waits, so that the next start finds nothing of it.
     pub(super) fn stop(&mut self) -> Result<()> {
-        let asked = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()?;
-        ensure!(asked.success(), "cannot stop {}", self.name);
-        let status = self.child.wait()?;
+        let status = self.end()?;
         ensure!(status.success(), "{} ended with {status}", self.name);
         Ok(())
+    }
+
+    /// As [`Self::stop`], for a program that may end as it likes.
+    pub(super) fn end(&mut self) -> Result<ExitStatus> {
+        kill("-TERM", self.child.id())?;
+        Ok(self.child.wait()?)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // First as people do: a server that is killed leaves its workers behind.
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
+        let _ = kill("-TERM", self.child.id());
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
             std::thread::sleep(Duration::from_millis(20));
@@ -98,6 +113,17 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a signal to one process.
+pub(super) fn kill(signal: &str, process: u32) -> Result<()> {
+    let status = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .context("cannot run kill")?;
+    ensure!(status.success(), "process {process} cannot be ended");
+    Ok(())
 }
 
 pub(super) fn wait_for<T>(

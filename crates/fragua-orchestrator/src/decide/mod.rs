@@ -32,8 +32,8 @@ pub(crate) struct View<'a> {
     pub(crate) tasks: BTreeMap<InstanceId, TaskView>,
     /// What keeps tasks that depend on the run before from starting, by task. A task that is not here may start.
     pub(crate) past: BTreeMap<String, Vec<(InstanceId, TaskState)>>,
-    /// How many tasks of the run are not over.
-    pub(crate) unfinished: u64,
+    /// Whether every task of the run is over.
+    pub(crate) is_over: bool,
     /// How many attempts may be lost in a row.
     pub(crate) lost_attempts: u32,
 }
@@ -236,7 +236,7 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
                 .iter()
                 .flat_map(|task| view.consider(task))
                 .collect();
-            if view.unfinished == 0 {
+            if view.is_over {
                 actions.push(view.verdict());
             }
             actions
@@ -248,7 +248,7 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
             let successors = successors.filter(|task| actions.is_empty() || task.teardown);
             let successors: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
             actions.extend(successors);
-            if view.unfinished == 0 {
+            if view.is_over {
                 actions.push(view.verdict());
             }
             actions

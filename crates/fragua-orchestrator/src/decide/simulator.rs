@@ -44,14 +44,10 @@ impl<'a> Run<'a> {
     fn apply(&mut self, event: Event, now: Timestamp) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            let unfinished = self
-                .tasks
-                .values()
-                .filter(|task| !task.state.is_finished())
-                .count() as u64;
+            let is_over = self.tasks.values().all(|task| task.state.is_finished());
             let mut tasks = self.tasks.clone();
             if let Scope::These(mut scope) = scope(self.dag, &event) {
-                if unfinished == 0 {
+                if is_over {
                     scope.extend(self.dag.judged().map(|leaf| leaf.task_id.as_str()));
                 }
                 tasks.retain(|id, _| scope.contains(&id.task_id.as_str()));
@@ -61,7 +57,7 @@ impl<'a> Run<'a> {
                 logical_date: self.logical_date,
                 tasks,
                 past: BTreeMap::new(),
-                unfinished,
+                is_over,
                 lost_attempts: 3,
             };
             for action in decide(&view, &event, now) {

@@ -63,10 +63,10 @@ fn decide_on(dag: &Dag, states: &str, event: Event) -> Vec<Action> {
         }
         tasks.insert(id, view);
     }
-    let unfinished = tasks.values().filter(|task| !task.state.is_finished()).count() as u64;
+    let is_over = tasks.values().all(|task| task.state.is_finished());
     // Only what the scope names may be looked at.
     if let Scope::These(mut scope) = scope(dag, &event) {
-        if unfinished == 0 {
+        if is_over {
             scope.extend(dag.judged().map(|leaf| leaf.task_id.as_str()));
         }
         tasks.retain(|id, _| scope.contains(&id.task_id.as_str()));
@@ -77,7 +77,7 @@ fn decide_on(dag: &Dag, states: &str, event: Event) -> Vec<Action> {
             logical_date: now(),
             tasks,
             past: BTreeMap::new(),
-            unfinished,
+            is_over,
             lost_attempts: 3,
         },
         &event,
@@ -662,7 +662,7 @@ fn what_waits_for_the_run_before_starts_when_that_has_changed() {
             logical_date: now(),
             tasks: [(id("t"), TaskView::of(TaskState::None))].into(),
             past: [("t".to_owned(), blocks)].into(),
-            unfinished: 1,
+            is_over: false,
             lost_attempts: 3,
         };
         let event = Event::PastChanged {

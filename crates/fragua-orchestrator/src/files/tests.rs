@@ -87,6 +87,10 @@ async fn a_name_belongs_to_the_first_file(database: Database) {
         bench.orchestrator().dag("one").await.unwrap().path,
         Path::new("c.yaml")
     );
+    assert_eq!(
+        bench.orchestrator().dag_source("one").await.unwrap(),
+        Some(format!("# the same\n{ONE}"))
+    );
 }
 
 async fn a_new_dag_rests_where_the_settings_say_so(database: Database) {

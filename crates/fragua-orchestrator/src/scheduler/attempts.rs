@@ -197,7 +197,7 @@ pub(crate) async fn assignment(core: &Core, lease: &Lease) -> Result<(Arc<Dag>, 
 /// # Errors
 /// [`Error::StaleToken`] when the lease is not the attempt's own any more; nothing is changed then.
 pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Error> {
-    let found = task_instances::find_by_token(core.database.writer(), token).await?;
+    let found = task_instances::find_by_token(core.database.reader(), token).await?;
     let found = found.ok_or(Error::StaleToken { state: None })?;
     let mut work = Work::begin(core).await?;
     let (dag, run) = work.lock_run(&found.dag_id, &found.run_id).await?;

@@ -137,7 +137,8 @@ impl Work<'_> {
                 late_at: millis(since.plus(deadline.interval)),
             })
         };
-        let rows = own.into_iter().chain(of_tasks).filter_map(row).collect();
+        let rows: Vec<deadlines::Model> = own.into_iter().chain(of_tasks).filter_map(row).collect();
+        self.due(rows.iter().map(|row| row.late_at).min());
         Ok(deadlines::put(&self.transaction, rows).await?)
     }
 }

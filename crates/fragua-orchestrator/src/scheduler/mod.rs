@@ -1,11 +1,13 @@
 //! The loop around [`crate::decide`]: it does what is due, and sleeps until something else is.
 
+pub(crate) mod alarm;
 pub(crate) mod attempts;
 pub(crate) mod backfill;
 pub(crate) mod callbacks;
 pub(crate) mod clear;
 pub(crate) mod deliver;
 pub(crate) mod hold;
+mod look_through;
 pub(crate) mod mark;
 pub(crate) mod plan;
 pub(crate) mod work;
@@ -14,8 +16,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fragua_base::Timestamp;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::look_through::plan_everything_active;
 use self::work::Work;
 use crate::core::Core;
 use crate::decide::Event;
@@ -23,8 +27,11 @@ use crate::files::DagFolder;
 use crate::store::{dag_runs, dags, deadlines, instant, millis, processes, task_instances};
 use crate::{DagRunState, Error, TaskState};
 
-/// The longest sleep: what another process wrote without ringing is found after it.
+/// The longest sleep: what another process made due without ringing is found after it, and a heartbeat comes as often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How often everything is looked through for what a process that ended between two transactions left undone.
+const LOOK_THROUGH: Duration = Duration::from_secs(600);
 
 /// How long the loop pauses after the database failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -46,35 +53,32 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
-    let mut everything_planned_at: Option<tokio::time::Instant> = None;
+    let (mut heard_at, mut looked_through_at) = (None, None);
+    let is_over = |since: Option<Instant>, time| since.is_none_or(|since| since.elapsed() >= time);
     loop {
-        let plan_everything = everything_planned_at.is_none_or(|at| at.elapsed() >= LONGEST_SLEEP);
+        core.alarm.reset();
         let done = async {
-            if plan_everything {
+            if is_over(heard_at, LONGEST_SLEEP) {
                 processes::heartbeat(core.database.writer(), process, millis(core.now())).await?;
+                heard_at = Some(Instant::now());
+            }
+            if is_over(looked_through_at, LOOK_THROUGH) {
                 plan_everything_active(core).await?;
+                looked_through_at = Some(Instant::now());
             }
             tick(core).await
         };
-        let sleep = match done.await {
-            Ok(next) => {
-                if plan_everything {
-                    everything_planned_at = Some(tokio::time::Instant::now());
-                }
-                next.map_or(LONGEST_SLEEP, |next| next.since(core.now()).min(LONGEST_SLEEP))
-            }
+        match done.await {
+            Ok(next) => next.into_iter().for_each(|next| core.alarm.set(next)),
             Err(error) => {
                 tracing::error!(%error, "the scheduler could not do what is due, and tries again");
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 continue;
             }
-        };
-        // Timers of the system count whole milliseconds; one more makes sure that the instant has come.
-        let sleep = sleep + Duration::from_millis(1);
-        tokio::select! {
-            () = core.scheduler_bell.notified() => {}
-            () = tokio::time::sleep(sleep) => {}
         }
+        let heard = heard_at.map_or(Duration::ZERO, |at| at.elapsed());
+        let most = LONGEST_SLEEP.saturating_sub(heard);
+        core.alarm.wait(core.clock.as_ref(), most).await;
     }
 }
 
@@ -102,14 +106,6 @@ pub(crate) async fn settle(core: &Core, mut dag_ids: BTreeSet<String>) -> Result
         dag_ids.extend(Box::pin(plan::plan_dag(core, &dag_id)).await?);
     }
     Ok(())
-}
-
-/// Finds what a process that ended between two transactions left undone.
-pub(crate) async fn plan_everything_active(core: &Core) -> Result<(), Error> {
-    let active = dags::active(core.database.reader()).await?;
-    let mut dag_ids: BTreeSet<String> = active.into_iter().map(|row| row.dag_id).collect();
-    dag_ids.extend(dag_runs::dags_with_queued(core.database.reader()).await?);
-    settle(core, dag_ids).await
 }
 
 /// Goes on with tasks whose delay or wait is over, or took too long.

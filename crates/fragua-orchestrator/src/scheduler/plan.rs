@@ -73,6 +73,7 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
     let look_again_at = plan.look_again.map(millis);
     if look_again_at != row.look_again_at {
         dags::set_look_again_at(&work.transaction, dag_id, look_again_at).await?;
+        work.due(look_again_at);
     }
     view.running += (plan.start.len() + plan.make.len()) as u64;
     view.queued.retain(|run_id| !plan.start.contains(run_id));

@@ -25,6 +25,8 @@ pub(crate) struct Work<'a> {
     pub(crate) now: Timestamp,
     changes: Vec<Change>,
     bells: Vec<&'a Notify>,
+    /// The next instant at which something that is written here is due.
+    due_at: Option<i64>,
     /// The DAGs whose runs are to be planned next.
     to_plan: BTreeSet<String>,
 }
@@ -36,7 +38,8 @@ impl<'a> Work<'a> {
             transaction: core.database.begin().await?,
             now: core.now(),
             changes: Vec::new(),
-            bells: vec![&core.scheduler_bell],
+            bells: Vec::new(),
+            due_at: None,
             to_plan: BTreeSet::new(),
         })
     }
@@ -47,6 +50,9 @@ impl<'a> Work<'a> {
         for bell in self.bells {
             bell.notify_one();
         }
+        if let Some(at) = self.due_at {
+            self.core.alarm.set(Timestamp::from_millis(at));
+        }
         for change in self.changes {
             self.core.tell(change);
         }
@@ -55,6 +61,11 @@ impl<'a> Work<'a> {
 
     pub(crate) fn ring(&mut self, bell: &'a Notify) {
         self.bells.push(bell);
+    }
+
+    /// Lets the scheduler look at this instant, once the transaction is committed.
+    pub(crate) fn due(&mut self, at: Option<i64>) {
+        self.due_at = self.due_at.into_iter().chain(at).min();
     }
 
     pub(crate) fn changed(&mut self, change: Change) {
@@ -170,6 +181,7 @@ impl<'a> Work<'a> {
             ended_at: None,
             timeout_at: dag.dagrun_timeout.map(|timeout| millis(self.now.plus(timeout))),
         };
+        self.due(change.timeout_at);
         dag_runs::set_state(&self.transaction, &run.dag_id, &run.run_id, change).await?;
         self.run_changed(&run, run.state.as_str(), DagRunState::Running, None)
             .await?;
@@ -243,12 +255,11 @@ impl<'a> Work<'a> {
 
     /// Loads what the decision about an event looks at, and no more.
     async fn view<'d>(&self, dag: &'d Dag, run: &DagRun, event: &Event) -> Result<View<'d>, Error> {
-        let unfinished =
-            task_instances::count_unfinished(&self.transaction, &run.dag_id, &run.run_id).await?;
+        let is_over = !task_instances::any_unfinished(&self.transaction, &run.dag_id, &run.run_id).await?;
         let some = match decide::scope(dag, event) {
             Scope::All => None,
             Scope::These(mut tasks) => {
-                if unfinished == 0 {
+                if is_over {
                     tasks.extend(dag.judged().map(|leaf| leaf.task_id.as_str()));
                 }
                 Some(tasks)
@@ -270,7 +281,7 @@ impl<'a> Work<'a> {
             logical_date: run.logical_date.unwrap_or(run.run_after),
             tasks,
             past: past.unwrap_or_default(),
-            unfinished,
+            is_over,
             lost_attempts: self.core.settings.lost_attempts,
         })
     }
@@ -540,6 +551,9 @@ impl<'a> Work<'a> {
         if from.is_leased() || from == TaskState::Deferred {
             // A place in a pool, a run or a task may be free now.
             self.ring(&self.core.worker_bell);
+        }
+        for at in [row.wake_at, row.deadline_at, row.lease_until] {
+            self.due(at);
         }
         let transition = transitions::New {
             dag_id: &row.dag_id,

@@ -2,7 +2,7 @@
 
 use fragua_base::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, DbErr, QueryOrder};
+use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect};
 
 use super::{count, instant, millis};
 use crate::{Backfill, BackfillState, Error, Reprocess};
@@ -94,6 +94,19 @@ pub(crate) async fn open(connection: &impl ConnectionTrait, dag_id: &str) -> Res
         .filter(Column::State.is_in(open))
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::Id)
+        .all(connection)
+        .await
+}
+
+/// Returns the DAGs that have a backfill that is not over.
+pub(crate) async fn dags_with_open(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    let open = [BackfillState::Running, BackfillState::Paused].map(BackfillState::as_str);
+    Entity::find()
+        .select_only()
+        .column(Column::DagId)
+        .distinct()
+        .filter(Column::State.is_in(open))
+        .into_tuple()
         .all(connection)
         .await
 }

@@ -400,6 +400,26 @@ pub(crate) async fn queued(
         .await
 }
 
+/// Returns how many runs of each DAG are under way.
+pub(crate) async fn running_by_dag(
+    connection: &impl ConnectionTrait,
+) -> Result<BTreeMap<String, u64>, DbErr> {
+    let rows: Vec<(String, i64)> = Entity::find()
+        .select_only()
+        .column(Column::DagId)
+        .column_as(Column::State.count(), "runs")
+        .filter(Column::State.eq(DagRunState::Running.as_str()))
+        .group_by(Column::DagId)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let count = |runs: i64| u64::try_from(runs).unwrap_or(0);
+    Ok(rows
+        .into_iter()
+        .map(|(dag_id, runs)| (dag_id, count(runs)))
+        .collect())
+}
+
 /// Returns the DAGs that have a run that waits to start.
 pub(crate) async fn dags_with_queued(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
     Entity::find()

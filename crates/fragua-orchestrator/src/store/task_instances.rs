@@ -305,19 +305,22 @@ pub(crate) async fn views(
         .collect()
 }
 
-pub(crate) async fn count_unfinished(
+/// Returns whether an instance of a run is not over. One look into an index, however many there are.
+pub(crate) async fn any_unfinished(
     connection: &impl ConnectionTrait,
     dag_id: &str,
     run_id: &str,
-) -> Result<u64, DbErr> {
-    let finished = TaskState::ALL
+) -> Result<bool, DbErr> {
+    let unfinished = TaskState::ALL
         .into_iter()
-        .filter(|state| state.is_finished())
+        .filter(|state| !state.is_finished())
         .map(TaskState::as_str);
-    Entity::find()
-        .filter(of_run(dag_id, run_id).add(Column::State.is_not_in(finished)))
-        .count(connection)
-        .await
+    let one = Entity::find()
+        .select_only()
+        .column(Column::State)
+        .filter(of_run(dag_id, run_id).add(Column::State.is_in(unfinished)))
+        .limit(1);
+    Ok(one.into_tuple::<String>().one(connection).await?.is_some())
 }
 
 /// Writes every column of a row that exists.
@@ -480,6 +483,18 @@ pub(crate) async fn any_waits_for(connection: &impl ConnectionTrait, dag_id: &st
         .filter(Column::WaitsForDag.eq(dag_id))
         .limit(1);
     Ok(waiting.into_tuple::<String>().one(connection).await?.is_some())
+}
+
+/// Returns the DAGs that some instance waits for.
+pub(crate) async fn dags_waited_for(connection: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::WaitsForDag)
+        .distinct()
+        .filter(Column::WaitsForDag.is_not_null())
+        .into_tuple()
+        .all(connection)
+        .await
 }
 
 /// Returns the instances that wait for a DAG.

@@ -5,6 +5,7 @@ mod m0002_engine;
 mod m0003_callbacks_and_assets;
 mod m0003_workers;
 mod m0004_indexes_of_lists;
+mod m0005_unfinished;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -16,6 +17,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0003_callbacks_and_assets::Migration),
         Box::new(m0003_workers::Migration),
         Box::new(m0004_indexes_of_lists::Migration),
+        Box::new(m0005_unfinished::Migration),
     ]
 }
 
