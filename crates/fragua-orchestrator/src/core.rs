@@ -7,9 +7,10 @@ use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 use crate::dag::Dag;
+use crate::doorbell::Bells;
 use crate::operator::{OperatorCatalog, TaskContext};
 use crate::store::{dags, task_instances, xcoms};
 use crate::{Change, DagRun, Error, RETURN_VALUE, Settings, TaskKey, Xcom};
@@ -26,12 +27,7 @@ pub(crate) struct Core {
     pub(crate) catalog: OperatorCatalog,
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
-    /// Something is due sooner than the scheduler knows.
-    pub(crate) scheduler_bell: Notify,
-    /// A task may have been queued.
-    pub(crate) worker_bell: Notify,
-    /// A lease may have been taken away, or its task cleared.
-    pub(crate) lease_bell: Notify,
+    pub(crate) bells: Bells,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
 }
 
@@ -48,9 +44,7 @@ impl Core {
             catalog,
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
-            scheduler_bell: Notify::new(),
-            worker_bell: Notify::new(),
-            lease_bell: Notify::new(),
+            bells: Bells::default(),
             versions: Mutex::new(BTreeMap::new()),
         }
     }
@@ -150,6 +144,7 @@ impl Core {
             xcom_keys,
             max_xcom_bytes: self.settings.max_xcom_bytes,
             python: self.settings.python.clone(),
+            environment: self.settings.environment.clone(),
         })
     }
 }

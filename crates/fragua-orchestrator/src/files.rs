@@ -350,7 +350,7 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
     transaction.commit().await?;
     scheduler::settle(core, changed).await?;
     core.tell(Change::Dags);
-    core.scheduler_bell.notify_one();
+    core.bells.scheduler.ring();
     Ok(())
 }
 

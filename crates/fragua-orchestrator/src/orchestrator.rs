@@ -172,9 +172,9 @@ impl Orchestrator {
 
     /// Looks at the database at once: another process has written to it.
     pub fn wake(&self) {
-        self.core.scheduler_bell.notify_one();
-        self.core.worker_bell.notify_one();
-        self.core.lease_bell.notify_one();
+        self.core.bells.scheduler.ring();
+        self.core.bells.workers.ring();
+        self.core.bells.leases.ring();
         self.core.tell(Change::Dags);
     }
 

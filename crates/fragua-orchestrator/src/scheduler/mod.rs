@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use self::work::Work;
 use crate::core::Core;
 use crate::decide::Event;
+use crate::doorbell;
 use crate::files::DagFolder;
 use crate::store::{dag_runs, dags, instant, millis, processes, task_instances};
 use crate::{DagRunState, Error, TaskState};
@@ -36,6 +37,7 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
     tokio::select! {
         result = schedule(core, &id) => result?,
         result = folder.follow(core) => result?,
+        () = doorbell::carry(core) => {}
         () = shutdown.cancelled() => {}
     }
     processes::end(core.database.writer(), &[id], millis(core.now())).await?;
@@ -44,6 +46,7 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
 
 async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
     let mut everything_planned_at: Option<tokio::time::Instant> = None;
+    let mut bell = core.bells.scheduler.listen();
     loop {
         let plan_everything = everything_planned_at.is_none_or(|at| at.elapsed() >= LONGEST_SLEEP);
         let done = async {
@@ -69,7 +72,7 @@ async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
         // Timers of the system count whole milliseconds; one more makes sure that the instant has come.
         let sleep = sleep + Duration::from_millis(1);
         tokio::select! {
-            () = core.scheduler_bell.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -188,7 +191,7 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
         }
         work.end_run(&mut run, DagRunState::Failed, Some(&message))
             .await?;
-        work.ring(&core.lease_bell);
+        work.ring(&core.bells.leases);
         let to_plan = work.commit().await?;
         settle(core, to_plan).await?;
     }

@@ -199,7 +199,7 @@ async fn a_lease_that_runs_out_goes_back_without_using_up_a_retry(database: Data
     let run_id = bench.trigger("retry").await;
     let lost = bench.claim_one("first").await;
     bench.advance(Duration::from_secs(20)).await;
-    let held = attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+    let held = bench.heartbeat().await;
     assert_eq!(held.tokens, [lost.token.as_str()]);
     assert_eq!(
         bench.advance(Duration::from_secs(29)).await,
@@ -219,10 +219,7 @@ async fn a_lease_that_runs_out_goes_back_without_using_up_a_retry(database: Data
     let lease = bench.claim_one("first").await;
     let stale = attempts::end(&bench.core, &lost.token, success().into()).await;
     assert!(matches!(stale, Err(Error::StaleToken { .. })), "{stale:?}");
-    assert_eq!(
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap().tokens,
-        [lease.token.as_str()]
-    );
+    assert_eq!(bench.heartbeat().await.tokens, [lease.token.as_str()]);
     assert_eq!(
         bench.states("retry", &run_id).await[0],
         "first:running",
@@ -366,7 +363,7 @@ async fn cleared_tasks_start_over_with_what_comes_after(database: Database) {
         bench.states("retry", &run_id).await,
         ["first:restarting", "second:none"]
     );
-    let held = attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+    let held = bench.heartbeat().await;
     assert_eq!(held.to_restart, [lease.token.as_str()]);
     bench
         .end(
@@ -396,7 +393,7 @@ async fn a_run_that_takes_too_long_fails(database: Database) {
     let lease = bench.claim_one("a").await;
     for _ in 0..3 {
         bench.advance(Duration::from_secs(20)).await;
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+        bench.heartbeat().await;
     }
     assert_eq!(bench.runs("slow").await, [(run_id.clone(), DagRunState::Failed)]);
     assert_eq!(bench.states("slow", &run_id).await, ["a:skipped", "b:skipped"]);
@@ -405,11 +402,7 @@ async fn a_run_that_takes_too_long_fails(database: Database) {
         Some("the run was not over after 1m")
     );
     assert!(
-        attempts::heartbeat(&bench.core, WORKER)
-            .await
-            .unwrap()
-            .tokens
-            .is_empty(),
+        bench.heartbeat().await.tokens.is_empty(),
         "the lease was taken away"
     );
     let late = attempts::end(&bench.core, &lease.token, success().into()).await;
@@ -711,7 +704,7 @@ async fn a_task_that_no_worker_listens_for_fails_after_three_times(database: Dat
     // A worker that listens to every queue is heard of: the task waits for a slot, as long as it must.
     for _ in 0..5 {
         bench.clock.advance(ten_minutes);
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+        bench.heartbeat().await;
         bench.tick().await;
     }
     let state = async || {
@@ -1634,13 +1627,7 @@ async fn a_task_marked_by_hand_lets_the_run_go_on_from_there(database: Database)
     let lease = bench.claim_one("second").await;
     let marking = Marking::one(&InstanceId::of("second"), TaskState::Skipped);
     orchestrator.mark("retry", &run_id, &marking).await.unwrap();
-    assert!(
-        attempts::heartbeat(&bench.core, WORKER)
-            .await
-            .unwrap()
-            .tokens
-            .is_empty()
-    );
+    assert!(bench.heartbeat().await.tokens.is_empty());
     let late = attempts::end(&bench.core, &lease.token, failed().into()).await;
     assert!(matches!(late, Err(Error::StaleToken { .. })));
     assert_eq!(

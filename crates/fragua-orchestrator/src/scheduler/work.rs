@@ -6,11 +6,11 @@ use std::sync::Arc;
 use fragua_base::{Timestamp, random_hex};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
 
 use crate::core::Core;
 use crate::dag::{Dag, Task};
 use crate::decide::{self, Action, Because, Event, Scope, View, decide};
+use crate::doorbell::Bell;
 use crate::store::dag_runs::StateChange;
 use crate::store::{dag_runs, map_column, map_index, millis, task_instances, transitions, xcoms};
 use crate::template::Renderer;
@@ -22,7 +22,7 @@ pub(crate) struct Work<'a> {
     pub(crate) transaction: DatabaseTransaction,
     pub(crate) now: Timestamp,
     changes: Vec<Change>,
-    bells: Vec<&'a Notify>,
+    bells: Vec<&'a Bell>,
     /// The DAGs whose runs are to be planned next.
     to_plan: BTreeSet<String>,
 }
@@ -34,7 +34,7 @@ impl<'a> Work<'a> {
             transaction: core.database.begin().await?,
             now: core.now(),
             changes: Vec::new(),
-            bells: vec![&core.scheduler_bell],
+            bells: vec![&core.bells.scheduler],
             to_plan: BTreeSet::new(),
         })
     }
@@ -43,7 +43,7 @@ impl<'a> Work<'a> {
     pub(crate) async fn commit(self) -> Result<BTreeSet<String>, Error> {
         self.transaction.commit().await?;
         for bell in self.bells {
-            bell.notify_one();
+            bell.ring();
         }
         for change in self.changes {
             self.core.tell(change);
@@ -51,7 +51,7 @@ impl<'a> Work<'a> {
         Ok(self.to_plan)
     }
 
-    pub(crate) fn ring(&mut self, bell: &'a Notify) {
+    pub(crate) fn ring(&mut self, bell: &'a Bell) {
         self.bells.push(bell);
     }
 
@@ -120,7 +120,7 @@ impl<'a> Work<'a> {
                 row.set_state(TaskState::Restarting);
                 row.failures = 0;
                 row.lost = 0;
-                self.ring(&self.core.lease_bell);
+                self.ring(&self.core.bells.leases);
             }
             _ => {
                 row.reset();
@@ -357,7 +357,7 @@ impl<'a> Work<'a> {
             }
         }
         self.write(row, from).await?;
-        self.ring(&self.core.worker_bell);
+        self.ring(&self.core.bells.workers);
         Ok(())
     }
 
@@ -483,7 +483,7 @@ impl<'a> Work<'a> {
         let to = row.state()?;
         if from.is_leased() || from == TaskState::Deferred {
             // A place in a pool, a run or a task may be free now.
-            self.ring(&self.core.worker_bell);
+            self.ring(&self.core.bells.workers);
         }
         let transition = transitions::New {
             dag_id: &row.dag_id,
