@@ -89,6 +89,9 @@ pub(super) async fn run(place: &Arc<Place>, assignment: Assignment, orders: watc
             (Some(End::Failed { message }), Usage::default())
         }
     };
+    if end.is_none() {
+        tracing::warn!("the lease of {key} was lost: the attempt is ended, and what it says is not recorded");
+    }
     let done = Done {
         task_instance,
         end,

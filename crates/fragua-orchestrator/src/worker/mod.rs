@@ -436,3 +436,6 @@ async fn asked<T>(asking: &mut Option<Asking<T>>) -> Result<Since<T>, Error> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

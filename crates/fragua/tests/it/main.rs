@@ -8,3 +8,4 @@ mod roles;
 mod shutdown;
 mod tracking;
 mod webhooks;
+mod workers;
