@@ -82,6 +82,7 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         result = &mut running => result,
         _ = terminate.recv() => {
             if !any_running() {
+                end_what_is_left();
                 // As if the signal had not been caught.
                 return ExitCode::from(128 + 15);
             }

@@ -8,6 +8,8 @@ use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -229,9 +231,12 @@ pub(crate) fn prepare_python(interpreter: &str) {
     }
 }
 
-/// Ends the interpreter that nothing needed.
+/// Ends the interpreter that nothing needed, and waits for its end.
 pub(crate) fn dismiss_python() {
-    drop(prepared().take());
+    let process_id = prepared().take().and_then(|prepared| prepared.child.id());
+    if let Some(process_id) = process_id.and_then(|process_id| i32::try_from(process_id).ok()) {
+        let _ = waitpid(Pid::from_raw(process_id), None);
+    }
 }
 
 /// Returns the interpreter that was started before, if it is what this task needs: one reads some variables only when it

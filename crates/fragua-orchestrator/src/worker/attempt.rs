@@ -181,7 +181,7 @@ async fn execute(
     let report = read_report(folder);
     if let Some(report) = report.as_ref().filter(|report| report.left_behind > 0) {
         log.say(format!(
-            "{} processes that the task left behind were ended",
+            "what the task left behind was ended (processes: {})",
             report.left_behind
         ))
         .await;

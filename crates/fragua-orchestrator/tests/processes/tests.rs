@@ -442,7 +442,7 @@ async fn a_task_that_forks_and_leaves_is_ended_with_what_it_left() {
     );
     let log = bench.log(&run, "t", 1).await;
     assert!(
-        log.contains(" fragua 1 processes that the task left behind were ended\n"),
+        log.contains(" fragua what the task left behind was ended (processes: 1)\n"),
         "{log}"
     );
 }
