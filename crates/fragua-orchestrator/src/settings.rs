@@ -89,7 +89,7 @@ pub struct Settings {
     pub connections: BTreeMap<String, Connection>,
     /// What templates call `var.value.NAME`.
     pub variables: BTreeMap<String, Value>,
-    /// How long a lease lasts without a heartbeat; heartbeats come three times as often.
+    /// How long a lease lasts without a heartbeat; heartbeats come eight times as often.
     pub lease: Duration,
     /// How long an attempt that is told to stop may take before it is killed.
     pub stop_grace: Duration,

@@ -17,12 +17,12 @@ use tokio::process::ChildStdin;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::WorkerSettings;
 use super::link::Link;
 use super::output::Log;
 use super::processes::{TOKEN_VARIABLE, kill_leftovers, signal_group, start_of, usage_of_session};
 use super::spare::Spares;
 use super::wire::{Assignment, Began, Done};
+use super::{Pause, WorkerSettings};
 use crate::dag::duration::Written;
 use crate::exec::spec::{End, Line, Report, Usage, read_report};
 use crate::logs::{Mask, Source};
@@ -83,7 +83,7 @@ pub(super) async fn run(place: &Arc<Place>, assignment: Assignment, orders: watc
     let task_instance = assignment.task_instance.clone();
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let (end, usage) = match made {
-        Ok(()) => Box::pin(execute(place, assignment, &folder, orders.clone())).await,
+        Ok(()) => Box::pin(execute(place, assignment, &folder, orders)).await,
         Err(error) => {
             let message = format!("the folder {} cannot be made: {error}", folder.display());
             (Some(End::Failed { message }), Usage::default())
@@ -97,7 +97,7 @@ pub(super) async fn run(place: &Arc<Place>, assignment: Assignment, orders: watc
         end,
         usage,
     };
-    record(place, &token, done, &orders)
+    record(place, &token, done)
         .await
         .unwrap_or_else(|error| tracing::error!(%error, "the end of {key} could not be recorded"));
     // What cannot be removed takes space and does no harm.
@@ -113,7 +113,7 @@ async fn execute(
 ) -> (Option<End>, Usage) {
     let failed = |message: String| (Some(End::Failed { message }), Usage::default());
     let (key, token) = (assignment.key.clone(), assignment.token.clone());
-    let log = match Log::open(place, &assignment, mask(&assignment), folder, orders.clone()) {
+    let log = match Log::open(place, &assignment, mask(&assignment), folder) {
         Ok(log) => log,
         Err(message) => return failed(message),
     };
@@ -417,13 +417,10 @@ fn human_bytes(bytes: u64) -> String {
     }
 }
 
-/// Records the end. An orchestrator that is away is asked again for as long as the lease can last.
-async fn record(
-    place: &Place,
-    token: &str,
-    mut done: Done,
-    orders: &watch::Receiver<Orders>,
-) -> Result<(), Error> {
+/// Records the end. An orchestrator that is away is asked again and again: nothing runs any more, so that it does no harm when
+/// the lease has run out meanwhile and the end is refused.
+async fn record(place: &Place, token: &str, mut done: Done) -> Result<(), Error> {
+    let mut pause = Pause::new();
     loop {
         match place.link.done(token, &done).await {
             Ok(()) => return Ok(()),
@@ -436,13 +433,10 @@ async fn record(
                 let message = error.to_string();
                 done.end = Some(End::FailedForGood { message });
             }
+            Err(error) if done.end.is_none() => return Err(error),
             Err(error) => {
-                let Orders { order, held_until } = *orders.borrow();
-                if done.end.is_none() || order == Order::Abandon || held_until <= Instant::now() {
-                    return Err(error);
-                }
                 tracing::error!(%error, "the end of an attempt could not be recorded, trying again");
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(pause.next()).await;
             }
         }
     }

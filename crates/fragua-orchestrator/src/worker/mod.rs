@@ -255,7 +255,7 @@ impl Worker {
             if self.orders.is_empty() {
                 beating = None;
             } else if beating.is_none() {
-                beating = Some(self.beat(prolonged + self.lease / 3));
+                beating = Some(self.beat(prolonged + self.lease / 8));
             }
             let far = Instant::now() + Duration::from_secs(3600);
             let must_ask = leasing.is_none() && drained_at.is_none() && free > 0;
@@ -306,7 +306,7 @@ impl Worker {
                         Err(Error::WorkerNotFound { .. }) => self.register_again(home, shutdown).await?,
                         Err(error) => {
                             tracing::error!(%error, "leases could not be prolonged, trying again");
-                            let pause = beat_pause.next();
+                            let pause = beat_pause.next().min(self.lease / 20);
                             let again = self.beat(Instant::now());
                             beating = Some(async move {
                                 tokio::time::sleep(pause).await;
@@ -335,13 +335,13 @@ impl Worker {
 
     fn beat(&self, at: Instant) -> Asking<Held> {
         let (link, worker) = (self.place.link.clone(), self.id.clone());
-        let (tokens, patience) = (self.orders.keys().cloned().collect(), self.lease / 4);
+        let (tokens, patience) = (self.orders.keys().cloned().collect(), self.lease / 6);
         async move { link.heartbeat(worker, tokens, at, patience).await }.boxed()
     }
 
     /// An attempt may run for most of a lease without being prolonged; the rest is for it to end before another begins.
     fn held_until(&self, since: Instant) -> Instant {
-        since + self.lease * 5 / 6
+        since + self.lease * 9 / 10
     }
 
     fn begin(&mut self, assignment: Assignment, began: Instant) {

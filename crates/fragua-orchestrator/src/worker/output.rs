@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Pause;
-use super::attempt::{Order, Orders, Place};
+use super::attempt::Place;
 use super::link::Link;
 use super::remote::Remote;
 use super::wire::{Assignment, LARGEST_PIECE};
@@ -49,7 +49,6 @@ impl Log {
         assignment: &Assignment,
         mask: Mask,
         folder: &Path,
-        orders: watch::Receiver<Orders>,
     ) -> Result<Self, String> {
         let key = &assignment.key;
         let (path, limit) = match &place.link {
@@ -84,10 +83,7 @@ impl Log {
                     path: path.clone(),
                     base: assignment.log_offset,
                 };
-                (
-                    Reader::Sender(sender),
-                    Some(tokio::spawn(upload.run(written, orders))),
-                )
+                (Reader::Sender(sender), Some(tokio::spawn(upload.run(written))))
             }
         };
         let (lines, incoming) = mpsc::channel(WAITING_LINES);
@@ -120,7 +116,7 @@ impl Log {
         })
     }
 
-    /// Ends the log: everything that was said is where it belongs afterwards, unless the attempt is abandoned.
+    /// Ends the log: everything that was said is where it belongs afterwards.
     pub(super) async fn close(self) {
         drop(self.lines);
         let _ = self.writing.await;
@@ -140,15 +136,9 @@ struct Upload {
 }
 
 impl Upload {
-    async fn run(self, mut written: watch::Receiver<u64>, mut orders: watch::Receiver<Orders>) {
-        tokio::select! {
-            () = self.send_all(&mut written) => {}
-            // Nobody takes it any more.
-            _ = orders.wait_for(|orders| orders.order == Order::Abandon) => {}
-        }
-    }
-
-    async fn send_all(&self, written: &mut watch::Receiver<u64>) {
+    /// Returns when all is sent, or nobody takes it any more. An orchestrator that is away is waited for: the end of an
+    /// attempt is told after its log.
+    async fn run(self, mut written: watch::Receiver<u64>) {
         let (mut sent, mut pause) = (0, Pause::new());
         loop {
             let is_more = sent < *written.borrow_and_update();
