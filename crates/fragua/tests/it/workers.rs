@@ -1,5 +1,7 @@
 //! Workers in processes of their own, and what befalls them: each test breaks what a promise of the pool protects against.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::time::Duration;
 
 use fragua_database::testing::TestDatabase;

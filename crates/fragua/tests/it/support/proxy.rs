@@ -1,5 +1,7 @@
 //! A line between two programs that a test can cut.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
