@@ -1,5 +1,6 @@
 //! A layer in front of every port.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,8 +11,26 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use url::Url;
 
-/// Says in the protocol of an address why a request to it was refused with 403; nothing where none is spoken.
-pub type Refusal = fn(&Uri, &str) -> Option<Response>;
+/// Says in the words of an address, with 403, why a request to it was refused; nothing where plain text is fine.
+pub type Refusal = fn(&Uri, &HeaderMap, Refused) -> Option<Response>;
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The `Host` is no name of this server.
+    Host,
+    /// A browser sent a write from a page of another site.
+    ForeignWrite,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Host => "this Host name is not served here; add it to server.allowed_hosts to allow it",
+            Self::ForeignWrite => "a write from a page of another site is refused",
+        })
+    }
+}
 
 /// The host names a port answers to, and how it refuses others.
 #[derive(Debug, Clone, Default)]
@@ -32,7 +51,7 @@ impl Guard {
         }
     }
 
-    /// Refuses in the words of a protocol.
+    /// Refuses in the words of what is spoken there.
     #[must_use]
     pub fn refusing(self, refusal: Refusal) -> Self {
         Self {
@@ -50,18 +69,18 @@ impl Guard {
         loopback || name == "localhost" || name.ends_with(".localhost") || self.allowed_hosts.contains(&name)
     }
 
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refused> {
         let host = headers
             .get(HOST)
             .map_or(Ok(""), |value| value.to_str())
             .unwrap_or("");
         if !self.allows(host) {
-            return Err("this Host name is not served here; add it to server.allowed_hosts to allow it");
+            return Err(Refused::Host);
         }
         if method.is_safe() || *method == Method::OPTIONS || !self.is_cross_origin(host, headers) {
             return Ok(());
         }
-        Err("a write from a page of another site is refused")
+        Err(Refused::ForeignWrite)
     }
 
     /// Browsers send `Sec-Fetch-Site`, and `Origin` with every write; programs send neither.
@@ -98,10 +117,10 @@ pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> 
     }
     match guard.check(request.method(), &headers) {
         Ok(()) => next.run(request).await,
-        Err(message) => guard
+        Err(why) => guard
             .refusal
-            .and_then(|refusal| refusal(request.uri(), message))
-            .unwrap_or_else(|| (StatusCode::FORBIDDEN, format!("{message}\n")).into_response()),
+            .and_then(|refusal| refusal(request.uri(), &headers, why))
+            .unwrap_or_else(|| (StatusCode::FORBIDDEN, format!("{why}\n")).into_response()),
     }
 }
 

@@ -16,7 +16,7 @@ pub use access_keys::AccessKey;
 pub use bind::{BindRefused, check_bind};
 pub use error::Error;
 pub use fernet::{Fernet, new_secret_key};
-pub use guard::{Guard, Refusal, guard};
+pub use guard::{Guard, Refusal, Refused, guard};
 pub use tokens::TaskToken;
 pub use worker_tokens::WorkerToken;
 

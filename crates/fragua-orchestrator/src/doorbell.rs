@@ -37,6 +37,7 @@ enum Call {
     Scheduler = 1,
     Workers = 2,
     Leases = 4,
+    Callbacks = 8,
 }
 
 /// Wakes everybody who listens to it.
@@ -91,6 +92,8 @@ pub(crate) struct Bells {
     pub(crate) workers: Bell,
     /// A lease may have been taken away, or its task cleared.
     pub(crate) leases: Bell,
+    /// Somebody may have to be told something.
+    pub(crate) callbacks: Bell,
     outbox: Arc<Outbox>,
 }
 
@@ -101,6 +104,7 @@ impl Default for Bells {
             scheduler: Bell::new(Call::Scheduler, &outbox),
             workers: Bell::new(Call::Workers, &outbox),
             leases: Bell::new(Call::Leases, &outbox),
+            callbacks: Bell::new(Call::Callbacks, &outbox),
             outbox,
         }
     }
@@ -109,7 +113,7 @@ impl Default for Bells {
 impl Bells {
     /// Rings those whose bits are set, in this process alone.
     fn ring_here(&self, calls: u8) {
-        for bell in [&self.scheduler, &self.workers, &self.leases] {
+        for bell in [&self.scheduler, &self.workers, &self.leases, &self.callbacks] {
             if calls & bell.call as u8 != 0 {
                 bell.ring_here();
             }

@@ -13,9 +13,10 @@ use tokio::sync::Notify;
 
 use crate::core::Core;
 use crate::dag::parse::{self, LARGEST_FILE_BYTES};
+use crate::dag::template_file::TemplateFiles;
 use crate::dag::{Dag, ImportError};
 use crate::operator::OperatorCatalog;
-use crate::store::{dags, import_errors, millis};
+use crate::store::{assets, dags, import_errors, millis};
 use crate::{Change, Error, scheduler};
 
 /// How long the folder must be quiet before it is read: editors write a file in several steps.
@@ -37,6 +38,18 @@ struct ReadFile {
     digest: [u8; 32],
     source: Arc<str>,
     result: Result<Arc<Dag>, Vec<ImportError>>,
+    /// The template files it names, as they were then.
+    template_files: Vec<(PathBuf, Option<Stamp>)>,
+}
+
+impl ReadFile {
+    /// Returns whether a template file may be another one now.
+    fn is_stale(&self) -> bool {
+        self.template_files.iter().any(|(path, stamp)| {
+            let now = fs::metadata(path).ok().map(|metadata| Stamp::from(&metadata));
+            now != *stamp || now.is_some_and(|stamp| !stamp.is_settled())
+        })
+    }
 }
 
 /// What tells without reading that a file may have changed.
@@ -44,6 +57,14 @@ struct ReadFile {
 struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    /// A file written within the same tick of the file system's clock has the same stamp: fresh ones are read.
+    fn is_settled(&self) -> bool {
+        let age = self.modified.and_then(|at| at.elapsed().ok());
+        age.is_some_and(|age| age > Duration::from_secs(5))
+    }
 }
 
 impl From<&Metadata> for Stamp {
@@ -78,12 +99,9 @@ impl Files {
             return self.0.remove(&path).is_some();
         };
         let stamp = Stamp::from(&metadata);
-        // A file written within the same tick of the file system's clock has the same stamp: fresh ones are read.
-        let is_settled = stamp
-            .modified
-            .and_then(|at| at.elapsed().ok())
-            .is_some_and(|age| age > Duration::from_secs(5));
-        if is_settled && self.0.get(&path).is_some_and(|known| known.stamp == stamp) {
+        let is_stale = self.0.get(&path).is_some_and(ReadFile::is_stale);
+        let is_same = self.0.get(&path).is_some_and(|known| known.stamp == stamp);
+        if is_same && stamp.is_settled() && !is_stale {
             return false;
         }
         let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();
@@ -95,13 +113,14 @@ impl Files {
         if let Some(known) = self
             .0
             .get_mut(&path)
-            .filter(|known| failed.is_none() && known.digest == digest)
+            .filter(|known| failed.is_none() && known.digest == digest && !is_stale)
         {
             known.stamp = stamp;
             return false;
         }
+        let mut template_files = TemplateFiles::of(Some(folder), &shown);
         let result = match failed {
-            None => parse::parse(&shown, &bytes, catalog).map(Arc::new),
+            None => parse::parse_with(&shown, &bytes, catalog, &mut template_files).map(Arc::new),
             Some(reason) => Err(vec![ImportError {
                 path: shown,
                 line: None,
@@ -111,6 +130,10 @@ impl Files {
             }]),
         };
         let source = String::from_utf8_lossy(&bytes).into();
+        let template_files = template_files.seen.into_iter().map(|path| {
+            let stamp = fs::metadata(&path).ok().map(|metadata| Stamp::from(&metadata));
+            (path, stamp)
+        });
         self.0.insert(
             path,
             ReadFile {
@@ -118,6 +141,7 @@ impl Files {
                 digest,
                 source,
                 result,
+                template_files: template_files.collect(),
             },
         );
         true
@@ -328,6 +352,7 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
         });
         if !is_same {
             dags::put(&transaction, row).await?;
+            assets::put_dag(&transaction, dag_id, Some(&found.dag)).await?;
             changed.insert(dag_id.clone());
         }
         core.keep_version(&version, found.dag.clone());
@@ -343,6 +368,7 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
                 },
             )
             .await?;
+            assets::put_dag(&transaction, &dag_id, None).await?;
             changed.insert(dag_id);
         }
     }

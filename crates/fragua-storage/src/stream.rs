@@ -24,10 +24,8 @@ pub struct ObjectStream {
 }
 
 impl ObjectStream {
-    pub(crate) fn new(
-        range: Range<u64>,
-        stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
-    ) -> Self {
+    /// Wraps a stream of the bytes at these offsets.
+    pub fn new(range: Range<u64>, stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         Self {
             inner: Mutex::new(stream.boxed()),
             range,

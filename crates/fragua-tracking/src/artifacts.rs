@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 use std::ops::AddAssign;
+use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fragua_storage::{
@@ -11,16 +13,19 @@ use fragua_storage::{
 use futures::Stream;
 use percent_encoding::percent_decode_str;
 
-use crate::{Error, Tracking, validation};
+use crate::{Error, Tracking, local_artifacts, validation};
 
 const SCHEME: &str = "mlflow-artifacts:";
 /// A key of the object store has at most 1024 bytes; this leaves room for a prefix of our own.
 const MAX_PATH_BYTES: usize = 1000;
 
-/// The place of an artifact or folder in the bucket: names between single slashes, none of them `.` or `..`.
-/// The empty path is the root.
+/// The place of an artifact or folder in the bucket, or in a folder of this machine that is only read: names between
+/// single slashes, none of them `.` or `..`. The empty path is the root.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ArtifactPath(String);
+pub struct ArtifactPath {
+    path: String,
+    folder: Option<Arc<Path>>,
+}
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +47,7 @@ impl ArtifactPath {
     pub fn parse(path: &str) -> Result<Self, Error> {
         let path = path.strip_suffix('/').unwrap_or(path);
         if path.is_empty() {
-            return Ok(Self(String::new()));
+            return Ok(Self::in_bucket(""));
         }
         if path.len() > MAX_PATH_BYTES {
             return Err(Error::invalid(format!(
@@ -58,7 +63,14 @@ impl ArtifactPath {
                 _ => break,
             }
         }
-        Ok(Self(path.to_owned()))
+        Ok(Self::in_bucket(path))
+    }
+
+    fn in_bucket(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            folder: None,
+        }
     }
 
     /// Returns the place that an artifact URI of this server names.
@@ -79,7 +91,7 @@ impl ArtifactPath {
             .and_then(|rest| rest.strip_prefix(bucket.as_str()))
         {
             if path.is_empty() {
-                return Ok(Self(String::new()));
+                return Ok(Self::in_bucket(""));
             }
             if let Some(path) = path.strip_prefix('/') {
                 return Self::parse(path);
@@ -96,36 +108,52 @@ impl ArtifactPath {
     /// # Errors
     /// As [`ArtifactPath::parse`].
     pub fn join(&self, path: &str) -> Result<Self, Error> {
-        let path = Self::parse(path)?;
-        Ok(match (self.0.is_empty(), path.0.is_empty()) {
-            (true, _) => path,
-            (_, true) => self.clone(),
-            _ => Self(format!("{}/{}", self.0, path.0)),
+        let path = Self::parse(path)?.path;
+        Ok(Self {
+            path: match (self.path.is_empty(), path.is_empty()) {
+                (true, _) => path,
+                (_, true) => self.path.clone(),
+                _ => format!("{}/{path}", self.path),
+            },
+            folder: self.folder.clone(),
         })
     }
 
     /// Returns the text without slashes at its ends.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.path
     }
 
     /// Returns the last name, empty for the root.
     pub fn file_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or("")
+        self.path.rsplit('/').next().unwrap_or("")
+    }
+
+    /// Returns whether it is in a folder of this machine, where nothing is written.
+    pub fn is_read_only(&self) -> bool {
+        self.folder.is_some()
+    }
+
+    /// Returns the URI that names this place.
+    pub(crate) fn uri(&self) -> String {
+        match &self.folder {
+            Some(folder) => folder.join(&self.path).display().to_string(),
+            None => format!("{SCHEME}/{}", self.path),
+        }
     }
 
     pub(crate) fn is_within(&self, root: &Self) -> bool {
-        match self.0.strip_prefix(root.as_str()) {
-            Some(rest) => root.0.is_empty() || rest.is_empty() || rest.starts_with('/'),
+        match self.path.strip_prefix(root.as_str()) {
+            Some(rest) => root.path.is_empty() || rest.is_empty() || rest.starts_with('/'),
             None => false,
         }
     }
 
     fn folder_prefix(&self) -> String {
-        if self.0.is_empty() {
+        if self.path.is_empty() {
             String::new()
         } else {
-            format!("{}/", self.0)
+            format!("{}/", self.path)
         }
     }
 
@@ -136,16 +164,22 @@ impl ArtifactPath {
     }
 
     pub(crate) fn key(&self) -> Result<ObjectKey, Error> {
-        if self.0.is_empty() {
+        if self.path.is_empty() {
             return Err(Error::invalid("Invalid path: it names no file"));
         }
-        Ok(ObjectKey::parse(self.0.as_str())?)
+        if let Some(folder) = &self.folder {
+            return Err(Error::invalid(format!(
+                "The artifacts in {} are only read by this server.",
+                folder.display()
+            )));
+        }
+        Ok(ObjectKey::parse(self.path.as_str())?)
     }
 }
 
 impl fmt::Display for ArtifactPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.path)
     }
 }
 
@@ -209,12 +243,35 @@ impl Tracking {
         self.artifact_at(&info.artifact_uri)?.join(path)
     }
 
-    /// Returns the place that an artifact URI of this server names.
+    /// Returns the place that an artifact URI names, in the bucket or in one of the folders that may be read.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] for any other URI.
     pub fn artifact_at(&self, uri: &str) -> Result<ArtifactPath, Error> {
+        match local_artifacts::find(&self.settings().local_artifacts, uri) {
+            Some((folder, path)) => Ok(ArtifactPath {
+                folder: Some(folder),
+                ..ArtifactPath::parse(&path)?
+            }),
+            None => self.artifact_in_bucket(uri),
+        }
+    }
+
+    /// Returns the place in the bucket that an artifact URI names.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for any other URI.
+    pub(crate) fn artifact_in_bucket(&self, uri: &str) -> Result<ArtifactPath, Error> {
         ArtifactPath::of_uri(uri, self.artifact_bucket())
+    }
+
+    /// Returns the folder of some machine that has to be named in [`Settings::local_artifacts`](crate::Settings) for the
+    /// artifacts at this URI to be shown; nothing for any other URI.
+    pub fn folder_to_allow(&self, uri: &str) -> Option<String> {
+        match self.artifact_at(uri) {
+            Ok(_) => None,
+            Err(_) => local_artifacts::root_of(uri),
+        }
     }
 
     /// Returns the entries of a folder by name; none for a file or a place where nothing is.
@@ -222,6 +279,9 @@ impl Tracking {
     /// # Errors
     /// Those of the object store.
     pub async fn list_artifacts(&self, folder: &ArtifactPath) -> Result<Vec<ArtifactEntry>, Error> {
+        if let Some(local) = &folder.folder {
+            return local_artifacts::list(local, folder, false).await;
+        }
         let prefix = folder.folder_prefix();
         let mut entries = Vec::new();
         let mut start_after = None;
@@ -253,6 +313,12 @@ impl Tracking {
         folder: &ArtifactPath,
         most: usize,
     ) -> Result<(Vec<ArtifactEntry>, bool), Error> {
+        if let Some(local) = &folder.folder {
+            let mut entries = local_artifacts::list(local, folder, false).await?;
+            let is_cut = entries.len() > most;
+            entries.truncate(most);
+            return Ok((entries, is_cut));
+        }
         let prefix = folder.folder_prefix();
         let query = ListQuery {
             prefix: prefix.clone(),
@@ -274,6 +340,9 @@ impl Tracking {
         folder: &ArtifactPath,
         start_after: Option<String>,
     ) -> Result<(Vec<ArtifactEntry>, Option<String>), Error> {
+        if let Some(local) = &folder.folder {
+            return Ok((local_artifacts::list(local, folder, true).await?, None));
+        }
         let prefix = folder.folder_prefix();
         let query = ListQuery {
             prefix: prefix.clone(),
@@ -293,6 +362,9 @@ impl Tracking {
         path: &ArtifactPath,
         range: Option<ByteRange>,
     ) -> Result<(ObjectMeta, ObjectStream), Error> {
+        if let Some(local) = &path.folder {
+            return local_artifacts::open(local, path, range).await;
+        }
         let key = path.key()?;
         let opened = self.storage().get(self.artifact_bucket(), &key, range).await;
         opened.map_err(|error| name_artifact(error, path))
@@ -302,7 +374,10 @@ impl Tracking {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub(crate) async fn artifact_size(&self, path: &ArtifactPath) -> Result<u64, Error> {
+    pub async fn artifact_size(&self, path: &ArtifactPath) -> Result<u64, Error> {
+        if let Some(local) = &path.folder {
+            return local_artifacts::size(local, path).await;
+        }
         let found = self.storage().head(self.artifact_bucket(), &path.key()?).await;
         Ok(found.map_err(|error| name_artifact(error, path))?.size_bytes)
     }

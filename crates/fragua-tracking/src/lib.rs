@@ -10,6 +10,7 @@ mod artifacts;
 mod experiments;
 mod import;
 mod keys;
+mod local_artifacts;
 mod logged_models;
 mod metric_line;
 mod metrics;
@@ -19,6 +20,7 @@ mod names;
 mod overview;
 mod permit;
 mod purge;
+mod purging;
 mod runs;
 mod uploads;
 mod versions;
@@ -48,6 +50,7 @@ pub use models::{ModelAlias, RegisteredModel};
 pub use purge::{
     Deleted, DeletedExperiment, DeletedKind, Kept, KeptReason, PurgePlan, PurgeReport, PurgeRequest,
 };
+pub use purging::Purging;
 pub use runs::{
     Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
 };

@@ -393,7 +393,7 @@ impl Tracking {
         let mut folders = Vec::new();
         for owner in owners.iter().filter(|owner| !owner.artifact_uri.is_empty()) {
             let uri = owner.artifact_uri.clone();
-            let reason = match self.artifact_at(&uri) {
+            let reason = match self.artifact_in_bucket(&uri) {
                 Ok(place) if place.as_str().split('/').any(|name| name == owner.id) => {
                     folders.push((owner.id.clone(), place.as_str().to_owned()));
                     continue;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use fragua_storage::{BucketName, Storage};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::metric_line::MetricLine;
 use crate::permit::Signer;
+use crate::purging::Purging;
 use crate::store::Family;
 use crate::webhooks::{Webhooks, new_secret_key};
 use crate::{Change, Error, Settings, store};
@@ -34,6 +35,7 @@ struct Inner {
     signer: Signer,
     webhooks: Webhooks,
     metric_line: MetricLine,
+    purging: watch::Sender<Purging>,
 }
 
 impl Tracking {
@@ -69,6 +71,7 @@ impl Tracking {
                 signer,
                 webhooks,
                 metric_line: MetricLine::default(),
+                purging: watch::Sender::default(),
             }),
         })
     }
@@ -106,6 +109,10 @@ impl Tracking {
 
     pub(crate) fn metric_line(&self) -> &MetricLine {
         &self.inner.metric_line
+    }
+
+    pub(crate) fn purging_sender(&self) -> &watch::Sender<Purging> {
+        &self.inner.purging
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -2,7 +2,6 @@
 
 use fragua_base::{Page, Timestamp};
 
-use crate::artifacts::ArtifactPath;
 use crate::model_uri::ModelUri;
 use crate::runs::Tag;
 use crate::validation::{self, limits};
@@ -230,7 +229,7 @@ impl Tracking {
                     }
                     let info = self.run_info(&run_id).await?;
                     let location = match self.resolve_model(&new.source).await {
-                        Ok(model) => format!("mlflow-artifacts:/{}", model.artifact_prefix),
+                        Ok(model) => model.artifact_prefix.uri(),
                         // Nothing is there yet, or it lies in a store that clients reach themselves.
                         Err(Error::NotFound(_) | Error::InvalidParameter(_)) => {
                             format!("{}/{path}", info.artifact_uri)
@@ -252,18 +251,19 @@ impl Tracking {
             });
         }
         if new.source.starts_with("mlflow-artifacts:") {
-            let path =
-                ArtifactPath::of_uri(&new.source, self.artifact_bucket()).map_err(|_| refused(RELATIVE))?;
+            let path = self
+                .artifact_in_bucket(&new.source)
+                .map_err(|_| refused(RELATIVE))?;
             let root = match (&given_run, &new.model_id) {
                 (Some(run_id), _) => self.run_info(run_id).await?.artifact_uri,
                 (None, Some(model_id)) => self.logged_model(model_id).await?.artifact_uri,
                 // Clients register another version of what they registered before by its place alone.
                 (None, None) => return Ok((new.source.clone(), None)),
             };
-            let mut roots = vec![ArtifactPath::of_uri(&root, self.artifact_bucket())?];
+            let mut roots = vec![self.artifact_in_bucket(&root)?];
             if let Some(model_id) = new.model_id.as_deref().filter(|model_id| !model_id.is_empty()) {
                 let model = self.logged_model(model_id).await?;
-                roots.push(ArtifactPath::of_uri(&model.artifact_uri, self.artifact_bucket())?);
+                roots.push(self.artifact_in_bucket(&model.artifact_uri)?);
             }
             if !roots.iter().any(|root| path.is_within(root)) {
                 return Err(refused(OTHER_RUN));

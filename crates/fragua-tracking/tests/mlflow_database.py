@@ -17,6 +17,7 @@ from mlflow.entities import (
     RunTag,
     ViewType,
 )
+from mlflow.entities.model_registry import ModelVersionTag, RegisteredModelTag
 from mlflow.store.db import utils
 from mlflow.store.model_registry.file_store import FileStore as FileRegistry
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Registry
@@ -116,6 +117,39 @@ def write_more(url):
     notes = pathlib.Path(local(run.artifact_uri)) / "notes"
     notes.mkdir(parents=True)
     (notes / "a.txt").write_text("hello")
+
+
+def grow(url):
+    """Adds to the models that `write` and `write_more` made."""
+    store, registry = stores(url)
+    model = "cover of theirs"
+    run = registry.get_model_version(model, "1").run_id
+    registry.create_model_version(model, "s3://bucket/second", run)
+    registry.set_registered_model_alias(model, "challenger", "2")
+    registry.set_registered_model_tag(model, RegisteredModelTag("team", "forest"))
+    registry.set_model_version_tag(model, "1", ModelVersionTag("checked", "yes"))
+    if hasattr(store, "create_logged_model"):
+        from mlflow.entities import LoggedModelParameter, LoggedModelTag
+
+        experiment = store.get_run(run).info.experiment_id
+        logged = store.search_logged_models([experiment])[0].model_id
+        store.set_logged_model_tags(logged, [LoggedModelTag("reviewed", "yes")])
+        store.log_logged_model_params(logged, [LoggedModelParameter("depth", "3")])
+        store.log_batch(run, [Metric("late", 0.7, 5, 2, model_id=logged)], [], [])
+        store.delete_logged_model(store.create_logged_model(experiment, name="gone", source_run_id=run).model_id)
+
+
+def log_without_server(url):
+    """Logs a file and a model as a client does that has a database and no server. Returns the run and the model."""
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+
+    mlflow.set_tracking_uri(url)
+    model = LogisticRegression().fit([[0], [1]], [0, 1])
+    with mlflow.start_run() as run:
+        mlflow.log_text("hello", "notes/a.txt")
+        logged = mlflow.sklearn.log_model(model, "model", pip_requirements=["scikit-learn"])
+    return [run.info.run_id, getattr(logged, "model_id", None)]
 
 
 def spoil(url):
@@ -253,6 +287,8 @@ COMMANDS = {
     "counts": counts,
     "write": write,
     "write more": write_more,
+    "grow": grow,
+    "log without server": log_without_server,
     "spoil": spoil,
     "read": read,
     "compare": compare,

@@ -6,8 +6,8 @@ mod peer;
 
 use std::path::{Path, PathBuf};
 
-use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
+use fragua_database::{Database, sqlite_url};
 use fragua_tracking::{ImportReport, ImportRequest, Query, Tracking};
 use peer::{Mlflow, open, read, with_no_models};
 use serde_json::json;
@@ -108,6 +108,86 @@ async fn a_file_store_of_mlflow_2_is_imported_once() {
     for fresh in [TestDatabase::sqlite().await, TestDatabase::mariadb().await] {
         check("FRAGUA_TEST_PYTHON_MLFLOW_2", &fresh.database).await;
     }
+}
+
+/// Imports, lets MLflow add to the folder, and imports again.
+async fn check_growth(variable: &str, database: &Database) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let url = format!("file:{}", folder.join("mlruns").display());
+    let mut mlflow = Mlflow::start(variable, folder);
+    mlflow.ask(&json!(["write", url, "theirs"]));
+    mlflow.ask(&json!(["write more", url]));
+    let tracking = open(database, folder).await;
+    import(&tracking, folder, false).await;
+    mlflow.ask(&json!(["grow", url]));
+    let mut told = mlflow.ask(&json!(["read", url]));
+    if variable != "FRAGUA_TEST_PYTHON" {
+        told = with_no_models(told);
+    }
+
+    let planned = import(&tracking, folder, true).await;
+    let report = import(&tracking, folder, false).await;
+    assert_eq!(report, planned);
+    assert_eq!((report.models, report.versions, report.aliases), (0, 1, 1));
+    assert_eq!(report.skipped, []);
+    assert_eq!(read(&tracking).await, told);
+
+    // What was deleted here does not come back, and is no fault of the folder.
+    tracking.delete_version("cover of theirs", 2).await.unwrap();
+    let again = import(&tracking, folder, false).await;
+    assert_eq!((again.versions, again.aliases, again.tags), (0, 0, 0));
+    assert_eq!(again.skipped, []);
+    let versions = tracking.search_versions(&Query::default()).await.unwrap().items;
+    assert_eq!(versions.len(), 1);
+}
+
+#[tokio::test]
+async fn a_second_import_passed_over_what_models_that_were_there_lacked() {
+    for fresh in [
+        TestDatabase::sqlite().await,
+        TestDatabase::postgres().await,
+        TestDatabase::mariadb().await,
+    ] {
+        check_growth("FRAGUA_TEST_PYTHON", &fresh.database).await;
+    }
+    let fresh = TestDatabase::sqlite().await;
+    check_growth("FRAGUA_TEST_PYTHON_MLFLOW_2", &fresh.database).await;
+}
+
+/// What a client logged that had a database and no server is read where it is.
+async fn check_local(variable: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = folder.join("mlflow.db");
+    let mut mlflow = Mlflow::start(variable, folder);
+    let url = format!("sqlite:///{}", file.display());
+    let told = mlflow.ask(&json!(["log without server", url]));
+    let run_id = told[0].as_str().unwrap();
+    let database = Database::open(&sqlite_url(&file), "tracking.database_url")
+        .await
+        .unwrap();
+    let tracking = open(&database, folder).await;
+    let note = tracking.run_artifact(run_id, "notes/a.txt").await.unwrap();
+    assert!(note.is_read_only());
+    assert_eq!(
+        tracking.read_artifact(&note, 10).await.unwrap().as_ref(),
+        b"hello"
+    );
+    let model = match told[1].as_str() {
+        Some(model_id) => format!("models:/{model_id}"),
+        None => format!("runs:/{run_id}/model"),
+    };
+    let model = tracking.resolve_model(&model).await.unwrap();
+    let file = model.artifact_prefix.join("MLmodel").unwrap();
+    let text = tracking.read_artifact(&file, 100_000).await.unwrap();
+    assert!(String::from_utf8_lossy(&text).contains("python_function"));
+}
+
+#[tokio::test]
+async fn files_of_a_client_without_a_server_are_read_where_they_are() {
+    check_local("FRAGUA_TEST_PYTHON").await;
+    check_local("FRAGUA_TEST_PYTHON_MLFLOW_2").await;
 }
 
 #[tokio::test]

@@ -45,6 +45,11 @@ pub(crate) fn exact(value: f64) -> String {
     not_finite(value).map_or_else(|| value.to_string(), str::to_owned)
 }
 
+/// Returns whether a measured value is a number that has a place on an axis.
+pub(crate) fn is_finite(value: f64) -> bool {
+    not_finite(value).is_none()
+}
+
 /// Tracking keeps an infinity as the largest number there is, as MLflow does.
 fn not_finite(value: f64) -> Option<&'static str> {
     if value.is_nan() {

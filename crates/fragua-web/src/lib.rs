@@ -5,6 +5,7 @@ mod pages;
 mod error;
 mod live;
 mod page;
+mod refusal;
 mod site;
 
 mod chart;
@@ -25,4 +26,5 @@ mod assets;
 mod text;
 
 pub use pages::{app_pages, console_pages, orchestrator_pages, tracking_pages};
+pub use refusal::refusal;
 pub use site::{ServedAlias, Site};

@@ -288,7 +288,7 @@ pub(crate) fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64,
     let mut points: Vec<(f64, f64)> = points
         .iter()
         .copied()
-        .filter(|(x, y)| x.is_finite() && y.is_finite() && (!is_logarithmic || *y > 0.0))
+        .filter(|(x, y)| x.is_finite() && format::is_finite(*y) && (!is_logarithmic || *y > 0.0))
         .collect();
     points.sort_by(|one, other| one.0.total_cmp(&other.0));
     points

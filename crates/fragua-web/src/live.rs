@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
-use tokio::sync::broadcast;
-use tokio_stream::wrappers::BroadcastStream;
+use tokio::sync::{broadcast, watch};
+use tokio_stream::wrappers::{BroadcastStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -23,6 +23,15 @@ pub(crate) fn changes<C: Clone + Send + 'static>(
         let event = wakes.then(|| Event::default().event("change").data("1"));
         futures::future::ready(event)
     });
+    stream(events, shutdown)
+}
+
+/// Answers with one event now and one for each time that what is watched moves on.
+pub(crate) fn watched<T: Clone + Send + Sync + 'static>(
+    receiver: watch::Receiver<T>,
+    shutdown: &CancellationToken,
+) -> Response {
+    let events = WatchStream::new(receiver).map(|_| Event::default().event("change").data("1"));
     stream(events, shutdown)
 }
 

@@ -110,7 +110,7 @@ impl Axis {
 
     /// Makes an axis of numbers; what is not finite has no place.
     pub(crate) fn of_numbers(values: &[Option<f64>]) -> Self {
-        let finite = |value: &Option<f64>| value.filter(|value| value.is_finite());
+        let finite = |value: &Option<f64>| value.filter(|value| format::is_finite(*value));
         let (lowest, highest) = range(values.iter().filter_map(finite)).unwrap_or((0.0, 1.0));
         let is_log = lowest > 0.0 && highest / lowest > WIDE;
         let scaled = |value: f64| if is_log { value.log10() } else { value };

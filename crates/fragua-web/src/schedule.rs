@@ -1,6 +1,107 @@
 //! Schedules in words. What has no short wording is shown as it was written.
 
+use std::fmt;
+
+use fragua_base::Timestamp;
+use fragua_orchestrator::NextRun;
+
+use crate::format;
 use crate::text::Language;
+
+const DAY: i64 = 86_400_000;
+
+/// A day in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Date {
+    pub(crate) year: i64,
+    pub(crate) month: u8,
+    pub(crate) day: u8,
+}
+
+impl Date {
+    pub(crate) fn of(at: Timestamp) -> Self {
+        let text = format::instant(at);
+        let mut parts = text.split(['-', ' ']);
+        let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or(1);
+        let (year, month, day) = (next(), next(), next());
+        let small = |number: i64| u8::try_from(number).unwrap_or(1);
+        Self {
+            year,
+            month: small(month),
+            day: small(day),
+        }
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+/// Writes a day: "2 April 2025".
+pub(crate) fn day(at: Timestamp, language: Language) -> String {
+    let date = Date::of(at);
+    let month = language.text(&format!("month-{}", date.month));
+    language.text_with(
+        "date-day",
+        &[
+            ("day", &date.day.to_string()),
+            ("month", &month),
+            ("year", &date.year.to_string()),
+        ],
+    )
+}
+
+/// Writes an instant to the minute, with seconds where they are not zero: "2 April 2025 06:00".
+fn moment(at: Timestamp, language: Language) -> String {
+    let text = format::instant(at);
+    let clock = text.split(' ').nth(1).unwrap_or_default();
+    let clock = clock.strip_suffix(":00").unwrap_or(clock);
+    format!("{} {clock}", day(at, language))
+}
+
+/// Says what a run covers: a day, a stretch of time, or an instant.
+pub(crate) fn covered(run: &NextRun, language: Language) -> String {
+    let (start, end) = (run.data_interval_start, run.data_interval_end);
+    if covers_a_day(run) {
+        return day(start, language);
+    }
+    let start = moment(start, language);
+    if run.data_interval_start == end {
+        return start;
+    }
+    format!("{start} – {}", moment(end, language))
+}
+
+fn covers_a_day(run: &NextRun) -> bool {
+    let (start, end) = (
+        run.data_interval_start.as_millis(),
+        run.data_interval_end.as_millis(),
+    );
+    start.rem_euclid(DAY) == 0 && end - start == DAY
+}
+
+/// Says what a run covers and when it is due: "covers 2 April 2025, runs 3 April 2025 00:00 UTC".
+pub(crate) fn next_run(run: &NextRun, language: Language) -> String {
+    let (start, end) = (run.data_interval_start, run.data_interval_end);
+    let at = moment(run.run_after, language);
+    if start == end {
+        return language.text_with("next-run-at", &[("at", &at)]);
+    }
+    if covers_a_day(run) {
+        let covered = day(start, language);
+        return language.text_with("next-run-covers-day", &[("day", &covered), ("at", &at)]);
+    }
+    language.text_with(
+        "next-run-covers",
+        &[
+            ("start", &moment(start, language)),
+            ("end", &moment(end, language)),
+            ("at", &at),
+        ],
+    )
+}
 
 /// Returns a schedule in words, for example `0 6 * * 1` as "Mondays at 06:00". An empty text is no schedule.
 pub(crate) fn words(schedule: &str, language: Language) -> String {
@@ -110,6 +211,38 @@ fn weekday_number(field: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_run_is_said_by_what_it_covers_and_when_it_is_due() {
+        let at = |text: &str| Timestamp::parse_rfc3339(text).unwrap();
+        let check = |start: &str, end: &str, english: &str, spanish: &str| {
+            let run = NextRun {
+                data_interval_start: at(start),
+                data_interval_end: at(end),
+                run_after: at(end),
+            };
+            assert_eq!(next_run(&run, Language::English), english);
+            assert_eq!(next_run(&run, Language::Spanish), spanish);
+        };
+        check(
+            "2025-04-02T00:00:00Z",
+            "2025-04-03T00:00:00Z",
+            "covers 2 April 2025, runs 3 April 2025 00:00 UTC",
+            "cubre el 2 de abril de 2025, se ejecuta el 3 de abril de 2025 00:00 UTC",
+        );
+        check(
+            "2025-04-02T05:00:00Z",
+            "2025-04-02T06:00:30Z",
+            "covers 2 April 2025 05:00 to 2 April 2025 06:00:30, runs 2 April 2025 06:00:30 UTC",
+            "cubre del 2 de abril de 2025 05:00 al 2 de abril de 2025 06:00:30, se ejecuta el 2 de abril de 2025 06:00:30 UTC",
+        );
+        check(
+            "2025-04-02T05:00:00Z",
+            "2025-04-02T05:00:00Z",
+            "runs 2 April 2025 05:00 UTC",
+            "se ejecuta el 2 de abril de 2025 05:00 UTC",
+        );
+    }
+
     use super::*;
 
     #[test]

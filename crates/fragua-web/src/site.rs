@@ -153,7 +153,7 @@ fn is_foreign_write(method: &Method, headers: &HeaderMap) -> bool {
     origin_host.is_none() || origin_host != text(header::HOST)
 }
 
-fn accepts_html(headers: &HeaderMap) -> bool {
+pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
     headers
         .get(header::ACCEPT)
         .and_then(|accept| accept.to_str().ok())

@@ -1,5 +1,6 @@
 // What moves on the page that compares runs. The server draws the pictures; this module reads values off them, picks out
 // a run, cuts a range of steps, and filters runs by ranges on the axes of parallel coordinates.
+import { number } from "./numbers.js";
 
 function chartAt(event) {
   return event.target.closest?.("[data-chart] .curve-plot");
@@ -25,12 +26,6 @@ function nearest(points, x) {
     else high = middle;
   }
   return Math.abs(points[low][0] - x) <= Math.abs(points[high][0] - x) ? points[low] : points[high];
-}
-
-function write(value) {
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  return size >= 1e-4 && size < 1e12 ? String(Number(value.toPrecision(5))) : value.toExponential(3);
 }
 
 function nameOf(series) {
@@ -64,7 +59,7 @@ function readOff(plot, event) {
     const row = document.createElement("span");
     row.className = path.getAttribute("class").replace(/^series /, "tip-row ");
     const level = Number(yMax) - (point[1] / 300) * (Number(yMax) - Number(yMin));
-    row.textContent = `${write("log" in figure.dataset ? 10 ** level : level)}  ${nameOf(path.dataset.series)}`;
+    row.textContent = `${number("log" in figure.dataset ? 10 ** level : level, 5)}  ${nameOf(path.dataset.series)}`;
     return row;
   });
   tip.replaceChildren(head, ...rows);
@@ -77,7 +72,7 @@ function readOff(plot, event) {
 function placeText(figure, value) {
   const kind = new URLSearchParams(location.search).get("x");
   if (kind === "time") return new Date(value).toISOString().replace("T", " ").slice(0, 19);
-  if (kind === "relative") return `${write(value / 1000)} s`;
+  if (kind === "relative") return `${number(value / 1000, 5)} s`;
   return String(Math.round(value));
 }
 

@@ -1,4 +1,5 @@
 // Reads out the values below the pointer, or below the place the arrow keys moved to, in every curve of a picture.
+import { number } from "./numbers.js";
 
 function span(millis) {
   const seconds = millis / 1000;
@@ -22,12 +23,6 @@ function nearest(points, x) {
     if (points[middle][0] < x) low = middle + 1; else high = middle;
   }
   return low > 0 && x - points[low - 1][0] < points[low][0] - x ? low - 1 : low;
-}
-
-function number(value) {
-  const size = Math.abs(value);
-  if (value !== 0 && (size < 1e-4 || size >= 1e12)) return value.toExponential(3);
-  return String(Number(value.toPrecision(6)));
 }
 
 function element(name, className, text) {
@@ -60,7 +55,7 @@ class Reader {
     for (const one of here) {
       const row = element("span", `plot-value tone-${one.index % 8}`);
       if (series.length > 1) row.append(element("span", "plot-label", one.label));
-      row.append(element("strong", "", number(one.point[1])));
+      row.append(element("strong", "", number(one.point[1], 6)));
       this.box.append(row);
     }
     this.box.classList.toggle("is-left", share > 0.6);

@@ -85,10 +85,13 @@ impl<'a> Databases<'a> {
     /// Returns the URL of a part's database.
     pub(crate) fn url(&self, component: Component) -> String {
         let shared = self.loaded.settings.database.url.as_ref();
-        match component.own_url(self.loaded).or(shared) {
-            Some(url) => in_project(url.expose(), self.project.folder()),
-            None => default_url(self.project, component.name()),
-        }
+        let given = component.own_url(self.loaded).or(shared);
+        let given = given.map(|url| in_project(url.expose(), self.project.folder()));
+        // Reading makes no file.
+        let is_there = |url: &String| !self.project.is_scratch() || sqlite_file(url).is_none_or(Path::exists);
+        given
+            .filter(is_there)
+            .unwrap_or_else(|| default_url(self.project, component.name()))
     }
 
     /// Opens the database of a part.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 use crate::settings::Role;
 
@@ -28,10 +30,16 @@ pub(crate) fn user() -> Option<String> {
     user.map(|user| user.name)
 }
 
+/// The folder for the program's own files, in the project's.
+const STATE: &str = ".fragua";
+const LOCKS: &str = "locks";
+
 /// A project's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
     folder: PathBuf,
+    /// In the place of `.fragua/`, for a project that has none yet and is only read.
+    scratch: Option<Arc<TempDir>>,
 }
 
 impl Project {
@@ -40,11 +48,9 @@ impl Project {
     /// # Errors
     /// When the folder does not exist or cannot be written.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let folder = fs::canonicalize(folder)
-            .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))?;
-        let project = Self { folder };
+        let project = Self::found(folder)?;
         let state = project.state_folder();
-        let locks = state.join("locks");
+        let locks = state.join(LOCKS);
         fs::create_dir_all(&locks).with_context(|| project.unwritable(&locks))?;
         // What is in the folder belongs to this machine, never to a repository.
         let ignore = state.join(".gitignore");
@@ -52,6 +58,44 @@ impl Project {
             fs::write(&ignore, "*\n").with_context(|| project.unwritable(&ignore))?;
         }
         Ok(project)
+    }
+
+    /// Takes the folder as it is, and makes nothing in it.
+    ///
+    /// # Errors
+    /// When the folder does not exist.
+    pub(crate) fn found(folder: &Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            folder: absolute(folder)?,
+            scratch: None,
+        })
+    }
+
+    /// Opens the folder to read what is there. A project that was never started has no state: it is seen as one with an
+    /// empty state, which is gone afterwards.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_to_read(folder: &Path) -> anyhow::Result<Self> {
+        if Self::was_started(folder) {
+            return Self::open(folder);
+        }
+        let scratch = TempDir::new().context("there is no place for temporary files")?;
+        Self::open(scratch.path())?;
+        Ok(Self {
+            folder: absolute(folder)?,
+            scratch: Some(Arc::new(scratch)),
+        })
+    }
+
+    /// Returns whether the project in the folder has a state; a new one has no more than its schemas.
+    pub(crate) fn was_started(folder: &Path) -> bool {
+        folder.join(STATE).join(LOCKS).is_dir()
+    }
+
+    /// Returns whether this is a project that was never started and is only read.
+    pub(crate) fn is_scratch(&self) -> bool {
+        self.scratch.is_some()
     }
 
     /// Says who must be able to write where.
@@ -71,7 +115,11 @@ impl Project {
 
     /// Returns the folder for the program's own files.
     pub(crate) fn state_folder(&self) -> PathBuf {
-        self.folder.join(".fragua")
+        let folder = self
+            .scratch
+            .as_ref()
+            .map_or(self.folder.as_path(), |scratch| scratch.path());
+        folder.join(STATE)
     }
 
     /// Returns a secret that is kept in a file of `.fragua/` which its owner alone can read. It is made once.
@@ -99,7 +147,10 @@ impl Project {
 
     /// Returns a path of a setting: relative ones start at the project's folder.
     pub(crate) fn path(&self, path: &Path) -> PathBuf {
-        self.folder.join(path)
+        match path.strip_prefix(STATE) {
+            Ok(path) => self.state_folder().join(path),
+            Err(_) => self.folder.join(path),
+        }
     }
 
     /// Takes the roles for this process.
@@ -151,7 +202,7 @@ impl Project {
     }
 
     fn lock_path(&self, role: Role) -> PathBuf {
-        self.state_folder().join("locks").join(role.name())
+        self.state_folder().join(LOCKS).join(role.name())
     }
 
     /// Returns whether some process has the role.
@@ -220,7 +271,7 @@ impl Project {
 
     /// Changes the file while no other process of the project does.
     fn change_endpoints(&self, change: impl FnOnce(&mut Endpoints)) -> anyhow::Result<()> {
-        let path = self.state_folder().join("locks").join("endpoints");
+        let path = self.state_folder().join(LOCKS).join("endpoints");
         let file = open_lock(&path).with_context(|| self.unwritable(&path))?;
         let _lock = Flock::lock(file, FlockArg::LockExclusive)
             .map_err(|(_, error)| io::Error::from(error))
@@ -230,6 +281,11 @@ impl Project {
         change(&mut endpoints);
         self.write_endpoints(&endpoints)
     }
+}
+
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    fs::canonicalize(folder)
+        .with_context(|| format!("the project's folder {} cannot be opened", folder.display()))
 }
 
 /// Whether the process that wrote its number into a lock file has ended.

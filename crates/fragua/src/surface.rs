@@ -128,11 +128,16 @@ impl Surface {
             // Each S3 request is signed, so a page of another site cannot make one; and clients reach the port
             // under whatever name the object store has for them.
             Self::Storage => routes,
-            Self::Tracking => {
-                let guard = guard.clone().refusing(fragua_tracking::mlflow::refusal);
+            _ => {
+                let guard = guard.clone().refusing(match self {
+                    Self::Tracking => |uri, headers, why| {
+                        fragua_tracking::mlflow::refusal(uri, &why.to_string())
+                            .or_else(|| fragua_web::refusal(headers, why))
+                    },
+                    _ => |_, headers, why| fragua_web::refusal(headers, why),
+                });
                 routes.layer(from_fn_with_state(guard, fragua_auth::guard))
             }
-            _ => routes.layer(from_fn_with_state(guard.clone(), fragua_auth::guard)),
         };
         let name = self.name();
         let trace = TraceLayer::new_for_http().make_span_with(move |request: &Request| {
@@ -282,6 +287,41 @@ mod tests {
         ] {
             let status = status(surface, get_from(host, "/")).await;
             assert_eq!(status.is_success(), allowed, "{surface:?} {host} {status}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_asked_for_by_a_foreign_host_name_was_refused_in_plain_text() {
+        let ask = |path: &str, accept: &str| {
+            let mut request = get_from("evil.example:8084", path);
+            let headers = request.headers_mut();
+            headers.insert("accept", accept.parse().unwrap());
+            headers.insert("accept-language", "es".parse().unwrap());
+            dressed(Surface::Tracking).oneshot(request)
+        };
+        for (path, accept, kind, part) in [
+            (
+                "/",
+                "text/html,*/*",
+                "text/html",
+                "allowed_hosts = [\"evil.example\"]",
+            ),
+            ("/", "*/*", "text/plain", "server.allowed_hosts"),
+            (
+                "/api/2.0/mlflow/runs/get",
+                "text/html",
+                "application/json",
+                "PERMISSION_DENIED",
+            ),
+        ] {
+            let response = ask(path, accept).await.unwrap();
+            assert_eq!(response.status(), StatusCode::FORBIDDEN);
+            let found = response.headers()["content-type"].to_str().unwrap().to_owned();
+            assert!(found.starts_with(kind), "{path} {accept}: {found}");
+            let body = axum::body::to_bytes(response.into_body(), 100_000).await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap().replace("&#34;", "\"");
+            assert!(body.contains(part), "{body}");
+            assert_eq!(kind == "text/html", body.contains("<html lang=\"es\""), "{body}");
         }
     }
 

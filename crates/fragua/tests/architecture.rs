@@ -11,6 +11,7 @@ use toml::{Table, Value};
 const ARROWS: &[(&str, &[&str])] = &[
     ("fragua-base", &[]),
     ("fragua-learn", &[]),
+    ("fragua-webhook", &[]),
     ("fragua-database", &["fragua-base"]),
     ("fragua-auth", &["fragua-base", "fragua-database"]),
     (
@@ -19,11 +20,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "fragua-tracking",
-        &["fragua-auth", "fragua-base", "fragua-database", "fragua-storage"],
+        &[
+            "fragua-auth",
+            "fragua-base",
+            "fragua-database",
+            "fragua-storage",
+            "fragua-webhook",
+        ],
     ),
     (
         "fragua-orchestrator",
-        &["fragua-auth", "fragua-base", "fragua-database", "fragua-storage"],
+        &[
+            "fragua-auth",
+            "fragua-base",
+            "fragua-database",
+            "fragua-storage",
+            "fragua-webhook",
+        ],
     ),
     (
         "fragua-serving",

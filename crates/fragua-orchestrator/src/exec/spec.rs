@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dag::Task;
-use crate::operator::{Connection, TaskContext};
+use crate::operator::{Connection, RunNames, TaskContext};
 
 /// What a process that may run an attempt is told, on its standard input: first of all to get ready, where it is started
 /// before there is an attempt for it; then what to do. Every further line is an instant until which the attempt is held.
@@ -45,6 +45,8 @@ pub(crate) struct Spec {
     max_xcom_bytes: u64,
     map_index: Option<u32>,
     map_values: Option<Value>,
+    #[serde(default)]
+    run_names: RunNames,
     first_started_at: Timestamp,
     python: String,
     /// What the attempt's programs are given beside the environment of the worker.
@@ -77,6 +79,7 @@ impl Spec {
             max_xcom_bytes: context.max_xcom_bytes,
             map_index: context.map_index,
             map_values: context.map_values,
+            run_names: context.run_names,
             first_started_at: context.first_started_at,
             python: context.python,
             environment: context.environment,
@@ -121,6 +124,7 @@ impl Spec {
             max_xcom_bytes: self.max_xcom_bytes,
             map_index: self.map_index,
             map_values: self.map_values,
+            run_names: self.run_names,
             first_started_at: self.first_started_at,
             python: self.python,
             environment: self.environment,
@@ -168,6 +172,8 @@ impl Usage {
 pub(crate) enum End {
     Success {
         xcoms: BTreeMap<String, Value>,
+        #[serde(default)]
+        assets: Vec<String>,
     },
     Failed {
         message: String,

@@ -153,6 +153,7 @@ pub(super) async fn wait(
                 context.max_xcom_bytes,
             )?,
             more: read_xcoms(&context.work_folder.join(XCOM_FOLDER), context.max_xcom_bytes)?,
+            assets: Vec::new(),
         }),
         Some(status) if statuses.skip.contains(&status) => {
             Err(TaskError::Skipped(format!("{name} ended with status {status}")))

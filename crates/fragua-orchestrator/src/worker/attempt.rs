@@ -452,6 +452,7 @@ mod tests {
     fn an_end_is_concluded_from_report_stop_and_status() {
         let success = || End::Success {
             xcoms: BTreeMap::new(),
+            assets: Vec::new(),
         };
         let failed = |message: &str| End::Failed {
             message: message.to_owned(),

@@ -354,8 +354,9 @@ pub(crate) async fn done(core: &Core, token: &str, done: Done) -> Result<(), Err
 
 fn ending(end: End, now: Timestamp) -> Ending {
     match end {
-        End::Success { xcoms } => Ending::Success(Success {
+        End::Success { xcoms, assets } => Ending::Success(Success {
             xcoms,
+            assets,
             skips: Vec::new(),
         }),
         End::Failed { message } => Ending::Failed { message },

@@ -9,7 +9,7 @@ use tokio_util::io::ReaderStream;
 use super::Skipped;
 use super::read::Reader;
 use crate::artifacts::{ArtifactPath, FolderSize};
-use crate::{Error, Tracking, store};
+use crate::{Error, ExperimentId, Tracking, local_artifacts, store};
 
 pub(super) const BAD_NAME: &str = "its name cannot be that of an artifact";
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -109,13 +109,23 @@ impl Tracking {
         let locations = store::experiments::locations(self.database().reader()).await?;
         let mut places = locations
             .iter()
-            .filter_map(|location| self.artifact_at(location).ok());
+            .filter_map(|location| self.artifact_in_bucket(location).ok());
         if folder.is_dir() && places.any(|place| folder.join(place.as_str()).is_dir()) {
             return Ok(());
         }
+        let are_at_paths = locations
+            .iter()
+            .any(|location| local_artifacts::root_of(location).is_some());
+        let of_paths = match are_at_paths {
+            true => {
+                ". Artifacts that are at a path are not copied: they are shown where they are, from the folders of \
+                 the setting tracking.local_artifacts"
+            }
+            false => "",
+        };
         Err(Error::invalid(format!(
             "{} has no files of an experiment of this database. Name the folder that the server had as \
-             --artifacts-destination, and its database with MLFLOW_BACKEND_STORE_URI",
+             --artifacts-destination, and its database with MLFLOW_BACKEND_STORE_URI{of_paths}",
             folder.display()
         )))
     }
@@ -127,7 +137,17 @@ impl Tracking {
     /// Those of the database and the object store.
     pub async fn lacks_artifacts_of_mlflow(&self) -> Result<bool, Error> {
         let (found, _) = self.first_artifacts(&ArtifactPath::parse("")?, 1).await?;
-        Ok(found.is_empty() && store::experiments::has_artifacts_of_mlflow(self.database().reader()).await?)
+        let reader = self.database().reader();
+        Ok(found.is_empty() && store::experiments::has_artifacts_of_mlflow(reader, None).await?)
+    }
+
+    /// Returns whether an MLflow server made the experiment and kept its artifacts: some may not have been imported.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn had_artifacts_of_mlflow(&self, experiment: ExperimentId) -> Result<bool, Error> {
+        let reader = self.database().reader();
+        Ok(store::experiments::has_artifacts_of_mlflow(reader, Some(experiment)).await?)
     }
 }
 

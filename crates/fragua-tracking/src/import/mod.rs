@@ -2,12 +2,13 @@
 //!
 //! Reading blocks its task: imports are made by a command that does nothing else.
 //!
-//! A run is one transaction, and so is a logged model and a registered model with its versions: what is there already
-//! is passed over, so an import that was cut short is finished by the next one. A run that is there gets the values that
-//! it lacks: those that could not be read the last time. Files are copied before the rows that name them.
+//! A run is one transaction, and so is a logged model and a registered model with its versions: an import that was cut
+//! short is finished by the next one. What is there already stays as it is and gets what it lacks: what could not be
+//! read the last time, or came to the folder since. Files are copied before the rows that name them.
 
 mod artifacts;
 mod read;
+mod registry;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,12 +17,11 @@ use fragua_base::Timestamp;
 use sea_orm::DatabaseTransaction;
 
 pub use self::artifacts::{ArtifactImportReport, ArtifactImportRequest};
-use self::read::{ExperimentMeta, FileLoggedModel, FileModel, FileRun, Reader, VersionMeta};
+use self::read::{ExperimentMeta, FileLoggedModel, FileRun, Reader};
 use crate::experiments::{Experiment, ExperimentId, LifecycleStage};
 use crate::logged_models::{LoggedModel, LoggedModelStatus};
 use crate::metrics::Metric;
 use crate::runs::{Param, RUN_NAME_TAG, RunInfo, RunStatus, Tag};
-use crate::versions::{ModelVersion, Stage};
 use crate::{Error, Tracking, store, validation};
 
 /// What to import, and how.
@@ -52,8 +52,10 @@ pub struct ImportReport {
     pub logged_models: u64,
     /// How many registered models were added.
     pub models: u64,
-    /// How many versions of them.
+    /// How many versions, of models that were there too.
     pub versions: u64,
+    /// How many aliases.
+    pub aliases: u64,
     /// How many files were copied.
     pub files: u64,
     /// Their bytes.
@@ -356,12 +358,12 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
     async fn logged_model(&mut self, experiment: &Experiment, model: FileLoggedModel) -> Result<(), Error> {
         let (database, family) = (self.tracking.database(), self.tracking.family());
         let meta = &model.meta;
-        let found = store::logged_models::find(&family.on(database.reader()), &meta.model_id).await?;
-        if let Some(found) = found {
+        let beside = family.on(database.reader());
+        if let Some(found) = store::logged_models::find_even_deleted(&beside, &meta.model_id).await? {
             self.report.already_there += 1;
             self.moved
-                .insert(meta.artifact_location.clone(), found.artifact_uri);
-            return Ok(());
+                .insert(meta.artifact_location.clone(), found.artifact_uri.clone());
+            return self.complete_logged_model(found, model).await;
         }
         let own = format!(
             "{}/models/{}/artifacts",
@@ -381,19 +383,67 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
             status_message: meta.status_message.clone(),
             model_type: meta.model_type.clone().unwrap_or_default(),
             source_run_id: meta.source_run_id.clone(),
-            tags: model.tags,
-            params: model.params,
+            tags: model.tags.clone(),
+            params: model.params.clone(),
             metrics: Vec::new(),
         };
         self.report.logged_models += 1;
+        self.report.params += new.params.len() as u64;
+        self.report.tags += new.tags.len() as u64;
+        if self.request.dry_run {
+            return Ok(());
+        }
+        let transaction = database.begin().await?;
+        store::logged_models::insert(&family.on(&transaction), &new).await?;
+        self.measured(&transaction, &model).await?;
+        if meta.lifecycle_stage.as_deref() == Some(LifecycleStage::Deleted.as_str()) {
+            let beside = family.on(&transaction);
+            store::logged_models::mark_deleted(&beside, &new.model_id, new.updated_at).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Brings the parameters, tags and metric values that a logged model lacks. Those that it has stay as they are.
+    async fn complete_logged_model(
+        &mut self,
+        found: LoggedModel,
+        mut model: FileLoggedModel,
+    ) -> Result<(), Error> {
+        let (database, family) = (self.tracking.database(), self.tracking.family());
+        let there = store::logged_models::with_data(&family.on(database.reader()), vec![found]).await?;
+        let Some(there) = there.first() else {
+            return Ok(());
+        };
+        model
+            .params
+            .retain(|param| !there.params.iter().any(|known| known.key == param.key));
+        model
+            .tags
+            .retain(|tag| !there.tags.iter().any(|known| known.key == tag.key));
+        self.report.params += model.params.len() as u64;
+        self.report.tags += model.tags.len() as u64;
         if self.request.dry_run {
             return Ok(());
         }
         let transaction = database.begin().await?;
         let beside = family.on(&transaction);
-        store::logged_models::insert(&beside, &new).await?;
-        for (run_id, metric) in model.metrics {
-            let Some(run) = store::runs::find(&transaction, &run_id).await? else {
+        store::logged_models::insert_params(&beside, there, &model.params).await?;
+        store::logged_models::upsert_tags(&beside, there, &model.tags).await?;
+        self.measured(&transaction, &model).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Notes what was measured on a logged model, as far as it is not there.
+    async fn measured(
+        &mut self,
+        transaction: &DatabaseTransaction,
+        model: &FileLoggedModel,
+    ) -> Result<(), Error> {
+        let beside = self.tracking.family().on(transaction);
+        for (run_id, metric) in &model.metrics {
+            let Some(run) = store::runs::find(transaction, run_id).await? else {
                 let reason = format!(
                     "the metric {} names the run {run_id}, which is not there",
                     metric.key
@@ -401,86 +451,9 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
                 self.reader.skip(&model.folder.join("metrics"), None, reason);
                 continue;
             };
-            store::logged_models::insert_metrics(&beside, &run, &[metric]).await?;
+            store::logged_models::insert_metrics(&beside, &run, std::slice::from_ref(metric)).await?;
         }
-        if meta.lifecycle_stage.as_deref() == Some(LifecycleStage::Deleted.as_str()) {
-            store::logged_models::mark_deleted(&beside, &new.model_id, new.updated_at).await?;
-        }
-        transaction.commit().await?;
         Ok(())
-    }
-
-    async fn model(&mut self, folder: &Path) -> Result<(), Error> {
-        let Some(model) = self.reader.model(folder) else {
-            return Ok(());
-        };
-        let database = self.tracking.database();
-        let name = model.meta.name.as_str();
-        if store::models::exists(database.reader(), name).await? {
-            self.report.already_there += 1;
-            return Ok(());
-        }
-        self.report.models += 1;
-        self.report.versions += model.versions.len() as u64;
-        if self.request.dry_run {
-            return Ok(());
-        }
-        let FileModel {
-            meta,
-            tags,
-            aliases,
-            versions,
-        } = &model;
-        let transaction = database.begin().await?;
-        let description = meta.description.as_deref();
-        store::models::insert(&transaction, name, description, time(meta.creation_timestamp)).await?;
-        store::models::set_tags(&transaction, name, tags).await?;
-        for (version, tags) in versions {
-            let version = self.version(name, version, tags);
-            store::versions::insert(&transaction, &version).await?;
-        }
-        for alias in aliases {
-            let number = alias.value.trim().parse().ok();
-            let known =
-                number.filter(|number| versions.iter().any(|(version, _)| version.version == *number));
-            match (known, validation::alias(&alias.key)) {
-                (Some(number), Ok(())) => {
-                    store::models::set_alias(&transaction, name, &alias.key, number).await?;
-                }
-                _ => {
-                    let path = folder.join("aliases").join(&alias.key);
-                    self.reader
-                        .skip(&path, None, "it is no alias of a version that is there");
-                }
-            }
-        }
-        store::models::touch(&transaction, name, time(meta.last_updated_timestamp)).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
-    fn version(&self, name: &str, meta: &VersionMeta, tags: &[Tag]) -> ModelVersion {
-        let stage = meta
-            .current_stage
-            .as_deref()
-            .and_then(|stage| Stage::parse(stage).ok());
-        ModelVersion {
-            name: name.to_owned(),
-            version: meta.version,
-            created_at: time(meta.creation_timestamp),
-            updated_at: time(meta.last_updated_timestamp),
-            description: meta.description.clone(),
-            user_id: meta.user_id.clone(),
-            stage: stage.unwrap_or_default(),
-            source: self.moved(meta.source.as_deref().unwrap_or_default()),
-            storage_location: meta.storage_location.as_deref().map(|place| self.moved(place)),
-            run_id: meta.run_id.clone(),
-            run_link: meta.run_link.clone(),
-            status: meta.status.clone().unwrap_or_else(|| "READY".to_owned()),
-            status_message: meta.status_message.clone(),
-            tags: tags.to_vec(),
-            aliases: Vec::new(),
-        }
     }
 
     /// Returns where something is now that was below an artifact URI of the file store.
@@ -511,7 +484,7 @@ impl<P: FnMut(usize, usize) + Send> Import<'_, P> {
             self.reader.skip(files, None, reason);
             return Ok(own);
         }
-        let Ok(place) = self.tracking.artifact_at(&own) else {
+        let Ok(place) = self.tracking.artifact_in_bucket(&own) else {
             let reason = format!("files cannot be copied to {own}, which is not in this object store");
             self.reader.skip(files, None, reason);
             return Ok(before.chars().take(most_chars).collect());

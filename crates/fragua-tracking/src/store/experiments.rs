@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::upsert;
-use fragua_database::{Database, Engine, Row, Statements};
+use fragua_database::{Database, Engine, Ready, Row, Statements};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, QuerySelect, QueryTrait, Select, entity::prelude::*,
@@ -157,9 +157,20 @@ pub(crate) async fn find(
     connection: &impl Statements,
     id: ExperimentId,
 ) -> Result<Option<Experiment>, DbErr> {
-    let select = select().filter(experiment::Column::ExperimentId.eq(id.0));
-    let found = connection.rows(&select.into_query(), read).await?;
-    Ok(with_tags(connection, found).await?.pop())
+    let found = find_without_tags(connection, id).await?;
+    Ok(with_tags(connection, found.into_iter().collect()).await?.pop())
+}
+
+pub(crate) async fn find_without_tags(
+    connection: &impl Statements,
+    id: ExperimentId,
+) -> Result<Option<Experiment>, DbErr> {
+    static FIND: Ready = Ready::new(|backend| {
+        let select = select().filter(experiment::Column::ExperimentId.eq(0));
+        backend.build(&select.into_query())
+    });
+    let find = FIND.with(connection.backend(), [id.0.into()]);
+    Ok(connection.rows_of(find, read).await?.pop())
 }
 
 pub(crate) async fn find_by_name(
@@ -194,8 +205,12 @@ pub(crate) async fn locations(connection: &impl Statements) -> Result<Vec<String
     connection.rows(&select.into_query(), |row| text(row, 0)).await
 }
 
-/// Returns whether an MLflow server that kept artifacts made an experiment: one older than our first migration.
-pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Result<bool, DbErr> {
+/// Returns whether an MLflow server that kept artifacts made an experiment, or the one that is meant: it is older than
+/// our first migration.
+pub(crate) async fn has_artifacts_of_mlflow(
+    connection: &impl Statements,
+    meant: Option<ExperimentId>,
+) -> Result<bool, DbErr> {
     let first = Query::select()
         .expr(Expr::col("applied_at").min())
         .from("fragua_tracking_migrations")
@@ -210,6 +225,9 @@ pub(crate) async fn has_artifacts_of_mlflow(connection: &impl Statements) -> Res
         .column(experiment::Column::ExperimentId)
         .filter(experiment::Column::ArtifactLocation.starts_with("mlflow-artifacts:"))
         .filter(made.lt(first).or(made.is_null()))
+        .apply_if(meant, |select, meant| {
+            select.filter(experiment::Column::ExperimentId.eq(meant.0))
+        })
         .limit(1);
     let found = connection.rows(&select.into_query(), |row| id(row, 0)).await?;
     Ok(!found.is_empty())

@@ -8,11 +8,12 @@ use fragua_database::dialect::{insert_if_absent, upsert};
 use fragua_database::{Row, Statements};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Order, Query};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
+    ActiveValue::{NotSet, Set},
+    ConnectionTrait, DbErr, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Select,
     entity::prelude::*,
 };
 
-use super::entities::inputs::{dataset, input, input_tag, model_link};
+use super::entities::inputs::{dataset, input, input_tag};
 use super::{Family, KEYS_PER_QUERY, text};
 use crate::experiments::{DatasetSummary, ExperimentId};
 use crate::runs::{Dataset, DatasetInput, ModelOutput, RunInfo, Tag};
@@ -37,8 +38,8 @@ struct Link {
     destination_id: String,
 }
 
-fn model_link(source: (&str, &str), model: (&str, &str), step: i64) -> model_link::ActiveModel {
-    model_link::ActiveModel {
+fn model_link(source: (&str, &str), model: (&str, &str), step: i64) -> input::ActiveModel {
+    input::ActiveModel {
         input_uuid: Set(random_hex(16)),
         source_type: Set(source.0.to_owned()),
         source_id: Set(source.1.to_owned()),
@@ -84,6 +85,7 @@ pub(crate) async fn insert_datasets(
             source_id: Set(dataset_uuid.clone()),
             destination_type: Set("RUN".to_owned()),
             destination_id: Set(run.run_id.clone()),
+            step: NotSet,
         };
         let insert = input::Entity::insert(link).on_conflict(insert_if_absent(INPUT_KEY));
         connection.execute(&insert.into_query()).await?;
@@ -130,7 +132,7 @@ pub(crate) async fn insert_model_input(
     model_id: &str,
 ) -> Result<(), DbErr> {
     let link = model_link(("RUN_INPUT", run_id), ("MODEL_INPUT", model_id), 0);
-    let insert = model_link::Entity::insert(link).on_conflict(insert_if_absent(INPUT_KEY));
+    let insert = input::Entity::insert(link).on_conflict(insert_if_absent(INPUT_KEY));
     connection.execute(&insert.into_query()).await?;
     Ok(())
 }
@@ -144,7 +146,7 @@ pub(crate) async fn insert_outputs(
     for output in outputs {
         let model = ("MODEL_OUTPUT", output.model_id.as_str());
         let link = model_link(("RUN_OUTPUT", run_id), model, output.step);
-        let insert = model_link::Entity::insert(link).on_conflict(upsert(INPUT_KEY, &["step"]));
+        let insert = input::Entity::insert(link).on_conflict(upsert(INPUT_KEY, &["step"]));
         connection.execute(&insert.into_query()).await?;
     }
     Ok(())
@@ -212,18 +214,18 @@ pub(super) async fn of_runs(
     if run_ids.is_empty() {
         return Ok(of_runs);
     }
-    let models = model_link::Entity::find()
+    let models = input::Entity::find()
         .select_only()
         .columns([
-            model_link::Column::SourceId,
-            model_link::Column::SourceType,
-            model_link::Column::DestinationId,
-            model_link::Column::Step,
+            input::Column::SourceId,
+            input::Column::SourceType,
+            input::Column::DestinationId,
+            input::Column::Step,
         ])
-        .filter(model_link::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
-        .filter(model_link::Column::SourceId.is_in(run_ids.iter().copied()))
-        .order_by_asc(model_link::Column::Step)
-        .order_by_asc(model_link::Column::DestinationId);
+        .filter(input::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
+        .filter(input::Column::SourceId.is_in(run_ids.iter().copied()))
+        .order_by_asc(input::Column::Step)
+        .order_by_asc(input::Column::DestinationId);
     let keep_model = |row: &Row<'_>| {
         let inputs = of_runs.entry(text(row, 0)?).or_default();
         let model_id = text(row, 2)?;

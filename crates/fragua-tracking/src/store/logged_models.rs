@@ -75,6 +75,15 @@ pub(crate) async fn find(
     Ok(row.map(convert))
 }
 
+/// Finds a model that was marked deleted too.
+pub(crate) async fn find_even_deleted(
+    connection: &impl ConnectionTrait,
+    model_id: &str,
+) -> Result<Option<LoggedModel>, DbErr> {
+    let row = model::Entity::find_by_id(model_id).one(connection).await?;
+    Ok(row.map(convert))
+}
+
 pub(crate) async fn search(
     connection: &impl ConnectionTrait,
     engine: Engine,

@@ -11,7 +11,7 @@ use sea_orm_migration::SchemaManager;
 
 use super::Family;
 use super::entities::experiments::{experiment, tag as experiment_tag};
-use super::entities::inputs::{dataset, input, input_tag, model_link};
+use super::entities::inputs::{dataset, input, input_tag};
 use super::entities::logged_models::{metric as model_metric, model, param as model_param, tag as model_tag};
 use super::entities::purged_files;
 use super::entities::registry::version;
@@ -173,9 +173,9 @@ async fn delete_runs(
         .filter(model_metric::Column::RunId.is_in(run_ids))
         .exec(&beside)
         .await?;
-    model_link::Entity::delete_many()
-        .filter(model_link::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
-        .filter(model_link::Column::SourceId.is_in(run_ids))
+    input::Entity::delete_many()
+        .filter(input::Column::SourceType.is_in(["RUN_INPUT", "RUN_OUTPUT"]))
+        .filter(input::Column::SourceId.is_in(run_ids))
         .exec(&beside)
         .await?;
     let of_runs = input::Column::DestinationType
@@ -237,9 +237,9 @@ async fn delete_logged_models(connection: &impl ConnectionTrait, model_ids: &[St
         .filter(model_tag::Column::ModelId.is_in(model_ids))
         .exec(connection)
         .await?;
-    model_link::Entity::delete_many()
-        .filter(model_link::Column::DestinationType.is_in(["MODEL_INPUT", "MODEL_OUTPUT"]))
-        .filter(model_link::Column::DestinationId.is_in(model_ids))
+    input::Entity::delete_many()
+        .filter(input::Column::DestinationType.is_in(["MODEL_INPUT", "MODEL_OUTPUT"]))
+        .filter(input::Column::DestinationId.is_in(model_ids))
         .exec(connection)
         .await?;
     model::Entity::delete_many()

@@ -81,6 +81,29 @@ pub(crate) async fn find(
     Ok(with_data(connection, row.into_iter().collect()).await?.pop())
 }
 
+/// Returns the versions of a model.
+pub(crate) async fn of_model(
+    connection: &impl ConnectionTrait,
+    name: &str,
+) -> Result<Vec<ModelVersion>, DbErr> {
+    let rows = visible()
+        .filter(version::Column::Name.eq(name))
+        .all(connection)
+        .await?;
+    with_data(connection, rows).await
+}
+
+/// Returns the numbers that are taken, those of deleted versions among them.
+pub(crate) async fn numbers(connection: &impl ConnectionTrait, name: &str) -> Result<Vec<i32>, DbErr> {
+    version::Entity::find()
+        .select_only()
+        .column(version::Column::Version)
+        .filter(version::Column::Name.eq(name))
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
 pub(crate) async fn search(
     connection: &impl ConnectionTrait,
     engine: Engine,

@@ -4,6 +4,7 @@ mod artifacts;
 mod client;
 mod experiments;
 mod filters_against_mlflow;
+mod local_artifacts;
 mod logged_models;
 mod metrics;
 mod overview;

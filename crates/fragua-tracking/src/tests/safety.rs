@@ -226,7 +226,7 @@ async fn places_outside_of_the_stores_are_refused_when_they_are_named() {
 #[tokio::test]
 async fn other_hosts_and_pages_of_other_sites_reach_no_endpoint() {
     let guarded = Server::start().await.behind(|routes| {
-        let guarded = Guard::default().refusing(mlflow::refusal);
+        let guarded = Guard::default().refusing(|uri, _, why| mlflow::refusal(uri, &why.to_string()));
         routes.layer(from_fn_with_state(guarded, guard))
     });
     let send = async |method: &str, path: &str, headers: &[(header::HeaderName, &str)]| {

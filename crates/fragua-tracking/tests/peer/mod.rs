@@ -72,7 +72,11 @@ pub(crate) async fn open(database: &Database, folder: &Path) -> Tracking {
     let settings = fragua_storage::Settings::new(folder.join("objects"));
     let storage = Database::open(&url, "storage.database_url").await.unwrap();
     let storage = Storage::open(storage, settings, clock.clone()).await.unwrap();
-    Tracking::open(database.clone(), storage, Settings::default(), clock)
+    let settings = Settings {
+        local_artifacts: vec![folder.join("mlruns").into()],
+        ..Settings::default()
+    };
+    Tracking::open(database.clone(), storage, settings, clock)
         .await
         .unwrap()
 }

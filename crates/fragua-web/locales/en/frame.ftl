@@ -125,3 +125,5 @@ error-503 = A part of Fragua is not ready
 error-503-advice = It may be starting. Wait a moment and load the page again; fragua doctor tells what is missing.
 error-5xx = Something went wrong
 error-5xx-advice = The fault is ours, and the log of Fragua has the details. Loading the page again may help.
+refused-host = This server does not answer to { $host }
+refused-host-advice = The name in the address is none of its own, so that a foreign site cannot reach it through your browser. If it is right, allow it in fragua.toml and start Fragua again; otherwise open Fragua by localhost.

@@ -125,3 +125,5 @@ error-503 = Una parte de Fragua no está lista
 error-503-advice = Puede que esté arrancando. Espera un momento y recarga la página; fragua doctor dice qué falta.
 error-5xx = Algo ha fallado
 error-5xx-advice = El fallo es nuestro y el registro de Fragua tiene los detalles. Puede que recargar la página ayude.
+refused-host = Este servidor no responde al nombre { $host }
+refused-host-advice = El nombre de la dirección no es uno de los suyos: así, un sitio ajeno no puede llegar a él a través de tu navegador. Si es correcto, permítelo en fragua.toml y vuelve a arrancar Fragua; si no, abre Fragua por localhost.

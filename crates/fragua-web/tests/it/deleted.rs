@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::http::StatusCode;
-use fragua_tracking::{ExperimentId, NewExperiment, NewLoggedModel, NewRun, NewVersion};
+use fragua_tracking::{ExperimentId, NewExperiment, NewLoggedModel, NewRun, NewVersion, PurgeRequest};
 
 use super::browser::{Answer, assert_page, assert_pages, get, post};
 use super::chromium::Chromium;
@@ -55,6 +55,13 @@ fn hidden<'a>(answer: &'a Answer, name: &str) -> &'a str {
     rest.split('"').next().unwrap()
 }
 
+/// Deletes for good, and returns the page that tells of it.
+async fn purge(pages: &Router, form: &str) -> Answer {
+    let sent = post(pages, "/deleted", &format!("do=purge&{form}")).await;
+    assert_eq!(sent.status, StatusCode::SEE_OTHER, "{}", sent.body);
+    get(pages, sent.header("location")).await
+}
+
 #[tokio::test]
 async fn nothing_deleted_is_said_so() {
     let house = House::open().await;
@@ -100,18 +107,13 @@ async fn what_goes_is_shown_before_it_goes() {
     preview.has(&["Delete for good: 1 run<", "1 file, 5 B"]);
     assert_eq!(house.exist(old, &run).await, (true, true));
     let seen = hidden(&preview, "seen");
-    let done = post(
-        &pages,
-        "/deleted",
-        &format!("do=purge&seen={seen}&days=0&take=run:{run}"),
-    )
-    .await;
+    let done = purge(&pages, &format!("seen={seen}&days=0&take=run:{run}")).await;
     done.has(&["Deleted for good", "1 run", "1 file, 5 B", "old", "forest"]);
     assert_eq!(house.exist(old, &run).await, (true, false));
     let all = post(&pages, "/deleted", "do=preview-all&days=0").await;
     all.has(&["Delete for good: 1 experiment, 1 run, 1 logged model<"]);
     let seen = hidden(&all, "seen");
-    let done = post(&pages, "/deleted", &format!("do=purge&seen={seen}&days=0&all=1")).await;
+    let done = purge(&pages, &format!("seen={seen}&days=0&all=1")).await;
     done.has(&["Deleted for good", "Nothing deleted"]);
     assert_eq!(house.exist(old, &run).await, (false, false));
 }
@@ -167,6 +169,40 @@ async fn what_a_version_is_made_of_stays_and_says_why() {
     post(&pages, "/deleted", &form)
         .await
         .has(&[why, "Nothing of this can be deleted for good"]);
+}
+
+#[tokio::test]
+async fn a_large_purge_showed_nothing_until_it_was_done() {
+    let house = House::open().await;
+    house.with_deleted_things().await;
+    let pages = pages(&house);
+    let tracking = &house.tracking;
+    let plan = tracking.purge_plan(&PurgeRequest::default()).await.unwrap();
+    // As long as the database is being written by this test, the purge waits.
+    let writing = house.database().begin().await.unwrap();
+    let mut purging = tracking.start_purge(plan.clone()).unwrap();
+    let page = get(&pages, "/deleted").await;
+    assert_page(&page, "/deleted");
+    page.has(&[
+        "Deleting for good",
+        "0 of 4 are gone",
+        "max=\"4\"",
+        "/events?purge=1",
+    ]);
+    get(&pages, "/deleted?lang=es")
+        .await
+        .has(&["Se han eliminado 0 de 4"]);
+    let second = tracking.start_purge(plan).unwrap_err().to_string();
+    assert!(second.contains("at this moment"), "{second}");
+    writing.rollback().await.unwrap();
+    purging.wait_for(|purging| !purging.is_running).await.unwrap();
+    let ended = purging.borrow().clone();
+    assert_eq!((ended.number, ended.done, ended.total), (1, 4, 4));
+    let page = get(&pages, "/deleted?purge=1").await;
+    page.has(&["Deleted for good", "2 runs"]);
+    page.lacks(&["data-events"]);
+    // Another one's page does not tell of it.
+    get(&pages, "/deleted?purge=2").await.lacks(&["Deleted for good"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

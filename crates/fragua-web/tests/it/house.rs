@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fragua_base::{Endpoints, ManualClock, SharedClock, Timestamp};
+use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
 use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{Categorical, Column, NoProgress, Table, TrainConfig, train};
@@ -17,7 +18,7 @@ pub(crate) struct House {
     pub(crate) storage: Storage,
     pub(crate) tracking: Tracking,
     pub(crate) clock: SharedClock,
-    _databases: [TestDatabase; 2],
+    databases: [TestDatabase; 2],
     _folder: tempfile::TempDir,
 }
 
@@ -66,7 +67,7 @@ impl House {
             storage,
             tracking,
             clock,
-            _databases: databases,
+            databases,
             _folder: folder,
         }
     }
@@ -83,6 +84,11 @@ impl House {
             .put_bytes(&bucket, &key, PutOptions::default(), bytes)
             .await
             .unwrap();
+    }
+
+    /// Returns the database of tracking.
+    pub(crate) fn database(&self) -> &Database {
+        &self.databases[1].database
     }
 
     /// Logs a finished run with two metrics, one of them a curve, and returns its id.

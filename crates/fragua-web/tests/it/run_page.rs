@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use fragua_tracking::{Batch, Metric, NewLoggedModel, Param, Tag};
 
-use super::browser::{assert_pages, get, post};
+use super::browser::{assert_page, assert_pages, get, post};
 use super::house::{House, now};
 
 fn pages(house: &House) -> Router {
@@ -377,4 +377,35 @@ async fn a_logged_model_is_listed_shown_tagged_registered_and_deleted() {
     let deleted = post(&pages, &address, "do=delete").await;
     assert_eq!(deleted.header("location"), list);
     assert_eq!(get(&pages, &address).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_model_among_the_files_of_a_run_could_not_be_registered() {
+    let house = House::open().await;
+    let run_id = house.run("of an older client", 0.9, None).await;
+    let description = b"flavors:\n  sklearn:\n    sklearn_version: '1.2'\n";
+    house
+        .artifact(&run_id, "model/MLmodel", description.to_vec())
+        .await;
+    let pages = pages(&house);
+    let tab = format!("/runs/{run_id}?tab=artifacts&path=model%2FMLmodel");
+    let uri = format!("runs:/{run_id}/model");
+    let file = get(&pages, &tab).await;
+    file.has(&["edit=register", &format!("load_model(&#34;{uri}&#34;)")]);
+    let form = get(&pages, &format!("{tab}&edit=register")).await;
+    assert_page(&form, &tab);
+    form.has(&["name=\"do\" value=\"register\"", "Registered model"]);
+    let refused = post(&pages, &tab, "do=register&value=a%2Fb").await;
+    refused.has(&["id=\"register-error\"", "value=\"a/b\""]);
+    let sent = post(&pages, &tab, "do=register&value=cover").await;
+    assert_eq!(
+        (sent.status, sent.header("location")),
+        (StatusCode::SEE_OTHER, "/models/cover/versions/1")
+    );
+    let version = house.tracking.version("cover", 1).await.unwrap();
+    assert_eq!((version.source, version.run_id), (uri, Some(run_id.clone())));
+    // What describes no model of a folder is none that can be registered.
+    let root = format!("/runs/{run_id}?tab=artifacts&path=MLmodel");
+    house.artifact(&run_id, "MLmodel", description.to_vec()).await;
+    get(&pages, &root).await.lacks(&["edit=register"]);
 }

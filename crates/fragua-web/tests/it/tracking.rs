@@ -7,9 +7,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
+use sea_orm::ConnectionTrait as _;
 use tower::ServiceExt as _;
 
-use super::browser::{assert_pages, get, post};
+use super::browser::{assert_page, assert_pages, get, post};
 use super::house::House;
 
 fn pages(house: &House) -> Router {
@@ -306,4 +307,61 @@ async fn a_folder_of_artifacts_is_one_zip_file() {
     get(&pages, &format!("/runs/{run_id}?tab=artifacts&path=plots"))
         .await
         .has(&["Download the folder (zip)", "zip=1&#38;path=plots"]);
+}
+
+#[tokio::test]
+async fn a_file_beyond_the_listed_entries_or_missing_was_taken_for_none_chosen() {
+    let house = House::open().await;
+    let run_id = house.run("many files", 0.9, None).await;
+    for number in 0..502 {
+        let path = format!("f{number:03}.txt");
+        house.artifact(&run_id, &path, b"hello".to_vec()).await;
+    }
+    house.artifact(&run_id, "last/inside.txt", b"deep".to_vec()).await;
+    let pages = pages(&house);
+    let tab = format!("/runs/{run_id}?tab=artifacts");
+    get(&pages, &tab)
+        .await
+        .has(&["Only the first entries", "Choose a file"]);
+    let beyond = get(&pages, &format!("{tab}&path=f501.txt")).await;
+    beyond.has(&["<code>f501.txt</code>", "hello"]);
+    let deep = get(&pages, &format!("{tab}&path=last%2Finside.txt")).await;
+    deep.has(&["<code>last/inside.txt</code>", "deep"]);
+    let folder = get(&pages, &format!("{tab}&path=last")).await;
+    folder.has(&["Download the folder", "path=last"]);
+    for missing in ["f999.txt", "no%2Fsuch", "..%2Fx"] {
+        let page = get(&pages, &format!("{tab}&path={missing}")).await;
+        page.has(&["There is no such file"]);
+        page.lacks(&["Choose a file"]);
+    }
+}
+
+#[tokio::test]
+async fn files_in_a_folder_of_mlflow_were_said_to_be_in_another_store() {
+    let house = House::open().await;
+    let run_id = house.run("local", 0.9, None).await;
+    let uri = "file:///home/ana/mlruns/0/1234/artifacts";
+    let change = format!("UPDATE runs SET artifact_uri = '{uri}' WHERE run_uuid = '{run_id}'");
+    house
+        .database()
+        .writer()
+        .execute_unprepared(&change)
+        .await
+        .unwrap();
+    let pages = pages(&house);
+    let tab = format!("/runs/{run_id}?tab=artifacts");
+    let page = get(&pages, &tab).await;
+    assert_page(&page, &tab);
+    page.has(&[
+        "The files lie in a folder that is not shown",
+        uri,
+        "local_artifacts = [",
+        "/home/ana/mlruns",
+    ]);
+    page.lacks(&["another store"]);
+    get(&pages, &format!("{tab}&lang=es"))
+        .await
+        .has(&["Los archivos están en una carpeta que no se muestra"]);
+    let file = get(&pages, &format!("/runs/{run_id}/artifact?path=a.txt")).await;
+    assert_eq!(file.status, StatusCode::BAD_REQUEST);
 }

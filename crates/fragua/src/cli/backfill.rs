@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::dags::parameters;
 use super::desk::Desk;
+use super::output::Form;
 use super::{Common, output};
 
 #[derive(Debug, Subcommand)]
@@ -27,16 +28,22 @@ pub(crate) enum Command {
     Pause {
         /// Id of the backfill
         id: String,
+        #[command(flatten)]
+        form: Form,
     },
     /// Goes on with a backfill
     Unpause {
         /// Id of the backfill
         id: String,
+        #[command(flatten)]
+        form: Form,
     },
     /// Ends a backfill: what runs goes on, what has not started fails
     Cancel {
         /// Id of the backfill
         id: String,
+        #[command(flatten)]
+        form: Form,
     },
 }
 
@@ -71,7 +78,7 @@ pub(crate) struct Create {
     json: bool,
 }
 
-fn date(text: &str) -> Result<Timestamp, String> {
+pub(super) fn date(text: &str) -> Result<Timestamp, String> {
     let instant = match text.len() {
         10 => Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")),
         _ => Timestamp::parse_rfc3339(text),
@@ -89,7 +96,10 @@ fn reprocess(text: &str) -> Result<Reprocess, String> {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the orchestrator does not allow what was asked.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let desk = Desk::open(common).await?;
+    let desk = match &command {
+        Command::List { .. } => Desk::open_to_read(common).await?,
+        _ => Desk::open(common).await?,
+    };
     let orchestrator = &desk.orchestrator;
     match command {
         Command::Create(options) => create(&desk, options).await?,
@@ -100,9 +110,13 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                 false => list(&backfills)?,
             }
         }
-        Command::Pause { id } => say(&desk, orchestrator.set_backfill_paused(&id, true).await?).await?,
-        Command::Unpause { id } => say(&desk, orchestrator.set_backfill_paused(&id, false).await?).await?,
-        Command::Cancel { id } => say(&desk, orchestrator.cancel_backfill(&id).await?).await?,
+        Command::Pause { id, form } => {
+            say(&desk, orchestrator.set_backfill_paused(&id, true).await?, form).await?;
+        }
+        Command::Unpause { id, form } => {
+            say(&desk, orchestrator.set_backfill_paused(&id, false).await?, form).await?;
+        }
+        Command::Cancel { id, form } => say(&desk, orchestrator.cancel_backfill(&id).await?, form).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -145,12 +159,13 @@ async fn create(desk: &Desk, options: Create) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn say(desk: &Desk, backfill: Backfill) -> anyhow::Result<()> {
+async fn say(desk: &Desk, backfill: Backfill, form: Form) -> anyhow::Result<()> {
     desk.ring().await?;
-    output::line(&format!(
+    let words = format!(
         "backfill {} of {} is {}",
         backfill.id, backfill.dag_id, backfill.state
-    ))
+    );
+    form.say(&words, &backfill_json(&backfill))
 }
 
 fn list(backfills: &[Backfill]) -> anyhow::Result<()> {

@@ -30,6 +30,20 @@ impl Desk {
     pub(crate) async fn open(common: &Common) -> anyhow::Result<Self> {
         let loaded = common.load()?;
         let project = Project::open(&loaded.project)?;
+        Self::over(loaded, project).await
+    }
+
+    /// Opens it for a command that changes nothing: such a one leaves nothing in a project that was never started.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn open_to_read(common: &Common) -> anyhow::Result<Self> {
+        let loaded = common.load()?;
+        let project = Project::open_to_read(&loaded.project)?;
+        Self::over(loaded, project).await
+    }
+
+    async fn over(loaded: Loaded, project: Project) -> anyhow::Result<Self> {
         let orchestrator = app::open_orchestrator(&loaded, &project, Arc::new(SystemClock)).await?;
         // A running orchestrator follows the folder itself.
         if !project.is_claimed(Role::Orchestrator) {

@@ -61,6 +61,12 @@ impl Check {
         }
     }
 
+    /// What the first start makes, which is still to come.
+    fn to_come(name: impl Into<String>) -> Self {
+        let tried = "is made at the first start".to_owned();
+        Self::of(name, tried, Ok::<(), String>(()), "")
+    }
+
     fn line(&self) -> String {
         let Self { name, tried, .. } = self;
         match (&self.problem, &self.fix) {
@@ -76,7 +82,7 @@ impl Check {
 /// When a setting is wrong or the project's folder cannot be opened.
 pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<ExitCode> {
     let loaded = common.load()?;
-    let project = Project::open(&loaded.project)?;
+    let project = Project::open_to_read(&loaded.project)?;
     let patient = Patient {
         loaded: &loaded,
         project: &project,
@@ -92,6 +98,11 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
         for check in &checks {
             output::line(&check.line())?;
         }
+    }
+    if project.is_scratch() {
+        eprintln!(
+            "note: this project was never started: its own databases and objects are made at the first start"
+        );
     }
     for notice in &loaded.notices {
         eprintln!("note: {notice}");
@@ -109,6 +120,11 @@ struct Patient<'a> {
 }
 
 impl Patient<'_> {
+    /// Returns whether the first start makes what a setting names, and is still to come.
+    fn is_to_come(&self, setting: &str) -> bool {
+        self.project.is_scratch() && self.loaded.origin(setting).is_default()
+    }
+
     /// Every port of the roles that this project should have, and the servers in the place of some.
     async fn roles(&self) -> anyhow::Result<Vec<Check>> {
         let expected = roles::chosen(self.loaded, &BTreeSet::new());
@@ -188,6 +204,9 @@ impl Patient<'_> {
             let setting = databases.setting(component);
             let origin = self.loaded.origin(setting);
             let name = format!("database of {}", component.name());
+            if self.is_to_come(setting) {
+                return Check::to_come(name);
+            }
             match databases.open(component).await {
                 Ok(database) => Check::of(
                     name,
@@ -208,7 +227,11 @@ impl Patient<'_> {
 
     /// The table of rows that loads write to and training reads.
     async fn warehouse(&self) -> Check {
+        const NAME: &str = "connection warehouse";
         const SETTING: &str = "connections.warehouse.url";
+        if self.is_to_come(SETTING) {
+            return Check::to_come(NAME);
+        }
         let connection = self.loaded.settings.connections.get("warehouse");
         let url = match connection.and_then(|connection| connection.url.as_ref()) {
             Some(url) => in_project(url.expose(), self.project.folder()),
@@ -218,13 +241,13 @@ impl Patient<'_> {
         let fix = database_fix(&url, SETTING);
         match Database::open(&url, SETTING).await {
             Ok(database) => Check::of(
-                "connection warehouse",
+                NAME,
                 format!("write to {} ({SETTING}, {origin})", database.describe()),
                 database.ping_write().await,
                 fix,
             ),
             Err(error) => Check::of(
-                "connection warehouse",
+                NAME,
                 format!("open the database of {SETTING} ({origin})"),
                 Err::<(), _>(error),
                 fix,
@@ -233,6 +256,10 @@ impl Patient<'_> {
     }
 
     async fn objects(&self) -> Check {
+        const NAME: &str = "object store";
+        if self.is_to_come("storage.root") && !self.loaded.uses_other_storage() {
+            return Check::to_come(NAME);
+        }
         let (key, place) = match (
             &self.loaded.settings.storage.endpoint,
             self.loaded.uses_other_storage(),
@@ -249,7 +276,7 @@ impl Patient<'_> {
             Err(error) => Err(innermost(&error)),
         };
         Check::of(
-            "object store",
+            NAME,
             format!("write an object to {place} ({key}, {origin})"),
             result,
             format!("make the place writable and reachable, or name another one in {key}"),

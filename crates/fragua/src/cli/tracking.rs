@@ -102,7 +102,14 @@ fn age(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
     let loaded = common.load_quietly(common.project())?;
     super::expect_project(&loaded)?;
-    let project = Project::open(&loaded.project)?;
+    let is_dry_run = match &command {
+        Command::Import(options) => options.dry_run,
+        Command::Purge(options) => options.dry_run,
+    };
+    let project = match is_dry_run {
+        true => Project::open_to_read(&loaded.project)?,
+        false => Project::open(&loaded.project)?,
+    };
     let tracking = app::open_tracking(&loaded, &project, Arc::new(SystemClock)).await?;
     match command {
         Command::Import(options) => import(&tracking, options).await,
@@ -144,7 +151,7 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         "imported"
     };
     output::line(&format!(
-        "{did} {}, {} ({}, {}, {}), {}, {} with {}, {} ({} bytes)",
+        "{did} {}, {} ({}, {}, {}), {}, {} with {} and {}, {} ({})",
         count(report.experiments, "experiment"),
         count(report.runs, "run"),
         count(report.metrics, "metric value"),
@@ -153,8 +160,12 @@ async fn import(tracking: &Tracking, options: Import) -> anyhow::Result<ExitCode
         count(report.logged_models, "logged model"),
         count(report.models, "registered model"),
         count(report.versions, "version"),
+        match report.aliases {
+            1 => "1 alias".to_owned(),
+            aliases => format!("{aliases} aliases"),
+        },
         count(report.files, "file"),
-        report.bytes
+        count(report.bytes, "byte")
     ))?;
     if report.already_there > 0 {
         output::line(&format!(
@@ -192,9 +203,9 @@ async fn import_artifacts(
     }
     let did = if request.dry_run { "would copy" } else { "copied" };
     output::line(&format!(
-        "{did} {} ({} bytes), there already: {}",
+        "{did} {} ({}), there already: {}",
         count(report.copied.files, "file"),
-        report.copied.bytes,
+        count(report.copied.bytes, "byte"),
         report.already_there
     ))?;
     tell_skipped(&report.skipped)?;
@@ -236,6 +247,7 @@ fn import_json(report: &ImportReport, dry_run: bool) -> Value {
         "logged_models": report.logged_models,
         "models": report.models,
         "versions": report.versions,
+        "aliases": report.aliases,
         "files": report.files,
         "bytes": report.bytes,
         "already_there": report.already_there,

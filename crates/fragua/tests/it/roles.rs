@@ -154,6 +154,63 @@ async fn a_folder_that_is_no_project_is_refused_and_not_written_to() {
 }
 
 #[tokio::test]
+async fn reading_commands_left_files_in_a_project_that_was_never_started() {
+    let project = Project::with_dag(
+        "daily",
+        "dag: daily\nschedule: none\ntasks:\n  - id: hello\n    bash: echo\n",
+    );
+    let there = || {
+        let entries = project.path("").read_dir().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = there();
+    let runs = project.path("mlruns");
+    for (command, expected) in [
+        (&["dags", "list"][..], Ok("daily")),
+        (&["dag-runs", "list", "--json"], Ok("[]")),
+        (&["backfill", "list", "--json"], Ok("[]")),
+        (&["pools", "list"], Ok("default_pool")),
+        (&["variables", "list", "--json"], Ok("[]")),
+        (&["connections", "list"], Ok("")),
+        (
+            &["tracking", "purge", "--dry-run"],
+            Ok("would delete 0 experiments"),
+        ),
+        (
+            &["tracking", "import", runs.to_str().unwrap(), "--dry-run"],
+            Err("is no file store"),
+        ),
+        (
+            &["keys"],
+            Err("was never started, so it has no keys yet: start it with `fragua up`"),
+        ),
+    ] {
+        let finished = project.run(command).await;
+        let said = match expected {
+            Ok(_) => &finished.stdout,
+            Err(_) => &finished.stderr,
+        };
+        let part = expected.unwrap_or_else(|part| part);
+        assert_eq!(finished.ok, expected.is_ok(), "{command:?}: {finished:?}");
+        assert!(said.contains(part), "{command:?}: {finished:?}");
+        assert_eq!(there(), before, "{command:?}");
+    }
+    let doctor = project.run(&["doctor"]).await;
+    assert!(!doctor.ok, "no role runs");
+    for name in ["database of tracking", "connection warehouse", "object store"] {
+        let line = doctor.stdout.lines().find(|line| line.contains(name));
+        let line = line.unwrap_or_else(|| panic!("{name} is not in {}", doctor.stdout));
+        assert!(
+            line.starts_with("ok") && line.ends_with("is made at the first start"),
+            "{line}"
+        );
+    }
+    assert_eq!(there(), before);
+}
+
+#[tokio::test]
 async fn a_server_that_names_its_roles_needs_no_project_file() {
     let folder = Project::without_file();
     let server = folder.up(&["--roles", "tracking,storage"]).await;

@@ -69,7 +69,7 @@ async fn a_file_store_is_imported_once() {
         .await;
     let expected = json!({
         "dry_run": true, "experiments": 1, "runs": 1, "metrics": 2, "params": 1, "tags": 2, "logged_models": 0,
-        "models": 0, "versions": 0, "files": 1, "bytes": 5, "already_there": 0, "skipped": [],
+        "models": 0, "versions": 0, "aliases": 0, "files": 1, "bytes": 5, "already_there": 0, "skipped": [],
     });
     assert_eq!(json_of(&dry), expected);
     assert!(dry.stderr.contains("importing: 1 of 1"), "{}", dry.stderr);
@@ -77,7 +77,7 @@ async fn a_file_store_is_imported_once() {
     assert_eq!(
         done.stdout,
         "imported 1 experiment, 1 run (2 metric values, 1 parameter, 2 tags), 0 logged models, \
-         0 registered models with 0 versions, 1 file (5 bytes)\n",
+         0 registered models with 0 versions and 0 aliases, 1 file (5 bytes)\n",
         "{}",
         done.stderr
     );

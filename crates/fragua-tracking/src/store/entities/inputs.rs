@@ -25,32 +25,9 @@ pub(crate) mod dataset {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Data sets that runs read. MLflow 2 has no column `step`, whose default is 0.
+/// Data sets that runs read, and models that they read and made. In the table of MLflow 2, which has data sets only, there
+/// is no `step`: what is about data sets leaves it to its default, 0.
 pub(crate) mod input {
-    use sea_orm::entity::prelude::*;
-
-    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "inputs")]
-    pub(crate) struct Model {
-        pub(crate) input_uuid: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) source_type: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) source_id: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) destination_type: String,
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub(crate) destination_id: String,
-    }
-
-    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-    pub(crate) enum Relation {}
-
-    impl ActiveModelBehavior for ActiveModel {}
-}
-
-/// Models that runs read and made.
-pub(crate) mod model_link {
     use sea_orm::entity::prelude::*;
 
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -2,10 +2,12 @@
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use fragua_tracking::{ArtifactEntry, Tracking};
+use fragua_tracking::{ArtifactEntry, Error as TrackingError, ExperimentId, Tracking};
 
 use super::folder;
+use super::mlmodel;
 use super::preview::{self, Preview};
+use super::register::load_in_python;
 use crate::error::Error;
 use crate::format;
 use crate::page::{Page, encode};
@@ -19,6 +21,12 @@ pub(super) struct Artifacts {
     pub(super) uri: String,
     /// They lie in a store that clients reach themselves.
     pub(super) is_elsewhere: bool,
+    /// They lie in this folder, which the settings do not allow to show.
+    pub(super) folder_to_allow: Option<String>,
+    /// They lie in a folder of this machine that nothing is written to.
+    pub(super) is_read_only: bool,
+    /// There are none here, and an MLflow server may have some.
+    pub(super) may_be_with_mlflow: bool,
     pub(super) entries: Vec<Entry>,
     /// A folder has more entries than are listed.
     pub(super) is_cut: bool,
@@ -32,6 +40,42 @@ pub(super) struct Artifacts {
     pub(super) zip_address: String,
     pub(super) is_folder_chosen: bool,
     pub(super) preview: Preview,
+    /// How Python loads the model whose description is shown.
+    pub(super) loading: String,
+    /// Whether that model can be registered from here.
+    pub(super) can_register: bool,
+}
+
+/// What the files belong to, by its id.
+#[derive(Clone, Copy)]
+pub(super) enum Owner<'a> {
+    Run(&'a str),
+    LoggedModel(&'a str),
+}
+
+impl Owner<'_> {
+    /// Returns the address that gives a file by `?path=`.
+    fn raw_address(self) -> String {
+        match self {
+            Self::Run(id) => format!("/runs/{}/artifact", encode(id)),
+            Self::LoggedModel(id) => format!("/logged-models/{}/artifact", encode(id)),
+        }
+    }
+
+    /// Returns the URI of the model that the file at `path` describes.
+    fn model_uri(self, path: &str) -> Option<String> {
+        match self {
+            Self::Run(id) => Some(format!("runs:/{id}/{}", model_folder(path)?)),
+            Self::LoggedModel(id) => (path == mlmodel::FILE_NAME).then(|| format!("models:/{id}")),
+        }
+    }
+}
+
+/// Returns the folder of the model that the file at `path` describes.
+pub(super) fn model_folder(path: &str) -> Option<&str> {
+    path.trim_matches('/')
+        .strip_suffix(mlmodel::FILE_NAME)?
+        .strip_suffix('/')
 }
 
 pub(super) struct Entry {
@@ -44,13 +88,22 @@ pub(super) struct Entry {
     pub(super) size: String,
 }
 
-/// Lists the top folder below `uri`, and each folder on the way to what was chosen. `raw` is the address that gives a
-/// file of it by `?path=`.
-pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str) -> Result<Artifacts, Error> {
+/// Lists the top folder below `uri`, and each folder on the way to what was chosen.
+pub(super) async fn show(
+    tracking: &Tracking,
+    page: &Page,
+    owner: Owner<'_>,
+    experiment: ExperimentId,
+    uri: &str,
+) -> Result<Artifacts, Error> {
+    let raw = owner.raw_address();
     let chosen = page.parameter("path").unwrap_or_default().trim_matches('/');
     let mut artifacts = Artifacts {
         uri: uri.to_owned(),
         is_elsewhere: true,
+        folder_to_allow: tracking.folder_to_allow(uri),
+        is_read_only: false,
+        may_be_with_mlflow: false,
         entries: Vec::new(),
         is_cut: false,
         console_address: None,
@@ -60,15 +113,24 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
         zip_address: format!("{raw}?zip=1"),
         is_folder_chosen: false,
         preview: Preview::Nothing,
+        loading: String::new(),
+        can_register: matches!(owner, Owner::Run(_)),
     };
     let Ok(root) = tracking.artifact_at(uri) else {
         return Ok(artifacts);
     };
     artifacts.is_elsewhere = false;
-    let bucket = encode(tracking.artifact_bucket().as_str());
-    let prefix = encode(&format!("{}/", root.as_str()));
-    artifacts.console_address = page.at_console(&format!("/buckets/{bucket}?prefix={prefix}"));
+    artifacts.is_read_only = root.is_read_only();
+    if !artifacts.is_read_only {
+        let bucket = encode(tracking.artifact_bucket().as_str());
+        let prefix = encode(&format!("{}/", root.as_str()));
+        artifacts.console_address = page.at_console(&format!("/buckets/{bucket}?prefix={prefix}"));
+    }
     let (top, mut is_cut) = tracking.first_artifacts(&root, MOST_ENTRIES).await?;
+    if top.is_empty() && !artifacts.is_read_only {
+        artifacts.may_be_with_mlflow = tracking.had_artifacts_of_mlflow(experiment).await?;
+    }
+    let zip_of_chosen = format!("{raw}?zip=1&path={}", encode(chosen));
     // Depth first with a stack of what is left of each open folder.
     let mut open: Vec<(String, std::vec::IntoIter<ArtifactEntry>)> = vec![(String::new(), top.into_iter())];
     let mut chosen_size = None;
@@ -84,7 +146,7 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
         };
         let is_on_way = chosen == path || chosen.starts_with(&format!("{path}/"));
         if chosen == path && entry.is_dir {
-            artifacts.zip_address = format!("{raw}?zip=1&path={}", encode(chosen));
+            artifacts.zip_address.clone_from(&zip_of_chosen);
             artifacts.is_folder_chosen = true;
         } else if chosen == path {
             chosen_size = Some(entry.size_bytes);
@@ -119,10 +181,28 @@ pub(super) async fn show(tracking: &Tracking, page: &Page, uri: &str, raw: &str)
         }
     }
     artifacts.is_cut = is_cut;
+    let is_listed = chosen.is_empty() || artifacts.is_folder_chosen || chosen_size.is_some();
+    if let (false, true, Ok(place)) = (is_listed, is_cut, root.join(chosen)) {
+        // It may be beyond the entries that are listed.
+        match tracking.artifact_size(&place).await {
+            Ok(size) => chosen_size = Some(size),
+            Err(TrackingError::NotFound(_)) => {
+                let (inside, _) = tracking.first_artifacts(&place, 1).await?;
+                if !inside.is_empty() {
+                    artifacts.zip_address = zip_of_chosen;
+                    artifacts.is_folder_chosen = true;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
     if let Some(size) = chosen_size {
         artifacts.size = format::bytes(size);
         artifacts.preview = preview::look_into(tracking, page, &root.join(chosen)?, size).await?;
-    } else if !chosen.is_empty() && !artifacts.is_folder_chosen && !is_cut {
+        if let (Preview::Model { .. }, Some(uri)) = (&artifacts.preview, owner.model_uri(chosen)) {
+            artifacts.loading = load_in_python(page, &uri);
+        }
+    } else if !chosen.is_empty() && !artifacts.is_folder_chosen {
         artifacts.preview = Preview::Missing;
     }
     Ok(artifacts)

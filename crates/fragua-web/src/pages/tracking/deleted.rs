@@ -8,9 +8,11 @@ use axum::extract::{RawForm, State};
 use axum::response::Response;
 use fragua_base::{ErrorKind, Timestamp};
 use fragua_tracking::{
-    Deleted, DeletedKind, ExperimentId, Kept, KeptReason, PurgePlan, PurgeReport, PurgeRequest, Tracking,
+    Deleted, DeletedKind, ExperimentId, Kept, KeptReason, PurgePlan, PurgeReport, PurgeRequest, Purging,
+    Tracking,
 };
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 
 use super::edit::Sent;
 use crate::error::{Error, render, see_other};
@@ -23,6 +25,8 @@ use crate::view::Crumb;
 const MOST_ROWS: usize = 200;
 /// How many names of each kind are shown of what goes.
 const MOST_NAMES: usize = 30;
+/// A purge that ends within this time is shown as done at once.
+const SHORT: Duration = Duration::from_secs(1);
 /// The choices of how long ago something was deleted, in days.
 const AGES: [(u64, &str); 4] = [
     (0, "deleted-ever"),
@@ -42,8 +46,12 @@ struct DeletedPage<'a> {
     kept: Vec<KeptRow>,
     /// How many things there are to delete.
     total: u64,
+    /// What is being deleted for good at this moment: how many are done, of how many, and in words.
+    purging: Option<(usize, usize, String)>,
     /// What was just deleted for good.
     gone: Option<Counts>,
+    /// Why that ended early.
+    failure: Option<String>,
     error: String,
 }
 
@@ -106,7 +114,7 @@ struct Names {
 
 pub(super) async fn list(State(tracking): State<Tracking>, page: Page) -> Result<Response, Error> {
     let days = page.parameter("days").unwrap_or_default().to_owned();
-    show(&tracking, &page, known_days(&days), None, String::new()).await
+    show(&tracking, &page, known_days(&days), String::new()).await
 }
 
 /// Restores, tells what would be deleted for good, or does it.
@@ -129,7 +137,7 @@ pub(super) async fn act(
         sent.fields("take").collect()
     };
     if !is_all && taken.is_empty() {
-        return show(&tracking, &page, days, None, page.t("deleted-select-first")).await;
+        return show(&tracking, &page, days, page.t("deleted-select-first")).await;
     }
     if sent.action() == "restore" {
         for value in taken {
@@ -152,8 +160,11 @@ pub(super) async fn act(
     let seen = digest(&plan);
     match sent.action() {
         "purge" if sent.field("seen") == seen => {
-            let report = tracking.purge(&plan, |_| ()).await?;
-            show(&tracking, &page, days, Some(report), String::new()).await
+            let mut purging = tracking.start_purge(plan)?;
+            let number = purging.borrow().number;
+            // Whether it has ended or not, the page tells.
+            let _ = timeout(SHORT, purging.wait_for(|purging| !purging.is_running)).await;
+            Ok(see_other(&format!("/deleted?days={days}&purge={number}")))
         }
         "purge" | "preview" | "preview-all" => {
             let mut fields = vec![("seen", seen), ("days", days.to_string())];
@@ -181,13 +192,27 @@ pub(super) async fn act(
     }
 }
 
-async fn show(
-    tracking: &Tracking,
-    page: &Page,
-    days: u64,
-    report: Option<PurgeReport>,
-    error: String,
-) -> Result<Response, Error> {
+async fn show(tracking: &Tracking, page: &Page, days: u64, error: String) -> Result<Response, Error> {
+    let purging = tracking.purging().borrow().clone();
+    let Purging {
+        number,
+        done,
+        total,
+        is_running,
+        outcome,
+    } = purging;
+    let is_asked_for = page.parameter("purge") == Some(number.to_string().as_str());
+    let (report, failure) = match outcome.filter(|_| is_asked_for) {
+        Some(Ok(report)) => (Some(report), None),
+        Some(Err(failure)) => (None, Some(failure)),
+        None => (None, None),
+    };
+    let told = [
+        ("done", format::integer(done as u64)),
+        ("total", format::integer(total as u64)),
+    ];
+    let told = told.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let purging = is_running.then(|| (done, total, page.text_with("purging", &told)));
     let request = PurgeRequest {
         older_than: Some(Duration::from_secs(days * 86_400)),
         ..PurgeRequest::default()
@@ -220,7 +245,9 @@ async fn show(
         groups,
         kept: kept(page, &stays),
         total: plan.len() as u64,
+        purging,
         gone: report.map(|report| counts(page, &report)),
+        failure,
         error,
     })
 }

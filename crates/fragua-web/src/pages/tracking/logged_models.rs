@@ -1,6 +1,6 @@
 //! Logged models: what runs made, whether or not it was registered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, RawForm, State};
@@ -8,27 +8,25 @@ use axum::response::Response;
 use fragua_base::{ErrorKind, Timestamp};
 use fragua_tracking::{
     Error as TrackingError, ExperimentId, LoggedModel, LoggedModelOrder, LoggedModelQuery, LoggedModelStatus,
-    Metric, NewVersion, Tracking,
+    Metric, NewVersion, Query, Tracking, ViewType,
 };
 
-use super::artifacts::{self, Artifacts};
+use super::artifacts::{self, Artifacts, Owner};
 use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::run_name;
 use super::preview::Preview;
-use super::{equals, query};
+use super::{equals, query, quoted, register};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
 use crate::headline;
-use crate::page::{Page, encode};
+use crate::page::Page;
 use crate::state::StateView;
 use crate::view::{Crumb, Tab};
 
 const MODELS_PER_PAGE: u64 = 50;
 const METRIC_COLUMNS: usize = 4;
 const MOST_VERSIONS: u64 = 20;
-/// Names offered where a model is registered.
-const MOST_NAMES: u64 = 200;
 const BY_AGE: &str = "creation_timestamp";
 
 /// Returns how the state of a logged model looks.
@@ -64,7 +62,7 @@ struct Row {
     model_type: String,
     view: StateView,
     run_id: String,
-    run_short: String,
+    run_name: String,
     cells: Vec<String>,
     created_at: Timestamp,
 }
@@ -113,6 +111,7 @@ pub(super) async fn list(
         orders.push(order.clone());
     }
     metric_keys.truncate(METRIC_COLUMNS);
+    let runs = names_of_runs(&tracking, experiment_id, &models).await?;
     render(&ListPage {
         page: &page,
         crumbs: vec![
@@ -125,7 +124,10 @@ pub(super) async fn list(
             .into_iter()
             .map(|key| (key.clone(), key == order))
             .collect(),
-        rows: models.into_iter().map(|model| row(model, &metric_keys)).collect(),
+        rows: models
+            .into_iter()
+            .map(|model| row(model, &metric_keys, &runs))
+            .collect(),
         first: page.has_chosen("page").then(|| page.with("page", "")),
         next: next.map(|token| page.with("page", &token)),
         id,
@@ -136,7 +138,35 @@ pub(super) async fn list(
     })
 }
 
-fn row(model: LoggedModel, metric_keys: &[String]) -> Row {
+/// Returns the names of the runs that made the models, by their ids.
+async fn names_of_runs(
+    tracking: &Tracking,
+    experiment: ExperimentId,
+    models: &[LoggedModel],
+) -> Result<BTreeMap<String, String>, Error> {
+    let ids: BTreeSet<&str> = models
+        .iter()
+        .filter_map(|model| model.source_run_id.as_deref())
+        .collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let listed: Vec<String> = ids.iter().map(|id| quoted(id)).collect();
+    let wanted = Query {
+        view: ViewType::All,
+        ..query(
+            format!("run_id IN ({})", listed.join(", ")),
+            Vec::new(),
+            MODELS_PER_PAGE,
+            None,
+        )
+    };
+    let runs = tracking.search_runs(&[experiment], &wanted).await?.items;
+    let named = runs.iter().map(|run| (run.info.run_id.clone(), run_name(run)));
+    Ok(named.collect())
+}
+
+fn row(model: LoggedModel, metric_keys: &[String], runs: &BTreeMap<String, String>) -> Row {
     let cells = metric_keys
         .iter()
         .map(|key| {
@@ -152,7 +182,10 @@ fn row(model: LoggedModel, metric_keys: &[String]) -> Row {
         id: model.model_id,
         name: model.name,
         model_type: model.model_type,
-        run_short: format::shorten(&run_id, 9),
+        run_name: runs
+            .get(&run_id)
+            .cloned()
+            .unwrap_or_else(|| format::shorten(&run_id, 9)),
         run_id,
         cells,
         created_at: model.created_at,
@@ -175,6 +208,8 @@ struct ModelPage<'a> {
     created_at: Timestamp,
     updated_at: Timestamp,
     versions: Vec<(String, i32)>,
+    /// How Python loads it.
+    loading: String,
     /// Names of registered models, offered where it is registered.
     names: Vec<String>,
     tabs: Vec<Tab>,
@@ -232,7 +267,15 @@ pub(super) async fn act(
             .delete_logged_model_tag(&id, sent.field("key"))
             .await
             .map(|()| here),
-        "register" => register(&tracking, &id, sent.trimmed("value")).await,
+        "register" => {
+            let new = NewVersion {
+                name: sent.trimmed("value").to_owned(),
+                source: format!("models:/{id}"),
+                model_id: Some(id.clone()),
+                ..NewVersion::default()
+            };
+            register::register(&tracking, new).await
+        }
         "delete" => {
             let experiment_id = tracking.logged_model(&id).await?.experiment_id;
             let after = format!("/experiments/{experiment_id}/logged-models");
@@ -249,30 +292,14 @@ pub(super) async fn act(
     }
 }
 
-/// Makes the logged model the next version of a registered model, which is made when there is none of this name.
-async fn register(tracking: &Tracking, id: &str, name: &str) -> Result<String, TrackingError> {
-    match tracking.create_model(name, None, Vec::new()).await {
-        Ok(_) | Err(TrackingError::AlreadyExists(_)) => {}
-        Err(error) => return Err(error),
-    }
-    let new = NewVersion {
-        name: name.to_owned(),
-        source: format!("models:/{id}"),
-        model_id: Some(id.to_owned()),
-        ..NewVersion::default()
-    };
-    let version = tracking.create_version(new).await?;
-    Ok(format!("/models/{}/versions/{}", encode(name), version.version))
-}
-
 async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) -> Result<Response, Error> {
     let model = tracking.logged_model(id).await?;
     let experiment = tracking.experiment(model.experiment_id).await?;
     let current = Tab::current(page, &["overview", "artifacts"]);
     let tab = if current == "artifacts" {
-        let raw = format!("/logged-models/{}/artifact", encode(&model.model_id));
+        let owner = Owner::LoggedModel(&model.model_id);
         ModelTab::Artifacts(Box::new(
-            artifacts::show(tracking, page, &model.artifact_uri, &raw).await?,
+            artifacts::show(tracking, page, owner, model.experiment_id, &model.artifact_uri).await?,
         ))
     } else {
         let mut params: Vec<(String, String)> = model
@@ -299,13 +326,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
     let versions = tracking
         .search_versions(&query(source, Vec::new(), MOST_VERSIONS, None))
         .await?;
-    let names = if editing.is("register") {
-        let all = query(String::new(), Vec::new(), MOST_NAMES, None);
-        let models = tracking.search_models(&all).await?.items;
-        models.into_iter().map(|model| model.name).collect()
-    } else {
-        Vec::new()
-    };
+    let names = register::names(tracking, &editing).await?;
     let list = format!("/experiments/{}/logged-models", model.experiment_id);
     render(&ModelPage {
         page,
@@ -333,6 +354,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
             .into_iter()
             .map(|version| (version.name, version.version))
             .collect(),
+        loading: register::load_in_python(page, &format!("models:/{}", model.model_id)),
         names,
         tabs: Tab::all(
             page,

@@ -56,9 +56,13 @@ struct Signature {
 /// Reads an `MLmodel` file; nothing when it is not one.
 pub(super) fn read(text: &str) -> Option<ModelCard> {
     let file: File = serde_saphyr::from_str(text).ok()?;
+    // MLflow 3 writes the id of the logged model as both.
+    let uuid = file
+        .model_uuid
+        .filter(|uuid| file.model_id.as_ref() != Some(uuid));
     let facts = [
         ("model-id", file.model_id),
-        ("model-uuid", file.model_uuid),
+        ("model-uuid", uuid),
         ("run-id", file.run_id),
         ("created", file.utc_time_created),
         ("size", file.model_size_bytes.map(format::bytes)),

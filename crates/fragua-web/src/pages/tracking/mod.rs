@@ -14,6 +14,7 @@ mod logged_models;
 mod mlmodel;
 mod models;
 mod preview;
+mod register;
 mod run_table;
 mod runs;
 mod version_compare;
@@ -64,6 +65,9 @@ pub fn tracking_pages(tracking: Tracking, site: Site) -> Router {
 
 /// Tells a page that what it shows has changed.
 async fn events(State(tracking): State<Tracking>, page: Page) -> Result<Response, Error> {
+    if page.has_chosen("purge") {
+        return Ok(live::watched(tracking.purging(), page.site().shutdown()));
+    }
     let run = page.parameter("run").map(str::to_owned);
     let model = page.parameter("model").map(str::to_owned);
     let concerns = move |change: &Change| match (change, &run, &model) {

@@ -14,6 +14,7 @@ use super::{equals, logged_keys, query, quoted};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
+use crate::markdown;
 use crate::page::{Page, encode};
 use crate::state::StateView;
 use crate::view::Crumb;
@@ -81,7 +82,7 @@ async fn answer_list(tracking: &Tracking, page: &Page, editing: Editing) -> Resu
             aliases: aliases(&model),
             latest: model.latest_versions.iter().map(|version| version.version).max(),
             name: model.name,
-            description: format::shorten(&model.description.unwrap_or_default(), MOST_NOTE_CHARS),
+            description: note(model.description),
             updated_at: model.updated_at,
         })
         .collect();
@@ -97,6 +98,12 @@ async fn answer_list(tracking: &Tracking, page: &Page, editing: Editing) -> Resu
 
 pub(super) fn address(name: &str) -> String {
     format!("/models/{}", encode(name))
+}
+
+/// Returns the beginning of a description, without its marks.
+fn note(description: Option<String>) -> String {
+    let plain = description.map(|text| markdown::plain(&text));
+    format::shorten(&plain.unwrap_or_default(), MOST_NOTE_CHARS)
 }
 
 fn aliases(model: &RegisteredModel) -> Vec<(String, i32)> {
@@ -269,7 +276,7 @@ fn version_row(version: ModelVersion, runs: &BTreeMap<String, Run>, metric_keys:
         .collect();
     VersionRow {
         version: version.version.to_string(),
-        description: format::shorten(&version.description.unwrap_or_default(), MOST_NOTE_CHARS),
+        description: note(version.description),
         aliases: version.aliases,
         view: (version.status != "READY").then(|| StateView::of(&version.status)),
         stage: (version.stage != Stage::None).then(|| version.stage.as_str()),

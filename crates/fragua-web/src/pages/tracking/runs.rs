@@ -5,17 +5,17 @@ use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_tracking::{
-    Batch, Error as TrackingError, LifecycleStage, LoggedModel, LoggedModelQuery, Run, RunUpdate, Tag,
-    Tracking,
+    Batch, Error as TrackingError, LifecycleStage, LoggedModel, LoggedModelQuery, NewVersion, Run, RunUpdate,
+    Tag, Tracking,
 };
 
-use super::artifacts::{self, Artifacts};
+use super::artifacts::{self, Artifacts, Owner, model_folder};
 use super::curves::{self, Curves};
 use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::{best, duration, run_name};
 use super::lineage::{self, DagRunLink, DatasetView};
 use super::preview::Preview;
-use super::{equals, logged_keys, query};
+use super::{equals, logged_keys, query, register};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
@@ -41,6 +41,8 @@ struct RunPage<'a> {
     view: StateView,
     crumbs: Vec<Crumb>,
     versions: Vec<VersionLink>,
+    /// Names of registered models, offered where a model of it is registered.
+    names: Vec<String>,
     dag_run: Option<DagRunLink>,
     started_at: Option<Timestamp>,
     duration: String,
@@ -114,6 +116,7 @@ pub(super) async fn act(
     RawForm(body): RawForm,
 ) -> Result<Response, Error> {
     let sent = Sent::read(&body);
+    let here = || page.with2("edit", "", "key", "");
     let changed = match sent.action() {
         "rename" if sent.trimmed("value").is_empty() => {
             let editing = Editing::refused(&sent, page.t("name-empty"));
@@ -124,17 +127,30 @@ pub(super) async fn act(
                 run_name: Some(sent.trimmed("value").to_owned()),
                 ..RunUpdate::default()
             };
-            tracking.update_run(&id, update).await.map(drop)
+            tracking.update_run(&id, update).await.map(|_| here())
         }
-        "description" => set_tag(&tracking, &id, Tag::new(NOTE_TAG, sent.text("value"))).await,
-        "tag" => set_tag(&tracking, &id, sent.tag()).await,
-        "delete-tag" => tracking.delete_tag(&id, sent.field("key")).await,
-        "delete" => tracking.delete_run(&id).await,
-        "restore" => tracking.restore_run(&id).await,
+        "description" => {
+            let note = Tag::new(NOTE_TAG, sent.text("value"));
+            set_tag(&tracking, &id, note).await.map(|()| here())
+        }
+        "tag" => set_tag(&tracking, &id, sent.tag()).await.map(|()| here()),
+        "delete-tag" => tracking.delete_tag(&id, sent.field("key")).await.map(|()| here()),
+        "delete" => tracking.delete_run(&id).await.map(|()| here()),
+        "restore" => tracking.restore_run(&id).await.map(|()| here()),
+        "register" => {
+            let folder = page.parameter("path").and_then(model_folder);
+            let new = NewVersion {
+                name: sent.trimmed("value").to_owned(),
+                source: format!("runs:/{id}/{}", folder.unwrap_or_default()),
+                run_id: Some(id.clone()),
+                ..NewVersion::default()
+            };
+            register::register(&tracking, new).await
+        }
         _ => return Err(Error::Invalid(page.t("form-unknown"))),
     };
     match changed {
-        Ok(()) => Ok(see_other(&page.with2("edit", "", "key", ""))),
+        Ok(next) => Ok(see_other(&next)),
         Err(error) if edit::is_about_a_field(&error) => {
             answer(&tracking, &page, &id, Editing::refused(&sent, error.to_string())).await
         }
@@ -158,9 +174,9 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
     let tab = match current {
         "metrics" => RunTab::Curves(Box::new(curves::show(tracking, page, &run).await?)),
         "artifacts" => {
-            let raw = format!("/runs/{}/artifact", encode(&run.info.run_id));
-            let uri = &run.info.artifact_uri;
-            RunTab::Artifacts(Box::new(artifacts::show(tracking, page, uri, &raw).await?))
+            let (owner, uri) = (Owner::Run(&run.info.run_id), &run.info.artifact_uri);
+            let files = artifacts::show(tracking, page, owner, experiment.id, uri).await?;
+            RunTab::Artifacts(Box::new(files))
         }
         _ => RunTab::Overview(Box::new(overview(tracking, page, &run).await?)),
     };
@@ -178,6 +194,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
         ],
     );
     let tag = |key| run.tag(key).unwrap_or_default();
+    let names = register::names(tracking, &editing).await?;
     render(&RunPage {
         page,
         is_deleted: run.info.lifecycle_stage == LifecycleStage::Deleted,
@@ -193,6 +210,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
             Crumb::here(name.clone()),
         ],
         name,
+        names,
         versions: versions
             .items
             .into_iter()

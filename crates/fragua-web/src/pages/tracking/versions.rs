@@ -14,6 +14,7 @@ use super::edit::{self, Description, Editing, Sent, Tags};
 use super::lineage::{self, Station};
 use super::mlmodel::{self, ModelCard};
 use super::models::address as model_address;
+use super::register::load_in_python;
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
@@ -344,22 +345,13 @@ pub(super) async fn logged_of(
 fn loading(page: &Page, version: &ModelVersion) -> String {
     let (name, aliases) = (&version.name, &version.aliases);
     let served = aliases.iter().find(|alias| page.serves(name, alias));
-    let uri = match served.or(aliases.first()) {
-        Some(alias) => format!("models:/{name}@{alias}"),
-        None => format!("models:/{name}/{}", version.version),
-    };
-    let server = page.at_tracking("").map_or_else(String::new, |base| {
-        format!("mlflow.set_tracking_uri({})\n", python_text(&base))
-    });
-    format!(
-        "import mlflow\n{server}model = mlflow.pyfunc.load_model({})",
-        python_text(&uri)
+    load_in_python(
+        page,
+        &match served.or(aliases.first()) {
+            Some(alias) => format!("models:/{name}@{alias}"),
+            None => format!("models:/{name}/{}", version.version),
+        },
     )
-}
-
-/// Quotes a text for Python, which reads the quotes and escapes of JSON.
-fn python_text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }
 
 /// Returns the way from the rows to where the version answers.

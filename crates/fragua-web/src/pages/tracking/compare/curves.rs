@@ -176,7 +176,10 @@ fn series_of(ids: &[String], found: &[MetricSeries], x: Axis) -> Vec<Vec<(f64, f
             };
             let at = |point: &Metric| point.timestamp.as_millis();
             let start = series.points.iter().map(at).min().unwrap_or(0);
-            let shown = series.points.iter().filter(|point| point.value.is_finite());
+            let shown = series
+                .points
+                .iter()
+                .filter(|point| format::is_finite(point.value));
             shown
                 .map(|point| (x.place(point.step, at(point), start), point.value))
                 .collect()

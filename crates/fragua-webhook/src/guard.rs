@@ -9,17 +9,14 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use super::WebhookSettings;
-use crate::{Error, validation};
-
 /// How long a name may take to be resolved.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The width of the column.
-const MAX_URL_CHARS: usize = 500;
+/// The longest address.
+pub const MAX_URL_CHARS: usize = 500;
 
 /// Why a name, or an address in place of one, is not connected to.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NameFailure {
+pub enum NameFailure {
     /// It leads to where webhooks must not.
     #[error("{0}")]
     NotPublic(String),
@@ -28,46 +25,64 @@ pub(super) enum NameFailure {
     Unresolved(String),
 }
 
-impl From<NameFailure> for Error {
+/// Why an address is not allowed, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+impl From<NameFailure> for Refusal {
     fn from(failure: NameFailure) -> Self {
-        Self::InvalidParameter(failure.to_string())
+        Self(failure.to_string())
     }
+}
+
+/// Returns the beginning of a foreign text, for messages.
+fn shorten(text: &str) -> String {
+    const MOST: usize = 300;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    text.chars().take(MOST).chain(['…']).collect()
 }
 
 /// Checks addresses, and resolves names for the HTTP client.
 #[derive(Debug, Clone)]
-pub(super) struct Guard {
+pub struct Guard {
     allowed_schemes: Vec<String>,
     allow_private_addresses: bool,
 }
 
 impl Guard {
-    pub(super) fn new(settings: &WebhookSettings) -> Self {
+    /// Lets addresses of some schemes through; those of this machine and its network only where that is allowed.
+    pub fn new(allowed_schemes: Vec<String>, allow_private_addresses: bool) -> Self {
         Self {
-            allowed_schemes: settings.allowed_schemes.clone(),
-            allow_private_addresses: settings.allow_private_addresses,
+            allowed_schemes,
+            allow_private_addresses,
         }
     }
 
     /// Checks what can be known of an address without asking anybody.
-    pub(super) fn check(&self, text: &str) -> Result<Url, Error> {
+    ///
+    /// # Errors
+    /// Why it is not allowed.
+    pub fn check(&self, text: &str) -> Result<Url, Refusal> {
         if text.trim().is_empty() {
-            return Err(Error::invalid(format!(
+            return Err(Refusal(format!(
                 "Webhook URL cannot be empty or just whitespace: '{text}'"
             )));
         }
-        validation::max_chars("url", text, MAX_URL_CHARS)?;
-        let invalid = |why: &dyn std::fmt::Display| {
-            Error::invalid(format!(
-                "Invalid webhook URL '{}': {why}",
-                validation::shorten(text)
-            ))
-        };
+        if text.chars().count() > MAX_URL_CHARS {
+            return Err(Refusal(format!(
+                "'url' exceeds the maximum length of {MAX_URL_CHARS} characters"
+            )));
+        }
+        let invalid =
+            |why: &dyn std::fmt::Display| Refusal(format!("Invalid webhook URL '{}': {why}", shorten(text)));
         let url = Url::parse(text).map_err(|error| invalid(&error))?;
         if !self.allowed_schemes.iter().any(|scheme| scheme == url.scheme()) {
-            return Err(Error::invalid(format!(
+            return Err(Refusal(format!(
                 "Invalid webhook URL scheme: '{}'. Allowed schemes are: {}.",
-                validation::shorten(url.scheme()),
+                shorten(url.scheme()),
                 self.allowed_schemes.join(", ")
             )));
         }
@@ -81,7 +96,10 @@ impl Guard {
     }
 
     /// Checks an address, and what its name stands for now.
-    pub(super) async fn check_resolved(&self, text: &str) -> Result<Url, Error> {
+    ///
+    /// # Errors
+    /// Why it is not allowed.
+    pub async fn check_resolved(&self, text: &str) -> Result<Url, Refusal> {
         let url = self.check(text)?;
         if let (Some(Host::Domain(name)), false) = (url.host(), self.allow_private_addresses) {
             self.resolve_name(name).await?;
@@ -94,7 +112,7 @@ impl Guard {
         let failed = |why: &dyn std::fmt::Display| {
             NameFailure::Unresolved(format!(
                 "Cannot resolve Webhook URL hostname '{}': {why}",
-                validation::shorten(name)
+                shorten(name)
             ))
         };
         let found = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((name, 0)))
@@ -117,7 +135,7 @@ impl Guard {
         }
         Err(NameFailure::NotPublic(format!(
             "Webhook URL must not resolve to a non-public IP address. '{}' resolves to {address}.",
-            validation::shorten(host)
+            shorten(host)
         )))
     }
 }
@@ -191,10 +209,7 @@ mod tests {
     use super::*;
 
     fn guard(allow_private_addresses: bool) -> Guard {
-        Guard {
-            allowed_schemes: vec!["https".to_owned()],
-            allow_private_addresses,
-        }
+        Guard::new(vec!["https".to_owned()], allow_private_addresses)
     }
 
     #[test]
