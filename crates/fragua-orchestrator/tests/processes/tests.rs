@@ -372,7 +372,7 @@ async fn a_process_alone_ends_when_its_worker_is_gone() {
 
 async fn a_line_of_ten_megabytes_is_kept_in_pieces() {
     let mut bench = Bench::start().await;
-    let script = "head -c 10000000 /dev/zero | tr \\\\0 x; echo; echo after";
+    let script = "head -c 7500000 /dev/zero | base64 -w 0; echo; echo after";
     bench
         .write("long", &format!("  - {{ id: t, bash: \"{script}\" }}\n"))
         .await;
@@ -392,10 +392,7 @@ async fn a_line_of_ten_megabytes_is_kept_in_pieces() {
         }
     }
     let text = String::from_utf8(text).unwrap();
-    assert_eq!(
-        text.matches('x').count(),
-        10_000_000 + "fragua".matches('x').count()
-    );
+    assert_eq!(text.matches('A').count(), 10_000_000);
     assert!(
         text.lines().all(|line| line.len() < 17_000),
         "no line is longer than a piece"
@@ -471,7 +468,7 @@ async fn a_function_finds_nothing_of_the_one_before_it() {
     }
     assert!(bench.log(&run, "c", 1).await.contains(" out none none\n"));
     // A process may wait already for the next task; it has read nothing of the project.
-    fs::remove_dir_all(bench.path("__pycache__")).unwrap();
+    let _ = fs::remove_dir_all(bench.path("__pycache__"));
     fs::write(bench.path("seen.py"), module(2)).unwrap();
     let run = bench.run("functions").await;
     let instance = bench.task(&run, "a").await;
