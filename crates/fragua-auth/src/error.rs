@@ -14,6 +14,15 @@ pub enum Error {
         /// What is wrong with it, to follow the name of the part.
         reason: &'static str,
     },
+    /// A name that no worker token can have.
+    #[error("the name of a worker token has 1 to 200 characters, none of them a control character")]
+    InvalidWorkerToken,
+    /// There is a worker token of this name already.
+    #[error("there is a worker token {name:?} already: revoke it first, or take another name")]
+    WorkerTokenExists {
+        /// The name.
+        name: String,
+    },
     /// The database failed.
     #[error(transparent)]
     Database(#[from] fragua_database::Error),
@@ -23,7 +32,8 @@ impl Error {
     /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidAccessKey { .. } => ErrorKind::InvalidInput,
+            Self::InvalidAccessKey { .. } | Self::InvalidWorkerToken => ErrorKind::InvalidInput,
+            Self::WorkerTokenExists { .. } => ErrorKind::Conflict,
             Self::Database(error) => error.kind(),
         }
     }

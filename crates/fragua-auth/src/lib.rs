@@ -7,6 +7,7 @@ mod fernet;
 mod guard;
 mod store;
 mod tokens;
+mod worker_tokens;
 
 use fragua_base::SharedClock;
 use fragua_database::Database;
@@ -17,6 +18,7 @@ pub use error::Error;
 pub use fernet::{Fernet, new_secret_key};
 pub use guard::{Guard, Refusal, Refused, guard};
 pub use tokens::TaskToken;
+pub use worker_tokens::WorkerToken;
 
 /// Users' keys and tokens. Cheap to clone.
 #[derive(Debug, Clone)]

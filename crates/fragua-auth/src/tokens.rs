@@ -43,6 +43,6 @@ impl Auth {
 }
 
 /// The token has 256 random bits, so a plain hash cannot be reversed by guessing.
-fn hash(token: &str) -> String {
+pub(crate) fn hash(token: &str) -> String {
     hex::encode(Sha256::digest(token.as_bytes()))
 }

@@ -222,7 +222,7 @@ impl Orchestrator {
             json!({ "callback_id": id }),
         )
         .await?;
-        self.core.callback_bell.notify_one();
+        self.core.bells.callbacks.ring();
         Ok(())
     }
 }

@@ -7,11 +7,11 @@ use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 
 use crate::dag::Dag;
+use crate::doorbell::Bells;
 use crate::operator::{OperatorCatalog, PreviousRun, RunNames, TaskContext};
-use crate::scheduler::alarm::Alarm;
 use crate::store::{dag_runs, dags, millis, task_instances, xcoms};
 use crate::template::{Mentions, XcomsMentioned};
 use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, RunType, Settings, TaskKey, Xcom, assets};
@@ -28,14 +28,7 @@ pub(crate) struct Core {
     pub(crate) catalog: OperatorCatalog,
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
-    /// When the scheduler looks next.
-    pub(crate) alarm: Alarm,
-    /// A task may have been queued.
-    pub(crate) worker_bell: Notify,
-    /// A lease may have been taken away, or its task cleared.
-    pub(crate) lease_bell: Notify,
-    /// Somebody may have to be told something.
-    pub(crate) callback_bell: Notify,
+    pub(crate) bells: Bells,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
     /// The version whose header is known, and the header, by DAG.
     headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
@@ -54,10 +47,7 @@ impl Core {
             catalog,
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
-            alarm: Alarm::new(),
-            worker_bell: Notify::new(),
-            lease_bell: Notify::new(),
-            callback_bell: Notify::new(),
+            bells: Bells::default(),
             versions: Mutex::new(BTreeMap::new()),
             headers: Mutex::new(BTreeMap::new()),
         }
@@ -219,6 +209,7 @@ impl Core {
             xcom_keys,
             max_xcom_bytes: self.settings.max_xcom_bytes,
             python: self.settings.python.clone(),
+            environment: self.settings.environment.clone(),
         })
     }
 }

@@ -126,6 +126,24 @@ pub enum Error {
         /// Where the task stands now, where it still exists.
         state: Option<TaskState>,
     },
+    /// No such worker, or one that has ended.
+    #[error("there is no worker {id:?}")]
+    WorkerNotFound {
+        /// The id it was given.
+        id: String,
+    },
+    /// The orchestrator does not accept this worker.
+    #[error("the orchestrator refuses this worker: {reason}")]
+    WorkerRefused {
+        /// Why.
+        reason: String,
+    },
+    /// The orchestrator cannot be reached now.
+    #[error("the orchestrator does not answer: {reason}")]
+    ServerAway {
+        /// Why.
+        reason: String,
+    },
     /// Another process works in this folder.
     #[error("another process runs the tasks of this project: it holds {}", .lock.display())]
     WorkerRunning {
@@ -166,8 +184,11 @@ impl Error {
             | Self::CallbackNotFound { .. }
             | Self::NotKept { .. }
             | Self::PoolNotFound { .. }
+            | Self::WorkerNotFound { .. }
             | Self::XcomNotFound { .. }
             | Self::LogNotFound { .. } => ErrorKind::NotFound,
+            Self::WorkerRefused { .. } => ErrorKind::Unauthenticated,
+            Self::ServerAway { .. } => ErrorKind::Unavailable,
             Self::InvalidParam { .. } | Self::InvalidRequest { .. } => ErrorKind::InvalidInput,
             Self::DagRunExists { .. }
             | Self::UnderWay { .. }

@@ -8,6 +8,7 @@ mod decide;
 mod template;
 
 mod core;
+mod doorbell;
 mod exec;
 mod files;
 mod logs;
@@ -67,4 +68,5 @@ pub use task_instance::{
 };
 pub use vault::{NamedConnection, Variable};
 pub use waiting::{DagIsOpen, Waiting};
+pub use worker::{WorkerSettings, run_remote_worker, worker_router};
 pub use workers::Worker;

@@ -158,6 +158,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Returns how many bytes the file has once it is flushed.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }

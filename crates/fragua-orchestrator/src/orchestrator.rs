@@ -172,10 +172,10 @@ impl Orchestrator {
 
     /// Looks at the database at once: another process has written to it.
     pub fn wake(&self) {
-        self.core.alarm.set(self.core.now());
-        self.core.worker_bell.notify_one();
-        self.core.lease_bell.notify_one();
-        self.core.callback_bell.notify_one();
+        self.core.bells.due(self.core.now());
+        self.core.bells.workers.ring();
+        self.core.bells.leases.ring();
+        self.core.bells.callbacks.ring();
         self.core.tell(Change::Dags);
     }
 

@@ -93,7 +93,7 @@ impl Orchestrator {
             json!({ "name": name, "slots": slots }),
         )
         .await?;
-        self.core.worker_bell.notify_one();
+        self.core.bells.workers.ring();
         Ok(())
     }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fragua_base::Secret;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::InstanceId;
 use crate::operator::Connection;
 
 /// Names one attempt of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaskKey {
     /// The DAG.
     pub dag_id: String,
@@ -184,10 +185,14 @@ pub struct Settings {
     pub connections: BTreeMap<String, Connection>,
     /// What templates call `var.value.NAME`.
     pub variables: BTreeMap<String, Value>,
-    /// How long a lease lasts without a heartbeat; heartbeats come three times as often.
+    /// How long a lease lasts without a heartbeat; heartbeats come eight times as often.
     pub lease: Duration,
     /// How long an attempt that is told to stop may take before it is killed.
     pub stop_grace: Duration,
+    /// How long a worker that is told to end waits for its attempts before it stops them and gives them back.
+    pub drain_grace: Duration,
+    /// What the worker is called; the host when nothing is said.
+    pub worker_name: Option<String>,
     /// How many attempts in a row may be lost with their worker before the task fails.
     pub lost_attempts: u32,
     /// How long a task may be queued while no worker listens to its queue. It is queued again twice, then fails.
@@ -200,6 +205,8 @@ pub struct Settings {
     pub smtp: Option<Smtp>,
     /// The queues that the local worker listens to; all when empty.
     pub queues: Vec<String>,
+    /// A Redis that carries word of new work to other processes of the same database. Without one they look by themselves.
+    pub redis_url: Option<Secret>,
     /// The most bytes of one value that a task hands on.
     pub max_xcom_bytes: u64,
     /// Where the log of an attempt is cut.
@@ -228,12 +235,15 @@ impl Settings {
             variables: BTreeMap::new(),
             lease: Duration::from_secs(30),
             stop_grace: Duration::from_secs(2),
+            drain_grace: Duration::ZERO,
+            worker_name: None,
             lost_attempts: 10,
             task_queued_timeout: Duration::from_secs(600),
             max_running: None,
             webhooks: WebhookSettings::default(),
             smtp: None,
             queues: Vec::new(),
+            redis_url: None,
             max_xcom_bytes: 1024 * 1024,
             max_log_bytes: 256 * 1024 * 1024,
         }

@@ -1,6 +1,7 @@
 //! One task in one DAG run, and its attempts.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fragua_base::Timestamp;
@@ -302,6 +303,12 @@ pub struct Attempt {
     pub peak_memory_bytes: Option<u64>,
     /// How it ended, in words.
     pub message: Option<String>,
+    /// The status that the task's program ended with, where it had one.
+    pub exit_status: Option<i32>,
+    /// The signal that ended the task's program, where one did.
+    pub exit_signal: Option<i32>,
+    /// How long its processes kept processors busy.
+    pub cpu_time: Option<Duration>,
 }
 
 /// A piece of an attempt's log.

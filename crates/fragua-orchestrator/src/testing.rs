@@ -15,6 +15,8 @@ use crate::files::{self, Files};
 use crate::operator::OperatorCatalog;
 use crate::scheduler::{self, attempts};
 use crate::store::{self, processes};
+use crate::worker::desk;
+use crate::worker::wire::{HeartbeatRequest, Held};
 use crate::{DagRunState, Settings};
 
 /// A core with its folder and clock. Nothing runs by itself.
@@ -111,6 +113,21 @@ impl Bench {
 
     pub(crate) async fn claim(&self, limit: usize) -> Vec<attempts::Lease> {
         attempts::claim(&self.core, WORKER, &[], limit).await.unwrap()
+    }
+
+    /// Prolongs the leases of the worker.
+    pub(crate) async fn heartbeat(&self) -> Held {
+        let leased = store::task_instances::leased_by(self.core.database.reader(), WORKER).await;
+        let request = HeartbeatRequest {
+            worker: WORKER.to_owned(),
+            tokens: leased
+                .unwrap()
+                .into_iter()
+                .filter_map(|row| row.attempt_token)
+                .collect(),
+            wait_millis: 0,
+        };
+        desk::heartbeat(&self.core, &request).await.unwrap()
     }
 
     /// Takes one task, which must be this one.

@@ -3,6 +3,7 @@
 pub(crate) mod access_keys;
 mod migrations;
 pub(crate) mod tokens;
+pub(crate) mod worker_tokens;
 
 pub(crate) use migrations::migrations;
 

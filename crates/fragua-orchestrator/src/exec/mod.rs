@@ -2,35 +2,63 @@
 
 pub(crate) mod spec;
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, Read as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_child_subreaper;
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{getpgrp, getpid};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::time::TimeValLike as _;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{getpgrp, getpid, read};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::spec::{End, Report, Spec, write_report};
+use self::spec::{End, Line, Report, Spec, Usage, write_report};
 use crate::RETURN_VALUE;
-use crate::operator::{OperatorCatalog, Outcome, TaskContext, TaskError, any_running, too_large};
+use crate::operator::{
+    self, OperatorCatalog, Outcome, TaskContext, TaskError, any_running, last_exit, too_large,
+};
 use crate::template::Renderer;
+use crate::worker::descendants;
 
 /// The longest specification that is read.
-const LONGEST_SPEC: u64 = 64 * 1024 * 1024;
+const LONGEST_SPEC: usize = 64 * 1024 * 1024;
 
-/// Runs one attempt: reads its specification from the first line of standard input, runs the operator, and leaves a
-/// report in the attempt's folder. Standard input must stay open: when it ends, whoever started this process is gone,
-/// and the whole process group is killed.
+/// How often the end of the lease is looked at, which may come nearer while the machine sleeps.
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+
+/// How often descendants are looked for at most before the group is killed.
+const MOST_LOOKS: usize = 100;
+
+/// Runs one attempt: reads what it is to do from standard input, runs the operator, and leaves a report in the attempt's
+/// folder. It may be started before there is an attempt for it. Standard input must stay open: when it ends, whoever started
+/// this process is gone, and everything that belongs to the attempt is killed. So it is when the lease runs out and nobody
+/// said that it was prolonged.
 pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
-    let spec = match read_spec() {
-        Ok(spec) => spec,
+    let mut orders = Orders::default();
+    let spec = match orders.read_spec() {
+        Ok(Some(spec)) => spec,
+        // Nobody needs it.
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the task cannot be started: {error}");
             return ExitCode::FAILURE;
         }
     };
+    // What outlives its parent, in whatever session, stays below this process and is found.
+    if let Err(error) = set_child_subreaper(true) {
+        eprintln!("processes that the task leaves behind may go on: {error}");
+    }
+    let held_until = spec.held_until;
+    std::thread::spawn(move || orders.watch(held_until));
     let (task, context) = spec.into_parts();
     if let Err(error) = std::env::set_current_dir(&context.project_folder) {
         eprintln!(
@@ -54,6 +82,7 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         result = &mut running => result,
         _ = terminate.recv() => {
             if !any_running() {
+                end_what_is_left();
                 // As if the signal had not been caught.
                 return ExitCode::from(128 + 15);
             }
@@ -80,13 +109,15 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         },
     };
     match &end {
-        End::Success { .. } | End::Reschedule { .. } => {}
+        End::Success { .. } | End::Reschedule { .. } | End::HandedBack { .. } => {}
         End::Skipped { message } => println!("skipped: {message}"),
         End::Failed { message } | End::FailedForGood { message } => eprintln!("failed: {message}"),
     }
+    let left_behind = end_what_is_left();
     let report = Report {
         end,
-        peak_memory_bytes: peak_memory_bytes(),
+        usage: usage(),
+        left_behind,
     };
     match write_report(&folder, &report) {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,25 +145,113 @@ fn handed_on(task: &crate::Task, outcome: Outcome, most: u64) -> Result<BTreeMap
     }
 }
 
-fn read_spec() -> io::Result<Spec> {
-    let mut input = io::stdin().lock();
-    let mut line = Vec::new();
-    input.by_ref().take(LONGEST_SPEC).read_until(b'\n', &mut line)?;
-    drop(input);
-    std::thread::spawn(|| {
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        kill_group();
-    });
-    serde_json::from_slice(&line).map_err(io::Error::from)
+/// Standard input, line by line.
+#[derive(Default)]
+struct Orders {
+    read: Vec<u8>,
 }
 
-/// Ends everything that belongs to this attempt. Only a process that leads its group may: otherwise the group is that
-/// of a shell where somebody tries this by hand.
-fn kill_group() {
+impl Orders {
+    /// Returns what is to be done, once it is said; nothing when standard input ends before.
+    fn read_spec(&mut self) -> io::Result<Option<Spec>> {
+        loop {
+            let Some(line) = self.next_line()? else {
+                return Ok(None);
+            };
+            match serde_json::from_slice(&line)? {
+                Line::Prepare { python } => operator::prepare_python(&python),
+                Line::Run(spec) => return Ok(Some(*spec)),
+            }
+        }
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut searched = 0;
+        loop {
+            if let Some(end) = self.read[searched..].iter().position(|byte| *byte == b'\n') {
+                let rest = self.read.split_off(searched + end + 1);
+                let mut line = std::mem::replace(&mut self.read, rest);
+                line.pop();
+                return Ok(Some(line));
+            }
+            searched = self.read.len();
+            if searched > LONGEST_SPEC {
+                return Err(io::Error::other("a line has no end"));
+            }
+            let mut piece = vec![0; 64 * 1024];
+            match read(io::stdin(), &mut piece) {
+                Ok(0) => return Ok(None),
+                Ok(length) => self.read.extend_from_slice(&piece[..length]),
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Ends everything when standard input does, or when the lease runs out.
+    fn watch(mut self, mut held_until: u64) {
+        loop {
+            let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+            let left = Duration::from_millis(held_until).saturating_sub(now);
+            if left.is_zero() {
+                eprintln!("the lease ran out and was not prolonged: the attempt is ended");
+                kill_all();
+            }
+            let has_line = self.read.contains(&b'\n');
+            let timeout = PollTimeout::try_from(left.min(LONGEST_POLL)).unwrap_or(PollTimeout::MAX);
+            let stdin = io::stdin();
+            let mut watched = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+            if !has_line && !poll(&mut watched, timeout).is_ok_and(|ready| ready > 0) {
+                continue;
+            }
+            match self.next_line() {
+                Ok(Some(line)) => {
+                    let until = String::from_utf8_lossy(&line).trim().parse();
+                    held_until = until.unwrap_or(held_until).max(held_until);
+                }
+                Ok(None) | Err(_) => kill_all(),
+            }
+        }
+    }
+}
+
+/// Ends everything that belongs to this attempt. Only a process that leads its group may end that: otherwise the group is
+/// that of a shell where somebody tries this by hand.
+fn kill_all() -> ! {
+    // What forks while it is looked for is found the next time.
+    for _ in 0..MOST_LOOKS {
+        let found = descendants();
+        if found.is_empty() {
+            break;
+        }
+        for process_id in found {
+            let _ = kill(process_id, Signal::SIGKILL);
+        }
+    }
     if getpgrp() == getpid() {
         let _ = killpg(getpgrp(), Signal::SIGKILL);
     }
     std::process::exit(1);
+}
+
+/// Ends what the task left behind, and returns how many processes that were.
+fn end_what_is_left() -> usize {
+    operator::dismiss_python();
+    let mut ended = BTreeSet::new();
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => {
+                for process_id in descendants() {
+                    let _ = kill(process_id, Signal::SIGKILL);
+                    ended.insert(process_id);
+                }
+                let _ = waitpid(None, None);
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            // No child is left.
+            Err(_) => return ended.len(),
+        }
+    }
 }
 
 async fn run(
@@ -148,14 +267,27 @@ async fn run(
     operator.run(context, arguments).await
 }
 
-/// The most memory that this process, or one that it waited for, held at once.
-fn peak_memory_bytes() -> Option<u64> {
-    let kibibytes = |who| getrusage(who).map_or(0, |usage| usage.max_rss());
-    let most = kibibytes(UsageWho::RUSAGE_SELF).max(kibibytes(UsageWho::RUSAGE_CHILDREN));
-    u64::try_from(most)
-        .ok()
-        .filter(|most| *most > 0)
-        .map(|most| most * 1024)
+/// What this process and those that it waited for took, and how the program that the operator started ended.
+fn usage() -> Usage {
+    let of = |who| getrusage(who).ok();
+    let all = [of(UsageWho::RUSAGE_SELF), of(UsageWho::RUSAGE_CHILDREN)];
+    let kibibytes = all
+        .iter()
+        .flatten()
+        .filter_map(|usage| u64::try_from(usage.max_rss()).ok())
+        .max();
+    let times = all
+        .iter()
+        .flatten()
+        .flat_map(|usage| [usage.user_time(), usage.system_time()]);
+    let millis: i64 = times.map(|time| time.num_milliseconds()).sum();
+    let last = last_exit();
+    Usage {
+        peak_memory_bytes: kibibytes.filter(|most| *most > 0).map(|most| most * 1024),
+        cpu_millis: u64::try_from(millis).ok(),
+        exit_status: last.and_then(|status| status.code()),
+        exit_signal: last.and_then(|status| status.signal()),
+    }
 }
 
 #[cfg(test)]

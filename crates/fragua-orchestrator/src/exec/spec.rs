@@ -12,8 +12,19 @@ use serde_json::{Map, Value};
 use crate::dag::Task;
 use crate::operator::{Connection, RunNames, TaskContext};
 
-/// What an attempt is to do: one line of JSON on its standard input, which stays open as long as the worker lives.
+/// What a process that may run an attempt is told, on its standard input: first of all to get ready, where it is started
+/// before there is an attempt for it; then what to do. Every further line is an instant until which the attempt is held.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    /// Start this interpreter of Python, which is likely to be needed.
+    Prepare { python: String },
+    /// Run this.
+    Run(Box<Spec>),
+}
+
+/// What an attempt is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Spec {
     pub(crate) task: Task,
     dag_id: String,
@@ -25,7 +36,7 @@ pub(crate) struct Spec {
     data_interval_end: Timestamp,
     params: Map<String, Value>,
     /// Addresses with their credentials: they are why this is not on the command line.
-    connections: BTreeMap<String, String>,
+    pub(crate) connections: BTreeMap<String, String>,
     variables: BTreeMap<String, Value>,
     project_folder: PathBuf,
     work_folder: PathBuf,
@@ -38,6 +49,10 @@ pub(crate) struct Spec {
     run_names: RunNames,
     first_started_at: Timestamp,
     python: String,
+    /// What the attempt's programs are given beside the environment of the worker.
+    environment: BTreeMap<String, String>,
+    /// Until when the attempt may run, as its own machine's clock counts; later lines of standard input say more.
+    pub(crate) held_until: u64,
 }
 
 impl Spec {
@@ -67,7 +82,22 @@ impl Spec {
             run_names: context.run_names,
             first_started_at: context.first_started_at,
             python: context.python,
+            environment: context.environment,
+            held_until: 0,
         }
+    }
+
+    /// Says where the attempt runs: on another machine than the one that knows what it is to do, folders and programs
+    /// have other places.
+    pub(crate) fn place(&mut self, project_folder: &Path, work_folder: &Path, python: &str) {
+        self.project_folder = project_folder.to_owned();
+        self.work_folder = work_folder.to_owned();
+        self.python = python.to_owned();
+    }
+
+    /// Sets a variable for the attempt's programs.
+    pub(crate) fn set_variable(&mut self, name: &str, value: &str) {
+        self.environment.insert(name.to_owned(), value.to_owned());
     }
 
     pub(crate) fn into_parts(self) -> (Task, TaskContext) {
@@ -97,6 +127,7 @@ impl Spec {
             run_names: self.run_names,
             first_started_at: self.first_started_at,
             python: self.python,
+            environment: self.environment,
         };
         (self.task, context)
     }
@@ -106,7 +137,34 @@ impl Spec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) end: End,
+    pub(crate) usage: Usage,
+    /// How many processes the task left behind.
+    pub(crate) left_behind: usize,
+}
+
+/// What the processes of an attempt took, and how the one that decided ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Usage {
+    /// The most memory that one of them held at once.
     pub(crate) peak_memory_bytes: Option<u64>,
+    /// The time they kept processors busy.
+    pub(crate) cpu_millis: Option<u64>,
+    /// The status that the task's program ended with.
+    pub(crate) exit_status: Option<i32>,
+    /// The signal that ended it.
+    pub(crate) exit_signal: Option<i32>,
+}
+
+impl Usage {
+    /// Takes the greater of each measure, and how it ended from whoever knows.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            peak_memory_bytes: self.peak_memory_bytes.max(other.peak_memory_bytes),
+            cpu_millis: self.cpu_millis.max(other.cpu_millis),
+            exit_status: self.exit_status.or(other.exit_status),
+            exit_signal: self.exit_signal.or(other.exit_signal),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -129,6 +187,10 @@ pub(crate) enum End {
     Reschedule {
         millis: u64,
     },
+    /// Its worker stopped it and gives the task back.
+    HandedBack {
+        message: String,
+    },
 }
 
 /// The file in an attempt's folder that its report is in.
@@ -144,8 +206,8 @@ pub(crate) fn write_report(work_folder: &Path, report: &Report) -> io::Result<()
     let path = report_path(work_folder);
     let unfinished = path.with_extension("unfinished");
     let mut file = File::create(&unfinished)?;
+    // Not synced: a machine that loses power loses the attempt too.
     file.write_all(&serde_json::to_vec(report)?)?;
-    file.sync_all()?;
     fs::rename(unfinished, path)
 }
 
@@ -157,7 +219,8 @@ pub(crate) fn read_report(work_folder: &Path) -> Option<Report> {
         let message = format!("the attempt handed on {length} bytes, more than {LARGEST_REPORT_BYTES}");
         return Some(Report {
             end: End::FailedForGood { message },
-            peak_memory_bytes: None,
+            usage: Usage::default(),
+            left_behind: 0,
         });
     }
     serde_json::from_slice(&fs::read(path).ok()?).ok()

@@ -62,7 +62,7 @@ impl Operator for Bash {
         let arguments: Arguments = parse_arguments(&long_form(&arguments, "command"))?;
         let mut command = Command::new("bash");
         command.arg("-c").arg(arguments.command.as_str());
-        command.envs(arguments.env.iter().map(|(name, value)| (name, value.as_str())));
+        command.envs(process::variables(context, &arguments.env)?);
         let statuses = process::Statuses::of(arguments.skip_on_exit_code, arguments.fail_on_exit_code);
         process::run(command, "bash", context, &statuses).await
     }

@@ -2,14 +2,23 @@ import importlib
 import json
 import os
 import sys
+import time
 import traceback
 
 # How this program says that a function had nothing to do, or that trying again is no use.
 SKIPPED, FAILED_FOR_GOOD = 99, 98
 
-module_name, _, attribute_path = sys.argv[1].partition(":")
-with open(sys.argv[2], encoding="utf-8") as file:
-    arguments = json.load(file)
+# It may have been started before there was a task for it: then the rest of its environment comes with the task.
+line = sys.stdin.buffer.readline()
+if not line:
+    sys.exit()
+job = json.loads(line)
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.environ.update(job["environment"])
+time.tzset()
+
+module_name, _, attribute_path = job["function"].partition(":")
+arguments = job["arguments"]
 target = importlib.import_module(module_name)
 for attribute in attribute_path.split("."):
     target = getattr(target, attribute)

@@ -31,7 +31,8 @@ mod written_tables;
 pub use connection::Connection;
 pub use connection_parts::ConnectionParts;
 pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
-pub(crate) use process::{any_running, exit_words};
+pub(crate) use process::{any_running, exit_words, last_exit};
+pub(crate) use python::{dismiss_python, prepare_python};
 pub use text::Text;
 pub(crate) use wait::Wait;
 
@@ -260,6 +261,8 @@ pub struct TaskContext {
     pub first_started_at: Timestamp,
     /// The interpreter of `python` tasks that name none.
     pub python: String,
+    /// Variables for the programs of this attempt, beside the environment of the worker: addresses, keys, a token.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// What templates know of a DAG run beside itself; only what the task's templates mention.
@@ -299,6 +302,14 @@ impl TaskContext {
                 if known.is_empty() { "none".to_owned() } else { known.join(", ") }
             ))
         })
+    }
+
+    /// Returns a variable of this attempt, else of the worker's environment.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        self.environment
+            .get(name)
+            .cloned()
+            .or_else(|| std::env::var(name).ok())
     }
 
     /// Returns the URL of the connection of this name.

@@ -5,19 +5,32 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::Signal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
-use super::{Outcome, TaskContext, TaskError};
+use super::{Outcome, TaskContext, TaskError, Text};
+
+/// Where programs hand on values, in the folder of their attempt.
+const XCOM_FILE: &str = "xcom";
+const XCOM_FOLDER: &str = "xcoms";
 
 /// A program that ends with this status says that there was nothing to do.
 const SKIP_STATUS: i32 = 99;
 
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// How the program that ended last did.
+static LAST_EXIT: Mutex<Option<ExitStatus>> = Mutex::new(None);
+
+/// Returns how the program that an operator of this process waited for last ended.
+pub(crate) fn last_exit() -> Option<ExitStatus> {
+    *LAST_EXIT.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Says whether this process waits for a program that an operator started.
 pub(crate) fn any_running() -> bool {
@@ -83,30 +96,63 @@ pub(crate) async fn run(
     context: &TaskContext,
     statuses: &Statuses,
 ) -> Result<Outcome, TaskError> {
-    let xcom_file = context.work_folder.join("xcom");
-    let xcom_folder = context.work_folder.join("xcoms");
-    // A sensor that looks again finds the folder of the time before.
-    std::fs::create_dir_all(&xcom_folder)
-        .map_err(|error| TaskError::Failed(format!("{}: {error}", xcom_folder.display())))?;
     command
         .current_dir(&context.project_folder)
-        .env("FRAGUA_XCOM_FILE", &xcom_file)
-        .env("FRAGUA_XCOM_FOLDER", &xcom_folder)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let _running = Running::begin();
-    let mut child = command.spawn().map_err(|error| {
+    let child = command.spawn().map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
         TaskError::Failed(format!("{name}: {program} cannot be started: {error}"))
     })?;
+    wait(child, name, context, statuses).await
+}
+
+/// Returns what a program is given: the variables of the attempt, then those of the task itself, then where it hands on
+/// values.
+pub(super) fn variables(
+    context: &TaskContext,
+    own: &BTreeMap<String, Text>,
+) -> Result<BTreeMap<String, String>, TaskError> {
+    let folder = context.work_folder.join(XCOM_FOLDER);
+    // A sensor that looks again finds the folder of the time before.
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| TaskError::Failed(format!("{}: {error}", folder.display())))?;
+    let mut variables = context.environment.clone();
+    variables.extend(
+        own.iter()
+            .map(|(name, value)| (name.clone(), value.as_str().to_owned())),
+    );
+    for (name, place) in [
+        ("FRAGUA_XCOM_FILE", XCOM_FILE),
+        ("FRAGUA_XCOM_FOLDER", XCOM_FOLDER),
+    ] {
+        let path = context.work_folder.join(place).to_string_lossy().into_owned();
+        variables.insert(name.to_owned(), path);
+    }
+    Ok(variables)
+}
+
+/// Waits for a program to end, and says what that means.
+pub(super) async fn wait(
+    mut child: Child,
+    name: &str,
+    context: &TaskContext,
+    statuses: &Statuses,
+) -> Result<Outcome, TaskError> {
+    let _running = Running::begin();
     let status = child
         .wait()
         .await
         .map_err(|error| TaskError::Failed(format!("{name}: {error}")))?;
+    *LAST_EXIT.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
     match status.code() {
         Some(0) => Ok(Outcome {
-            xcom: read_xcom(&xcom_file, crate::RETURN_VALUE, context.max_xcom_bytes)?,
-            more: read_xcoms(&xcom_folder, context.max_xcom_bytes)?,
+            xcom: read_xcom(
+                &context.work_folder.join(XCOM_FILE),
+                crate::RETURN_VALUE,
+                context.max_xcom_bytes,
+            )?,
+            more: read_xcoms(&context.work_folder.join(XCOM_FOLDER), context.max_xcom_bytes)?,
             assets: Vec::new(),
         }),
         Some(status) if statuses.skip.contains(&status) => {

@@ -2,12 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
 
 use super::bash::short_or_long;
 use super::{
@@ -25,7 +32,7 @@ const SKIPPED: i32 = 99;
 /// How it ends where a function raised `AirflowFailException`.
 const FAILED_FOR_GOOD: i32 = 98;
 
-/// Calls `sys.argv[1]` with the arguments in the file `sys.argv[2]`.
+/// Calls the function that the first line of its standard input names.
 const CALL_FUNCTION: &str = include_str!("call_function.py");
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -130,47 +137,127 @@ impl Operator for Python {
             .interpreter
             .as_ref()
             .map_or(context.python.as_str(), Text::as_str);
-        let mut command = Command::new(interpreter);
-        let mut path = context.project_folder.clone().into_os_string();
-        if let Some(inherited) = env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
-            path.push(":");
-            path.push(inherited);
-        }
-        command.env("PYTHONUNBUFFERED", "1").env("PYTHONPATH", path);
-        command.envs(arguments.env.iter().map(|(name, value)| (name, value.as_str())));
-        if let Some(file) = &arguments.file {
-            command.arg(file.as_str());
-            for argument in arguments
-                .args
-                .as_ref()
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                command.arg(
-                    argument
-                        .as_str()
-                        .map_or_else(|| argument.to_string(), str::to_owned),
-                );
-            }
-        } else if let Some(function) = &arguments.function {
-            let args = arguments.args.clone().unwrap_or_else(|| json!([]));
-            let file = context.work_folder.join("arguments.json");
-            std::fs::write(&file, args.to_string())
-                .map_err(|error| TaskError::Failed(format!("{}: {error}", file.display())))?;
-            command
-                .arg("-c")
-                .arg(CALL_FUNCTION)
-                .arg(function.as_str())
-                .arg(file);
-        }
         let mut statuses = process::Statuses::of(arguments.skip_on_exit_code, arguments.fail_on_exit_code);
-        if arguments.function.is_some() {
-            statuses.skip.push(SKIPPED);
-            statuses.fail.push(FAILED_FOR_GOOD);
+        let variables = process::variables(context, &arguments.env)?;
+        let Some(function) = &arguments.function else {
+            let mut command = interpreter_in(interpreter, &context.project_folder);
+            command.envs(variables);
+            command.args(arguments.file.as_ref().map(Text::as_str));
+            let args = arguments.args.as_ref().and_then(Value::as_array);
+            command.args(args.into_iter().flatten().map(|argument| {
+                argument
+                    .as_str()
+                    .map_or_else(|| argument.to_string(), str::to_owned)
+            }));
+            return process::run(command, "python", context, &statuses).await;
+        };
+        statuses.skip.push(SKIPPED);
+        statuses.fail.push(FAILED_FOR_GOOD);
+        let mut child = take_prepared(interpreter, context, &variables)
+            .map_or_else(
+                || call_functions(interpreter, &context.project_folder, &variables),
+                Ok,
+            )
+            .map_err(|error| {
+                TaskError::Failed(format!("python: {interpreter} cannot be started: {error}"))
+            })?;
+        let mut job = json!({
+            "function": function.as_str(),
+            "arguments": arguments.args.unwrap_or_else(|| json!([])),
+            "environment": variables,
+        })
+        .to_string();
+        job.push('\n');
+        if let Some(mut stdin) = child.stdin.take() {
+            // An interpreter that ended before it read all of it says why by itself.
+            let _ = stdin.write_all(job.as_bytes()).await;
         }
-        process::run(command, "python", context, &statuses).await
+        process::wait(child, "python", context, &statuses).await
     }
+}
+
+/// Returns a command for an interpreter that finds modules in the project's folder first.
+fn interpreter_in(interpreter: &str, project_folder: &Path) -> Command {
+    let mut path = project_folder.as_os_str().to_owned();
+    if let Some(inherited) = env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
+        path.push(":");
+        path.push(inherited);
+    }
+    let mut command = Command::new(interpreter);
+    command.env("PYTHONUNBUFFERED", "1").env("PYTHONPATH", path);
+    command
+}
+
+/// Starts an interpreter that reads from its standard input which function to call.
+fn call_functions(
+    interpreter: &str,
+    project_folder: &Path,
+    variables: &BTreeMap<String, String>,
+) -> io::Result<Child> {
+    interpreter_in(interpreter, project_folder)
+        .envs(variables)
+        .args(["-c", CALL_FUNCTION])
+        .current_dir(project_folder)
+        .stdin(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// An interpreter that was started before it was known what for.
+struct Prepared {
+    interpreter: String,
+    project_folder: PathBuf,
+    child: Child,
+}
+
+static PREPARED: Mutex<Option<Prepared>> = Mutex::new(None);
+
+fn prepared() -> MutexGuard<'static, Option<Prepared>> {
+    PREPARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts an interpreter for the task that this process will run, in the folder that it is in. It has run no code of the
+/// project before it is told what to call. Where it cannot be started, the task says so.
+pub(crate) fn prepare_python(interpreter: &str) {
+    let Ok(project_folder) = env::current_dir() else {
+        return;
+    };
+    if let Ok(child) = call_functions(interpreter, &project_folder, &BTreeMap::new()) {
+        *prepared() = Some(Prepared {
+            interpreter: interpreter.to_owned(),
+            project_folder,
+            child,
+        });
+    }
+}
+
+/// Ends the interpreter that nothing needed, and waits for its end.
+pub(crate) fn dismiss_python() {
+    let process_id = prepared().take().and_then(|prepared| prepared.child.id());
+    if let Some(process_id) = process_id.and_then(|process_id| i32::try_from(process_id).ok()) {
+        let _ = waitpid(Pid::from_raw(process_id), None);
+    }
+}
+
+/// Returns the interpreter that was started before, if it is what this task needs: one reads some variables only when it
+/// starts.
+fn take_prepared(
+    interpreter: &str,
+    context: &TaskContext,
+    variables: &BTreeMap<String, String>,
+) -> Option<Child> {
+    let fits = |prepared: &mut Prepared| {
+        let is_read_at_start = |name: &String| {
+            ["PYTHON", "LD_", "LC_", "LANG", "MALLOC"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+        };
+        prepared.interpreter == interpreter
+            && prepared.project_folder == context.project_folder
+            && !variables.keys().any(is_read_at_start)
+            && matches!(prepared.child.try_wait(), Ok(None))
+    };
+    prepared().take_if(fits).map(|prepared| prepared.child)
 }
 
 #[cfg(test)]

@@ -51,5 +51,6 @@ pub(crate) fn context(dag_id: &str, task_id: &str) -> TaskContext {
         run_names: super::RunNames::default(),
         first_started_at: day("2025-04-03T00:00:00Z"),
         python: std::env::var("FRAGUA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
+        environment: BTreeMap::new(),
     }
 }

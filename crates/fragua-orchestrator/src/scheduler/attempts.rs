@@ -10,8 +10,9 @@ use super::work::Work;
 use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::{Busy, Ending, Event, PoolSize};
+use crate::exec::spec::Usage;
 use crate::store::task_instances::QueuedPage;
-use crate::store::{attempts, count, map_index, millis, pools, processes, task_instances, xcoms};
+use crate::store::{attempts, count, map_index, millis, pools, task_instances, xcoms};
 use crate::{AttemptState, DagRun, Error, TaskKey, TaskState};
 
 /// An attempt that a worker has taken.
@@ -26,24 +27,16 @@ pub(crate) struct Lease {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ended {
     pub(crate) ending: Ending,
-    pub(crate) peak_memory_bytes: Option<u64>,
+    pub(crate) usage: Usage,
 }
 
 impl From<Ending> for Ended {
     fn from(ending: Ending) -> Self {
         Self {
             ending,
-            peak_memory_bytes: None,
+            usage: Usage::default(),
         }
     }
-}
-
-/// What has become of a worker's leases.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) tokens: Vec<String>,
-    /// Those whose task was cleared: to be stopped and reported.
-    pub(crate) to_restart: Vec<String>,
 }
 
 /// How many queued tasks are looked at in one query.
@@ -157,6 +150,9 @@ async fn lease(work: &mut Work<'_>, mut row: task_instances::Model, worker: &str
         process_id: None,
         process_start: None,
         peak_memory_bytes: None,
+        cpu_millis: None,
+        exit_status: None,
+        exit_signal: None,
         message: None,
     };
     attempts::put(&work.transaction, attempt).await?;
@@ -222,7 +218,7 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
     let record = attempts::Ended {
         state,
         at: millis(work.now),
-        peak_memory_bytes: ended.peak_memory_bytes,
+        usage: ended.usage,
         message: message.cloned(),
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
@@ -247,25 +243,14 @@ fn check_size(ending: Ending, most: u64) -> Ending {
     }
 }
 
-/// Prolongs a worker's leases and says which it still holds.
-pub(crate) async fn heartbeat(core: &Core, worker: &str) -> Result<Held, Error> {
-    let connection = core.database.writer();
-    let now = core.now();
-    task_instances::prolong(connection, worker, millis(now.plus(core.settings.lease))).await?;
-    processes::heartbeat(connection, worker, millis(now)).await?;
-    let mut held = Held::default();
-    for (token, restarting) in task_instances::leases_of(connection, worker).await? {
-        if restarting {
-            held.to_restart.push(token.clone());
-        }
-        held.tokens.push(token);
-    }
-    Ok(held)
-}
-
 /// Takes back the leases that nobody prolonged.
 pub(crate) async fn expire(core: &Core) -> Result<(), Error> {
     let now = millis(core.now());
+    // No lease ends that late, unless the clock was set back after it was given: nobody would miss its worker till then.
+    let latest = millis(core.now().plus(core.settings.lease));
+    if task_instances::any_leased_beyond(core.database.reader(), latest).await? {
+        task_instances::cut_leases(core.database.writer(), latest).await?;
+    }
     for token in task_instances::expired(core.database.reader(), now).await? {
         lose(
             core,

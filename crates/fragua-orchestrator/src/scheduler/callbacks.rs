@@ -63,7 +63,7 @@ impl Work<'_> {
         };
         let rows = notifiers.iter().map(row).collect::<Result<_, Error>>()?;
         callbacks::insert(&self.transaction, rows).await?;
-        self.ring(&self.core.callback_bell);
+        self.ring(&self.core.bells.callbacks);
         Ok(())
     }
 

@@ -63,6 +63,7 @@ impl Undelivered {
 /// Tells what is to be told, for ever.
 pub(super) async fn run(core: &Core) -> Result<(), Error> {
     let postman = Postman::new(core)?;
+    let mut bell = core.bells.callbacks.listen();
     loop {
         let sleep = match deliver(core, &postman).await {
             Ok(next) => next.map_or(LONGEST_SLEEP, |next| next.since(core.now()).min(LONGEST_SLEEP)),
@@ -72,7 +73,7 @@ pub(super) async fn run(core: &Core) -> Result<(), Error> {
             }
         };
         tokio::select! {
-            () = core.callback_bell.notified() => {}
+            () = bell.rung() => {}
             () = tokio::time::sleep(sleep + Duration::from_millis(1)) => {}
         }
     }

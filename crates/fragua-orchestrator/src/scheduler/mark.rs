@@ -114,7 +114,7 @@ pub(crate) async fn mark(
         extra,
     )
     .await?;
-    work.ring(&core.lease_bell);
+    work.ring(&core.bells.leases);
     let to_plan = work.commit().await?;
     super::settle(core, to_plan).await?;
     Ok(marked)
@@ -162,7 +162,7 @@ pub(crate) async fn mark_run(
     let extra = json!({ "state": state.as_str() });
     let about = About::run(dag_id, run_id);
     audit::note(&work.transaction, (work.now, actor), "mark_dag_run", about, extra).await?;
-    work.ring(&core.lease_bell);
+    work.ring(&core.bells.leases);
     let to_plan = work.commit().await?;
     super::settle(core, to_plan).await
 }
@@ -179,7 +179,7 @@ async fn end(
         let ended = attempts::Ended {
             state: AttemptState::Stopped,
             at: millis(work.now),
-            peak_memory_bytes: None,
+            usage: Default::default(),
             message: Some(message.to_owned()),
         };
         attempts::end(&work.transaction, &row.id, &token, ended).await?;

@@ -23,6 +23,7 @@ pub(crate) use self::look_through::plan_everything_active;
 use self::work::Work;
 use crate::core::Core;
 use crate::decide::Event;
+use crate::doorbell;
 use crate::files::DagFolder;
 use crate::store::{dag_runs, dags, deadlines, instant, millis, processes, task_instances};
 use crate::{DagRunState, Error, TaskState};
@@ -45,6 +46,7 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
     tokio::select! {
         result = schedule(core, &id) => result?,
         result = folder.follow(core) => result?,
+        () = doorbell::carry(core) => {}
         result = deliver::run(core) => result?,
         () = shutdown.cancelled() => {}
     }
@@ -56,7 +58,7 @@ async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
     let (mut heard_at, mut looked_through_at) = (None, None);
     let is_over = |since: Option<Instant>, time| since.is_none_or(|since| since.elapsed() >= time);
     loop {
-        core.alarm.reset();
+        core.bells.alarm.reset();
         let done = async {
             if is_over(heard_at, LONGEST_SLEEP) {
                 processes::heartbeat(core.database.writer(), process, millis(core.now())).await?;
@@ -69,7 +71,7 @@ async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
             tick(core).await
         };
         match done.await {
-            Ok(next) => next.into_iter().for_each(|next| core.alarm.set(next)),
+            Ok(next) => next.into_iter().for_each(|next| core.bells.alarm.set(next)),
             Err(error) => {
                 tracing::error!(%error, "the scheduler could not do what is due, and tries again");
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
@@ -78,7 +80,7 @@ async fn schedule(core: &Core, process: &str) -> Result<(), Error> {
         }
         let heard = heard_at.map_or(Duration::ZERO, |at| at.elapsed());
         let most = LONGEST_SLEEP.saturating_sub(heard);
-        core.alarm.wait(core.clock.as_ref(), most).await;
+        core.bells.alarm.wait(core.clock.as_ref(), most).await;
     }
 }
 
@@ -191,7 +193,7 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
             .await?;
         work.tell_run_end(&dag, &run, DagRunState::Failed, Some(&message))
             .await?;
-        work.ring(&core.lease_bell);
+        work.ring(&core.bells.leases);
         let to_plan = work.commit().await?;
         settle(core, to_plan).await?;
     }

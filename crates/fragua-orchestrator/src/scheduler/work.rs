@@ -6,12 +6,12 @@ use std::sync::Arc;
 use fragua_base::{Timestamp, random_hex};
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 use serde_json::{Map, Value};
-use tokio::sync::Notify;
 
 use crate::core::Core;
 use crate::dag::asset::check_asset;
 use crate::dag::{Dag, DeadlineReference, Task};
 use crate::decide::{self, Action, Because, Event, Scope, View, decide};
+use crate::doorbell::Bell;
 use crate::operator::TaskContext;
 use crate::store::dag_runs::StateChange;
 use crate::store::{dag_runs, map_column, map_index, millis, task_instances, transitions, xcoms};
@@ -24,7 +24,7 @@ pub(crate) struct Work<'a> {
     pub(crate) transaction: DatabaseTransaction,
     pub(crate) now: Timestamp,
     changes: Vec<Change>,
-    bells: Vec<&'a Notify>,
+    bells: Vec<&'a Bell>,
     /// The next instant at which something that is written here is due.
     due_at: Option<i64>,
     /// The DAGs whose runs are to be planned next.
@@ -48,10 +48,10 @@ impl<'a> Work<'a> {
     pub(crate) async fn commit(self) -> Result<BTreeSet<String>, Error> {
         self.transaction.commit().await?;
         for bell in self.bells {
-            bell.notify_one();
+            bell.ring();
         }
         if let Some(at) = self.due_at {
-            self.core.alarm.set(Timestamp::from_millis(at));
+            self.core.bells.due(Timestamp::from_millis(at));
         }
         for change in self.changes {
             self.core.tell(change);
@@ -59,7 +59,7 @@ impl<'a> Work<'a> {
         Ok(self.to_plan)
     }
 
-    pub(crate) fn ring(&mut self, bell: &'a Notify) {
+    pub(crate) fn ring(&mut self, bell: &'a Bell) {
         self.bells.push(bell);
     }
 
@@ -143,7 +143,7 @@ impl<'a> Work<'a> {
                 row.set_state(TaskState::Restarting);
                 row.failures = 0;
                 row.lost = 0;
-                self.ring(&self.core.lease_bell);
+                self.ring(&self.core.bells.leases);
             }
             _ => {
                 row.reset();
@@ -349,7 +349,7 @@ impl<'a> Work<'a> {
                 };
                 if dag.fail_fast && from.is_leased() {
                     // Its worker is to notice that it has ended.
-                    self.ring(&self.core.lease_bell);
+                    self.ring(&self.core.bells.leases);
                 }
                 self.tell_end(dag, run, &row, state).await?;
                 self.write(row, from).await?;
@@ -393,7 +393,7 @@ impl<'a> Work<'a> {
             }
         }
         self.write(row, from).await?;
-        self.ring(&self.core.worker_bell);
+        self.ring(&self.core.bells.workers);
         Ok(())
     }
 
@@ -550,7 +550,7 @@ impl<'a> Work<'a> {
         let to = row.state()?;
         if from.is_leased() || from == TaskState::Deferred {
             // A place in a pool, a run or a task may be free now.
-            self.ring(&self.core.worker_bell);
+            self.ring(&self.core.bells.workers);
         }
         for at in [row.wake_at, row.deadline_at, row.lease_until] {
             self.due(at);

@@ -1,5 +1,7 @@
 //! Attempts.
 
+use std::time::Duration;
+
 use fragua_base::Timestamp;
 use fragua_database::dialect;
 use sea_orm::ActiveValue::Set;
@@ -7,6 +9,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder};
 
 use super::{count, instant};
+use crate::exec::spec::Usage;
 use crate::{Attempt, AttemptState, Error};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -25,6 +28,9 @@ pub(crate) struct Model {
     pub(crate) process_start: Option<i64>,
     pub(crate) peak_memory_bytes: Option<i64>,
     pub(crate) message: Option<String>,
+    pub(crate) exit_status: Option<i64>,
+    pub(crate) exit_signal: Option<i64>,
+    pub(crate) cpu_millis: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -46,6 +52,11 @@ impl TryFrom<Model> for Attempt {
                 .and_then(|process_id| u32::try_from(process_id).ok()),
             peak_memory_bytes: row.peak_memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
             message: row.message,
+            exit_status: row.exit_status.and_then(|status| i32::try_from(status).ok()),
+            exit_signal: row.exit_signal.and_then(|signal| i32::try_from(signal).ok()),
+            cpu_time: row
+                .cpu_millis
+                .and_then(|millis| Some(Duration::from_millis(u64::try_from(millis).ok()?))),
         })
     }
 }
@@ -86,6 +97,16 @@ pub(crate) async fn find(
         .await
 }
 
+/// Returns the attempt that a token was made for.
+pub(crate) async fn find_by_token(
+    connection: &impl ConnectionTrait,
+    task_instance: &str,
+    token: &str,
+) -> Result<Option<Model>, DbErr> {
+    let of_task = Entity::find().filter(Column::TaskInstance.eq(task_instance));
+    of_task.filter(Column::Token.eq(token)).one(connection).await
+}
+
 /// Notes which process an attempt is, with the instant it started in the kernel's count.
 pub(crate) async fn set_process(
     connection: &impl ConnectionTrait,
@@ -115,7 +136,7 @@ pub(crate) async fn set_process(
 pub(crate) struct Ended {
     pub(crate) state: AttemptState,
     pub(crate) at: i64,
-    pub(crate) peak_memory_bytes: Option<u64>,
+    pub(crate) usage: Usage,
     pub(crate) message: Option<String>,
 }
 
@@ -125,13 +146,15 @@ pub(crate) async fn end(
     token: &str,
     ended: Ended,
 ) -> Result<(), DbErr> {
-    let peak_memory_bytes = ended
-        .peak_memory_bytes
-        .and_then(|bytes| i64::try_from(bytes).ok());
+    let usage = ended.usage;
+    let number = |measured: Option<u64>| measured.and_then(|measured| i64::try_from(measured).ok());
     let change = ActiveModel {
         state: Set(ended.state.as_str().to_owned()),
         ended_at: Set(Some(ended.at)),
-        peak_memory_bytes: Set(peak_memory_bytes),
+        peak_memory_bytes: Set(number(usage.peak_memory_bytes)),
+        cpu_millis: Set(number(usage.cpu_millis)),
+        exit_status: Set(usage.exit_status.map(i64::from)),
+        exit_signal: Set(usage.exit_signal.map(i64::from)),
         message: Set(ended.message),
         ..Default::default()
     };

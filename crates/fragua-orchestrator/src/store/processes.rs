@@ -76,17 +76,23 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, row: Model) -> Res
     Ok(())
 }
 
-pub(crate) async fn heartbeat(connection: &impl ConnectionTrait, id: &str, at: i64) -> Result<(), DbErr> {
+pub(crate) async fn find(connection: &impl ConnectionTrait, id: &str) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id.to_owned()).one(connection).await
+}
+
+/// Notes that a process was heard of. Returns whether it is known and has not ended.
+pub(crate) async fn heartbeat(connection: &impl ConnectionTrait, id: &str, at: i64) -> Result<bool, DbErr> {
     let change = ActiveModel {
         heartbeat_at: Set(at),
         ..Default::default()
     };
-    Entity::update_many()
+    let written = Entity::update_many()
         .set(change)
         .filter(Column::Id.eq(id))
+        .filter(Column::EndedAt.is_null())
         .exec(connection)
         .await?;
-    Ok(())
+    Ok(written.rows_affected > 0)
 }
 
 pub(crate) async fn end(connection: &impl ConnectionTrait, ids: &[String], at: i64) -> Result<(), DbErr> {

@@ -421,30 +421,61 @@ pub(crate) async fn running_by_process(
         .collect())
 }
 
-/// Prolongs every lease of a worker.
+/// Prolongs these leases, as far as they are still held.
 pub(crate) async fn prolong(
     connection: &impl ConnectionTrait,
-    process: &str,
+    tokens: &[String],
     until: i64,
 ) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(until))
-        .filter(Column::Process.eq(process))
+        .filter(Column::AttemptToken.is_in(tokens.iter().map(String::as_str)))
         .filter(Column::LeaseUntil.is_not_null())
         .exec(connection)
         .await?;
     Ok(())
 }
 
-/// Returns the tokens of a worker's leases, and which of them were cleared meanwhile.
-pub(crate) async fn leases_of(
+/// Says whether a lease ends later than this.
+pub(crate) async fn any_leased_beyond(connection: &impl ConnectionTrait, latest: i64) -> Result<bool, DbErr> {
+    let beyond = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::LeaseUntil.gt(latest))
+        .limit(1);
+    Ok(beyond.into_tuple::<String>().one(connection).await?.is_some())
+}
+
+/// Lets no lease end later than this.
+pub(crate) async fn cut_leases(connection: &impl ConnectionTrait, latest: i64) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::LeaseUntil, Expr::value(latest))
+        .filter(Column::LeaseUntil.gt(latest))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Returns what a worker holds the leases of.
+pub(crate) async fn leased_by(connection: &impl ConnectionTrait, process: &str) -> Result<Vec<Model>, DbErr> {
+    // By state first: there is an index on it.
+    let leased = [TaskState::Running.as_str(), TaskState::Restarting.as_str()];
+    Entity::find()
+        .filter(Column::State.is_in(leased))
+        .filter(Column::Process.eq(process))
+        .all(connection)
+        .await
+}
+
+/// Returns which of these tokens still hold a lease, and which of them were cleared meanwhile.
+pub(crate) async fn still_held(
     connection: &impl ConnectionTrait,
-    process: &str,
+    tokens: &[String],
 ) -> Result<Vec<(String, bool)>, DbErr> {
     let rows: Vec<(Option<String>, String)> = Entity::find()
         .select_only()
         .columns([Column::AttemptToken, Column::State])
-        .filter(Column::Process.eq(process))
+        .filter(Column::AttemptToken.is_in(tokens.iter().map(String::as_str)))
         .into_tuple()
         .all(connection)
         .await?;

@@ -1,17 +1,26 @@
 //! From the pipes of a process to its log.
 
-use std::path::Path;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::Pause;
+use super::attempt::Place;
+use super::link::Link;
+use super::remote::Remote;
+use super::wire::{Assignment, LARGEST_PIECE};
 use crate::core::Core;
 use crate::logs::{self, LONGEST_LINE, Mask, Source, Writer};
-use crate::{Change, TaskKey};
+use crate::{Change, Error};
 
 /// How many lines may wait to be written before the process has to.
 const WAITING_LINES: usize = 256;
@@ -19,21 +28,71 @@ const WAITING_LINES: usize = 256;
 /// How often watchers are told at most.
 const TELL: Duration = Duration::from_millis(100);
 
-/// A log that is being written. Lines come from several places; one task writes them.
+/// A log that is being written. Lines come from several places; one task writes them, and where the file is on another
+/// machine than it belongs another sends them.
 pub(super) struct Log {
     lines: mpsc::Sender<(Source, Vec<u8>)>,
     writing: JoinHandle<()>,
+    sending: Option<JoinHandle<()>>,
+}
+
+/// Who is told that the log has grown.
+enum Reader {
+    Watchers(Arc<Core>, Change),
+    /// How many bytes are in the file.
+    Sender(watch::Sender<u64>),
 }
 
 impl Log {
-    pub(super) fn open(core: &Arc<Core>, key: &TaskKey, mask: Mask) -> Result<Self, String> {
-        let path = logs::path(&core.settings.logs_folder, key);
-        let writer = Writer::open(&path, core.clock.clone(), mask, core.settings.max_log_bytes);
+    pub(super) fn open(
+        place: &Arc<Place>,
+        assignment: &Assignment,
+        mask: Mask,
+        folder: &Path,
+    ) -> Result<Self, String> {
+        let key = &assignment.key;
+        let (path, limit) = match &place.link {
+            Link::Local(core) => (
+                logs::path(&core.settings.logs_folder, key),
+                assignment.max_log_bytes,
+            ),
+            // What is there already counts too.
+            Link::Remote(_) => (
+                folder.join("log"),
+                assignment.max_log_bytes.saturating_sub(assignment.log_offset),
+            ),
+        };
+        let writer = Writer::open(&path, place.clock.clone(), mask, limit);
         let writer =
             writer.map_err(|error| format!("the log {} cannot be written: {error}", path.display()))?;
+        let (reader, sending) = match &place.link {
+            Link::Local(core) => {
+                let grown = Change::Log {
+                    dag_id: key.dag_id.clone(),
+                    run_id: key.run_id.clone(),
+                    task_id: key.instance_id().to_string(),
+                    attempt: key.attempt,
+                };
+                (Reader::Watchers(core.clone(), grown), None)
+            }
+            Link::Remote(remote) => {
+                let (sender, written) = watch::channel(0);
+                let upload = Upload {
+                    remote: remote.clone(),
+                    token: assignment.token.clone(),
+                    path: path.clone(),
+                    base: assignment.log_offset,
+                };
+                (Reader::Sender(sender), Some(tokio::spawn(upload.run(written))))
+            }
+        };
         let (lines, incoming) = mpsc::channel(WAITING_LINES);
-        let writing = tokio::spawn(write(core.clone(), key.clone(), writer, incoming, path.into()));
-        Ok(Self { lines, writing })
+        let writing = tokio::spawn(write(reader, writer, incoming, path.into()));
+        Ok(Self {
+            lines,
+            writing,
+            sending,
+        })
     }
 
     /// Writes a line of the worker's own.
@@ -57,10 +116,64 @@ impl Log {
         })
     }
 
-    /// Ends the log: everything that was said is in the file afterwards.
+    /// Ends the log: everything that was said is where it belongs afterwards.
     pub(super) async fn close(self) {
         drop(self.lines);
         let _ = self.writing.await;
+        if let Some(sending) = self.sending {
+            let _ = sending.await;
+        }
+    }
+}
+
+/// Sends a log on while it grows. What has not been acknowledged is sent again, to the same offset.
+struct Upload {
+    remote: Arc<Remote>,
+    token: String,
+    path: PathBuf,
+    /// Where the log of this worker begins in the whole one.
+    base: u64,
+}
+
+impl Upload {
+    /// Returns when all is sent, or nobody takes it any more. An orchestrator that is away is waited for: the end of an
+    /// attempt is told after its log.
+    async fn run(self, mut written: watch::Receiver<u64>) {
+        let (mut sent, mut pause) = (0, Pause::new());
+        loop {
+            let is_more = sent < *written.borrow_and_update();
+            if !is_more {
+                match written.changed().await {
+                    Ok(()) => continue,
+                    Err(_) => return,
+                }
+            }
+            let result = match self.piece(sent) {
+                Ok(piece) => self.remote.log(&self.token, self.base + sent, piece).await,
+                Err(error) => {
+                    tracing::error!(%error, "the log {} cannot be read back", self.path.display());
+                    return;
+                }
+            };
+            match result {
+                Ok(next_offset) => (sent, pause) = (next_offset.saturating_sub(self.base), Pause::new()),
+                Err(error @ Error::ServerAway { .. }) => {
+                    tracing::warn!(%error, "a log is sent on later");
+                    tokio::time::sleep(pause.next()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a log is not sent on");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn piece(&self, from: u64) -> io::Result<Bytes> {
+        let mut piece = vec![0; LARGEST_PIECE];
+        let length = File::open(&self.path)?.read_at(&mut piece, from)?;
+        piece.truncate(length);
+        Ok(piece.into())
     }
 }
 
@@ -93,18 +206,11 @@ async fn read_lines<R: AsyncRead + Unpin>(
 }
 
 async fn write(
-    core: Arc<Core>,
-    key: TaskKey,
+    reader: Reader,
     mut writer: Writer,
     mut lines: mpsc::Receiver<(Source, Vec<u8>)>,
     path: Box<Path>,
 ) {
-    let grown = Change::Log {
-        dag_id: key.dag_id.clone(),
-        run_id: key.run_id.clone(),
-        task_id: key.instance_id().to_string(),
-        attempt: key.attempt,
-    };
     let mut told_at: Option<Instant> = None;
     while let Some((source, line)) = lines.recv().await {
         let mut result = writer.line(source, &line);
@@ -125,7 +231,10 @@ async fn write(
         if let Err(error) = result.and_then(|()| writer.flush()) {
             tracing::error!(%error, "the log {} cannot be written", path.display());
         }
-        core.tell(grown.clone());
+        match &reader {
+            Reader::Watchers(core, grown) => core.tell(grown.clone()),
+            Reader::Sender(written) => drop(written.send_replace(writer.written())),
+        }
         told_at = Some(Instant::now());
     }
 }

@@ -1,10 +1,13 @@
 //! Processes of attempts, as the kernel tells of them in `/proc`. Where there is no such folder nothing is found.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
+
+use crate::exec::spec::Usage;
 
 /// The variable in the environment of an attempt's processes that names the attempt.
 pub(crate) const TOKEN_VARIABLE: &str = "FRAGUA_ATTEMPT_TOKEN";
@@ -21,8 +24,77 @@ pub(crate) fn start_of(process_id: u32) -> Option<i64> {
     after_name.split(' ').nth(19)?.parse().ok()
 }
 
+/// Returns what the processes of a session took so far: the most memory that one of them held at once, and their time on
+/// processors with that of those they waited for.
+pub(crate) fn usage_of_session(session: u32) -> Usage {
+    let (mut ticks, mut peak) = (0, None);
+    for process_id in process_ids() {
+        let Some(stat) = stat_of(process_id).filter(|stat| stat.session == session) else {
+            continue;
+        };
+        ticks += stat.ticks;
+        peak = peak.max(peak_memory_bytes(process_id));
+    }
+    let a_second = sysconf(SysconfVar::CLK_TCK).ok().flatten();
+    let a_second = a_second
+        .and_then(|ticks| u64::try_from(ticks).ok())
+        .unwrap_or(100);
+    Usage {
+        peak_memory_bytes: peak,
+        cpu_millis: Some(ticks * 1000 / a_second.max(1)),
+        ..Usage::default()
+    }
+}
+
+/// What the kernel tells of a process.
+struct Stat {
+    is_over: bool,
+    parent: u32,
+    session: u32,
+    ticks: u64,
+}
+
+fn stat_of(process_id: u32) -> Option<Stat> {
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Stat {
+        is_over: matches!(fields.first().copied(), Some("Z" | "X")),
+        parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        ticks: (11..15).filter_map(number).sum(),
+    })
+}
+
+/// Returns the processes that descend from this one and have not ended. One whose parent ended is a child of this process
+/// where it adopts them.
+pub(crate) fn descendants() -> Vec<Pid> {
+    let all: BTreeMap<u32, Stat> = process_ids()
+        .filter_map(|process_id| Some((process_id, stat_of(process_id)?)))
+        .collect();
+    let mut found = vec![std::process::id()];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        let children = all.iter().filter(|(_, stat)| stat.parent == parent);
+        found.extend(children.map(|(process_id, _)| *process_id));
+        next += 1;
+    }
+    let alive = found
+        .into_iter()
+        .skip(1)
+        .filter(|process_id| !all[process_id].is_over);
+    alive
+        .filter_map(|process_id| i32::try_from(process_id).ok().map(Pid::from_raw))
+        .collect()
+}
+
+fn process_ids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+}
+
 /// Returns the most memory a process held at once so far.
-pub(crate) fn peak_memory_bytes(process_id: u32) -> Option<u64> {
+fn peak_memory_bytes(process_id: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process_id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
@@ -62,9 +134,6 @@ pub(crate) async fn kill_leftovers(process: Option<(u32, i64)>, token: &str) {
 
 fn carriers(token: &str) -> Vec<Pid> {
     let wanted = format!("{TOKEN_VARIABLE}={token}");
-    let Ok(entries) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
     let own = std::process::id();
     let carries = |process_id: &u32| {
         let environment = fs::read(format!("/proc/{process_id}/environ")).unwrap_or_default();
@@ -72,9 +141,7 @@ fn carriers(token: &str) -> Vec<Pid> {
             .split(|byte| *byte == 0)
             .any(|variable| variable == wanted.as_bytes())
     };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+    process_ids()
         .filter(|process_id| *process_id != own)
         .filter(carries)
         .filter_map(|process_id| i32::try_from(process_id).ok().map(Pid::from_raw))

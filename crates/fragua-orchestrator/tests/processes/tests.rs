@@ -33,6 +33,12 @@ tests!(
     a_changed_file_is_seen_within_a_second,
     a_task_that_ignores_the_polite_signal_is_killed,
     a_process_alone_ends_when_its_worker_is_gone,
+    a_line_of_ten_megabytes_is_kept_in_pieces,
+    a_value_of_fifty_megabytes_fails_the_task_and_says_so,
+    a_task_that_forks_and_leaves_is_ended_with_what_it_left,
+    a_function_finds_nothing_of_the_one_before_it,
+    what_an_attempt_took_is_recorded,
+    a_process_that_waits_for_an_attempt_and_is_killed_is_replaced,
 );
 
 /// A task's script that says it runs, and then waits for a file.
@@ -362,6 +368,175 @@ async fn a_process_alone_ends_when_its_worker_is_gone() {
     let shell: u32 = watcher.until_file("shell").await.trim().parse().unwrap();
     server.kill().await.unwrap();
     watcher.until_gone(&[process_id, shell]).await;
+}
+
+async fn a_line_of_ten_megabytes_is_kept_in_pieces() {
+    let mut bench = Bench::start().await;
+    let script = "head -c 7500000 /dev/zero | base64 -w 0; echo; echo after";
+    bench
+        .write("long", &format!("  - {{ id: t, bash: \"{script}\" }}\n"))
+        .await;
+    let run = bench.run("long").await;
+    assert_eq!(run.state, DagRunState::Success);
+    let (mut text, mut offset) = (Vec::new(), 0);
+    loop {
+        let chunk = bench
+            .orchestrator
+            .read_log("long", &run.run_id, "t", 1, offset)
+            .await
+            .unwrap();
+        text.extend_from_slice(&chunk.bytes);
+        offset = chunk.next_offset;
+        if chunk.finished {
+            break;
+        }
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text.matches('A').count(), 10_000_000);
+    assert!(
+        text.lines().all(|line| line.len() < 17_000),
+        "no line is longer than a piece"
+    );
+    assert!(text.contains(" out after\n"));
+}
+
+async fn a_value_of_fifty_megabytes_fails_the_task_and_says_so() {
+    let mut bench = Bench::start().await;
+    let script = "head -c 50000000 /dev/zero > $FRAGUA_XCOM_FILE";
+    bench
+        .write("big", &format!("  - {{ id: t, retries: 3, bash: '{script}' }}\n"))
+        .await;
+    let run = bench.run("big").await;
+    let task = bench.task(&run, "t").await;
+    assert_eq!(
+        (task.state, task.attempt),
+        (TaskState::Failed, 1),
+        "trying again is no use"
+    );
+    let message = task.message.unwrap();
+    assert!(
+        message.contains("has 50000000 bytes, more than 1048576"),
+        "{message}"
+    );
+}
+
+async fn a_task_that_forks_and_leaves_is_ended_with_what_it_left() {
+    let mut bench = Bench::start().await;
+    let script = "env -i setsid sh -c 'echo $$ > stray; exec sleep 600' </dev/null >/dev/null 2>&1 & until [ -s stray ]; do sleep 0.01; done";
+    bench
+        .write("leaves", &format!("  - id: t\n    bash: {script}\n"))
+        .await;
+    let run = bench.run("leaves").await;
+    assert_eq!(run.state, DagRunState::Success);
+    let stray = fs::read_to_string(bench.path("stray"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(
+        !is_alive(stray),
+        "another session and no variable of ours do not save it"
+    );
+    let log = bench.log(&run, "t", 1).await;
+    assert!(
+        log.contains(" fragua what the task left behind was ended (processes: 1)\n"),
+        "{log}"
+    );
+}
+
+async fn a_function_finds_nothing_of_the_one_before_it() {
+    let mut bench = Bench::start().await;
+    let module = |value: u8| {
+        format!(
+            "import os, sys\nleft = []\ndef see():\n    left.append(1)\n    seen = [{value}, len(left), os.environ.get('ONLY'), os.path.basename(os.getcwd()) != '']\n    os.environ['LEFT'] = 'x'\n    sys.path.append('/left')\n    return seen + [os.environ['FRAGUA_TASK_ID'], sys.stdin.read()]\n"
+        )
+    };
+    fs::write(bench.path("seen.py"), module(1)).unwrap();
+    let tasks = "  - { id: a, python: { function: 'seen:see', env: { ONLY: a } } }\n  - { id: b, needs: [a], python: { function: 'seen:see' } }\n  - { id: c, needs: [b], bash: 'echo ${LEFT-none} ${ONLY-none}' }\n  - { id: d, needs: [c], python: { function: 'seen:see' } }\n";
+    bench.write("functions", tasks).await;
+    let run = bench.run("functions").await;
+    assert_eq!(
+        run.state,
+        DagRunState::Success,
+        "{}",
+        bench.log(&run, "a", 1).await
+    );
+    for (task, only) in [("a", json!("a")), ("b", json!(null)), ("d", json!(null))] {
+        let instance = bench.task(&run, task).await;
+        let handed_on = bench.orchestrator.xcoms(&instance).await.unwrap();
+        assert_eq!(handed_on[0].value, json!([1, 1, only, true, task, ""]));
+    }
+    assert!(bench.log(&run, "c", 1).await.contains(" out none none\n"));
+    // A process may wait already for the next task; it has read nothing of the project.
+    let _ = fs::remove_dir_all(bench.path("__pycache__"));
+    fs::write(bench.path("seen.py"), module(2)).unwrap();
+    let run = bench.run("functions").await;
+    let instance = bench.task(&run, "a").await;
+    assert_eq!(
+        bench.orchestrator.xcoms(&instance).await.unwrap()[0].value[0],
+        json!(2)
+    );
+}
+
+async fn what_an_attempt_took_is_recorded() {
+    let mut bench = Bench::start().await;
+    let tasks = "  - { id: busy, bash: 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; exit 3' }\n  - { id: shot, bash: 'kill -9 $$' }\n";
+    bench.write("took", tasks).await;
+    let run = bench.run("took").await;
+    let busy = bench.attempts(&run, "busy").await.remove(0);
+    assert_eq!((busy.exit_status, busy.exit_signal), (Some(3), None));
+    assert!(
+        busy.cpu_time
+            .is_some_and(|time| time >= Duration::from_millis(10)),
+        "{busy:?}"
+    );
+    assert!(
+        busy.peak_memory_bytes.is_some_and(|peak| peak > 1_000_000),
+        "{busy:?}"
+    );
+    let shot = bench.attempts(&run, "shot").await.remove(0);
+    assert_eq!((shot.exit_status, shot.exit_signal), (None, Some(9)));
+    let message = shot.message.unwrap();
+    assert!(
+        message.starts_with("bash was killed by signal 9 (SIGKILL) after "),
+        "{message}"
+    );
+}
+
+async fn a_process_that_waits_for_an_attempt_and_is_killed_is_replaced() {
+    let mut bench = Bench::start().await;
+    bench.write("again", "  - { id: t, bash: 'echo $PPID' }\n").await;
+    for _ in 0..3 {
+        let run = bench.run("again").await;
+        assert_eq!(
+            run.state,
+            DagRunState::Success,
+            "{}",
+            bench.log(&run, "t", 1).await
+        );
+        for waiting in children_that_wait() {
+            let _ = nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(waiting),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+        }
+    }
+}
+
+/// The processes of this program that were started to run an attempt.
+fn children_that_wait() -> Vec<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let own = std::process::id().to_string();
+    let is_ours = |number: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.split(' ').nth(1).map(str::to_owned));
+        let command = fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        parent.as_ref() == Some(&own) && command.contains("exec-task")
+    };
+    numbers.filter(is_ours).collect()
 }
 
 use watcher::Watcher;

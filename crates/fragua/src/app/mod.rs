@@ -2,7 +2,7 @@
 
 mod jobs;
 mod routes;
-mod tasks;
+pub(crate) mod tasks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -172,6 +172,18 @@ pub(crate) async fn client_variables(
     };
     let endpoints = project.live_endpoints()?;
     Ok(tasks::environment(loaded, &endpoints, &keys, &auth).for_person())
+}
+
+/// Opens users and keys alone.
+///
+/// # Errors
+/// As [`App::open`].
+pub(crate) async fn open_auth_alone(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+) -> anyhow::Result<Auth> {
+    open_auth(&Databases::new(loaded, project), clock).await
 }
 
 async fn open_auth(databases: &Databases<'_>, clock: SharedClock) -> anyhow::Result<Auth> {

@@ -28,7 +28,9 @@ impl App {
         if let Some(orchestrator) = &self.orchestrator {
             let pages = fragua_web::orchestrator_pages(orchestrator.clone(), site.clone());
             let api = fragua_orchestrator::api::router(orchestrator.clone());
-            routes.insert(Surface::Orchestrator, api.merge(pages));
+            let workers =
+                fragua_orchestrator::worker_router(orchestrator.clone(), self.auth.clone(), shutdown.clone());
+            routes.insert(Surface::Orchestrator, api.merge(workers).merge(pages));
         }
         if let Some(tracking) = &self.tracking {
             let pages = fragua_web::tracking_pages(tracking.clone(), site.clone());

@@ -162,6 +162,10 @@ pub(super) fn keyless_settings(loaded: &Loaded, project: &Project) -> fragua_orc
         logs_folder: project.path(&settings.orchestrator.logs_folder),
         work_folder: project.state_folder().join("work"),
         parallelism: slots(loaded),
+        queues: settings.worker.queues.clone(),
+        worker_name: settings.worker.name.clone(),
+        redis_url: settings.orchestrator.redis_url.clone(),
+        lease: Duration::from_secs(settings.orchestrator.lease_seconds as u64),
         dags_are_paused_at_creation: settings.orchestrator.dags_are_paused_at_creation,
         python: settings.orchestrator.python.clone(),
         max_running: Some(settings.orchestrator.parallelism),
@@ -195,7 +199,7 @@ fn smtp(settings: &SmtpSettings) -> Option<Smtp> {
 }
 
 /// How many attempts run at once in this process.
-pub(super) fn slots(loaded: &Loaded) -> usize {
+pub(crate) fn slots(loaded: &Loaded) -> usize {
     let slots = match loaded.settings.worker.slots {
         0 => std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2)),
         slots => slots,

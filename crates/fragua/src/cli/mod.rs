@@ -20,6 +20,7 @@ mod tracking;
 mod transfer;
 mod up;
 mod vault;
+mod worker;
 mod xcom;
 
 pub(crate) use schema::write_beside as write_schema;
@@ -110,6 +111,11 @@ impl Common {
         Ok(loaded)
     }
 
+    /// Gives a setting as if it stood in `--set`, unless it is given there.
+    fn give(&mut self, key: &str, value: String) {
+        self.set.insert(0, (key.to_owned(), value));
+    }
+
     fn sources(&self) -> Sources {
         let mut sources = Sources::process();
         for (key, value) in &self.set {
@@ -145,8 +151,8 @@ enum Command {
     Init(init::Options),
     /// Starts the roles of a project and serves until Ctrl-C; `fragua keys` prints what clients need to reach them
     Up(up::Options),
-    /// Starts the role `worker` alone
-    Worker,
+    /// Runs tasks: of this project, or of an orchestrator on another machine; `worker token` makes the token for that
+    Worker(worker::Options),
     /// Checks every connection between the parts and says what to do about each broken one
     Doctor(doctor::Options),
     /// Lists every setting with its value and where it was given
@@ -216,7 +222,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => Box::pin(demo::run(&common, options)).await,
         Command::Init(options) => init::run(&common, options),
         Command::Up(options) => Box::pin(up::run(&common, options)).await,
-        Command::Worker => Box::pin(up::run(&common, up::Options::worker())).await,
+        Command::Worker(options) => Box::pin(worker::run(common, options)).await,
         Command::Doctor(options) => doctor::run(&common, options).await,
         Command::Settings(options) => settings::run(&common, options),
         Command::Keys(options) => keys::run(&common, options).await,

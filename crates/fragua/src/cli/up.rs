@@ -23,8 +23,8 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Returns the options of a worker.
-    pub(crate) fn worker() -> Self {
+    /// Returns the options of a worker on the project's own database.
+    pub(super) fn worker() -> Self {
         Self {
             roles: vec![Role::Worker],
             ports: Ports::Default,

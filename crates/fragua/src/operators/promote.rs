@@ -156,7 +156,7 @@ async fn promote(context: &TaskContext, arguments: &Arguments) -> anyhow::Result
     let version = candidate
         .version
         .context("the training registered no version; give it `register`")?;
-    let client = tracking::connect()?;
+    let client = tracking::connect(context)?;
     let champion = client
         .resolve_alias(model, alias)
         .await?

@@ -13,10 +13,11 @@ const TASK_TAG: &str = "fragua.task_id";
 const DAG_TAG: &str = "fragua.dag_id";
 
 /// Connects to the server that the task's environment names.
-pub(super) fn connect() -> anyhow::Result<MlflowClient> {
-    let address = std::env::var("MLFLOW_TRACKING_URI")
+pub(super) fn connect(context: &TaskContext) -> anyhow::Result<MlflowClient> {
+    let address = context
+        .variable("MLFLOW_TRACKING_URI")
         .context("MLFLOW_TRACKING_URI is not set; the program sets it for its tasks")?;
-    let token = std::env::var("MLFLOW_TRACKING_TOKEN").ok().map(Secret::new);
+    let token = context.variable("MLFLOW_TRACKING_TOKEN").map(Secret::new);
     Ok(MlflowClient::new(&address, token)?)
 }
 

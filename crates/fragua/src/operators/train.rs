@@ -116,7 +116,7 @@ async fn train_and_log(
         destination.table, rows.digest
     );
 
-    let client = connect()?;
+    let client = connect(context)?;
     let experiment = client.get_or_create_experiment(&destination.experiment).await?.id;
     end_runs_of_lost_attempts(&client, experiment, context).await?;
     let run_name = destination.run_name.clone();

@@ -90,7 +90,10 @@ const NAMES: &[(&str, Rule)] = &[
         Rule::Key("orchestrator.port"),
     ),
     ("AIRFLOW__CELERY__WORKER_CONCURRENCY", Rule::Key("worker.slots")),
-    ("AIRFLOW__CELERY__BROKER_URL", Rule::Tell(broker)),
+    (
+        "AIRFLOW__CELERY__BROKER_URL",
+        Rule::Translate("orchestrator.redis_url", broker),
+    ),
     ("AIRFLOW__CELERY__RESULT_BACKEND", Rule::Tell(result_backend)),
     ("AIRFLOW__CORE__LOAD_EXAMPLES", Rule::Tell(load_examples)),
     ("RUST_LOG", Rule::Key("log.filter")),
@@ -240,8 +243,18 @@ fn executor(value: &str) -> Meaning {
     }
 }
 
-fn broker(_: &str) -> Option<&'static str> {
-    Some("has no effect: the orchestrator's database is the queue of the workers, no broker is needed")
+/// The orchestrator's database is the queue of the workers; a Redis wakes them, another broker is not needed.
+fn broker(value: &str) -> Meaning {
+    match Url::parse(value) {
+        Ok(url) if url.scheme() == "redis" => Ok(Understood::one("orchestrator.redis_url", value)),
+        _ => Ok(Understood {
+            values: Vec::new(),
+            notice: Some(
+                "has no effect: the orchestrator's database is the queue of the workers, and only a Redis at redis:// \
+                 can wake them",
+            ),
+        }),
+    }
 }
 
 fn result_backend(_: &str) -> Option<&'static str> {
@@ -611,7 +624,7 @@ mod tests {
     fn airflow_names_without_effect_are_told() {
         check_starts(
             &[("AIRFLOW__CELERY__BROKER_URL", "redis://:pw@redis/0")],
-            "! environment variable AIRFLOW__CELERY__BROKER_URL: has no effect",
+            "orchestrator.redis_url = redis://:pw@redis/0",
         );
         check_starts(
             &[("AIRFLOW__CELERY__RESULT_BACKEND", "db+postgresql://a:b@c/d")],

@@ -77,6 +77,10 @@ pub(crate) struct OrchestratorSettings {
     pub(crate) dags_are_paused_at_creation: bool,
     #[serde(deserialize_with = "optional")]
     pub(crate) secret_key: Option<Secret>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) redis_url: Option<Secret>,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) lease_seconds: usize,
 }
 
 /// Where tasks run.
@@ -94,6 +98,15 @@ pub(crate) enum Executor {
 pub(crate) struct WorkerSettings {
     #[serde(deserialize_with = "count")]
     pub(crate) slots: usize,
+    pub(crate) queues: Vec<String>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) name: Option<String>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) server: Option<HttpUrl>,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) token: Option<Secret>,
+    #[serde(deserialize_with = "count")]
+    pub(crate) drain_seconds: u64,
 }
 
 #[derive(Debug, Deserialize)]

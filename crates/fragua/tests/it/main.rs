@@ -10,3 +10,4 @@ mod roles;
 mod shutdown;
 mod tracking;
 mod webhooks;
+mod workers;

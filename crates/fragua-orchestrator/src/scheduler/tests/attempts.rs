@@ -60,7 +60,7 @@ async fn a_lease_that_runs_out_goes_back_without_using_up_a_retry(database: Data
     let run_id = bench.trigger("retry").await;
     let lost = bench.claim_one("first").await;
     bench.advance(Duration::from_secs(20)).await;
-    let held = attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+    let held = bench.heartbeat().await;
     assert_eq!(held.tokens, [lost.token.as_str()]);
     assert_eq!(
         bench.advance(Duration::from_secs(29)).await,
@@ -80,10 +80,7 @@ async fn a_lease_that_runs_out_goes_back_without_using_up_a_retry(database: Data
     let lease = bench.claim_one("first").await;
     let stale = attempts::end(&bench.core, &lost.token, success().into()).await;
     assert!(matches!(stale, Err(Error::StaleToken { .. })), "{stale:?}");
-    assert_eq!(
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap().tokens,
-        [lease.token.as_str()]
-    );
+    assert_eq!(bench.heartbeat().await.tokens, [lease.token.as_str()]);
     assert_eq!(
         bench.states("retry", &run_id).await[0],
         "first:running",
@@ -224,7 +221,7 @@ async fn a_task_that_no_worker_listens_for_fails_after_three_times(database: Dat
     // A worker that listens to every queue is heard of: the task waits for a slot, as long as it must.
     for _ in 0..5 {
         bench.clock.advance(ten_minutes);
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+        bench.heartbeat().await;
         bench.tick().await;
     }
     let state = async || {

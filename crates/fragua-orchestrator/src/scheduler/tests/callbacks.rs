@@ -484,10 +484,7 @@ async fn what_is_not_over_in_time_is_late(database: Database) {
 
 /// Lets the worker live, and the scheduler do what is due.
 async fn attempts_go_on(bench: &Bench) {
-    let worker = crate::testing::WORKER;
-    crate::scheduler::attempts::heartbeat(&bench.core, worker)
-        .await
-        .unwrap();
+    bench.heartbeat().await;
     bench.tick().await;
 }
 

@@ -5,7 +5,7 @@ use fragua_database::Database;
 use super::{RETRY, failed};
 use crate::decide::Ending;
 use crate::scheduler::attempts;
-use crate::testing::{Bench, WORKER, count};
+use crate::testing::{Bench, count};
 use crate::{Clearing, DagRunState, Error, InstanceId, Marking, TaskState};
 
 const CHAIN: &str = "
@@ -71,7 +71,7 @@ async fn cleared_tasks_start_over_with_what_comes_after(database: Database) {
         bench.states("retry", &run_id).await,
         ["first:restarting", "second:none"]
     );
-    let held = attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+    let held = bench.heartbeat().await;
     assert_eq!(held.to_restart, [lease.token.as_str()]);
     bench
         .end(
@@ -129,13 +129,7 @@ async fn a_task_marked_by_hand_lets_the_run_go_on_from_there(database: Database)
     let lease = bench.claim_one("second").await;
     let marking = Marking::one(&InstanceId::of("second"), TaskState::Skipped);
     orchestrator.mark("retry", &run_id, &marking).await.unwrap();
-    assert!(
-        attempts::heartbeat(&bench.core, WORKER)
-            .await
-            .unwrap()
-            .tokens
-            .is_empty()
-    );
+    assert!(bench.heartbeat().await.tokens.is_empty());
     let late = attempts::end(&bench.core, &lease.token, failed().into()).await;
     assert!(matches!(late, Err(Error::StaleToken { .. })));
     assert_eq!(

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CATCH_UP, RETRY, failed, success};
 use crate::scheduler::attempts;
-use crate::testing::{Bench, WORKER, at};
+use crate::testing::{Bench, at};
 use crate::{DagRunState, Error, TriggerRequest};
 
 async fn a_manual_run_gets_its_params_checked(database: Database) {
@@ -137,7 +137,7 @@ async fn a_run_that_takes_too_long_fails(database: Database) {
     let lease = bench.claim_one("a").await;
     for _ in 0..3 {
         bench.advance(Duration::from_secs(20)).await;
-        attempts::heartbeat(&bench.core, WORKER).await.unwrap();
+        bench.heartbeat().await;
     }
     assert_eq!(bench.runs("slow").await, [(run_id.clone(), DagRunState::Failed)]);
     assert_eq!(bench.states("slow", &run_id).await, ["a:skipped", "b:skipped"]);
@@ -146,11 +146,7 @@ async fn a_run_that_takes_too_long_fails(database: Database) {
         Some("the run was not over after 1m")
     );
     assert!(
-        attempts::heartbeat(&bench.core, WORKER)
-            .await
-            .unwrap()
-            .tokens
-            .is_empty(),
+        bench.heartbeat().await.tokens.is_empty(),
         "the lease was taken away"
     );
     let late = attempts::end(&bench.core, &lease.token, success().into()).await;

@@ -36,9 +36,7 @@ async fn a_dag_that_fails_fast_ends_with_its_first_failure(database: Database) {
     let message = bench.message("d", &run_id, "b").await.unwrap();
     assert_eq!(message, "a failed, and the DAG fails fast");
     // What ran is told to end: its lease is gone.
-    let held = crate::scheduler::attempts::heartbeat(&bench.core, crate::testing::WORKER)
-        .await
-        .unwrap();
+    let held = bench.heartbeat().await;
     assert!(held.tokens.is_empty(), "{held:?}");
     let late = crate::scheduler::attempts::end(&bench.core, &b.token, success().into()).await;
     assert!(late.is_err());

@@ -1,5 +1,7 @@
 //! Starts and ends the program.
 
+pub(crate) mod proxy;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -147,7 +149,14 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts a command that keeps serving, and waits until its roles answer.
-    pub(crate) async fn start(mut command: Command, project: &Project) -> Self {
+    pub(crate) async fn start(command: Command, project: &Project) -> Self {
+        let mut server = Self::start_until(command, READY).await;
+        server.endpoints = project.endpoints();
+        server
+    }
+
+    /// Starts a command and waits until it says something.
+    pub(crate) async fn start_until(mut command: Command, words: &str) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -161,8 +170,7 @@ impl Server {
             said: Vec::new(),
             endpoints: BTreeMap::new(),
         };
-        server.until_said(READY).await;
-        server.endpoints = project.endpoints();
+        server.until_said(words).await;
         server
     }
 
