@@ -2,10 +2,10 @@
 
 mod m0001_first_schema;
 mod m0002_engine;
-mod m0003_callbacks_and_assets;
 mod m0003_workers;
-mod m0004_indexes_of_lists;
-mod m0005_unfinished;
+mod m0004_callbacks_and_assets;
+mod m0005_indexes_of_lists;
+mod m0006_unfinished;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -14,10 +14,10 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m0001_first_schema::Migration),
         Box::new(m0002_engine::Migration),
-        Box::new(m0003_callbacks_and_assets::Migration),
         Box::new(m0003_workers::Migration),
-        Box::new(m0004_indexes_of_lists::Migration),
-        Box::new(m0005_unfinished::Migration),
+        Box::new(m0004_callbacks_and_assets::Migration),
+        Box::new(m0005_indexes_of_lists::Migration),
+        Box::new(m0006_unfinished::Migration),
     ]
 }
 
