@@ -112,17 +112,7 @@ impl Pool {
     }
 
     async fn trigger(&self) -> String {
-        let answer = client()
-            .post(format!("http://{}/api/v2/dags/d/dagRuns", self.address()))
-            .json(&json!({ "logical_date": null }))
-            .send()
-            .await
-            .unwrap();
-        let run: Value = answer.json().await.unwrap();
-        run["dag_run_id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{run}"))
-            .to_owned()
+        trigger(&format!("http://{}/api/v2/dags/d", self.address())).await
     }
 
     async fn task(&self, run: &str, task: &str) -> Option<Value> {
@@ -167,6 +157,29 @@ impl Pool {
             .map(|line| line.split_once(' ').map_or("", |(_, rest)| rest).to_owned())
             .collect()
     }
+}
+
+/// Starts a run of the DAG at an address and returns its name.
+async fn trigger(dag: &str) -> String {
+    let answer = client()
+        .post(format!("{dag}/dagRuns"))
+        .json(&json!({ "logical_date": null }))
+        .send()
+        .await
+        .unwrap();
+    let run: Value = answer.json().await.unwrap();
+    run["dag_run_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{run}"))
+        .to_owned()
+}
+
+async fn until_known(dag: &str) {
+    until("the DAG is known", async || {
+        let answer = client().get(dag).send().await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
 }
 
 /// Asks again and again: what is looked at is in other processes, which tell nobody here.
@@ -416,18 +429,8 @@ async fn a_database_that_is_away_for_twenty_seconds_costs_no_attempt() {
         ])
         .await;
     let api = format!("{}/api/v2/dags/d", server.address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
-    let run = project.trigger("d").await;
+    until_known(&api).await;
+    let run = trigger(&api).await;
     let began = project.path("began");
     until("it runs", async || began.exists().then_some(())).await;
     proxy.set(Mode::Cut);
@@ -485,19 +488,9 @@ async fn two_orchestrators_on_one_database_run_each_task_once() {
         );
     }
     let api = format!("{}/api/v2/dags/d", servers[0].address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
+    until_known(&api).await;
     for _ in 0..3 {
-        one.trigger("d").await;
+        trigger(&api).await;
     }
     until("all runs are over", async || {
         let runs: Value = client()
@@ -558,20 +551,10 @@ async fn a_redis_that_stops_only_slows() {
     ];
     let mut worker = Server::start_until(fragua(&worker), "all roles answer").await;
     let api = format!("{}/api/v2/dags/d", server.address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
+    until_known(&api).await;
     let run = async || {
         let began = std::time::Instant::now();
-        let run = project.trigger("d").await;
+        let run = trigger(&api).await;
         until("success", async || {
             let run: Value = client()
                 .get(format!("{api}/dagRuns/{run}"))
