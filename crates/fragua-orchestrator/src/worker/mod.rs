@@ -238,6 +238,9 @@ impl Worker {
         let killing = left.map(|left| processes::kill_leftovers(left.process, &left.token));
         futures::future::join_all(killing).await;
         link.reclaim(&registration.worker).await?;
+        if let Link::Remote(_) = link {
+            tracing::info!("known to the orchestrator, waits for tasks");
+        }
         Ok(registration)
     }
 

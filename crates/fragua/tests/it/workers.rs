@@ -89,16 +89,7 @@ impl Pool {
             "--drain",
             "30",
         ];
-        let worker = Server::start_until(fragua(&arguments), "takes tasks of").await;
-        self.until("the worker is listed", async || {
-            let workers = self.get("/api/v2/workers").await?;
-            let listed = workers["workers"].as_array()?.iter();
-            listed
-                .filter(|worker| worker["name"] == name && worker["state"] == "alive")
-                .count()
-                .checked_sub(1)
-        })
-        .await;
+        let worker = Server::start_until(fragua(&arguments), "known to the orchestrator").await;
         (worker, folder)
     }
 
