@@ -63,10 +63,7 @@ async fn versions_of_a_file_are_compared() {
     let forge = Forge::open(&[("grouped.yaml", GROUPED)]).await;
     let before = forge.orchestrator.dag_versions("grouped").await.unwrap();
     forge
-        .rewrite(
-            "grouped.yaml",
-            &GROUPED.replace("catchup: false", "catchup: true"),
-        )
+        .rewrite("grouped", &GROUPED.replace("catchup: false", "catchup: true"))
         .await;
     let versions = forge.orchestrator.dag_versions("grouped").await.unwrap();
     assert_eq!((before.len(), versions.len()), (1, 2));
