@@ -7,7 +7,7 @@ use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::dag::Dag;
 use crate::doorbell::Bells;
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) bells: Bells,
+    /// Whether the folder of DAG files was read by this process.
+    pub(crate) has_read_files: watch::Sender<bool>,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
     /// The version whose header is known, and the header, by DAG.
     headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
@@ -48,6 +50,7 @@ impl Core {
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
             bells: Bells::default(),
+            has_read_files: watch::Sender::new(false),
             versions: Mutex::new(BTreeMap::new()),
             headers: Mutex::new(BTreeMap::new()),
         }
@@ -69,9 +72,8 @@ impl Core {
         dag_id: &str,
         version: &str,
     ) -> Result<Arc<Dag>, Error> {
-        let key = (dag_id.to_owned(), version.to_owned());
-        if let Some(dag) = self.versions().get(&key) {
-            return Ok(dag.clone());
+        if let Some(dag) = self.kept_version(dag_id, version) {
+            return Ok(dag);
         }
         let row = dags::find_version(connection, dag_id, version).await?;
         let row =
@@ -79,6 +81,12 @@ impl Core {
         let dag = Arc::new(dags::read_definition(&row.definition)?);
         self.keep_version(version, dag.clone());
         Ok(dag)
+    }
+
+    /// Returns a version of a DAG, where it was kept.
+    pub(crate) fn kept_version(&self, dag_id: &str, version: &str) -> Option<Arc<Dag>> {
+        let key = (dag_id.to_owned(), version.to_owned());
+        self.versions().get(&key).cloned()
     }
 
     pub(crate) fn keep_version(&self, version: &str, dag: Arc<Dag>) {
@@ -96,9 +104,9 @@ impl Core {
         Some(header.clone())
     }
 
-    pub(crate) fn keep_header(&self, version: &str, header: DagHeader) {
+    pub(crate) fn keep_header(&self, version: &str, header: Arc<DagHeader>) {
         let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        headers.insert(header.dag_id.clone(), (version.to_owned(), Arc::new(header)));
+        headers.insert(header.dag_id.clone(), (version.to_owned(), header));
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Dag>>> {
