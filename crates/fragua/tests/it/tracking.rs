@@ -350,7 +350,9 @@ async fn schema(database: &fragua_database::Database) -> Vec<String> {
         sql,
     ));
     let rows = rows.await.expect("a database");
-    rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a text"))
+        .collect()
 }
 
 #[tokio::test]
