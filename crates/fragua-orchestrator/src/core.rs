@@ -156,7 +156,9 @@ impl Core {
     ) -> Result<TaskContext, Error> {
         let dag = self.dag_version(connection, &run.dag_id, &run.version).await?;
         let (task, for_instance) = (dag.task(&key.task_id), key.map_index);
-        let mentions = task.map(Mentions::of).unwrap_or_default();
+        let mentions = task
+            .map(|task| Mentions::of(task, &self.catalog))
+            .unwrap_or_default();
         let (mut xcom, mut xcom_keys) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
         let handed_on = match &mentions.xcoms {
             XcomsMentioned::Any => xcoms::of_dag_run(connection, &key.dag_id, &key.run_id).await?,

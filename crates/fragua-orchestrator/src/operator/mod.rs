@@ -57,6 +57,12 @@ pub trait Operator: Send + Sync {
         &[]
     }
 
+    /// Returns the tasks whose values it looks up in [`TaskContext::xcom`] by itself: what no template mentions is not
+    /// loaded.
+    fn reads(&self, _arguments: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does the work, in a process of its own. What it prints goes to the attempt's log as it is printed.
     ///
     /// # Errors

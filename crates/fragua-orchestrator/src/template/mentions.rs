@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::dag::Task;
+use crate::operator::OperatorCatalog;
 
 /// What must be known of a run to render the templates of a task.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -33,9 +34,14 @@ impl Default for XcomsMentioned {
 }
 
 impl Mentions {
-    /// Looks at each template of a task.
-    pub(crate) fn of(task: &Task) -> Self {
-        let mut mentions = Self::default();
+    /// Looks at each template of a task, and at what its operator reads besides.
+    pub(crate) fn of(task: &Task, catalog: &OperatorCatalog) -> Self {
+        let operator = catalog.get(&task.operator);
+        let reads = operator.map(|operator| operator.reads(&task.arguments));
+        let mut mentions = Self {
+            xcoms: XcomsMentioned::Of(reads.into_iter().flatten().collect()),
+            ..Self::default()
+        };
         mentions.look_at(&task.arguments);
         task.expand.iter().for_each(|expand| mentions.look_at(expand));
         if let Some(template) = &task.map_index_template {
@@ -121,7 +127,10 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Mentions {
-        Mentions::of(&Task::new("t", "bash", json!({ "command": [text] })))
+        Mentions::of(
+            &Task::new("t", "bash", json!({ "command": [text] })),
+            &OperatorCatalog::builtin(),
+        )
     }
 
     #[test]
@@ -165,6 +174,9 @@ mod tests {
         task.expand = Some(json!("{{ xcom.list }}"));
         task.map_index_template = Some("{{ xcom.names }}".to_owned());
         let task_ids = ["list", "names"].map(str::to_owned).into();
-        assert_eq!(Mentions::of(&task).xcoms, XcomsMentioned::Of(task_ids));
+        assert_eq!(
+            Mentions::of(&task, &OperatorCatalog::empty()).xcoms,
+            XcomsMentioned::Of(task_ids)
+        );
     }
 }

@@ -142,6 +142,11 @@ impl Operator for Promote {
         parse_arguments::<Arguments>(arguments).map(drop)
     }
 
+    fn reads(&self, arguments: &Value) -> Vec<String> {
+        let candidate = arguments.get("candidate").and_then(Value::as_str);
+        candidate.map(str::to_owned).into_iter().collect()
+    }
+
     async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError> {
         let arguments: Arguments = parse_arguments(&arguments)?;
         promote(context, &arguments)
@@ -241,6 +246,12 @@ async fn score(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_candidate_that_no_template_mentions_was_not_handed_on() {
+        let arguments = json!({ "candidate": "train_model", "model": "m" });
+        assert_eq!(Promote.reads(&arguments), ["train_model"]);
+    }
 
     #[test]
     fn only_a_better_figure_promotes() {
