@@ -267,6 +267,8 @@ pub enum Scaler {
     MinMax,
     /// Median 0, and 1 between the quartiles, on the training rows; outliers hardly count.
     Robust,
+    /// The share of the training rows that are below, between 256 quantiles in proportion.
+    Quantile,
     /// As they are.
     None,
 }

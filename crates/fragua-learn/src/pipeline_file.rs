@@ -304,23 +304,24 @@ fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
 const DROP_FIRST: u8 = 1;
 const RARE_IS_CATEGORY: u8 = 2;
 const ENCODED: u8 = 4;
+const HAS_KNOTS: u8 = 8;
+const MAY_BE_MISSING: u8 = 1;
 
 fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
     for column in &preparation.columns {
         match column {
             PreparedColumn::Numeric(column) => {
-                writer.flag(column.may_be_missing);
+                let missing = if column.may_be_missing { MAY_BE_MISSING } else { 0 };
+                writer.byte(missing | knots_flag(column));
                 writer.flag(column.fill.is_some());
                 column.fill.into_iter().for_each(|fill| writer.single(fill));
-                writer.double(column.mean);
-                writer.double(column.scale);
+                write_scale(writer, column);
             }
             PreparedColumn::Categorical(column) => write_categories(writer, column, 0),
             PreparedColumn::Encoded(column) => {
-                write_categories(writer, &column.texts, ENCODED);
+                write_categories(writer, &column.texts, ENCODED | knots_flag(&column.numeric));
                 column.values.iter().for_each(|&value| writer.single(value));
-                writer.double(column.numeric.mean);
-                writer.double(column.numeric.scale);
+                write_scale(writer, &column.numeric);
             }
         }
     }
@@ -331,6 +332,37 @@ fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
         writer.singles(&imputer.donors);
         writer.singles(&imputer.means);
     }
+}
+
+fn knots_flag(column: &NumericColumn) -> u8 {
+    if column.knots.is_empty() { 0 } else { HAS_KNOTS }
+}
+
+fn write_scale(writer: &mut Writer, column: &NumericColumn) {
+    writer.double(column.mean);
+    writer.double(column.scale);
+    if !column.knots.is_empty() {
+        writer.count(column.knots.len());
+        for (number, share) in &column.knots {
+            writer.double(*number);
+            writer.double(*share);
+        }
+    }
+}
+
+/// Numbers and shares of knots; the numbers rise.
+fn read_knots(reader: &mut Reader<'_>, flags: u8) -> Result<Vec<(f64, f64)>, Error> {
+    if flags & HAS_KNOTS == 0 {
+        return Ok(Vec::new());
+    }
+    let count = reader.count(16)?;
+    let knots: Vec<(f64, f64)> = (0..count)
+        .map(|_| Ok((reader.finite_double()?, reader.finite_double()?)))
+        .collect::<Result<_, Error>>()?;
+    if knots.is_empty() || !knots.is_sorted_by(|one, two| one.0 < two.0) {
+        return Err(damaged("the quantiles of a column are not in order"));
+    }
+    Ok(knots)
 }
 
 fn write_categories(writer: &mut Writer, column: &CategoricalColumn, flags: u8) {
@@ -355,7 +387,10 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
     for feature in features {
         columns.push(match feature.column_kind() {
             ColumnKind::Numeric => {
-                let may_be_missing = reader.flag()?;
+                let flags = reader.byte()?;
+                if flags & !(MAY_BE_MISSING | HAS_KNOTS) != 0 {
+                    return Err(damaged("an unknown kind of column"));
+                }
                 let fill = if reader.flag()? {
                     Some(reader.finite_single()?)
                 } else {
@@ -364,9 +399,10 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
                 let (mean, scale) = (reader.finite_double()?, reader.finite_double()?);
                 PreparedColumn::Numeric(NumericColumn {
                     fill,
-                    may_be_missing,
+                    may_be_missing: flags & MAY_BE_MISSING != 0,
                     mean,
                     scale,
+                    knots: read_knots(reader, flags)?,
                 })
             }
             ColumnKind::Categorical => read_texts(reader)?,
@@ -393,7 +429,8 @@ fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
     }
     let missing_is_category = reader.flag()?;
     let flags = reader.byte()?;
-    if flags > (DROP_FIRST | RARE_IS_CATEGORY | ENCODED) {
+    let of_numbers = if flags & ENCODED == 0 { 0 } else { HAS_KNOTS };
+    if flags & !(DROP_FIRST | RARE_IS_CATEGORY | ENCODED | of_numbers) != 0 {
         return Err(damaged("an unknown kind of category"));
     }
     let texts = CategoricalColumn {
@@ -414,6 +451,7 @@ fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
         may_be_missing: false,
         mean: reader.finite_double()?,
         scale: reader.finite_double()?,
+        knots: read_knots(reader, flags)?,
     };
     Ok(PreparedColumn::Encoded(EncodedColumn {
         texts,

@@ -56,7 +56,7 @@ fn fit_encoded() -> Pipeline {
         "target": "m", "task": "regression", "search": { "n_iter": 1, "cv": 2 },
         "candidates": [{ "model": "extra_trees", "n_estimators": 2 }],
         "preparation": {
-            "categorical": { "encoding": "target" },
+            "categorical": { "encoding": "target" }, "numeric": { "scaler": "quantile" },
             "columns": [{ "columns": ["kind"], "categorical": { "encoding": "ordinal" } }],
         },
     });

@@ -330,7 +330,7 @@ impl Export<'_> {
             self.graph.add("Cast", &[numbers], &double, &to_double());
             self.graph.add("Sub", &[&double, &mean], &centred, &[]);
             self.graph.add("Mul", &[&centred, &scale], &scaled, &[]);
-            parts.push(scaled);
+            parts.extend(self.quantiles(scaled));
         }
         for (position, column) in pipeline.preparation.columns.iter().enumerate() {
             let (PreparedColumn::Categorical(column), Encoding::OneHot { positions }) =
@@ -370,6 +370,73 @@ impl Export<'_> {
         graph.add("MatMul", &[&features, &coefficients], &product, &[]);
         graph.add("Add", &[&product, &intercepts], &scores, &[]);
         scores
+    }
+
+    /// Adds the shares of quantiles where a column has them; returns the columns of numbers in their order.
+    fn quantiles(&mut self, numbers: String) -> Vec<String> {
+        let columns = &self.pipeline.preparation.columns;
+        let knots: Vec<&[(f64, f64)]> = self
+            .number_positions()
+            .into_iter()
+            .map(|position| columns[position].number().map_or(&[][..], |number| &number.knots))
+            .collect();
+        if knots.iter().all(|knots| knots.is_empty()) {
+            return vec![numbers];
+        }
+        let zero = self.constant("share_0", |name| tensor::doubles(name, &[], &[0.0]));
+        let one = self.constant("share_1", |name| tensor::doubles(name, &[], &[1.0]));
+        let mut parts = Vec::new();
+        for (position, knots) in knots.into_iter().enumerate() {
+            let name_of = |what: &str| self.name(&format!("{what}_{position}"));
+            let [column, moved, ways, limited, sum, shares] =
+                ["number", "beyond", "ways", "limited", "steps", "shares"].map(name_of);
+            let index = self.constant(&format!("number_index_{position}"), |name| {
+                tensor::ints(name, &[1], &[position as i64])
+            });
+            let axis = [attribute::int("axis", 1)];
+            self.graph.add("Gather", &[&numbers, &index], &column, &axis);
+            let Some((_, first)) = knots.first() else {
+                parts.push(column);
+                continue;
+            };
+            // The share below grows from knot to knot: each step is gone in full, in part or not at all.
+            let steps: Vec<(f64, f64, f64)> = knots
+                .windows(2)
+                .map(|pair| (pair[0].0, 1.0 / (pair[1].0 - pair[0].0), pair[1].1 - pair[0].1))
+                .collect();
+            // A column of one number has no steps; one that goes nowhere stands in.
+            let steps = if steps.is_empty() {
+                vec![(0.0, 0.0, 0.0)]
+            } else {
+                steps
+            };
+            let count = steps.len() as i64;
+            let [begins, slopes, heights] = [0, 1, 2].map(|which| {
+                steps
+                    .iter()
+                    .map(|&(begin, slope, height)| [begin, slope, height][which])
+                    .collect::<Vec<f64>>()
+            });
+            let begins = self.constant(&format!("knots_{position}"), |name| {
+                tensor::doubles(name, &[1, count], &begins)
+            });
+            let slopes = self.constant(&format!("slopes_{position}"), |name| {
+                tensor::doubles(name, &[1, count], &slopes)
+            });
+            let heights = self.constant(&format!("heights_{position}"), |name| {
+                tensor::doubles(name, &[count, 1], &heights)
+            });
+            let first = self.constant(&format!("first_{position}"), |name| {
+                tensor::doubles(name, &[], &[*first])
+            });
+            self.graph.add("Sub", &[&column, &begins], &moved, &[]);
+            self.graph.add("Mul", &[&moved, &slopes], &ways, &[]);
+            self.graph.add("Clip", &[&ways, &zero, &one], &limited, &[]);
+            self.graph.add("MatMul", &[&limited, &heights], &sum, &[]);
+            self.graph.add("Add", &[&sum, &first], &shares, &[]);
+            parts.push(shares);
+        }
+        parts
     }
 
     /// Adds the label of the greatest score; returns the probabilities.

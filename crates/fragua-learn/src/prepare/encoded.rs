@@ -89,6 +89,7 @@ impl EncodedColumn {
                 may_be_missing: false,
                 mean: 0.0,
                 scale: 1.0,
+                knots: Vec::new(),
             },
         };
         Ok((encoded, numbers))

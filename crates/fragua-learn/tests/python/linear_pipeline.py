@@ -12,7 +12,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 train, test = (pd.read_csv(name).astype({"Wilderness_Area": object, "Soil_Type": object}) for name in ["train.csv", "test.csv"])
 target, texts = "Cover_Type", ["Wilderness_Area", "Soil_Type"]
 numbers = [name for name in train if name != target and name not in texts]
-weights, l1_ratio = open("weights.txt").read().split()
+weights, class_weight, l1_ratio = open("weights.txt").read().split()
+class_weight = None if class_weight == "none" else class_weight
 l1_ratio = float(l1_ratio)
 solver = "saga" if l1_ratio else "lbfgs"
 pipeline = make_pipeline(
@@ -23,7 +24,7 @@ pipeline = make_pipeline(
             OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False),
         ), texts),
     ]),
-    LogisticRegression(C=0.3, tol=1e-9, max_iter=20_000, class_weight="balanced", l1_ratio=l1_ratio, solver=solver),
+    LogisticRegression(C=0.3, tol=1e-9, max_iter=20_000, class_weight=class_weight, l1_ratio=l1_ratio, solver=solver),
 )
 pipeline.fit(train.drop(columns=target), train[target])
 print(json.dumps(pipeline.predict_proba(test.drop(columns=target)).tolist()))

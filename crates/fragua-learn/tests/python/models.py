@@ -48,8 +48,9 @@ print(json.dumps({
     "one_by_one": one_by_one,
     "pyfunc": labels(frame[output_names[0]]),
     "probabilities": [list(row) for row in zip(*probabilities)],
-    "numbers": together[output_names[0]].tolist() if len(output_names) == 1 else [],
-    "pyfunc_numbers": frame[output_names[0]].tolist() if len(output_names) == 1 else [],
+    # As texts, which keep every bit.
+    "numbers": labels(together[output_names[0]]),
+    "pyfunc_numbers": labels(frame[output_names[0]]),
     "columns": list(frame.columns),
     "example_label": labels(pd.DataFrame(model.predict(example))[output_names[0]])[0],
 }))
