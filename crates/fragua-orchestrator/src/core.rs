@@ -7,7 +7,7 @@ use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::dag::Dag;
 use crate::doorbell::Bells;
@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) bells: Bells,
+    /// Whether the folder of DAG files was read by this process.
+    pub(crate) has_read_files: watch::Sender<bool>,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
     /// The version whose header is known, and the header, by DAG.
     headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
@@ -48,6 +50,7 @@ impl Core {
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
             bells: Bells::default(),
+            has_read_files: watch::Sender::new(false),
             versions: Mutex::new(BTreeMap::new()),
             headers: Mutex::new(BTreeMap::new()),
         }

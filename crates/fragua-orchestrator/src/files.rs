@@ -296,6 +296,7 @@ impl DagFolder {
                     Err(error) => tracing::error!(%error, "DAG files were read and could not be kept"),
                 }
             }
+            core.has_read_files.send_replace(true);
             let wait = if is_stale { Duration::from_secs(1) } else { poll };
             tokio::select! {
                 () = self.bell.notified() => self.quiet().await,

@@ -159,6 +159,17 @@ impl Orchestrator {
         Box::pin(scheduler::run(&self.core, shutdown)).await
     }
 
+    /// Waits until [`Self::run_scheduler`] has read the folder of DAG files once.
+    pub async fn settled(&self) {
+        // The sender lives as long as this does.
+        let _ = self
+            .core
+            .has_read_files
+            .subscribe()
+            .wait_for(|has_read| *has_read)
+            .await;
+    }
+
     /// Runs queued tasks, `slots` at a time, until told to end; then stops what runs within
     /// [`Settings::stop_grace`] and some more, and gives it back. What an earlier worker of this work folder left is
     /// given back first.

@@ -23,6 +23,9 @@ use crate::{cli, http};
 /// How long a start waits for the model, so that whoever is told that all roles answer can ask for a prediction.
 const FIRST_MODEL: Duration = Duration::from_secs(3);
 
+/// How long it waits for the DAG files, so that the first command finds its DAG.
+const FIRST_READ: Duration = Duration::from_secs(3);
+
 /// Which ports to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Ports {
@@ -258,6 +261,11 @@ impl Running {
             })
         });
         try_join_all(checks).await?;
+        if let Some(orchestrator) = self.app.orchestrator()
+            && self.endpoints.orchestrator.is_some()
+        {
+            let _ = tokio::time::timeout(FIRST_READ, orchestrator.settled()).await;
+        }
         if let Some(serving) = self.app.serving() {
             // A model that takes long, such as one from another server, is loaded while everything else answers.
             let _ = tokio::time::timeout(FIRST_MODEL, serving.settled()).await;

@@ -110,10 +110,16 @@ pub(crate) async fn lease(core: &Core, request: &LeaseRequest) -> Result<Leased,
     let lost: Vec<Lease> = lost_on_the_way(core, request).await?;
     let mut leases = lost;
     loop {
-        let free = request.free.saturating_sub(leases.len());
+        // One that fell silent while it holds attempts may be frozen: what it was given would wait for a lease to run out.
+        let is_silent =
+            !request.holding.is_empty() && silence(core, &request.worker).await? >= core.settings.lease / 2;
+        let free = match is_silent {
+            true => 0,
+            false => request.free.saturating_sub(leases.len()),
+        };
         let waited_millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         leases.extend(claim(core, &request.worker, &queues, free).await?);
-        if !leases.is_empty() || Instant::now() >= until {
+        if !leases.is_empty() || is_silent || Instant::now() >= until {
             let mut assignments = Vec::with_capacity(leases.len());
             for lease in leases {
                 assignments.extend(assign(core, lease).await?);
@@ -128,6 +134,12 @@ pub(crate) async fn lease(core: &Core, request: &LeaseRequest) -> Result<Leased,
             () = tokio::time::sleep_until(until) => {}
         }
     }
+}
+
+/// How long a worker has not been heard of.
+async fn silence(core: &Core, worker: &str) -> Result<Duration, Error> {
+    let heard_at = Timestamp::from_millis(known(core, worker).await?.heartbeat_at);
+    Ok(core.now().since(heard_at))
 }
 
 /// A worker asks for one thing after another: what it was given and does not have, it was never told of.

@@ -33,7 +33,7 @@ use self::link::{Link, Since};
 pub(crate) use self::processes::descendants;
 use self::remote::Remote;
 use self::spare::Spares;
-use self::wire::{Assignment, Held, Introduction, LeaseRequest};
+use self::wire::{Assignment, Held, Introduction, LeaseRequest, Registration};
 use crate::core::Core;
 use crate::doorbell::Listener;
 use crate::{Error, Settings};
@@ -206,7 +206,7 @@ impl Worker {
         };
         let mut pause = Pause::new();
         let registration = loop {
-            match place.link.register(introduction.clone()).await {
+            match Self::introduce(&place.link, &introduction).await {
                 Ok(registration) => break registration,
                 Err(Error::ServerAway { reason }) => {
                     tracing::warn!("the orchestrator does not answer ({reason}), trying again");
@@ -218,10 +218,6 @@ impl Worker {
                 () = tokio::time::sleep(pause.next()) => {}
             }
         };
-        let left = registration.left.iter();
-        let killing = left.map(|left| processes::kill_leftovers(left.process, &left.token));
-        futures::future::join_all(killing).await;
-        place.link.reclaim(&registration.worker).await?;
         Ok(Some(Self {
             bell: match &place.link {
                 Link::Local(core) => Some(core.bells.leases.listen()),
@@ -234,6 +230,18 @@ impl Worker {
             attempts: JoinSet::new(),
             orders: HashMap::new(),
         }))
+    }
+
+    async fn introduce(link: &Link, introduction: &Introduction) -> Result<Registration, Error> {
+        let registration = link.register(introduction.clone()).await?;
+        let left = registration.left.iter();
+        let killing = left.map(|left| processes::kill_leftovers(left.process, &left.token));
+        futures::future::join_all(killing).await;
+        link.reclaim(&registration.worker).await?;
+        if let Link::Remote(_) = link {
+            tracing::info!("known to the orchestrator, waits for tasks");
+        }
+        Ok(registration)
     }
 
     /// Works until told to end, and then until its attempts have ended or their time is over.

@@ -74,7 +74,9 @@ async fn a_dag_file_is_tried_in_the_foreground_and_leaves_nothing() {
         "{}",
         said.stdout
     );
-    let shown = value(&test(&["--json", "--mark-success", "first"]).await);
+    let shown = test(&["--json", "--mark-success", "first"]).await;
+    assert!(!shown.ok, "{}", shown.stdout);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
     assert_eq!(shown["state"], "failed", "the value of first is missing: {shown}");
     assert_eq!(content(&folder.path("")), [file.display().to_string()]);
     assert_eq!(content(&temporary.path("")), Vec::<String>::new());

@@ -89,16 +89,7 @@ impl Pool {
             "--drain",
             "30",
         ];
-        let worker = Server::start_until(fragua(&arguments), "takes tasks of").await;
-        self.until("the worker is listed", async || {
-            let workers = self.get("/api/v2/workers").await?;
-            let listed = workers["workers"].as_array()?.iter();
-            listed
-                .filter(|worker| worker["name"] == name && worker["state"] == "alive")
-                .count()
-                .checked_sub(1)
-        })
-        .await;
+        let worker = Server::start_until(fragua(&arguments), "known to the orchestrator").await;
         (worker, folder)
     }
 
@@ -112,17 +103,7 @@ impl Pool {
     }
 
     async fn trigger(&self) -> String {
-        let answer = client()
-            .post(format!("http://{}/api/v2/dags/d/dagRuns", self.address()))
-            .json(&json!({ "logical_date": null }))
-            .send()
-            .await
-            .unwrap();
-        let run: Value = answer.json().await.unwrap();
-        run["dag_run_id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{run}"))
-            .to_owned()
+        trigger(&format!("http://{}/api/v2/dags/d", self.address())).await
     }
 
     async fn task(&self, run: &str, task: &str) -> Option<Value> {
@@ -167,6 +148,29 @@ impl Pool {
             .map(|line| line.split_once(' ').map_or("", |(_, rest)| rest).to_owned())
             .collect()
     }
+}
+
+/// Starts a run of the DAG at an address and returns its name.
+async fn trigger(dag: &str) -> String {
+    let answer = client()
+        .post(format!("{dag}/dagRuns"))
+        .json(&json!({ "logical_date": null }))
+        .send()
+        .await
+        .unwrap();
+    let run: Value = answer.json().await.unwrap();
+    run["dag_run_id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{run}"))
+        .to_owned()
+}
+
+async fn until_known(dag: &str) {
+    until("the DAG is known", async || {
+        let answer = client().get(dag).send().await.ok()?;
+        answer.status().is_success().then_some(())
+    })
+    .await;
 }
 
 /// Asks again and again: what is looked at is in other processes, which tell nobody here.
@@ -416,18 +420,8 @@ async fn a_database_that_is_away_for_twenty_seconds_costs_no_attempt() {
         ])
         .await;
     let api = format!("{}/api/v2/dags/d", server.address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
-    let run = project.trigger("d").await;
+    until_known(&api).await;
+    let run = trigger(&api).await;
     let began = project.path("began");
     until("it runs", async || began.exists().then_some(())).await;
     proxy.set(Mode::Cut);
@@ -485,19 +479,9 @@ async fn two_orchestrators_on_one_database_run_each_task_once() {
         );
     }
     let api = format!("{}/api/v2/dags/d", servers[0].address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
+    until_known(&api).await;
     for _ in 0..3 {
-        one.trigger("d").await;
+        trigger(&api).await;
     }
     until("all runs are over", async || {
         let runs: Value = client()
@@ -558,20 +542,10 @@ async fn a_redis_that_stops_only_slows() {
     ];
     let mut worker = Server::start_until(fragua(&worker), "all roles answer").await;
     let api = format!("{}/api/v2/dags/d", server.address("orchestrator"));
-    until("the DAG is known", async || {
-        client()
-            .get(&api)
-            .send()
-            .await
-            .ok()?
-            .status()
-            .is_success()
-            .then_some(())
-    })
-    .await;
+    until_known(&api).await;
     let run = async || {
         let began = std::time::Instant::now();
-        let run = project.trigger("d").await;
+        let run = trigger(&api).await;
         until("success", async || {
             let run: Value = client()
                 .get(format!("{api}/dagRuns/{run}"))
