@@ -560,8 +560,8 @@ mod tests {
 
     #[test]
     fn borderline_smote_starts_from_rows_at_the_border_only() {
-        // Class 1: two rows amid class 0, and a far group. With 4 neighbours only the two are in danger: half or more of
-        // their neighbours, but not all, are of class 0.
+        // Class 1: two rows amid class 0, and a far group. Of their two neighbours one is of class 0 for the former, none for
+        // the latter.
         let whole = rows(&[
             (0.0, 0.0, 0, 0),
             (0.0, 1.0, 0, 0),
@@ -576,7 +576,7 @@ mod tests {
             (50.0, 1.0, 0, 1),
             (50.0, 2.0, 0, 1),
         ]);
-        let step = json!({ "method": "borderline_smote", "k_neighbors": 1, "m_neighbors": 4 });
+        let step = json!({ "method": "borderline_smote", "k_neighbors": 1, "m_neighbors": 2 });
         let (matrix, classes) = run(step, &whole);
         assert_eq!(counts(&classes)[..2], [7, 7]);
         for row in 12..14 {
