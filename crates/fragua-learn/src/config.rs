@@ -1070,7 +1070,7 @@ impl PreparationConfig {
         }
         for numeric in self.numerics() {
             let value = numeric.fill_value;
-            if value.is_some_and(|value| !(value.abs() <= f64::from(f32::MAX))) {
+            if value.is_some_and(|value| value.is_nan() || value.abs() > f64::from(f32::MAX)) {
                 return Err(Error::config(
                     "preparation.numeric.fill_value",
                     "expected a finite 32-bit number",

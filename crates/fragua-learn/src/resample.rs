@@ -516,11 +516,11 @@ mod tests {
         for method in ["smote", "smote_nc"] {
             let (matrix, classes) = run(json!({ "method": method }), &whole);
             assert_eq!(counts(&classes), [6, 6, 6]);
-            for row in 11..18 {
+            for (row, class) in classes.iter().enumerate().skip(11) {
                 let [x, y, word] = matrix.row(row) else {
                     panic!("three columns")
                 };
-                if classes[row] == 2 {
+                if *class == 2 {
                     // Between two rows on a line, both of word c.
                     assert!(
                         (30.0..=34.0).contains(x) && *y == 30.0 && *word == 2.0,
