@@ -139,6 +139,7 @@ assert instances.get_task_instances("~", "~", state=["success"], pool=["default_
 assert instances.get_task_instances("~", "~", logical_date_gte=utc(2), logical_date_lte=utc(2), duration_gte=0.0).total_entries == 2
 one = instances.get_task_instance("example", "mine", "first")
 assert one.state == "success" and one.pid and one.try_number == 1 and one.dag_version.version_number == 1
+assert one.rendered_fields["bash"].startswith("echo told "), one.rendered_fields
 refused(404, instances.get_task_instance, "example", "mine", "third")
 assert instances.get_task_instance_tries("example", "mine", "first").task_instances[0].try_number == 1
 assert instances.get_task_instance_try_details("example", "mine", "first", 1).state == "success"

@@ -1,5 +1,6 @@
 //! A layer in front of every port.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -109,14 +110,17 @@ impl Guard {
 /// Use with `axum::middleware::from_fn_with_state`.
 pub async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     // HTTP/2 carries the host in the URI.
-    let mut headers = request.headers().clone();
+    let mut headers = Cow::Borrowed(request.headers());
     if let (None, Some(authority)) = (headers.get(HOST), request.uri().authority())
         && let Ok(value) = authority.as_str().parse()
     {
-        headers.insert(HOST, value);
+        headers.to_mut().insert(HOST, value);
     }
     match guard.check(request.method(), &headers) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            drop(headers);
+            next.run(request).await
+        }
         Err(why) => guard
             .refusal
             .and_then(|refusal| refusal(request.uri(), &headers, why))

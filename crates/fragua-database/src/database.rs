@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "testing")]
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -128,6 +130,20 @@ impl Database {
     /// Tells whether the server is MariaDB, which counts as [`Engine::MySql`].
     pub fn is_mariadb(&self) -> bool {
         self.inner.is_mariadb
+    }
+
+    /// Counts the statements of [`Self::reader`] and [`Self::writer`] from now on; only before there is a clone.
+    #[cfg(feature = "testing")]
+    pub(crate) fn count_statements(&mut self) -> Option<Arc<AtomicU64>> {
+        let inner = Arc::get_mut(&mut self.inner)?;
+        let count = Arc::new(AtomicU64::new(0));
+        for connection in [&mut inner.reader, &mut inner.writer] {
+            let counted = count.clone();
+            connection.set_metric_callback(move |_| {
+                counted.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        Some(count)
     }
 
     /// Returns the connections to read with. On SQLite they refuse to write.

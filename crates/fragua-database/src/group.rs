@@ -168,6 +168,7 @@ impl Database {
     /// Does what [`Self::write_briefly`] does without being waited for: `answer` is told what came of it, on the thread
     /// that wrote, unless `work` panics. It does not wait for a place in line, so the caller sees to it that there are
     /// few.
+    #[must_use = "who gets a duty serves the line"]
     pub fn write_then<T, E, W>(
         &self,
         work: W,
@@ -225,6 +226,7 @@ impl Database {
 
 /// The duty to serve the line: whoever puts something in a line that nobody serves has it. A thread takes it over when
 /// it is dropped.
+#[must_use = "dropping it wakes a thread, which costs more than `serve`"]
 #[derive(Debug)]
 pub struct Duty {
     database: Database,

@@ -48,6 +48,16 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Returns whether this database has ever been brought up to date for the component.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] and the like when the database does not answer.
+    pub async fn was_migrated(&self, component: &'static str) -> Result<bool, Error> {
+        Ledger::new(self, component).is_there().await
+    }
+}
+
 /// The table of what has run for one component.
 struct Ledger<'a> {
     database: &'a Database,
@@ -70,16 +80,18 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    async fn applied_if_any(&self) -> Result<BTreeSet<String>, Error> {
-        let reader = self.database.reader();
-        let has_table = SchemaManager::new(reader)
+    async fn is_there(&self) -> Result<bool, Error> {
+        SchemaManager::new(self.database.reader())
             .has_table(&self.table)
             .await
-            .map_err(|error| self.error(error))?;
-        if !has_table {
-            return Ok(BTreeSet::new());
+            .map_err(|error| self.error(error))
+    }
+
+    async fn applied_if_any(&self) -> Result<BTreeSet<String>, Error> {
+        match self.is_there().await? {
+            true => self.applied(self.database.reader()).await,
+            false => Ok(BTreeSet::new()),
         }
-        self.applied(reader).await
     }
 
     async fn applied(&self, connection: &impl ConnectionTrait) -> Result<BTreeSet<String>, Error> {

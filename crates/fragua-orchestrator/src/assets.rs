@@ -1,5 +1,7 @@
 //! Assets: what tasks update, and what starts runs of DAGs that wait for it.
 
+use std::collections::BTreeMap;
+
 use fragua_base::Timestamp;
 use sea_orm::ConnectionTrait;
 use serde_json::{Map, Value, json};
@@ -8,7 +10,7 @@ use crate::audit::{self, About};
 use crate::dag::asset::check_asset;
 use crate::scheduler::work::Work;
 use crate::store::{self, assets};
-use crate::{Error, Orchestrator, scheduler};
+use crate::{Change, DagRun, Error, Orchestrator, scheduler};
 
 /// An asset: something with a name that a DAG mentions, or that something happened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,6 +211,7 @@ impl Orchestrator {
         )
         .await?;
         let to_plan = work.commit().await?;
+        self.core.tell(Change::Kept);
         scheduler::settle(&self.core, to_plan).await?;
         Ok(event)
     }
@@ -251,6 +254,18 @@ impl Orchestrator {
         self.note("delete_queued_asset_events", About::dag(dag_id), extra)
             .await?;
         Ok(count)
+    }
+
+    /// Returns the runs that some updates started, by the number of the update, oldest first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn runs_of_asset_events(&self, event_ids: &[i64]) -> Result<BTreeMap<i64, Vec<DagRun>>, Error> {
+        let mut started: BTreeMap<i64, Vec<DagRun>> = BTreeMap::new();
+        for (event_id, run) in assets::runs_of_events(self.core.database.reader(), event_ids).await? {
+            started.entry(event_id).or_default().push(run.try_into()?);
+        }
+        Ok(started)
     }
 
     /// Returns the updates that started a run, oldest first.

@@ -8,6 +8,8 @@ use crate::{DagRunState, TaskState};
 pub enum Change {
     /// DAG files were read again, or a DAG was paused or unpaused.
     Dags,
+    /// A pool, a variable, a connection or a note was changed, or an asset was updated.
+    Kept,
     /// A DAG run was made or changed its state.
     DagRun {
         /// The DAG.

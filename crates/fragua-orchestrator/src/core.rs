@@ -72,9 +72,8 @@ impl Core {
         dag_id: &str,
         version: &str,
     ) -> Result<Arc<Dag>, Error> {
-        let key = (dag_id.to_owned(), version.to_owned());
-        if let Some(dag) = self.versions().get(&key) {
-            return Ok(dag.clone());
+        if let Some(dag) = self.kept_version(dag_id, version) {
+            return Ok(dag);
         }
         let row = dags::find_version(connection, dag_id, version).await?;
         let row =
@@ -82,6 +81,12 @@ impl Core {
         let dag = Arc::new(dags::read_definition(&row.definition)?);
         self.keep_version(version, dag.clone());
         Ok(dag)
+    }
+
+    /// Returns a version of a DAG, where it was kept.
+    pub(crate) fn kept_version(&self, dag_id: &str, version: &str) -> Option<Arc<Dag>> {
+        let key = (dag_id.to_owned(), version.to_owned());
+        self.versions().get(&key).cloned()
     }
 
     pub(crate) fn keep_version(&self, version: &str, dag: Arc<Dag>) {
@@ -99,9 +104,9 @@ impl Core {
         Some(header.clone())
     }
 
-    pub(crate) fn keep_header(&self, version: &str, header: DagHeader) {
+    pub(crate) fn keep_header(&self, version: &str, header: Arc<DagHeader>) {
         let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        headers.insert(header.dag_id.clone(), (version.to_owned(), Arc::new(header)));
+        headers.insert(header.dag_id.clone(), (version.to_owned(), header));
     }
 
     fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Dag>>> {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How many runs of each DAG a list shows.
-const RECENT_RUNS: u32 = 14;
+pub(crate) const RECENT_RUNS: u32 = 14;
 
 /// DAGs, their runs and tasks. Cheap to clone.
 #[derive(Clone)]
@@ -140,7 +140,9 @@ impl Orchestrator {
             about,
             extra,
         )
-        .await
+        .await?;
+        self.core.tell(Change::Kept);
+        Ok(())
     }
 
     /// Reads the folder of DAG files once, for a process that works on a project while no scheduler follows it.
@@ -245,30 +247,6 @@ impl Orchestrator {
         parse::parse(path, &bytes, &self.core.catalog).map(|dag| vec![dag])
     }
 
-    /// Returns every active DAG, by name.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn list_dags(&self) -> Result<Vec<DagSummary>, Error> {
-        let reader = self.core.database.reader();
-        let rows = dags::active(reader).await?;
-        for version in dags::current_versions(reader).await? {
-            let dag = Arc::new(dags::read_definition(&version.definition)?);
-            self.core.keep_version(&version.version, dag);
-        }
-        let mut recent = dag_runs::recent(reader, RECENT_RUNS).await?;
-        let last_ends = dag_runs::last_ends(reader, None).await?;
-        let errors = import_errors::all(reader).await?;
-        let mut summaries = Vec::with_capacity(rows.len());
-        for row in rows {
-            let recent = recent.remove(&row.dag_id).unwrap_or_default();
-            let last_end = last_ends.get(&row.dag_id).copied();
-            let is_broken = errors.iter().any(|error| error.path == row.path);
-            summaries.push(self.summary(row, recent, last_end, is_broken).await?);
-        }
-        Ok(summaries)
-    }
-
     /// Returns one DAG; one whose file is gone too, as long as it is remembered.
     ///
     /// # Errors
@@ -292,7 +270,8 @@ impl Orchestrator {
             .copied();
         let errors = import_errors::all(reader).await?;
         let is_broken = errors.iter().any(|error| error.path == row.path);
-        self.summary(row, recent.collect(), last_end, is_broken).await
+        let dag = self.core.dag_version(reader, dag_id, &row.version).await?;
+        Ok(self.summary(dag, row, recent.collect(), last_end, is_broken))
     }
 
     async fn dag_row(&self, dag_id: &str) -> Result<dags::row::Model, Error> {
@@ -302,19 +281,17 @@ impl Orchestrator {
         })
     }
 
-    async fn summary(
+    /// Puts together what is known of a DAG.
+    pub(crate) fn summary(
         &self,
+        dag: Arc<Dag>,
         row: dags::row::Model,
         recent_runs: Vec<RecentDagRun>,
         last_end: Option<Timestamp>,
         has_import_errors: bool,
-    ) -> Result<DagSummary, Error> {
-        let dag = self
-            .core
-            .dag_version(self.core.database.reader(), &row.dag_id, &row.version)
-            .await?;
+    ) -> DagSummary {
         let next = dag.timetable.next(last_end, dag.catchup, self.core.now());
-        Ok(DagSummary {
+        DagSummary {
             path: row.path(),
             is_active: row.is_active,
             is_paused: row.is_paused,
@@ -324,7 +301,7 @@ impl Orchestrator {
             recent_runs,
             next_run: next.filter(|_| row.is_active && !row.is_paused),
             dag,
-        })
+        }
     }
 
     /// Returns the next runs that the schedule of a DAG makes, paused or not.

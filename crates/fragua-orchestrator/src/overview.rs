@@ -11,11 +11,12 @@ use crate::audit::About;
 use crate::dag::Timetable;
 use crate::logs::Mask;
 use crate::operator::Connection;
+use crate::orchestrator::RECENT_RUNS;
 use crate::store::{dags, import_errors, overview, pools};
 use crate::template::Renderer;
 use crate::{
-    Dag, DagRun, DagRunState, Error, ImportError, NextRun, Orchestrator, RecentDagRun, TaskInstance, TaskKey,
-    TaskState,
+    AssetCondition, Dag, DagRun, DagRunState, DagSummary, Error, ImportError, NextRun, Orchestrator,
+    RecentDagRun, TaskInstance, TaskKey, TaskState,
 };
 
 /// What a list shows of a DAG's file. It is kept in memory for every DAG.
@@ -31,6 +32,8 @@ pub struct DagHeader {
     pub owner: Option<String>,
     /// When it runs.
     pub timetable: Timetable,
+    /// The assets that start a run when they were updated, beside the timetable.
+    pub assets: Option<AssetCondition>,
     /// Whether each missed interval is run, or the newest alone.
     pub catchup: bool,
     /// Whether a run can be given anything.
@@ -45,6 +48,7 @@ impl From<&Dag> for DagHeader {
             tags: dag.tags.clone(),
             owner: dag.owner.clone(),
             timetable: dag.timetable.clone(),
+            assets: dag.assets.clone(),
             catchup: dag.catchup,
             has_params: !dag.params.is_empty(),
         }
@@ -129,35 +133,64 @@ impl Orchestrator {
         let standings = overview::standings(reader).await?;
         let busy = overview::busy_dags(reader).await?;
         let errors = import_errors::all(reader).await?;
-        let unread: Vec<(String, String)> = standings
-            .iter()
-            .filter(|standing| {
-                self.core
-                    .header(&standing.row.dag_id, &standing.row.version)
-                    .is_none()
-            })
-            .map(|standing| (standing.row.dag_id.clone(), standing.row.version.clone()))
-            .collect();
-        for row in overview::definitions(reader, &unread).await? {
-            let header = DagHeader::from(&dags::read_definition(&row.definition)?);
-            self.core.keep_header(&row.version, header);
+        let mut headers: BTreeMap<String, Arc<DagHeader>> = BTreeMap::new();
+        for standing in &standings {
+            if let Some(header) = self.core.header(&standing.row.dag_id, &standing.row.version) {
+                headers.insert(header.dag_id.clone(), header);
+            }
         }
-        standings
-            .into_iter()
-            .map(|standing| {
-                let row = standing.row;
-                let missing = || Error::corrupt("DAG", format!("version {} is missing", row.version));
-                Ok(DagOverview {
-                    header: self.core.header(&row.dag_id, &row.version).ok_or_else(missing)?,
-                    path: row.path(),
-                    is_paused: row.is_paused,
-                    has_import_errors: errors.iter().any(|error| error.path == row.path),
-                    last_state: standing.last_state,
-                    is_busy: busy.contains(&row.dag_id),
-                    last_end: standing.last_end,
-                })
+        for (version, definition) in overview::definitions(reader, &unread(&standings, &headers)).await? {
+            let header = Arc::new(DagHeader::from(&dags::read_definition(&definition)?));
+            self.core.keep_header(&version, header.clone());
+            headers.insert(header.dag_id.clone(), header);
+        }
+        // A DAG whose file went away since the first query has no header.
+        let overview = |standing: overview::Standing| {
+            let row = standing.row;
+            Some(DagOverview {
+                header: headers.remove(&row.dag_id)?,
+                path: row.path(),
+                is_paused: row.is_paused,
+                has_import_errors: errors.iter().any(|error| error.path == row.path),
+                last_state: standing.last_state,
+                is_busy: busy.contains(&row.dag_id),
+                last_end: standing.last_end,
             })
-            .collect()
+        };
+        Ok(standings.into_iter().filter_map(overview).collect())
+    }
+
+    /// Returns every active DAG, by name, in a number of queries that does not grow with theirs.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn list_dags(&self) -> Result<Vec<DagSummary>, Error> {
+        let reader = self.core.database.reader();
+        let standings = overview::standings(reader).await?;
+        let mut recent = overview::recent_runs(reader, None, RECENT_RUNS).await?;
+        let errors = import_errors::all(reader).await?;
+        let mut known: BTreeMap<String, Arc<Dag>> = BTreeMap::new();
+        for standing in &standings {
+            if let Some(dag) = self
+                .core
+                .kept_version(&standing.row.dag_id, &standing.row.version)
+            {
+                known.insert(dag.dag_id.clone(), dag);
+            }
+        }
+        for (version, definition) in overview::definitions(reader, &unread(&standings, &known)).await? {
+            let dag = Arc::new(dags::read_definition(&definition)?);
+            self.core.keep_version(&version, dag.clone());
+            known.insert(dag.dag_id.clone(), dag);
+        }
+        let summary = |standing: overview::Standing| {
+            let row = standing.row;
+            let dag = known.remove(&row.dag_id)?;
+            let recent = recent.remove(&row.dag_id).unwrap_or_default();
+            let is_broken = errors.iter().any(|error| error.path == row.path);
+            Some(self.summary(dag, row, recent, standing.last_end, is_broken))
+        };
+        Ok(standings.into_iter().filter_map(summary).collect())
     }
 
     /// Returns the newest runs of some DAGs, newest first.
@@ -169,7 +202,7 @@ impl Orchestrator {
         dag_ids: &[String],
         each: u32,
     ) -> Result<BTreeMap<String, Vec<RecentDagRun>>, Error> {
-        overview::recent_runs(self.core.database.reader(), dag_ids, each).await
+        overview::recent_runs(self.core.database.reader(), Some(dag_ids), each).await
     }
 
     /// Returns the versions of a DAG that are remembered, newest first.
@@ -339,6 +372,12 @@ impl Orchestrator {
             .map(|(number, text)| (number, text.chars().take(200).collect()))
             .collect()
     }
+}
+
+/// Returns the DAGs of which nothing is known yet.
+fn unread<'a, T>(standings: &'a [overview::Standing], known: &BTreeMap<String, T>) -> Vec<&'a str> {
+    let dag_ids = standings.iter().map(|standing| standing.row.dag_id.as_str());
+    dag_ids.filter(|dag_id| !known.contains_key(*dag_id)).collect()
 }
 
 /// Hides secrets in every text of a value.

@@ -84,6 +84,16 @@ impl Bench {
         crate::Orchestrator::over(self.core.clone())
     }
 
+    /// Returns a core of the same database that knows nothing yet.
+    pub(crate) fn core_like(&self) -> Core {
+        Core::new(
+            self.core.database.clone(),
+            self.core.settings.clone(),
+            OperatorCatalog::builtin(),
+            self.clock.clone(),
+        )
+    }
+
     /// Writes a DAG file and lets it be read.
     pub(crate) async fn write(&mut self, name: &str, text: &str) {
         fs::write(self.core.settings.dags_folder.join(name), text).unwrap();

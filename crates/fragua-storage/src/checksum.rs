@@ -221,6 +221,11 @@ impl BodyHasher {
         }
     }
 
+    /// Returns how many bytes have passed.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.size_bytes += bytes.len() as u64;
         if let Some(md5) = &mut self.md5 {

@@ -279,25 +279,11 @@ impl Tracking {
     /// # Errors
     /// Those of the object store.
     pub async fn list_artifacts(&self, folder: &ArtifactPath) -> Result<Vec<ArtifactEntry>, Error> {
-        if let Some(local) = &folder.folder {
-            return local_artifacts::list(local, folder, false).await;
-        }
-        let prefix = folder.folder_prefix();
-        let mut entries = Vec::new();
-        let mut start_after = None;
-        loop {
-            let query = ListQuery {
-                prefix: prefix.clone(),
-                delimiter: Some("/".to_owned()),
-                start_after: start_after.take(),
-                limit: None,
-            };
-            let listing = self.storage().list(self.artifact_bucket(), query).await?;
-            entries.extend(entries_of(&listing, &prefix));
-            match listing.next {
-                Some(next) => start_after = Some(next),
-                None => break,
-            }
+        let (mut entries, mut next) = self.entries(folder, false, None, None).await?;
+        while next.is_some() {
+            let (more, after) = self.entries(folder, false, None, next).await?;
+            entries.extend(more);
+            next = after;
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)
@@ -313,22 +299,10 @@ impl Tracking {
         folder: &ArtifactPath,
         most: usize,
     ) -> Result<(Vec<ArtifactEntry>, bool), Error> {
-        if let Some(local) = &folder.folder {
-            let mut entries = local_artifacts::list(local, folder, false).await?;
-            let is_cut = entries.len() > most;
-            entries.truncate(most);
-            return Ok((entries, is_cut));
-        }
-        let prefix = folder.folder_prefix();
-        let query = ListQuery {
-            prefix: prefix.clone(),
-            delimiter: Some("/".to_owned()),
-            limit: Some(most),
-            ..ListQuery::default()
-        };
-        let listing = self.storage().list(self.artifact_bucket(), query).await?;
-        let is_cut = listing.next.is_some();
-        Ok((entries_of(&listing, &prefix), is_cut))
+        let (mut entries, next) = self.entries(folder, false, Some(most), None).await?;
+        let is_cut = next.is_some() || entries.len() > most;
+        entries.truncate(most);
+        Ok((entries, is_cut))
     }
 
     /// Returns files below a folder, however deep, by their paths from there, and where the next of them begin.
@@ -340,14 +314,27 @@ impl Tracking {
         folder: &ArtifactPath,
         start_after: Option<String>,
     ) -> Result<(Vec<ArtifactEntry>, Option<String>), Error> {
+        self.entries(folder, true, None, start_after).await
+    }
+
+    /// Returns entries of a folder, those of the folders in it instead of them when `is_deep`, and where the next of them
+    /// begin. A folder of this machine is read at once.
+    async fn entries(
+        &self,
+        folder: &ArtifactPath,
+        is_deep: bool,
+        limit: Option<usize>,
+        start_after: Option<String>,
+    ) -> Result<(Vec<ArtifactEntry>, Option<String>), Error> {
         if let Some(local) = &folder.folder {
-            return Ok((local_artifacts::list(local, folder, true).await?, None));
+            return Ok((local_artifacts::list(local, folder, is_deep).await?, None));
         }
         let prefix = folder.folder_prefix();
         let query = ListQuery {
             prefix: prefix.clone(),
+            delimiter: (!is_deep).then(|| "/".to_owned()),
             start_after,
-            ..ListQuery::default()
+            limit,
         };
         let listing = self.storage().list(self.artifact_bucket(), query).await?;
         Ok((entries_of(&listing, &prefix), listing.next))

@@ -5,6 +5,8 @@ use std::ops::Range;
 use fragua_base::ErrorKind;
 use sea_orm::DbErr;
 
+use crate::SearchProblem;
+
 /// A failure of tracking. The texts are meant for the one who asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +21,8 @@ pub enum Error {
         /// The place in the filter, in bytes, on the borders of characters; empty at the end of the text when
         /// something is missing there.
         span: Range<usize>,
+        /// What is wrong, without the place.
+        problem: SearchProblem,
     },
     /// The name is taken.
     #[error("{0}")]

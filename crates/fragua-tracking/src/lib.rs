@@ -54,7 +54,7 @@ pub use purging::Purging;
 pub use runs::{
     Batch, Dataset, DatasetInput, ModelOutput, NewRun, Param, Run, RunInfo, RunStatus, RunUpdate, Tag,
 };
-pub use search::{Query, Searchable, Term, vocabulary};
+pub use search::{Expected, Query, SearchProblem, Searchable, Term, vocabulary};
 pub use settings::Settings;
 pub use tracking::Tracking;
 pub use versions::{ModelVersion, NewVersion, Stage};

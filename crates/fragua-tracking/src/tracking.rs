@@ -55,6 +55,36 @@ impl Tracking {
         let bucket = BucketName::parse(&settings.artifact_bucket)?;
         let family = store::prepare(&database, || clock.now()).await?;
         storage.ensure_bucket(&bucket).await?;
+        Self::new(database, family, storage, bucket, settings, clock)
+    }
+
+    /// Opens tracking to read what is there: nothing is made or changed, and an MLflow's database that was never opened
+    /// here stays as it is. Writing fails where tables of ours are missing. Returns nothing for a database in which
+    /// nothing is. The bucket of the artifacts must be there.
+    ///
+    /// # Errors
+    /// As [`Tracking::open`].
+    pub async fn open_to_read(
+        database: Database,
+        storage: Storage,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Option<Self>, Error> {
+        let bucket = BucketName::parse(&settings.artifact_bucket)?;
+        match store::prepare_to_read(&database).await? {
+            Some(family) => Self::new(database, family, storage, bucket, settings, clock).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn new(
+        database: Database,
+        family: Family,
+        storage: Storage,
+        bucket: BucketName,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
         let secret_key = settings.secret_key.clone().unwrap_or_else(new_secret_key);
         let signer = Signer::new(secret_key.expose().as_bytes());

@@ -8,7 +8,8 @@ use rust_sugiyama::from_vertices_and_edges;
 
 const NODE_HEIGHT: f64 = 44.0;
 const GAP_BETWEEN_LAYERS: f64 = 48.0;
-const GAP_IN_LAYER: f64 = 20.0;
+/// Leaves place for the frame of a group and its name.
+const GAP_IN_LAYER: f64 = 30.0;
 const MARGIN: f64 = 12.0;
 
 /// A box of the picture.

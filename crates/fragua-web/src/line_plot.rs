@@ -130,14 +130,14 @@ const MOST_ROWS: usize = 200;
 /// How many colours the style sheet has.
 pub(crate) const COLORS: usize = 8;
 
-/// Draws the series. Values that are not finite, and on a logarithmic scale those that are not positive, are left out.
-/// Returns nothing when no series has two places left.
+/// Draws the series. Values that are not finite, and on a logarithmic scale those that are not positive, are gaps in the
+/// lines. Returns nothing when fewer than two places are left.
 pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
     let shown: Vec<Series> = series
         .iter()
         .map(|one| Series {
             label: one.label.clone(),
-            points: drawable(&one.points, look.is_logarithmic),
+            points: in_order(&one.points, look.is_logarithmic),
         })
         .collect();
     let frame = Frame::around(shown.iter().flat_map(|one| &one.points), look.is_logarithmic)?;
@@ -146,11 +146,10 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
         .enumerate()
         .map(|(index, one)| {
             let smoothed = smooth(&one.points, look.smoothing);
-            let dots = if one.points.len() > MOST_DOTS {
-                &[][..]
-            } else {
-                &smoothed
-            };
+            let mut dots: Vec<_> = values(&smoothed).collect();
+            if dots.len() > MOST_DOTS {
+                dots.clear();
+            }
             Line {
                 label: one.label.clone(),
                 color: index % COLORS,
@@ -160,18 +159,17 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
                 } else {
                     String::new()
                 },
-                dots: dots
-                    .iter()
-                    .map(|point| frame.place(*point))
-                    .fold(String::new(), |mut path, (x, y)| {
+                dots: dots.into_iter().map(|point| frame.place(point)).fold(
+                    String::new(),
+                    |mut path, (x, y)| {
                         // A line of no length with round ends stays round however the box is stretched.
                         let _ = write!(path, "M{x} {y}h0");
                         path
-                    }),
-                last: one
-                    .points
+                    },
+                ),
+                last: values(&one.points)
                     .last()
-                    .map_or_else(String::new, |(_, y)| format::number(*y)),
+                    .map_or_else(String::new, |(_, y)| format::number(y)),
             }
         })
         .collect();
@@ -179,7 +177,7 @@ pub(crate) fn draw(series: &[Series], look: Look) -> Option<Plot> {
         .iter()
         .map(|one| {
             let points = smooth(&one.points, look.smoothing);
-            json!({ "label": one.label, "points": points })
+            json!({ "label": one.label, "points": values(&points).collect::<Vec<_>>() })
         })
         .collect();
     let ((first, last), (bottom, top)) = (frame.x, frame.y);
@@ -222,11 +220,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Returns the box around points that have a place on its scale; nothing where they do not lie at two places.
+    /// Returns the box around points, gaps left out; nothing where they do not lie at two places.
     pub(crate) fn around<'points>(
         points: impl Iterator<Item = &'points (f64, f64)> + Clone,
         is_logarithmic: bool,
     ) -> Option<Self> {
+        let points = points.filter(|point| !is_gap(point));
         let x = range(points.clone().map(|(x, _)| *x))?;
         let (lowest, highest) = range(points.map(|(_, y)| *y))?;
         if x.0 >= x.1 {
@@ -254,12 +253,17 @@ impl Frame {
         )
     }
 
-    /// Returns the `d` of the line through some points.
+    /// Returns the `d` of the line through some points. Gaps break it; a point between two gaps is a dot.
     pub(crate) fn path(&self, points: &[(f64, f64)]) -> String {
         let mut path = String::new();
-        for (index, point) in points.iter().enumerate() {
-            let (x, y) = self.place(*point);
-            let _ = write!(path, "{}{x} {y}", if index == 0 { "M" } else { "L" });
+        for part in points.split(is_gap) {
+            for (index, point) in part.iter().enumerate() {
+                let (x, y) = self.place(*point);
+                let _ = write!(path, "{}{x} {y}", if index == 0 { "M" } else { "L" });
+            }
+            if part.len() == 1 {
+                path.push_str("h0");
+            }
         }
         path
     }
@@ -283,21 +287,34 @@ fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// Returns the points that have a place on the scale, from left to right.
-pub(crate) fn drawable(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
+/// Returns the points from left to right. A value that has no place on the scale becomes a gap: NaN.
+pub(crate) fn in_order(points: &[(f64, f64)], is_logarithmic: bool) -> Vec<(f64, f64)> {
+    let has_place = |y: f64| format::is_finite(y) && (!is_logarithmic || y > 0.0);
     let mut points: Vec<(f64, f64)> = points
         .iter()
-        .copied()
-        .filter(|(x, y)| x.is_finite() && format::is_finite(*y) && (!is_logarithmic || *y > 0.0))
+        .map(|(x, y)| (*x, if has_place(*y) { *y } else { f64::NAN }))
         .collect();
     points.sort_by(|one, other| one.0.total_cmp(&other.0));
     points
 }
 
+fn is_gap((_, y): &(f64, f64)) -> bool {
+    y.is_nan()
+}
+
+/// Returns the points that are no gaps.
+pub(crate) fn values(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    points.iter().copied().filter(|point| !is_gap(point))
+}
+
 /// Returns the exponential moving average, corrected for its start, so that the first value weighs no more than others.
+/// It goes on behind what is no finite number, which stays as it is.
 pub(crate) fn smooth(points: &[(f64, f64)], weight: f64) -> Vec<(f64, f64)> {
     let (mut sum, mut norm) = (0.0, 0.0);
     let next = |(x, y): &(f64, f64)| {
+        if !format::is_finite(*y) {
+            return (*x, *y);
+        }
         sum = sum * weight + (1.0 - weight) * y;
         norm = norm * weight + (1.0 - weight);
         (*x, sum / norm)
@@ -374,7 +391,7 @@ mod tests {
         };
         let drawn = draw(&series(&[(0.0, 0.01), (1.0, 0.0), (2.0, 1.0)]), look).unwrap();
         assert_eq!(drawn.values, ["1", "0.1", "0.01"]);
-        assert_eq!(drawn.lines[0].line, "M0 300L1000 0");
+        assert_eq!(drawn.lines[0].line, "M0 300h0M1000 0h0");
         assert_eq!(draw(&series(&[(0.0, -1.0), (1.0, -2.0)]), look), None);
         for exponent in -9..9 {
             for factor in [1.0, 1.7, 9.9] {
@@ -386,6 +403,37 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_points_around_a_nan_were_joined() {
+        let points = [
+            (0.0, 0.0),
+            (1.0, 1.0),
+            (2.0, f64::NAN),
+            (3.0, 0.5),
+            (4.0, f64::MAX),
+            (5.0, 1.0),
+            (10.0, 0.0),
+        ];
+        let drawn = draw(&series(&points), Look::default()).unwrap();
+        let line = &drawn.lines[0];
+        assert_eq!(line.line, "M0 300L100 0M300 150h0M500 0L1000 300");
+        assert_eq!(line.dots, "M0 300h0M100 0h0M300 150h0M500 0h0M1000 300h0");
+        // What is read out are values; the table says where there were none.
+        assert!(
+            drawn
+                .data
+                .contains("[[0.0,0.0],[1.0,1.0],[3.0,0.5],[5.0,1.0],[10.0,0.0]]")
+        );
+        assert_eq!(drawn.rows[2].2, "nan");
+        let look = Look {
+            smoothing: 0.5,
+            ..Look::default()
+        };
+        let smoothed = draw(&series(&points), look).unwrap();
+        assert_eq!(smoothed.lines[0].line.matches('M').count(), 3);
+        assert_eq!(smoothed.lines[0].raw, line.line);
     }
 
     #[test]

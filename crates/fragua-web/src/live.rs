@@ -18,12 +18,36 @@ pub(crate) fn changes<C: Clone + Send + 'static>(
     concerns: impl Fn(&C) -> bool + Send + 'static,
     shutdown: &CancellationToken,
 ) -> Response {
-    let events = BroadcastStream::new(receiver).filter_map(move |change| {
-        let wakes = change.as_ref().map_or(true, &concerns);
-        let event = wakes.then(|| Event::default().event("change").data("1"));
-        futures::future::ready(event)
+    stream(told(receiver, concerns), shutdown)
+}
+
+/// As [`changes`], and with one event each time that a while has passed.
+pub(crate) fn changes_and_beats<C: Clone + Send + 'static>(
+    receiver: broadcast::Receiver<C>,
+    concerns: impl Fn(&C) -> bool + Send + 'static,
+    every: Duration,
+    shutdown: &CancellationToken,
+) -> Response {
+    let interval = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+    let beats = futures::stream::unfold(interval, async |mut interval| {
+        interval.tick().await;
+        Some((look_again(), interval))
     });
-    stream(events, shutdown)
+    stream(futures::stream::select(told(receiver, concerns), beats), shutdown)
+}
+
+fn told<C: Clone + Send + 'static>(
+    receiver: broadcast::Receiver<C>,
+    concerns: impl Fn(&C) -> bool + Send + 'static,
+) -> impl Stream<Item = Event> + Send + 'static {
+    BroadcastStream::new(receiver).filter_map(move |change| {
+        let wakes = change.as_ref().map_or(true, &concerns);
+        futures::future::ready(wakes.then(look_again))
+    })
+}
+
+fn look_again() -> Event {
+    Event::default().event("change").data("1")
 }
 
 /// Answers with one event now and one for each time that what is watched moves on.
@@ -31,7 +55,7 @@ pub(crate) fn watched<T: Clone + Send + Sync + 'static>(
     receiver: watch::Receiver<T>,
     shutdown: &CancellationToken,
 ) -> Response {
-    let events = WatchStream::new(receiver).map(|_| Event::default().event("change").data("1"));
+    let events = WatchStream::new(receiver).map(|_| look_again());
     stream(events, shutdown)
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::line_plot::{Frame, drawable, range};
+use crate::line_plot::{Frame, in_order, range, values};
 use crate::{chart, format};
 
 /// Colours differ for this many things; dashes tell the next ones apart.
@@ -41,27 +41,20 @@ pub(crate) struct Line {
     pub(crate) is_dot: bool,
 }
 
-/// Draws series of points. What has no place on the scale is left out; nothing is drawn without two places in all.
+/// Draws series of points. What has no place on the scale is a gap; nothing is drawn without two places in all.
 pub(crate) fn lines(series: &[Vec<(f64, f64)>], is_log: bool) -> Option<Lines> {
-    let drawn: Vec<Vec<(f64, f64)>> = series.iter().map(|points| drawable(points, is_log)).collect();
+    let drawn: Vec<Vec<(f64, f64)>> = series.iter().map(|points| in_order(points, is_log)).collect();
     let frame = Frame::around(drawn.iter().flatten(), is_log)?;
     let lines = drawn
         .iter()
         .enumerate()
-        .filter(|(_, points)| !points.is_empty())
-        .map(|(index, points)| {
-            let is_dot = points.len() == 1;
-            let mut path = frame.path(points);
-            if is_dot {
-                path.push_str("h0");
-            }
-            Line {
-                index,
-                class: series_class(index),
-                path,
-                is_dot,
-            }
+        .map(|(index, points)| Line {
+            index,
+            class: series_class(index),
+            path: frame.path(points),
+            is_dot: values(points).count() == 1,
         })
+        .filter(|line| !line.path.is_empty())
         .collect();
     Some(Lines {
         lines,
@@ -242,7 +235,8 @@ mod tests {
             true,
         )
         .unwrap();
-        assert_eq!(drawn.lines[0].path, "M0 300L1000 0");
+        assert_eq!(drawn.lines[0].path, "M0 300h0M1000 0h0");
+        assert!(!drawn.lines[0].is_dot);
         assert_eq!(drawn.y_labels, ["1", "0.1", "0.01"]);
         assert_eq!(drawn.y, (-2.0, 0.0));
     }

@@ -53,6 +53,18 @@ pub(crate) fn day(at: Timestamp, language: Language) -> String {
     )
 }
 
+/// Writes a day of a year that is known: "2 Apr".
+pub(crate) fn short_day(at: Timestamp, language: Language) -> String {
+    let date = Date::of(at);
+    let month = language.text(&format!("month-short-{}", date.month));
+    format!("{} {month}", date.day)
+}
+
+/// Writes the hour and minute of an instant in UTC: "06:00".
+pub(crate) fn clock(at: Timestamp) -> String {
+    format::instant(at).chars().skip(11).take(5).collect()
+}
+
 /// Writes an instant to the minute, with seconds where they are not zero: "2 April 2025 06:00".
 fn moment(at: Timestamp, language: Language) -> String {
     let text = format::instant(at);
@@ -62,23 +74,18 @@ fn moment(at: Timestamp, language: Language) -> String {
 }
 
 /// Says what a run covers: a day, a stretch of time, or an instant.
-pub(crate) fn covered(run: &NextRun, language: Language) -> String {
-    let (start, end) = (run.data_interval_start, run.data_interval_end);
-    if covers_a_day(run) {
+pub(crate) fn covered(start: Timestamp, end: Timestamp, language: Language) -> String {
+    if is_a_day(start, end) {
         return day(start, language);
     }
-    let start = moment(start, language);
-    if run.data_interval_start == end {
-        return start;
+    match start == end {
+        true => moment(start, language),
+        false => format!("{} – {}", moment(start, language), moment(end, language)),
     }
-    format!("{start} – {}", moment(end, language))
 }
 
-fn covers_a_day(run: &NextRun) -> bool {
-    let (start, end) = (
-        run.data_interval_start.as_millis(),
-        run.data_interval_end.as_millis(),
-    );
+fn is_a_day(start: Timestamp, end: Timestamp) -> bool {
+    let (start, end) = (start.as_millis(), end.as_millis());
     start.rem_euclid(DAY) == 0 && end - start == DAY
 }
 
@@ -89,7 +96,7 @@ pub(crate) fn next_run(run: &NextRun, language: Language) -> String {
     if start == end {
         return language.text_with("next-run-at", &[("at", &at)]);
     }
-    if covers_a_day(run) {
+    if is_a_day(start, end) {
         let covered = day(start, language);
         return language.text_with("next-run-covers-day", &[("day", &covered), ("at", &at)]);
     }

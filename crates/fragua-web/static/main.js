@@ -2,6 +2,7 @@
 import { followHash } from "./hash.js";
 import { startGrid } from "./grid.js";
 import { startGraph } from "./graph.js";
+import { startInSight } from "./in-sight.js";
 import { startLog } from "./log.js";
 import { startLive } from "./live.js";
 import { startSwap } from "./swap.js";
@@ -23,6 +24,7 @@ startCopy();
 startSwap();
 startLive();
 startLog();
+startInSight();
 startGrid();
 startGraph();
 startPlots();

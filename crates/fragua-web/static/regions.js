@@ -14,11 +14,12 @@ export async function fetchPage(address, options = {}) {
 }
 
 function isBusy(region) {
-  if (region.querySelector(":popover-open")) return true;
+  if (region.querySelector(":popover-open, [data-hold]")) return true;
   const focused = document.activeElement;
   return region.contains(focused) && focused.matches("input, textarea, select");
 }
 
+// What a reader asked for and the address does not hold, such as how a test went, is marked data-hold: it stays.
 // Exchanges the regions of this page that exist in the other. With onlyLive, only those marked data-region="live",
 // and none in which somebody is typing or deciding.
 export function exchange(fresh, { onlyLive = false } = {}) {

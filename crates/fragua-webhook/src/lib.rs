@@ -1,5 +1,4 @@
-//! Webhooks: messages posted to addresses that people give. What is not public is never connected to, whatever a name
-//! stands for at that moment; messages are signed, so that a receiver knows who sent them.
+#![doc = include_str!("../README.md")]
 
 mod client;
 mod guard;

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::middleware::Next;
 use axum::response::Response;
 use futures::StreamExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,14 +54,9 @@ impl Signals {
     }
 }
 
-/// Ends event streams when the token is cancelled: they have no end of their own, and an open one
+/// Ends an event stream when the token is cancelled: it has no end of its own, and an open one
 /// would hold the server for ever.
-pub(crate) async fn end_event_streams(
-    State(token): State<CancellationToken>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
+pub(crate) fn end_event_stream(response: Response, token: &CancellationToken) -> Response {
     let is_event_stream = response
         .headers()
         .get(CONTENT_TYPE)
@@ -71,16 +64,15 @@ pub(crate) async fn end_event_streams(
     if !is_event_stream {
         return response;
     }
-    response.map(|body| Body::from_stream(body.into_data_stream().take_until(token.cancelled_owned())))
+    let cancelled = token.clone().cancelled_owned();
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(cancelled)))
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
+    use axum::response::IntoResponse as _;
     use axum::response::sse::{Event, Sse};
-    use axum::routing::get;
     use futures::stream;
-    use tower::ServiceExt as _;
 
     use super::*;
 
@@ -91,13 +83,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_stream_ends_with_the_token() {
         let token = CancellationToken::new();
-        let router = Router::new()
-            .route("/", get(endless))
-            .layer(axum::middleware::from_fn_with_state(
-                token.clone(),
-                end_event_streams,
-            ));
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let response = end_event_stream(endless().await.into_response(), &token);
         let mut body = response.into_body().into_data_stream();
         assert_eq!(body.next().await.unwrap().unwrap(), "data: hello\n\n");
         token.cancel();

@@ -19,7 +19,7 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::settings::{Origin, Role, Settings};
-use crate::shutdown::end_event_streams;
+use crate::shutdown::end_event_stream;
 
 /// One port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,22 +123,22 @@ impl Surface {
             Some(bytes) => routes.layer(RequestBodyLimitLayer::new(bytes)),
             None => routes,
         };
-        let routes = routes.layer(from_fn_with_state(shutdown.clone(), end_event_streams));
-        let routes = match self {
+        let guard = match self {
             // Each S3 request is signed, so a page of another site cannot make one; and clients reach the port
             // under whatever name the object store has for them.
-            Self::Storage => routes,
-            _ => {
-                let guard = guard.clone().refusing(match self {
-                    Self::Tracking => |uri, headers, why| {
-                        fragua_tracking::mlflow::refusal(uri, &why.to_string())
-                            .or_else(|| fragua_web::refusal(headers, why))
-                    },
-                    _ => |_, headers, why| fragua_web::refusal(headers, why),
-                });
-                routes.layer(from_fn_with_state(guard, fragua_auth::guard))
-            }
+            Self::Storage => None,
+            Self::Tracking => Some(guard.clone().refusing(|uri, headers, why| {
+                fragua_tracking::mlflow::refusal(uri, &why.to_string())
+                    .or_else(|| fragua_web::refusal(headers, why))
+            })),
+            _ => Some(
+                guard
+                    .clone()
+                    .refusing(|_, headers, why| fragua_web::refusal(headers, why)),
+            ),
         };
+        let guard = guard.map(|guard| from_fn_with_state(guard, fragua_auth::guard));
+        let shutdown = shutdown.clone();
         let name = self.name();
         let trace = TraceLayer::new_for_http().make_span_with(move |request: &Request| {
             // Always on, so that a line about a failure says which request failed.
@@ -152,12 +152,16 @@ impl Surface {
             )
         });
         let trace = trace.on_failure(tell_failure);
+        // All of it is one layer: axum copies what lies over a route for each request, and of a layer over another one all
+        // that is below once more.
         routes.layer(
             ServiceBuilder::new()
                 .layer(SetRequestIdLayer::new(request_id.clone(), MakeRequestUuid))
                 .layer(PropagateRequestIdLayer::new(request_id))
                 .layer(trace)
-                .layer(CatchPanicLayer::new()),
+                .layer(CatchPanicLayer::new())
+                .option_layer(guard)
+                .map_response(move |response| end_event_stream(response, &shutdown)),
         )
     }
 }

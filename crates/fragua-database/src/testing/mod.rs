@@ -7,7 +7,8 @@
 mod server;
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use sqlx::mysql::MySqlConnection;
 use sqlx::postgres::PgConnection;
@@ -92,6 +93,13 @@ impl TestDatabase {
             on_server: Some(on_server),
             _folder: None,
         }
+    }
+
+    /// Returns how many statements were made through the connections to read and to write with since now, apart from
+    /// those of transactions; for a database that nobody else has yet.
+    pub fn count_statements(&mut self) -> Arc<AtomicU64> {
+        let count = self.database.count_statements();
+        count.expect("nobody has the database yet")
     }
 
     /// Returns the URL of the server's administrator, for tests that make users. `None` on SQLite.

@@ -135,7 +135,7 @@ async fn an_answer_that_panics_leaves_the_line_served() {
     let test = TestDatabase::sqlite().await;
     let database = &test.database;
     create(database).await;
-    database.write_then(
+    let duty = database.write_then(
         |transaction| {
             Box::pin(async move {
                 insert(transaction, 0).await;
@@ -144,6 +144,7 @@ async fn an_answer_that_panics_leaves_the_line_served() {
         },
         |_| panic!("as the test wants it"),
     );
+    drop(duty);
     write_unless_odd(database.clone(), 2).await.unwrap();
     assert_eq!(count(database.reader()).await, 2);
 }

@@ -12,9 +12,9 @@ use super::caller::Caller;
 use super::endpoint::{Endpoint, delete, get, post};
 use super::failure::Failure;
 use super::request::{Body, Path, Query};
-use super::shown::date;
+use super::shown::{date, date_or_null};
 use crate::listing::Column;
-use crate::{Asset, AssetEvent, AssetEventQuery, Orchestrator};
+use crate::{Asset, AssetEvent, AssetEventQuery, DagRun, Orchestrator};
 
 const COLUMNS: &[Column] = &[
     Column::number("id", "id"),
@@ -124,7 +124,7 @@ async fn events(Caller(orchestrator): Caller, query: Query) -> Result<Json<Value
         ..AssetEventQuery::default()
     };
     let events = orchestrator.asset_events(&newest).await?;
-    let (events, total) = listing.of(events.iter().map(event_json).collect());
+    let (events, total) = listing.of(events_json(&orchestrator, &events).await?);
     Ok(Json(json!({ "asset_events": events, "total_entries": total })))
 }
 
@@ -149,7 +149,8 @@ async fn create(Caller(orchestrator): Caller, Body(new): Body<New>) -> Result<Js
     let event = orchestrator
         .create_asset_event(&asset.name, new.extra.unwrap_or_default())
         .await?;
-    Ok(Json(event_json(&event)))
+    let mut shown = events_json(&orchestrator, &[event]).await?;
+    Ok(Json(shown.pop().unwrap_or_default()))
 }
 
 async fn queued(Caller(orchestrator): Caller, Path(dag_id): Path<String>) -> Result<Json<Value>, Failure> {
@@ -181,7 +182,7 @@ async fn upstream(
 ) -> Result<Json<Value>, Failure> {
     orchestrator.dag_run(&dag_id, &run_id).await?;
     let events = orchestrator.triggering_asset_events(&dag_id, &run_id).await?;
-    let shown: Vec<Value> = events.iter().map(event_json).collect();
+    let shown = events_json(&orchestrator, &events).await?;
     Ok(Json(
         json!({ "total_entries": shown.len(), "asset_events": shown }),
     ))
@@ -214,7 +215,18 @@ fn asset_json(asset: &Asset) -> Value {
     })
 }
 
-fn event_json(event: &AssetEvent) -> Value {
+/// Shows updates with the runs that they started.
+async fn events_json(orchestrator: &Orchestrator, events: &[AssetEvent]) -> Result<Vec<Value>, Failure> {
+    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+    let started = orchestrator.runs_of_asset_events(&ids).await?;
+    let runs = |event: &AssetEvent| started.get(&event.id).map(Vec::as_slice).unwrap_or_default();
+    Ok(events
+        .iter()
+        .map(|event| event_json(event, runs(event)))
+        .collect())
+}
+
+fn event_json(event: &AssetEvent, started: &[DagRun]) -> Value {
     let source = event.source.as_ref();
     json!({
         "id": event.id,
@@ -227,8 +239,22 @@ fn event_json(event: &AssetEvent) -> Value {
         "source_task_id": source.map(|source| &source.task_id),
         "source_run_id": source.map(|source| &source.run_id),
         "source_map_index": source.and_then(|source| source.map_index).map_or(-1, i64::from),
-        "created_dagruns": [],
+        "created_dagruns": started.iter().map(started_json).collect::<Vec<_>>(),
         "partition_key": null,
         "timestamp": date(event.at),
+    })
+}
+
+fn started_json(run: &DagRun) -> Value {
+    json!({
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "logical_date": date_or_null(run.logical_date),
+        "start_date": date_or_null(run.started_at),
+        "end_date": date_or_null(run.ended_at),
+        "state": run.state.as_str(),
+        "data_interval_start": date(run.data_interval_start),
+        "data_interval_end": date(run.data_interval_end),
+        "partition_key": null,
     })
 }

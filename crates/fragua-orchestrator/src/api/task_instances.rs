@@ -316,6 +316,10 @@ async fn one(
     let attempts = orchestrator.attempts(&instance).await?;
     let mut shown = task_instance_json(&run, &instance, &versions);
     shown["pid"] = attempts.last().and_then(|attempt| attempt.process_id).into();
+    // What cannot be rendered is told by the task's failure.
+    if let Ok(rendered) = orchestrator.rendered(&instance).await? {
+        shown["rendered_fields"] = rendered;
+    }
     Ok(Json(shown))
 }
 
@@ -735,6 +739,7 @@ fn task_instance_json(run: &DagRun, instance: &TaskInstance, versions: &Versions
         "note": null,
         "message": instance.message,
         "rendered_map_index": instance.map_label,
+        // Rendered where one is asked for: a page of a thousand would take a thousand looks.
         "rendered_fields": {},
         "trigger": null,
         "triggerer_job": null,

@@ -259,6 +259,36 @@ async fn arguments_are_rendered_without_secrets() {
 }
 
 #[tokio::test]
+async fn lists_of_many_dags_take_no_more_statements_than_lists_of_few() {
+    let mut test = fragua_database::testing::TestDatabase::sqlite().await;
+    let count = test.count_statements();
+    let mut bench = Bench::new(test.database.clone()).await;
+    let text = |index: usize| format!("dag: d{index:04}\ntasks: [{{ id: t, bash: echo }}]\n");
+    let folder = bench.core.settings.dags_folder.clone();
+    let mut taken = Vec::new();
+    // More than one query can name, and more than a first read and one that knows them.
+    for many in [3, 300] {
+        for index in 0..many {
+            std::fs::write(folder.join(format!("d{index:04}.yaml")), text(index)).unwrap();
+        }
+        bench.write("d0000.yaml", &text(0)).await;
+        let fresh = crate::Orchestrator::over(bench.core_like().into());
+        for orchestrator in [&fresh, &fresh] {
+            let before = count.load(std::sync::atomic::Ordering::Relaxed);
+            let overviews = orchestrator.dag_overviews().await.unwrap();
+            let between = count.load(std::sync::atomic::Ordering::Relaxed);
+            let summaries = orchestrator.list_dags().await.unwrap();
+            let after = count.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!((overviews.len(), summaries.len()), (many, many));
+            taken.push((between - before, after - between));
+        }
+    }
+    let (cold, warm) = (taken[0], taken[1]);
+    assert_eq!(taken, [cold, warm, cold, warm]);
+    assert!(warm.0 < cold.0 && cold.0 < 10 && cold.1 < 10, "{taken:?}");
+}
+
+#[tokio::test]
 async fn an_error_is_shown_with_the_lines_around_it() {
     let test = fragua_database::testing::TestDatabase::sqlite().await;
     let mut bench = Bench::new(test.database.clone()).await;

@@ -7,6 +7,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect};
 
+use super::dag_runs;
 use crate::AssetEventQuery;
 use crate::dag::Dag;
 
@@ -295,6 +296,29 @@ pub(crate) async fn events(
         .offset(query.offset)
         .all(connection)
         .await
+}
+
+/// Returns the runs that some events started, each with the number of the event, oldest first.
+pub(crate) async fn runs_of_events(
+    connection: &impl ConnectionTrait,
+    event_ids: &[i64],
+) -> Result<Vec<(i64, dag_runs::Model)>, DbErr> {
+    let joined = dag_runs::Entity::belongs_to(delivery::Entity)
+        .from((dag_runs::Column::DagId, dag_runs::Column::RunId))
+        .to((delivery::Column::DagId, delivery::Column::RunId))
+        .into();
+    let rows = dag_runs::Entity::find()
+        .join(sea_orm::JoinType::InnerJoin, joined)
+        .select_also(delivery::Entity)
+        .filter(delivery::Column::EventId.is_in(event_ids.iter().copied()))
+        .order_by_asc(dag_runs::Column::RunAfter)
+        .order_by_asc(dag_runs::Column::DagId)
+        .all(connection)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(run, delivery)| Some((delivery?.event_id, run)))
+        .collect())
 }
 
 /// What is known of an asset: (DAG, task) pairs that update it, DAGs that wait for it, and its newest event.

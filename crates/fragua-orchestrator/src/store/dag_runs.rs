@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use fragua_base::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, Statement};
+use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect};
 
 use super::instant;
-use crate::{DagRun, DagRunQuery, DagRunState, Error, RecentDagRun, RunType};
+use crate::{DagRun, DagRunQuery, DagRunState, Error, RunType};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "dag_runs")]
@@ -206,33 +206,6 @@ pub(crate) async fn list(
 
 pub(crate) async fn count(connection: &impl ConnectionTrait, query: &DagRunQuery) -> Result<u64, DbErr> {
     Entity::find().filter(matching(query)).count(connection).await
-}
-
-/// Returns the newest runs of each DAG, newest first, in one query.
-pub(crate) async fn recent(
-    connection: &impl ConnectionTrait,
-    each: u32,
-) -> Result<BTreeMap<String, Vec<RecentDagRun>>, Error> {
-    let sql = format!(
-        "SELECT dag_id, run_id, state, logical_date FROM (\
-             SELECT dag_id, run_id, state, logical_date, ROW_NUMBER() OVER (\
-                 PARTITION BY dag_id ORDER BY run_after DESC, queued_at DESC, run_id DESC) AS place FROM dag_runs\
-         ) ranked WHERE place <= {each} ORDER BY dag_id, place"
-    );
-    let rows = connection
-        .query_all_raw(Statement::from_string(connection.get_database_backend(), sql))
-        .await?;
-    let mut recent: BTreeMap<String, Vec<RecentDagRun>> = BTreeMap::new();
-    for row in rows {
-        let state: String = row.try_get_by_index(2)?;
-        let run = RecentDagRun {
-            run_id: row.try_get_by_index(1)?,
-            state: DagRunState::parse(&state).ok_or_else(|| Error::corrupt("DAG run", &state))?,
-            logical_date: instant(row.try_get_by_index(3)?),
-        };
-        recent.entry(row.try_get_by_index(0)?).or_default().push(run);
-    }
-    Ok(recent)
 }
 
 /// Returns the end of the newest interval that the schedule made a run for, of each DAG or of one.

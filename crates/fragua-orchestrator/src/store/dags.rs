@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use fragua_database::dialect;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{DbErr, QueryOrder, QuerySelect};
 
 use crate::Error;
@@ -99,26 +98,6 @@ pub(crate) async fn find_version(
 ) -> Result<Option<version::Model>, DbErr> {
     version::Entity::find_by_id((dag_id.to_owned(), version.to_owned()))
         .one(connection)
-        .await
-}
-
-/// Returns the current version of each active DAG, in one query.
-pub(crate) async fn current_versions(
-    connection: &impl ConnectionTrait,
-) -> Result<Vec<version::Model>, DbErr> {
-    let current = sea_orm::Condition::all().add(row::Column::IsActive.eq(true)).add(
-        Expr::col((row::Entity, row::Column::Version)).equals((version::Entity, version::Column::Version)),
-    );
-    version::Entity::find()
-        .join(
-            sea_orm::JoinType::InnerJoin,
-            version::Entity::belongs_to(row::Entity)
-                .from(version::Column::DagId)
-                .to(row::Column::DagId)
-                .into(),
-        )
-        .filter(current)
-        .all(connection)
         .await
 }
 

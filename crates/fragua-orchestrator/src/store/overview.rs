@@ -7,7 +7,7 @@ use fragua_base::Timestamp;
 use fragua_database::Engine;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::Expr;
-use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect, Statement};
+use sea_orm::{Condition, DbErr, JoinType, QueryOrder, QuerySelect, Statement};
 
 use super::{count, dag_runs, dags, instant, task_instances};
 use crate::{DagRunState, DagVersion, DayTally, Error, RecentDagRun, RunType, TaskState, TaskTally};
@@ -69,40 +69,41 @@ pub(crate) async fn busy_dags(connection: &impl ConnectionTrait) -> Result<Vec<S
         .await
 }
 
-/// Returns the newest runs of some DAGs, newest first.
+/// Returns the newest runs of some DAGs, or of every active one, newest first.
 pub(crate) async fn recent_runs(
     connection: &impl ConnectionTrait,
-    dag_ids: &[String],
+    dag_ids: Option<&[String]>,
     each: u32,
 ) -> Result<BTreeMap<String, Vec<RecentDagRun>>, Error> {
     let mut recent: BTreeMap<String, Vec<RecentDagRun>> = BTreeMap::new();
-    if dag_ids.is_empty() || each == 0 {
+    if dag_ids.is_some_and(<[String]>::is_empty) || each == 0 {
         return Ok(recent);
     }
     let backend = connection.get_database_backend();
     let is_numbered = Engine::from(backend) == Engine::Postgres;
-    let places: Vec<String> = (1..=dag_ids.len())
-        .map(|place| {
-            if is_numbered {
-                format!("${place}")
-            } else {
-                "?".to_owned()
-            }
-        })
-        .collect();
+    let place = |place: usize| match is_numbered {
+        true => format!("${place}"),
+        false => "?".to_owned(),
+    };
+    let these = match dag_ids {
+        Some(dag_ids) => {
+            let places: Vec<String> = (1..=dag_ids.len()).map(place).collect();
+            format!("d.dag_id IN ({})", places.join(", "))
+        }
+        None => "d.is_active".to_owned(),
+    };
     // The limit keeps the inner query whole, so that each DAG is looked up once.
     let sql = format!(
         "SELECT r.dag_id, r.run_id, r.state, r.logical_date FROM (\
              SELECT d.dag_id, (SELECT n.run_after FROM dag_runs n WHERE n.dag_id = d.dag_id \
                  ORDER BY n.run_after DESC LIMIT 1 OFFSET {}) AS since \
-             FROM dags d WHERE d.dag_id IN ({}) LIMIT 1000000) s \
+             FROM dags d WHERE {these} LIMIT 1000000) s \
          CROSS JOIN dag_runs r WHERE r.dag_id = s.dag_id AND r.run_after >= COALESCE(s.since, -9000000000000000) \
          ORDER BY r.dag_id, r.run_after DESC, r.queued_at DESC, r.run_id DESC",
         each - 1,
-        places.join(", ")
     );
-    let values = dag_ids.iter().map(|dag_id| dag_id.as_str().into());
-    let statement = Statement::from_sql_and_values(backend, sql, values);
+    let values = dag_ids.unwrap_or_default().iter();
+    let statement = Statement::from_sql_and_values(backend, sql, values.map(|dag_id| dag_id.as_str().into()));
     for row in connection.query_all_raw(statement).await? {
         let state: String = row.try_get_by_index(2)?;
         let runs = recent.entry(row.try_get_by_index(0)?).or_default();
@@ -118,29 +119,32 @@ pub(crate) async fn recent_runs(
     Ok(recent)
 }
 
-/// Returns the definitions of some versions.
+/// Above this many names, a query asks for all of them.
+const MOST_NAMED: usize = 200;
+
+/// Returns the current version of some active DAGs and its definition; of all of them where many are asked for.
 pub(crate) async fn definitions(
     connection: &impl ConnectionTrait,
-    versions: &[(String, String)],
-) -> Result<Vec<dags::version::Model>, DbErr> {
-    let mut found = Vec::new();
-    for some in versions.chunks(200) {
-        let mut these = Condition::any();
-        for (dag_id, version) in some {
-            these = these.add(
-                Condition::all()
-                    .add(dags::version::Column::DagId.eq(dag_id))
-                    .add(dags::version::Column::Version.eq(version)),
-            );
-        }
-        found.extend(
-            dags::version::Entity::find()
-                .filter(these)
-                .all(connection)
-                .await?,
-        );
+    dag_ids: &[&str],
+) -> Result<Vec<(String, String)>, DbErr> {
+    use dags::{row, version};
+    if dag_ids.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(found)
+    let joined = version::Entity::belongs_to(row::Entity)
+        .from((version::Column::DagId, version::Column::Version))
+        .to((row::Column::DagId, row::Column::Version))
+        .into();
+    let named = (dag_ids.len() <= MOST_NAMED).then(|| row::Column::DagId.is_in(dag_ids.iter().copied()));
+    version::Entity::find()
+        .select_only()
+        .columns([version::Column::Version, version::Column::Definition])
+        .join(JoinType::InnerJoin, joined)
+        .filter(row::Column::IsActive.eq(true))
+        .filter(Condition::all().add_option(named))
+        .into_tuple()
+        .all(connection)
+        .await
 }
 
 /// Returns the versions of a DAG, newest first.

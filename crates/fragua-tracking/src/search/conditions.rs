@@ -1,7 +1,7 @@
 //! What the clauses of a filter mean for a target.
 
-use super::lex::{SearchError, Span};
 use super::parse::{self, Clause, Comparison, Key};
+use super::problem::{SearchError, SearchProblem, Span};
 use super::targets::{self, Entity, Kind, Target};
 use super::{Condition, Literal, Operator, Subject, Test, listed, subject_of};
 use crate::Error;
@@ -12,19 +12,20 @@ pub(super) fn conditions(target: &'static Target, filter: &str) -> Result<Vec<Co
     read(target, filter).map_err(|error| Error::Filter {
         message: error.message("filter string", filter),
         span: error.span,
+        problem: error.problem,
     })
 }
 
 fn read(target: &'static Target, filter: &str) -> Result<Vec<Condition>, SearchError> {
     if filter.len() > limits::FILTER_BYTES {
-        let reason = format!("The filter is longer than {} bytes", limits::FILTER_BYTES);
-        let over = filter.ceil_char_boundary(limits::FILTER_BYTES);
-        return Err(SearchError::refused(over..filter.len(), reason));
+        let most_bytes = limits::FILTER_BYTES;
+        let over = filter.ceil_char_boundary(most_bytes);
+        return Err(SearchProblem::TooLong { most_bytes }.at(over..filter.len()));
     }
     let clauses = parse::filter(filter)?;
     if let Some(over) = clauses.get(limits::CLAUSES) {
-        let reason = format!("The filter has more than {} conditions", limits::CLAUSES);
-        return Err(SearchError::refused(over.key.span.clone(), reason));
+        let most = limits::CLAUSES;
+        return Err(SearchProblem::TooManyConditions { most }.at(over.key.span.clone()));
     }
     clauses
         .into_iter()
@@ -60,13 +61,8 @@ fn condition(target: &'static Target, clause: Clause, filter: &str) -> Result<Co
     let test = match comparison {
         Comparison::Null { negated } if offer.null_tests => Test::Null { negated },
         Comparison::Null { .. } => {
-            let reason = format!(
-                "IS NULL / IS NOT NULL is only supported for tags and params of runs and tags of experiments, not for \
-                 '{}' '{}'",
-                entity.names()[0],
-                key.name
-            );
-            return Err(SearchError::refused(operator_at, reason));
+            let (entity, key) = (entity.names()[0], key.name);
+            return Err(SearchProblem::NullTest { entity, key }.at(operator_at));
         }
         Comparison::In { negated, values } if offer.memberships => Test::In {
             negated,
@@ -76,27 +72,19 @@ fn condition(target: &'static Target, clause: Clause, filter: &str) -> Result<Co
                 .collect::<Result<_, _>>()?,
         },
         Comparison::In { .. } if entity == Entity::Attribute => {
-            let lists = listed(target.membership_names());
-            let reason =
-                format!("Only {lists} attributes support comparison with a list of quoted string values");
-            return Err(SearchError::refused(operator_at, reason));
+            let offered = listed(target.membership_names());
+            return Err(SearchProblem::ListOfAttribute { offered }.at(operator_at));
         }
         Comparison::In { .. } => {
-            let reason = format!(
-                "Invalid comparator 'IN' for '{}': it takes one value",
-                entity.names()[0]
-            );
-            return Err(SearchError::refused(operator_at, reason));
+            let entity = entity.names()[0];
+            return Err(SearchProblem::ListOf { entity }.at(operator_at));
         }
         Comparison::Compare(operator, value) => {
             let offered = offer.kind.operators();
             if !offered.contains(&operator) {
-                let offered: Vec<_> = offered.iter().map(|operator| format!("'{operator}'")).collect();
-                let reason = format!(
-                    "Invalid comparator '{operator}' not one of {}",
-                    offered.join(", ")
-                );
-                return Err(SearchError::refused(operator_at, reason));
+                let offered = listed(offered.iter().map(|operator| operator.as_str()));
+                let operator = operator.as_str();
+                return Err(SearchProblem::Comparator { operator, offered }.at(operator_at));
             }
             reading.compared(operator, value)?
         }
@@ -113,11 +101,8 @@ pub(super) fn entity(target: &Target, key: &Key) -> Result<Entity, SearchError> 
         return Ok(Entity::Attribute);
     };
     target.entity(name).ok_or_else(|| {
-        let reason = format!(
-            "Invalid entity type '{name}'. Valid values are {}",
-            listed(target.entity_names())
-        );
-        SearchError::refused(key.span.clone(), reason)
+        let (name, offered) = (name.clone(), listed(target.entity_names()));
+        SearchProblem::Entity { name, offered }.at(key.span.clone())
     })
 }
 
@@ -143,12 +128,12 @@ fn offer(target: &'static Target, entity: Entity, key: &Key) -> Result<Offer, Se
                 .attribute(&key.name)
                 .filter(|attribute| attribute.filters)
                 .ok_or_else(|| {
-                    let reason = format!(
-                        "Invalid attribute key '{}' specified. Valid keys are {}",
-                        key.name,
-                        listed(target.attribute_names())
-                    );
-                    SearchError::refused(key.span.clone(), reason)
+                    let offered = listed(target.attribute_names());
+                    SearchProblem::Attribute {
+                        name: name(),
+                        offered,
+                    }
+                    .at(key.span.clone())
                 })?;
             (
                 subject_of(attribute),
@@ -171,13 +156,10 @@ fn dataset_subject(key: &Key) -> Result<Subject, SearchError> {
         "name" => Ok(Subject::Dataset("name")),
         "digest" => Ok(Subject::Dataset("digest")),
         "context" => Ok(Subject::DatasetContext),
-        other => Err(SearchError::refused(
-            key.span.clone(),
-            format!(
-                "Invalid dataset key '{other}' specified. Valid keys are {}",
-                listed(targets::DATASET_KEYS.into_iter())
-            ),
-        )),
+        other => {
+            let (name, offered) = (other.to_owned(), listed(targets::DATASET_KEYS));
+            Err(SearchProblem::DatasetKey { name, offered }.at(key.span.clone()))
+        }
     }
 }
 
@@ -202,22 +184,18 @@ impl Reading<'_> {
             (Kind::Number, Literal::Text(text)) if self.target.quoted_numbers => {
                 Ok(Test::Number(operator, f64::from(self.whole(&text)?)))
             }
-            (Kind::Number, Literal::Text(_)) if self.entity == Entity::Metric => Err(self.refused(format!(
-                "Expected numeric value type for metric. Found {}",
-                self.source()
-            ))),
-            (Kind::Number, Literal::Text(_)) => Err(self.refused(format!(
-                "Expected numeric value type for numeric attribute: {}. Found {}",
-                self.key.name,
-                self.source()
-            ))),
+            (Kind::Number, Literal::Text(_)) if self.entity == Entity::Metric => {
+                let found = self.found();
+                Err(self.refused(SearchProblem::MetricValue { found }))
+            }
+            (Kind::Number, Literal::Text(_)) => {
+                let (key, found) = (self.key.name.clone(), self.found());
+                Err(self.refused(SearchProblem::NumericValue { key, found }))
+            }
             (Kind::LoggedModelStatus, value) => {
                 let name = self.text(value)?;
-                let number = targets::logged_model_status_number(&name).ok_or_else(|| {
-                    self.refused(format!(
-                        "Unknown model status: {name:?}. Use PENDING, READY or UPLOAD_FAILED"
-                    ))
-                })?;
+                let number = targets::logged_model_status_number(&name)
+                    .ok_or_else(|| self.refused(SearchProblem::ModelStatus { name }))?;
                 Ok(Test::Number(operator, f64::from(number)))
             }
             (Kind::Text, value) => Ok(Test::Text(operator, self.text(value)?)),
@@ -234,11 +212,8 @@ impl Reading<'_> {
 
     fn whole(&self, text: &str) -> Result<i32, SearchError> {
         text.trim().parse().map_err(|_| {
-            self.refused(format!(
-                "Expected a whole number for attribute: {}. Found {}",
-                self.key.name,
-                self.source()
-            ))
+            let (key, found) = (self.key.name.clone(), self.found());
+            self.refused(SearchProblem::WholeNumber { key, found })
         })
     }
 
@@ -247,18 +222,16 @@ impl Reading<'_> {
             Literal::Text(text) => Ok(text),
             // A list has no place of each of its values, and no target takes numbers in one.
             Literal::Number(_) if self.target.bare_texts && !self.source().starts_with('(') => {
-                Ok(self.source().to_owned())
+                Ok(self.found())
             }
             Literal::Number(_) => {
-                let what = match self.entity {
+                let entity = match self.entity {
                     Entity::Attribute => "attributes",
                     Entity::Dataset => "dataset attributes",
                     entity => entity.names()[0],
                 };
-                Err(self.refused(format!(
-                    "Expected a quoted string value for {what} (e.g. 'my-value'). Got value {}",
-                    self.source()
-                )))
+                let found = self.found();
+                Err(self.refused(SearchProblem::QuotedValue { entity, found }))
             }
         }
     }
@@ -267,8 +240,12 @@ impl Reading<'_> {
         self.filter.get(self.value_at.clone()).unwrap_or("")
     }
 
-    fn refused(&self, reason: String) -> SearchError {
-        SearchError::refused(self.value_at.clone(), reason)
+    fn found(&self) -> String {
+        self.source().to_owned()
+    }
+
+    fn refused(&self, problem: SearchProblem) -> SearchError {
+        problem.at(self.value_at.clone())
     }
 }
 
@@ -280,7 +257,7 @@ mod tests {
     #[track_caller]
     fn refusal(filter: &str) -> (String, &str) {
         match conditions(&targets::RUNS, filter) {
-            Err(Error::Filter { message, span }) => (message, &filter[span]),
+            Err(Error::Filter { message, span, .. }) => (message, &filter[span]),
             other => panic!("{filter}: {other:?}"),
         }
     }
@@ -385,7 +362,7 @@ mod tests {
                 &targets::VERSIONS,
                 &targets::LOGGED_MODELS,
             ] {
-                if let Err(Error::Filter { message, span }) = conditions(target, &filter) {
+                if let Err(Error::Filter { message, span, .. }) = conditions(target, &filter) {
                     proptest::prop_assert!(filter.get(span.clone()).is_some(), "{message} {span:?}");
                     proptest::prop_assert!(message.contains("at character") || message.contains("at its end"));
                 }

@@ -40,7 +40,7 @@ fn check(filter: &str) {
                     );
                 }
             }
-            Err(Error::Filter { message, span }) => {
+            Err(Error::Filter { message, span, .. }) => {
                 assert!(
                     filter.get(span.clone()).is_some(),
                     "{filter:?}: {span:?} is no part: {message}"

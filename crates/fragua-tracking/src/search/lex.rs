@@ -1,59 +1,6 @@
 //! Text to tokens with their places.
 
-use std::ops::Range;
-
-/// A part of the text, in bytes.
-pub(super) type Span = Range<usize>;
-
-/// A place that cannot be read, or asks for what is not offered.
-#[derive(Debug, PartialEq)]
-pub(super) struct SearchError {
-    pub(super) span: Span,
-    pub(super) problem: Problem,
-}
-
-#[derive(Debug, PartialEq)]
-pub(super) enum Problem {
-    /// The text is no clause; what was expected in its place.
-    Unreadable(String),
-    /// The clause is read and refused, for this reason.
-    Refused(String),
-}
-
-impl SearchError {
-    pub(super) fn unreadable(span: Span, expected: impl Into<String>) -> Self {
-        Self {
-            span,
-            problem: Problem::Unreadable(expected.into()),
-        }
-    }
-
-    pub(super) fn refused(span: Span, reason: impl Into<String>) -> Self {
-        Self {
-            span,
-            problem: Problem::Refused(reason.into()),
-        }
-    }
-
-    /// Says what is wrong and where in `text`, which is a `what`, beginning as MLflow does.
-    pub(super) fn message(&self, what: &str, text: &str) -> String {
-        const SHOWN: usize = 60;
-        let before = text.get(..self.span.start).unwrap_or(text);
-        let rest = text.get(self.span.start..).unwrap_or("");
-        let quoted: String = rest.chars().take(SHOWN).collect();
-        let place = if rest.is_empty() {
-            "at its end".to_owned()
-        } else {
-            format!("at character {}", before.chars().count() + 1)
-        };
-        match &self.problem {
-            Problem::Unreadable(expected) => {
-                format!("Invalid clause(s) in {what}: '{quoted}' ({place}): {expected}")
-            }
-            Problem::Refused(reason) => format!("{reason} ({place}: '{quoted}')"),
-        }
-    }
-}
+use super::problem::{SearchError, SearchProblem, Span};
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Token {
@@ -108,7 +55,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token, Span)>, SearchError> {
                     ')' => (Token::Close, 1),
                     _ => {
                         let span = at..at + character.len_utf8();
-                        return Err(SearchError::unreadable(span, format!("unexpected {character:?}")));
+                        return Err(SearchProblem::Unexpected(character).at(span));
                     }
                 }
             };
@@ -144,10 +91,10 @@ fn number(rest: &str, at: usize) -> Result<(Token, usize), SearchError> {
     }
     match rest[..length].parse::<f64>() {
         Ok(number) if number.is_finite() => Ok((Token::Number(number), length)),
-        _ => Err(SearchError::unreadable(
-            at..at + length,
-            format!("'{}' is not a number", &rest[..length]),
-        )),
+        _ => {
+            let found = rest[..length].to_owned();
+            Err(SearchProblem::NotANumber { found }.at(at..at + length))
+        }
     }
 }
 
@@ -164,8 +111,5 @@ fn quoted(rest: &str, quote: char, at: usize) -> Result<(Token, usize), SearchEr
         text.push(quote);
         length += 1;
     }
-    Err(SearchError::unreadable(
-        at..at + rest.len(),
-        format!("a closing {quote} is missing"),
-    ))
+    Err(SearchProblem::OpenQuote(quote).at(at..at + rest.len()))
 }

@@ -6,6 +6,7 @@ mod fuzz;
 mod lex;
 mod order;
 mod parse;
+mod problem;
 pub(crate) mod sql;
 pub(crate) mod targets;
 pub(crate) mod token;
@@ -18,6 +19,7 @@ use conditions::conditions;
 pub(crate) use order::logged_model_order;
 use order::order;
 pub(crate) use parse::{Literal, Operator};
+pub use problem::{Expected, SearchProblem};
 use targets::{Attribute, Kind, Place, Target};
 pub use vocabulary::{Searchable, Term, vocabulary};
 
@@ -137,8 +139,9 @@ fn subject_of(attribute: &'static Attribute) -> Subject {
 }
 
 /// Returns names as a message lists them.
-fn listed(names: impl Iterator<Item = &'static str>) -> String {
+fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
     names
+        .into_iter()
         .map(|name| format!("'{name}'"))
         .collect::<Vec<_>>()
         .join(", ")

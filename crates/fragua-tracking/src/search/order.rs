@@ -1,8 +1,8 @@
 //! What the terms of an order mean for a target.
 
 use super::conditions::entity;
-use super::lex::SearchError;
 use super::parse;
+use super::problem::{SearchError, SearchProblem};
 use super::targets::{self, Entity, Target};
 use super::{DatasetScope, OrderKey, Subject, listed, subject_of};
 use crate::Error;
@@ -32,20 +32,16 @@ fn key(target: &'static Target, term: &str) -> Result<OrderKey, SearchError> {
         Entity::Attribute => {
             let attribute = target.attribute(&key.name).filter(|found| found.orders);
             subject_of(attribute.ok_or_else(|| {
-                let reason = format!(
-                    "Invalid order by key '{}' specified. Valid keys are {}",
-                    key.name,
-                    listed(target.order_names())
-                );
-                SearchError::refused(key.span, reason)
+                let (name, offered) = (key.name, listed(target.order_names()));
+                SearchProblem::OrderKey { name, offered }.at(key.span)
             })?)
         }
         Entity::Metric if target.orders_by_values => Subject::Metric(key.name),
         Entity::Param if target.orders_by_values => Subject::Param(key.name),
         Entity::Tag if target.orders_by_values => Subject::Tag(key.name),
         entity => {
-            let reason = format!("Invalid order_by entity: {}", entity.names()[0]);
-            return Err(SearchError::refused(key.span, reason));
+            let entity = entity.names()[0];
+            return Err(SearchProblem::OrderEntity { entity }.at(key.span));
         }
     };
     Ok(OrderKey {

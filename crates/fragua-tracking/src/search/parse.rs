@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::lex::{SearchError, Span, Token, tokens};
+use super::lex::{Token, tokens};
+use super::problem::{Expected, SearchError, SearchProblem, Span};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Clause {
@@ -87,10 +88,7 @@ pub(super) fn filter(text: &str) -> Result<Vec<Clause>, SearchError> {
     while parser.peek().is_some() {
         clauses.push(parser.clause()?);
         if parser.peek().is_some() {
-            parser.keyword(
-                "AND",
-                "expected AND; OR, parentheses and functions are not offered",
-            )?;
+            parser.keyword("AND", Expected::And)?;
         }
     }
     Ok(clauses)
@@ -108,7 +106,7 @@ pub(super) fn order(text: &str) -> Result<(Key, bool), SearchError> {
     };
     match parser.peek() {
         None => Ok((key, ascending)),
-        Some(_) => Err(parser.error("expected ASC, DESC or nothing")),
+        Some(_) => Err(parser.error(Expected::Direction)),
     }
 }
 
@@ -144,12 +142,12 @@ impl Parser {
         Some(token)
     }
 
-    fn error(&self, message: impl Into<String>) -> SearchError {
+    fn error(&self, expected: Expected) -> SearchError {
         let span = self
             .tokens
             .get(self.next)
             .map_or(self.end..self.end, |(_, span)| span.clone());
-        SearchError::unreadable(span, message)
+        SearchProblem::Expected(expected).at(span)
     }
 
     fn take_keyword(&mut self, keyword: &str) -> bool {
@@ -158,7 +156,7 @@ impl Parser {
         found
     }
 
-    fn keyword(&mut self, keyword: &str, expected: &str) -> Result<(), SearchError> {
+    fn keyword(&mut self, keyword: &str, expected: Expected) -> Result<(), SearchError> {
         if self.take_keyword(keyword) {
             Ok(())
         } else {
@@ -166,9 +164,9 @@ impl Parser {
         }
     }
 
-    fn expect(&mut self, token: &Token, message: &str) -> Result<(), SearchError> {
+    fn expect(&mut self, token: &Token, expected: Expected) -> Result<(), SearchError> {
         if self.peek() != Some(token) {
-            return Err(self.error(message));
+            return Err(self.error(expected));
         }
         self.next += 1;
         Ok(())
@@ -206,11 +204,11 @@ impl Parser {
 
     fn key(&mut self) -> Result<Key, SearchError> {
         let begin = self.next;
-        let first = self.key_part("expected a key such as metrics.accuracy")?;
+        let first = self.key_part(Expected::Key)?;
         let mut rest = Vec::new();
         while self.peek() == Some(&Token::Dot) {
             self.next += 1;
-            rest.push(self.key_part("expected a name after the dot")?);
+            rest.push(self.key_part(Expected::Name)?);
         }
         if rest.is_empty() {
             return Ok(Key {
@@ -226,7 +224,7 @@ impl Parser {
         })
     }
 
-    fn key_part(&mut self, message: &str) -> Result<String, SearchError> {
+    fn key_part(&mut self, expected: Expected) -> Result<String, SearchError> {
         match self.peek() {
             Some(Token::Word(word)) => {
                 let word = word.clone();
@@ -241,13 +239,11 @@ impl Parser {
                 self.next += 1;
                 Ok(text)
             }
-            _ => Err(self.error(message)),
+            _ => Err(self.error(expected)),
         }
     }
 
     fn operator(&mut self) -> Result<Shape, SearchError> {
-        const EXPECTED: &str =
-            "expected one of =, !=, <, <=, >, >=, LIKE, ILIKE, IN, NOT IN, IS NULL, IS NOT NULL";
         if let Some(Token::Operator(symbol)) = self.peek() {
             let operator = Operator::from_symbol(symbol);
             self.next += 1;
@@ -261,18 +257,17 @@ impl Parser {
         }
         if self.take_keyword("IS") {
             let negated = self.take_keyword("NOT");
-            self.keyword("NULL", "expected NULL or NOT NULL")?;
+            self.keyword("NULL", Expected::Null)?;
             return Ok(Shape::Null { negated });
         }
         let negated = self.take_keyword("NOT");
         if !self.take_keyword("IN") {
-            return Err(self.error(EXPECTED));
+            return Err(self.error(Expected::Operator));
         }
         Ok(Shape::In { negated })
     }
 
     fn literal(&mut self) -> Result<Literal, SearchError> {
-        const EXPECTED: &str = "expected a number or a quoted text";
         match self.peek() {
             Some(
                 Token::Number(_)
@@ -280,17 +275,17 @@ impl Parser {
                     quote: '\'' | '"', ..
                 },
             ) => {}
-            _ => return Err(self.error(EXPECTED)),
+            _ => return Err(self.error(Expected::Value)),
         }
         match self.take() {
             Some(Token::Number(number)) => Ok(Literal::Number(number)),
             Some(Token::Quoted { text, .. }) => Ok(Literal::Text(text)),
-            _ => Err(self.error(EXPECTED)),
+            _ => Err(self.error(Expected::Value)),
         }
     }
 
     fn list(&mut self) -> Result<Vec<Literal>, SearchError> {
-        self.expect(&Token::Open, "expected a list such as ('a', 'b')")?;
+        self.expect(&Token::Open, Expected::List)?;
         let mut values = vec![self.literal()?];
         while self.peek() == Some(&Token::Comma) {
             self.next += 1;
@@ -300,7 +295,7 @@ impl Parser {
             }
             values.push(self.literal()?);
         }
-        self.expect(&Token::Close, "expected , or )")?;
+        self.expect(&Token::Close, Expected::RestOfList)?;
         Ok(values)
     }
 }

@@ -5,14 +5,14 @@ use fragua_database::{Database, Row, Statements};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use sea_orm_migration::SchemaManager;
 
-use super::revision::Family;
+use super::revision::{Family, Lacks};
 use crate::Error;
 
-impl Family {
+impl Lacks {
     /// MLflow's names of the tables that are ours here.
     const fn beside(self) -> &'static [&'static str] {
         match self {
-            Self::NoLoggedModels => &[
+            Self::LoggedModels => &[
                 "logged_models",
                 "logged_model_metrics",
                 "logged_model_params",
@@ -21,9 +21,34 @@ impl Family {
                 "webhooks",
                 "webhook_events",
             ],
-            Self::NoWebhooks => &["webhooks", "webhook_events"],
-            Self::Complete => &[],
+            Self::Webhooks => &["webhooks", "webhook_events"],
+            Self::Nothing => &[],
         }
+    }
+}
+
+impl Family {
+    /// Returns what a database that was brought up to date has.
+    pub(super) const fn opened(lacks: Lacks) -> Self {
+        Self {
+            lacks,
+            has_tables_beside: true,
+        }
+    }
+
+    /// Returns what a database has that is read as it is. What is beside still, though MLflow has made the tables for it
+    /// since, is read there.
+    pub(super) async fn as_it_is(database: &Database, lacks: Lacks) -> Result<Self, Error> {
+        let manager = SchemaManager::new(database.reader());
+        for kept in [Lacks::LoggedModels, Lacks::Webhooks] {
+            if manager.has_table(format!("fragua_{}", kept.beside()[0])).await? {
+                return Ok(Self::opened(kept));
+            }
+        }
+        Ok(Self {
+            lacks,
+            has_tables_beside: false,
+        })
     }
 
     /// Returns a connection to logged models, to the models that runs read and made, and to webhooks, wherever this
@@ -45,16 +70,17 @@ pub(crate) struct Beside<'c, C> {
 }
 
 impl<C> Beside<'_, C> {
+    /// Whether the statement reads tables that are neither MLflow's nor ours.
+    fn finds_nothing(&self, statement: &Statement) -> bool {
+        let mut lacking = self.family.lacks.beside().iter();
+        !self.family.has_tables_beside
+            && lacking.any(|name| statement.sql.contains(&quoted(statement.db_backend, name)))
+    }
+
     fn renamed(&self, mut statement: Statement) -> Statement {
-        let quote = match statement.db_backend {
-            DbBackend::MySql => '`',
-            _ => '"',
-        };
-        for name in self.family.beside() {
-            let (theirs, ours) = (
-                format!("{quote}{name}{quote}"),
-                format!("{quote}fragua_{name}{quote}"),
-            );
+        for name in self.family.lacks.beside() {
+            let [theirs, ours] = [(*name).to_owned(), format!("fragua_{name}")]
+                .map(|name| quoted(statement.db_backend, &name));
             statement.sql = statement.sql.replace(&theirs, &ours);
         }
         statement
@@ -74,6 +100,9 @@ impl<C: Statements> Statements for Beside<'_, C> {
     where
         F: FnMut(&Row<'_>) -> Result<(), DbErr> + Send,
     {
+        if self.finds_nothing(&statement) {
+            return Ok(());
+        }
         self.connection.read(self.renamed(statement), each).await
     }
 }
@@ -96,10 +125,16 @@ impl<C: ConnectionTrait> ConnectionTrait for Beside<'_, C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        if self.finds_nothing(&statement) {
+            return Ok(None);
+        }
         self.connection.query_one_raw(self.renamed(statement)).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        if self.finds_nothing(&statement) {
+            return Ok(Vec::new());
+        }
         self.connection.query_all_raw(self.renamed(statement)).await
     }
 
@@ -150,17 +185,19 @@ const WEBHOOKS: &[(&str, &str, &str)] = &[
 ];
 
 /// Moves what is kept beside into the tables that MLflow has made since, and removes ours.
-pub(super) async fn move_home(database: &Database, family: Family) -> Result<(), Error> {
+pub(super) async fn move_home(database: &Database, lacks: Lacks) -> Result<(), Error> {
     let manager = SchemaManager::new(database.reader());
     for tables in [LOGGED_MODELS, WEBHOOKS] {
         let (first, ..) = tables[0];
-        if family.beside().contains(&first) || !manager.has_table(format!("fragua_{first}")).await? {
+        if lacks.beside().contains(&first) || !manager.has_table(format!("fragua_{first}")).await? {
             continue;
         }
         // One transaction moves the rows; the empty tables go after it, also at a later start.
         let transaction = database.begin().await?;
         for (table, columns, rows) in tables {
-            let columns = columns.split(", ").map(|name| quoted(database, name));
+            let columns = columns
+                .split(", ")
+                .map(|name| quoted(transaction.get_database_backend(), name));
             let columns = columns.collect::<Vec<_>>().join(", ");
             let moved =
                 format!("INSERT INTO {table} ({columns}) SELECT {columns} FROM fragua_{table} WHERE {rows}");
@@ -181,9 +218,9 @@ pub(super) async fn move_home(database: &Database, family: Family) -> Result<(),
 }
 
 /// `status`, `action` and the like are words of SQL in some engine.
-fn quoted(database: &Database, name: &str) -> String {
-    match database.engine() {
-        fragua_database::Engine::MySql => format!("`{name}`"),
+fn quoted(backend: DbBackend, name: &str) -> String {
+    match backend {
+        DbBackend::MySql => format!("`{name}`"),
         _ => format!("\"{name}\""),
     }
 }

@@ -26,6 +26,7 @@ use std::collections::HashMap;
 use fragua_base::{Page, Timestamp};
 use fragua_database::{Database, Row};
 use sea_orm::DbErr;
+use sea_orm_migration::SchemaManager;
 
 use crate::Error;
 use crate::experiments::ExperimentId;
@@ -39,11 +40,23 @@ const ROWS_PER_INSERT: usize = 500;
 
 /// Brings the schema up to date and makes the default experiment. Returns what the database lacks.
 pub(crate) async fn prepare(database: &Database, now: impl FnOnce() -> Timestamp) -> Result<Family, Error> {
-    let family = revision::family(database).await?;
+    let lacks = revision::lacks(database).await?;
     database.migrate("tracking", migrations::migrations()).await?;
-    beside::move_home(database, family).await?;
+    beside::move_home(database, lacks).await?;
     experiments::ensure_default(database, now()).await?;
-    Ok(family)
+    Ok(Family::opened(lacks))
+}
+
+/// Changes nothing. Returns what the database lacks; nothing for one in which nothing is.
+pub(crate) async fn prepare_to_read(database: &Database) -> Result<Option<Family>, Error> {
+    let lacks = revision::lacks(database).await?;
+    if !SchemaManager::new(database.reader())
+        .has_table("experiments")
+        .await?
+    {
+        return Ok(None);
+    }
+    Family::as_it_is(database, lacks).await.map(Some)
 }
 
 /// Cuts the one row too many that tells whether there is a next page.

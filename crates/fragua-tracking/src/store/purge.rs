@@ -4,8 +4,8 @@ use fragua_base::Timestamp;
 use fragua_database::dialect::{insert_if_absent, lock_for_update};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DatabaseTransaction, DbErr, QueryOrder, QuerySelect, QueryTrait,
-    entity::prelude::*,
+    ActiveValue::Set, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryOrder,
+    QuerySelect, QueryTrait, entity::prelude::*,
 };
 use sea_orm_migration::SchemaManager;
 
@@ -321,8 +321,15 @@ pub(crate) async fn note_files(
     Ok(())
 }
 
-/// Returns the folders that are to be deleted still, each with its owner.
-pub(crate) async fn noted_files(connection: &impl ConnectionTrait) -> Result<Vec<(String, String)>, DbErr> {
+/// Returns the folders that are to be deleted still, each with its owner; none where a database that is read as it is has
+/// no notes yet.
+pub(crate) async fn noted_files(connection: &DatabaseConnection) -> Result<Vec<(String, String)>, DbErr> {
+    if !SchemaManager::new(connection)
+        .has_table(purged_files::Entity.table_name())
+        .await?
+    {
+        return Ok(Vec::new());
+    }
     let rows = purged_files::Entity::find().all(connection).await?;
     Ok(rows.into_iter().map(|row| (row.owner, row.place)).collect())
 }

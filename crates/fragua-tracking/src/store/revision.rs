@@ -11,40 +11,49 @@ use crate::Error;
 /// older one could never open what is newer.
 pub(super) const OF_NEW_DATABASES: &str = "dc11669786a5";
 
+/// What the tables of a database lack, and whether tables of ours are there for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Family {
+    pub(super) lacks: Lacks,
+    /// Not so in a database that is only read and was never opened here: what its tables lack is read as if it were
+    /// empty.
+    pub(super) has_tables_beside: bool,
+}
+
 /// What the tables of a group of revisions lack, as far as it matters to us.
 ///
 /// Databases before MLflow 3.10 have no column `workspace` too. It needs no family of its own: no statement of ours
 /// names the column, its default is the workspace `default`, and a database with other workspaces is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Family {
+pub(super) enum Lacks {
     /// MLflow 2: no logged models, no step of a model that a run made, no webhooks.
-    NoLoggedModels,
+    LoggedModels,
     /// MLflow 3.0 to 3.2: no webhooks.
-    NoWebhooks,
+    Webhooks,
     /// All that we use is there.
-    Complete,
+    Nothing,
 }
 
 /// The newest revision of each release that we open: revision, releases, family.
-const KNOWN: &[(&str, &str, Family)] = &[
-    ("0584bdc529eb", "2.22", Family::NoLoggedModels),
-    ("6953534de441", "3.0.0 and 3.1.0", Family::NoWebhooks),
-    ("bda7b8c39065", "3.0.1 and 3.1.1 to 3.1.4", Family::NoWebhooks),
-    ("770bee3ae1dd", "3.2", Family::NoWebhooks),
-    ("1a0cddfcaa16", "3.3", Family::Complete),
-    ("71994744cf8e", "3.4", Family::Complete),
-    ("bf29a5ff90ea", "3.5 to 3.7", Family::Complete),
-    ("1bd49d398cd23", "3.8", Family::Complete),
-    ("d3e4f5a6b7c8", "3.9", Family::Complete),
-    ("1b5f0d9ad7c1", "3.10", Family::Complete),
-    ("c3d6457b6d8a", "3.11", Family::Complete),
-    ("7d34483879f0", "3.12", Family::Complete),
-    ("da6fb0208061", "3.13", Family::Complete),
-    ("b7e4c1a90f23", "3.14", Family::Complete),
-    ("6f8d9c3b2a1e", "3.15", Family::Complete),
-    ("b7e2c1a4d9f3", "3.16", Family::Complete),
-    ("dc11669786a5", "3.17", Family::Complete),
-    ("f4a9b2c7d1e6", "3.18", Family::Complete),
+const KNOWN: &[(&str, &str, Lacks)] = &[
+    ("0584bdc529eb", "2.22", Lacks::LoggedModels),
+    ("6953534de441", "3.0.0 and 3.1.0", Lacks::Webhooks),
+    ("bda7b8c39065", "3.0.1 and 3.1.1 to 3.1.4", Lacks::Webhooks),
+    ("770bee3ae1dd", "3.2", Lacks::Webhooks),
+    ("1a0cddfcaa16", "3.3", Lacks::Nothing),
+    ("71994744cf8e", "3.4", Lacks::Nothing),
+    ("bf29a5ff90ea", "3.5 to 3.7", Lacks::Nothing),
+    ("1bd49d398cd23", "3.8", Lacks::Nothing),
+    ("d3e4f5a6b7c8", "3.9", Lacks::Nothing),
+    ("1b5f0d9ad7c1", "3.10", Lacks::Nothing),
+    ("c3d6457b6d8a", "3.11", Lacks::Nothing),
+    ("7d34483879f0", "3.12", Lacks::Nothing),
+    ("da6fb0208061", "3.13", Lacks::Nothing),
+    ("b7e4c1a90f23", "3.14", Lacks::Nothing),
+    ("6f8d9c3b2a1e", "3.15", Lacks::Nothing),
+    ("b7e2c1a4d9f3", "3.16", Lacks::Nothing),
+    ("dc11669786a5", "3.17", Lacks::Nothing),
+    ("f4a9b2c7d1e6", "3.18", Lacks::Nothing),
 ];
 
 /// Returns MLflow's revision. A database that is being made has none yet.
@@ -61,11 +70,11 @@ pub(super) async fn find(manager: &SchemaManager<'_>) -> Result<Option<String>, 
     row.map(|row| row.try_get_by_index(0)).transpose()
 }
 
-/// Returns the family of the database, which may be empty.
+/// Returns what the tables of the database lack, which may be empty.
 ///
 /// # Errors
 /// [`Error::UnknownRevision`] and [`Error::OtherWorkspaces`], before anything is changed.
-pub(super) async fn family(database: &Database) -> Result<Family, Error> {
+pub(super) async fn lacks(database: &Database) -> Result<Lacks, Error> {
     let manager = SchemaManager::new(database.reader());
     let revision = match find(&manager).await? {
         Some(revision) => revision,
@@ -73,11 +82,11 @@ pub(super) async fn family(database: &Database) -> Result<Family, Error> {
         None if !manager.has_table("experiments").await?
             || manager.has_table("fragua_tracking_migrations").await? =>
         {
-            return Ok(Family::Complete);
+            return Ok(Lacks::Nothing);
         }
         None => "none".to_owned(),
     };
-    let Some((_, releases, family)) = KNOWN.iter().find(|(known, ..)| *known == revision) else {
+    let Some((_, releases, lacks)) = KNOWN.iter().find(|(known, ..)| *known == revision) else {
         return Err(Error::UnknownRevision {
             revision,
             known: known(),
@@ -91,7 +100,7 @@ pub(super) async fn family(database: &Database) -> Result<Family, Error> {
     if !manager.has_table("fragua_tracking_migrations").await? {
         tracing::info!("opened MLflow's database, revision {revision} (MLflow {releases})");
     }
-    Ok(*family)
+    Ok(*lacks)
 }
 
 /// As MLflow itself does while its workspaces are off: what is in others would be mixed with what is in the default.
@@ -113,7 +122,7 @@ async fn refuse_other_workspaces(database: &Database, table: &'static str) -> Re
 
 /// Names the range for people.
 fn known() -> String {
-    let name = |(revision, releases, _): &(&str, &str, Family)| format!("{releases} ({revision})");
+    let name = |(revision, releases, _): &(&str, &str, Lacks)| format!("{releases} ({revision})");
     let (first, last) = (KNOWN.first().map(name), KNOWN.last().map(name));
     let [first, last] = [first, last].map(Option::unwrap_or_default);
     format!("MLflow {first} to {last}")

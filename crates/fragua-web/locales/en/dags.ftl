@@ -19,7 +19,7 @@ next-runs-paused = Paused: they come once you activate the DAG.
 next-run-covers-day = covers { $day }, runs { $at } UTC
 next-run-covers = covers { $start } to { $end }, runs { $at } UTC
 next-run-at = runs { $at } UTC
-run-covers = covers { $start } to { $end } UTC
+run-covers = covers { $what } UTC
 date-day = { $day } { $month } { $year }
 chart-durations = How long runs took
 chart-durations-note = From the first start to the end, oldest first.
@@ -75,6 +75,10 @@ attempts-none-advice = The first one is listed here when it starts.
 attempt-lost = Lost with its worker
 attempt-stopped = Stopped
 attempt-rescheduled = Looks again later
+attempt-signal = ended by signal { $signal }
+attempt-signal-memory = ended by signal { $signal } after { $memory }
+attempt-status = exit status { $status }
+cpu-time = CPU time
 peak-memory = Peak memory
 process = Process
 rendered = Rendered
@@ -239,3 +243,31 @@ calendar-planned = { $count ->
     [one] one run planned
    *[other] { $number } runs planned
   }
+assets-title = Assets
+assets-lead = What tasks update, and the DAGs that run when it was updated.
+assets-search = Search by asset, DAG or task
+assets-none = No asset yet
+assets-none-advice = Name one in the outlets of a task, or in the schedule of a DAG: schedule: { "{" } assets: [table://warehouse/sales] { "}" }.
+asset = Asset
+asset-producers = Updated by
+asset-consumers = Starts
+asset-updated = Last update
+asset-never = never
+asset-events = Updates
+asset-events-none = It was not updated yet.
+asset-source = Updated by the task
+asset-from-outside = from outside
+asset-started = Runs it started
+asset-extra = What else is worth knowing
+asset-extra-hint = Optional, JSON. Templates of the runs see it.
+asset-bad-extra = Enter a JSON object such as { "{" }"rows": 5{ "}" }
+asset-update = Mark as updated
+asset-waited = Waited for
+asset-waited-done = updated
+asset-waited-none = not yet updated
+count-assets = { $count ->
+    [one] { $number } asset
+   *[other] { $number } assets
+  }
+schedule-assets = When updated: { $assets }
+run-started-by = Started by

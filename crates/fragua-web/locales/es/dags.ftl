@@ -19,7 +19,7 @@ next-runs-paused = En pausa: llegan cuando actives el DAG.
 next-run-covers-day = cubre el { $day }, se ejecuta el { $at } UTC
 next-run-covers = cubre del { $start } al { $end }, se ejecuta el { $at } UTC
 next-run-at = se ejecuta el { $at } UTC
-run-covers = cubre de { $start } a { $end } UTC
+run-covers = cubre { $what } UTC
 date-day = { $day } de { $month } de { $year }
 chart-durations = Cuánto duraron las ejecuciones
 chart-durations-note = Desde el primer inicio hasta el final, la más antigua primero.
@@ -75,6 +75,10 @@ attempts-none-advice = El primero aparece aquí cuando empiece.
 attempt-lost = Perdido con su worker
 attempt-stopped = Detenido
 attempt-rescheduled = Vuelve a mirar más tarde
+attempt-signal = terminado por la señal { $signal }
+attempt-signal-memory = terminado por la señal { $signal } tras { $memory }
+attempt-status = código de salida { $status }
+cpu-time = Tiempo de CPU
 peak-memory = Memoria máxima
 process = Proceso
 rendered = Argumentos
@@ -239,3 +243,31 @@ calendar-planned = { $count ->
     [one] una ejecución planeada
    *[other] { $number } ejecuciones planeadas
   }
+assets-title = Activos
+assets-lead = Lo que las tareas actualizan, y los DAG que se ejecutan cuando se actualizó.
+assets-search = Busca por activo, DAG o tarea
+assets-none = Todavía no hay activos
+assets-none-advice = Nombra uno en outlets de una tarea, o en la programación de un DAG: schedule: { "{" } assets: [table://warehouse/sales] { "}" }.
+asset = Activo
+asset-producers = Lo actualiza
+asset-consumers = Inicia
+asset-updated = Última actualización
+asset-never = nunca
+asset-events = Actualizaciones
+asset-events-none = Todavía no se ha actualizado.
+asset-source = Lo actualizó la tarea
+asset-from-outside = desde fuera
+asset-started = Ejecuciones que inició
+asset-extra = Qué más conviene saber
+asset-extra-hint = Opcional, JSON. Lo ven las plantillas de las ejecuciones.
+asset-bad-extra = Escribe un objeto JSON, por ejemplo { "{" }"rows": 5{ "}" }
+asset-update = Marcar como actualizado
+asset-waited = Espera a
+asset-waited-done = actualizado
+asset-waited-none = todavía sin actualizar
+count-assets = { $count ->
+    [one] { $number } activo
+   *[other] { $number } activos
+  }
+schedule-assets = Al actualizarse: { $assets }
+run-started-by = La inició

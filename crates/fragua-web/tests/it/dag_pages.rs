@@ -63,10 +63,7 @@ async fn versions_of_a_file_are_compared() {
     let forge = Forge::open(&[("grouped.yaml", GROUPED)]).await;
     let before = forge.orchestrator.dag_versions("grouped").await.unwrap();
     forge
-        .rewrite(
-            "grouped.yaml",
-            &GROUPED.replace("catchup: false", "catchup: true"),
-        )
+        .rewrite("grouped", &GROUPED.replace("catchup: false", "catchup: true"))
         .await;
     let versions = forge.orchestrator.dag_versions("grouped").await.unwrap();
     assert_eq!((before.len(), versions.len()), (1, 2));
@@ -214,6 +211,94 @@ async fn a_backfill_says_what_it_would_do_before_it_does() {
         assert_eq!(state().await, expected);
     }
     get(&forge.pages, "/backfills").await.has(&["Cancelled", "100 %"]);
+}
+
+#[tokio::test]
+async fn a_backfill_asks_for_the_parameters_of_its_dag() {
+    let dag = "\
+dag: asks
+schedule: \"@daily\"
+start_date: 2025-04-01
+catchup: false
+params:
+  from: { type: integer, default: 5, minimum: 1, description: How many }
+tasks:
+  - id: work
+    bash: { command: \"echo {{ params.from }}\" }
+";
+    let forge = Forge::open(&[("asks.yaml", dag)]).await;
+    let chosen = "/backfills/new?dag=asks";
+    assert_pages(&forge.pages, &[chosen]).await;
+    // A parameter may be named as a field of the form is.
+    get(&forge.pages, chosen)
+        .await
+        .has(&["name=\"param.from\" value=\"5\"", "How many"]);
+    let form = "dag=asks&from=2025-03-01&to=2025-03-02&params_of=asks&param.from=";
+    let refused = get(&forge.pages, &format!("/backfills/new?{form}x")).await;
+    refused.has(&["Enter a whole number"]);
+    refused.lacks(&["New run"]);
+    let refused = get(&forge.pages, &format!("/backfills/new?{form}0")).await;
+    refused.has(&["role=\"alert\""]);
+    get(&forge.pages, &format!("/backfills/new?{form}7"))
+        .await
+        .has(&["new: 2, again: 0", "name=\"param.from\" value=\"7\""]);
+    let made = post(&forge.pages, "/backfills/new", &format!("{form}7")).await;
+    assert_eq!(made.header("location"), "/backfills", "{}", made.body);
+    let backfill = forge.orchestrator.backfills(None).await.unwrap().remove(0);
+    assert_eq!(backfill.params["from"], 7);
+    get(&forge.pages, "/backfills").await.has(&["from = 7"]);
+}
+
+#[tokio::test]
+async fn assets_show_who_updates_them_and_what_they_started() {
+    let load = "dag: load\ntasks:\n  - { id: rows, outlets: ['table://house/sales'], bash: echo }\n";
+    let report = "dag: report\nschedule: { assets: ['table://house/sales', 'table://house/shops'] }\ntasks:\n  - { id: t, bash: echo }\n";
+    let forge = Forge::open(&[("load.yaml", load), ("report.yaml", report)]).await;
+    forge.orchestrator.set_paused("report", false).await.unwrap();
+    let sales = "/asset?name=table%3A%2F%2Fhouse%2Fsales";
+    assert_pages(&forge.pages, &["/assets", sales, "/dags/report"]).await;
+    get(&forge.pages, "/assets").await.has(&[
+        "table://house/sales",
+        "load · rows",
+        "href=\"/dags/report\"",
+        "never",
+        "2 assets",
+    ]);
+    let found = get(&forge.pages, "/assets?search=SHOPS").await;
+    found.has(&["1 asset<", "table://house/shops"]);
+    found.lacks(&["table://house/sales"]);
+    get(&forge.pages, "/")
+        .await
+        .has(&["When updated: table://house/sales &#38; table://house/shops"]);
+
+    let refused = post(&forge.pages, "/asset", "name=table%3A%2F%2Fhouse%2Fsales&extra=5").await;
+    refused.has(&["Enter a JSON object", "value=\"5\""]);
+    let done = post(
+        &forge.pages,
+        "/asset",
+        "name=table%3A%2F%2Fhouse%2Fsales&extra=%7B%22rows%22%3A5%7D",
+    )
+    .await;
+    assert_eq!(done.header("location"), sales, "{}", done.body);
+    get(&forge.pages, sales).await.has(&["from outside", "rows: 5"]);
+    // One of two is there.
+    get(&forge.pages, "/dags/report")
+        .await
+        .has(&[">updated<", ">not yet updated<"]);
+    post(&forge.pages, "/asset", "name=table%3A%2F%2Fhouse%2Fshops").await;
+    let runs = forge.orchestrator.dag_runs(Default::default()).await.unwrap();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = get(
+        &forge.pages,
+        &format!("/dags/report/runs/{}", runs[0].run_id.replace(':', "%3A")),
+    )
+    .await;
+    run.has(&["Started by", "href=\"/asset?name=table%3A%2F%2Fhouse%2Fshops\""]);
+    get(&forge.pages, sales)
+        .await
+        .has(&["href=\"/dags/report/runs/asset_triggered__", "report · "]);
+    let missing = get(&forge.pages, "/asset?name=nothing").await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use super::orchestrator::Forge;
 
 const ENTER: &str = "\u{e007}";
 const LEFT: &str = "\u{e012}";
+const TAB: &str = "\u{e004}";
 const DOWN: &str = "\u{e015}";
 
 const LOAD: &str = "\
@@ -47,12 +48,36 @@ tasks:
         bash: { command: \"true\" }
   - id: publish
     needs: [check]
+    outlets: [\"table://warehouse/cover_type\"]
+    bash: { command: \"true\" }
+";
+
+const REPORT: &str = "\
+dag: report
+schedule: { assets: [\"table://warehouse/cover_type\", \"table://warehouse/soil\"] }
+tasks:
+  - id: draw
     bash: { command: \"true\" }
 ";
 
 async fn forge() -> (Forge, String) {
     let broken = "dag: broken\nshedule: \"@daily\"\ntasks: []\n";
-    let forge = Forge::open(&[("load.yaml", LOAD), ("broken.yaml", broken)]).await;
+    let files = [
+        ("load.yaml", LOAD),
+        ("report.yaml", REPORT),
+        ("broken.yaml", broken),
+    ];
+    let forge = Forge::open(&files).await;
+    forge.orchestrator.set_paused("report", false).await.unwrap();
+    for asset in ["cover_type", "soil", "cover_type"] {
+        let asset = format!("table://warehouse/{asset}");
+        let extra = serde_json::Map::from_iter([("rows".to_owned(), json!(58_000))]);
+        forge
+            .orchestrator
+            .create_asset_event(&asset, extra)
+            .await
+            .unwrap();
+    }
     let mut run = String::new();
     for state in ["success", "failed", "success", ""] {
         run = forge.trigger("load").await;
@@ -118,6 +143,12 @@ async fn every_page_fits_and_is_quiet_in_each_look() {
         ("mark", format!("{run}/mark?task=begin")),
         ("runs", "/runs".to_owned()),
         ("backfills", "/backfills".to_owned()),
+        ("assets", "/assets".to_owned()),
+        (
+            "asset",
+            "/asset?name=table%3A%2F%2Fwarehouse%2Fcover_type".to_owned(),
+        ),
+        ("waits-for-assets", "/dags/report".to_owned()),
         (
             "backfill-new",
             "/backfills/new?dag=load&from=2025-03-01&to=2025-03-09".to_owned(),
@@ -236,6 +267,153 @@ async fn forms_show_what_they_would_do_and_then_do_it() {
     chromium.until(&format!("{width} > {before} * 1.2")).await;
     chromium.keys("#dag-graph", "0").await;
     chromium.until(&format!("Math.abs({width} - {before}) < 2")).await;
+    chromium.assert_quiet().await;
+    chromium.close().await;
+}
+
+/// What is said of the element that has the focus: where it is and whether it shows.
+const FOCUS: &str = "
+    const focused = document.activeElement;
+    const style = getComputedStyle(focused);
+    const shows = style.outlineStyle !== 'none' || style.boxShadow !== 'none' || focused.matches('.graph-node');
+    return focused === document.body || shows ? '' : focused.outerHTML.slice(0, 200);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_tab_key_reaches_shows_that_it_has_the_focus() {
+    let (forge, run) = forge().await;
+    let chromium = Chromium::at(forge.pages.clone()).await;
+    for address in [
+        "/",
+        "/dags/load",
+        "/dags/load?tab=graph",
+        "/dags/load?tab=charts",
+        &run,
+        "/connections",
+        "/backfills/new?dag=load",
+    ] {
+        chromium.open(address).await;
+        chromium
+            .until("document.documentElement.classList.contains('has-script')")
+            .await;
+        for _ in 0..45 {
+            chromium
+                .client
+                .active_element()
+                .await
+                .unwrap()
+                .send_keys(TAB)
+                .await
+                .unwrap();
+            assert_eq!(chromium.run(FOCUS).await, json!(""), "{address}");
+        }
+    }
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_a_page_is_open_moves_nothing_of_it() {
+    let (forge, run) = forge().await;
+    let chromium = Chromium::at(forge.pages.clone()).await;
+    chromium.open("/dags/load").await;
+    chromium
+        .until("document.getElementById('grid').dataset.begun")
+        .await;
+    // Shifts of what stands still are noted by the browser; what a key or a click moves is no shift.
+    let watch = "window.shifted = 0; window.opened = true;
+        new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value; })
+            .observe({ type: 'layout-shift' });";
+    chromium.run(watch).await;
+    chromium.keys("#grid", &format!("{DOWN}{DOWN}{LEFT}")).await;
+    let place = "const cell = document.querySelector('td.is-active');
+        return [cell.parentElement.dataset.task, document.querySelectorAll('thead a[data-run]')[cell.cellIndex - 1].dataset.run,
+            document.activeElement.id, getComputedStyle(cell).outlineStyle, scrollY, document.getElementById('dag-body').getBoundingClientRect().top];";
+    let before = chromium.run(place).await;
+    assert_eq!((&before[2], &before[3]), (&json!("grid"), &json!("solid")));
+    forge.trigger("load").await;
+    chromium
+        .until("document.querySelectorAll('thead a[data-run]').length === 5")
+        .await;
+    assert_eq!(chromium.run(place).await, before);
+    assert_eq!(
+        chromium.run("return window.opened").await,
+        json!(true),
+        "no reload"
+    );
+    let shifted = chromium.run("return window.shifted").await.as_f64().unwrap();
+    assert!(shifted < 0.02, "{shifted}");
+
+    // A list that somebody scrolled stays where it was, and the search keeps what is typed.
+    chromium.open("/").await;
+    chromium.run(watch).await;
+    chromium.keys("#dags-search", "lo").await;
+    chromium.until("location.search === '?search=lo'").await;
+    chromium.run("window.shifted = 0").await;
+    let marks = "document.querySelectorAll('.mark').length";
+    let shown = chromium.run(&format!("return {marks}")).await;
+    forge.trigger("load").await;
+    chromium.until(&format!("{marks} > {shown}")).await;
+    let typed = "return [document.activeElement.id, document.activeElement.value]";
+    assert_eq!(chromium.run(typed).await, json!(["dags-search", "lo"]));
+    let shifted = chromium.run("return window.shifted").await.as_f64().unwrap();
+    assert!(shifted < 0.02, "{shifted}");
+
+    // A run that is marked changes its page in place.
+    chromium.open(&run).await;
+    chromium.run(watch).await;
+    let run_id = chromium
+        .run("return document.querySelector('h1').textContent")
+        .await;
+    forge
+        .orchestrator
+        .mark_run(
+            "load",
+            run_id.as_str().unwrap(),
+            fragua_orchestrator::DagRunState::Success,
+        )
+        .await
+        .unwrap();
+    chromium
+        .until("document.querySelector('#run-head .state-success')")
+        .await;
+    let shifted = chromium.run("return window.shifted").await.as_f64().unwrap();
+    assert!(shifted < 0.1, "{shifted}");
+    chromium.assert_quiet().await;
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_keep_appears_and_how_a_test_went_stays() {
+    let (forge, _) = forge().await;
+    let chromium = Chromium::at(forge.pages.clone()).await;
+    let keep = async |name: &str| {
+        let url = fragua_base::Secret::new("http://127.0.0.1:1/");
+        forge.orchestrator.put_connection(name, &url, "").await.unwrap();
+    };
+    let listed = |name: &str| format!("document.getElementById('vault-list').textContent.includes('{name}')");
+    chromium.open("/connections").await;
+    keep("first_of_others").await;
+    chromium.until(&listed("first_of_others")).await;
+    chromium.click("#test-2").await;
+    chromium.until("document.querySelector('.probe')").await;
+    let fetched =
+        "performance.getEntriesByType('resource').filter((entry) => entry.initiatorType === 'fetch').length";
+    let before = chromium.run(&format!("return {fetched}")).await;
+    keep("second_of_others").await;
+    chromium.until(&format!("{fetched} > {before}")).await;
+    chromium.until("document.querySelector('.probe')").await;
+    assert_eq!(
+        chromium
+            .run(&format!("return {}", listed("second_of_others")))
+            .await,
+        json!(false)
+    );
+
+    chromium.open("/audit?event=put_connection").await;
+    let entries = "document.querySelectorAll('#audit-list tbody tr').length";
+    let before = chromium.run(&format!("return {entries}")).await;
+    keep("third_of_others").await;
+    chromium.until(&format!("{entries} > {before}")).await;
     chromium.assert_quiet().await;
     chromium.close().await;
 }

@@ -162,7 +162,7 @@ async fn the_list_shows_each_dag_and_each_broken_file() {
         ">ada<",
         "No runs yet",
         "aria-checked=\"false\"",
-        "One DAG file could not be read",
+        "A DAG file could not be read",
         "href=\"/import-errors\"",
     ]);
     assert_pages(

@@ -73,6 +73,38 @@ async fn a_filter_that_cannot_be_read_is_explained_at_the_field() {
 }
 
 #[tokio::test]
+async fn the_reason_for_refusing_a_filter_was_english_on_spanish_pages() {
+    let house = House::open().await;
+    let pages = pages(&house);
+    for (page, query, english, spanish) in [
+        (
+            "/experiments/0",
+            "filter=metrics.x+%3E+1+OR+metrics.y+%3E+1",
+            "Join conditions with AND.",
+            "Une las condiciones con AND.",
+        ),
+        (
+            "/experiments/0",
+            "filter=size+%3D+1",
+            "There is no attribute size. Use &#39;run_id&#39;, ",
+            "No existe el atributo size. Usa &#39;run_id&#39;, ",
+        ),
+        (
+            "/experiments/0/logged-models",
+            "filter=status+%3D+%27DONE%27",
+            "No logged model has the status DONE.",
+            "Ningún modelo guardado tiene el estado DONE.",
+        ),
+    ] {
+        for (language, words) in [("en", english), ("es", spanish)] {
+            let shown = get(&pages, &format!("{page}?lang={language}&{query}")).await;
+            shown.has(&["id=\"filter-error\"", words, "<mark>"]);
+            shown.lacks(&["Invalid", "at character"]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_table_comes_in_parts_of_a_hundred() {
     let house = House::open().await;
     for place in 0..105 {

@@ -14,7 +14,7 @@ use fragua_base::{Endpoints, Secret, SharedClock};
 use fragua_database::Database;
 use fragua_orchestrator::Orchestrator;
 use fragua_serving::{ModelSource, Serving};
-use fragua_storage::{RemoteSettings, Storage};
+use fragua_storage::{BucketName, RemoteSettings, Storage};
 use fragua_tracking::Tracking;
 use fragua_tracking::client::MlflowClient;
 use fragua_web::ServedAlias;
@@ -217,12 +217,7 @@ pub(crate) async fn open_tracking(
     project: &Project,
     clock: SharedClock,
 ) -> anyhow::Result<Tracking> {
-    if loaded.uses_other_tracking() {
-        anyhow::bail!(
-            "the runs of this project are kept by another server (tracking.uri comes from: {}): work on that one",
-            loaded.origin("tracking.uri")
-        );
-    }
+    expect_own_tracking(loaded)?;
     let storage = open_storage(loaded, project, clock.clone()).await?;
     let opening = Opening {
         loaded,
@@ -232,6 +227,50 @@ pub(crate) async fn open_tracking(
         clock: &clock,
     };
     opening.tracking(&storage).await
+}
+
+/// Opens tracking alone to read what is there: nothing is made or changed in its database, and where there is nothing yet,
+/// or no bucket, an empty one in the scratch folder is read.
+///
+/// # Errors
+/// As [`open_tracking`].
+pub(crate) async fn open_tracking_to_read(
+    loaded: &Loaded,
+    project: &Project,
+    clock: SharedClock,
+    scratch: &Path,
+) -> anyhow::Result<Tracking> {
+    expect_own_tracking(loaded)?;
+    let opening = Opening {
+        loaded,
+        project,
+        databases: &Databases::new(loaded, project),
+        roles: &BTreeSet::from([Role::Tracking]),
+        clock: &clock,
+    };
+    let storage = opening.storage_to_read(scratch).await?;
+    let settings = opening.tracking_settings()?;
+    let database = opening.databases.open(Component::Tracking).await?;
+    let found = Tracking::open_to_read(database, storage.clone(), settings.clone(), clock.clone()).await;
+    if let Some(tracking) = found.with_context(|| opening.cannot_open_tracking())? {
+        return Ok(tracking);
+    }
+    let empty = scratch_database(scratch, "tracking").await?;
+    Ok(Tracking::open(empty, storage, settings, clock.clone()).await?)
+}
+
+fn expect_own_tracking(loaded: &Loaded) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !loaded.uses_other_tracking(),
+        "the runs of this project are kept by another server (tracking.uri comes from: {}): work on that one",
+        loaded.origin("tracking.uri")
+    );
+    Ok(())
+}
+
+async fn scratch_database(scratch: &Path, name: &str) -> anyhow::Result<Database> {
+    let url = fragua_database::sqlite_url(&scratch.join(format!("{name}.db")));
+    Ok(Database::open(&url, "the scratch folder").await?)
 }
 
 type Models = (Option<Storage>, Option<Tracking>, Option<Serving>);
@@ -283,11 +322,51 @@ impl Opening<'_> {
         own_storage(self.loaded, self.project, self.databases, self.clock.clone()).await
     }
 
+    /// Opens the object store as it is, or an empty one where there is none, or not the bucket of the artifacts.
+    async fn storage_to_read(&self, scratch: &Path) -> anyhow::Result<Storage> {
+        let (loaded, clock) = (self.loaded, self.clock);
+        let found = if loaded.uses_other_storage() {
+            Some(other_storage(loaded, &given_access_key(loaded)?, clock.clone())?)
+        } else {
+            let database = self.databases.open(Component::Storage).await?;
+            match database.was_migrated("storage").await? {
+                true => Some(own_storage(loaded, self.project, self.databases, clock.clone()).await?),
+                false => None,
+            }
+        };
+        let bucket = BucketName::parse(&loaded.settings.tracking.artifact_bucket)?;
+        if let Some(storage) = found {
+            match storage.head_bucket(&bucket).await {
+                Err(fragua_storage::Error::BucketNotFound { .. }) => {}
+                other => return Ok(other.map(|()| storage)?),
+            }
+        }
+        let settings = fragua_storage::Settings::new(scratch.join("objects"));
+        let database = scratch_database(scratch, "storage").await?;
+        let storage = Storage::open(database, settings, clock.clone()).await?;
+        storage.ensure_bucket(&bucket).await?;
+        Ok(storage)
+    }
+
     async fn tracking(&self, storage: &Storage) -> anyhow::Result<Tracking> {
         let database = self.databases.open(Component::Tracking).await?;
+        let settings = self.tracking_settings()?;
+        Tracking::open(database, storage.clone(), settings, self.clock.clone())
+            .await
+            .with_context(|| self.cannot_open_tracking())
+    }
+
+    fn cannot_open_tracking(&self) -> String {
+        let setting = self.databases.setting(Component::Tracking);
+        format!(
+            "tracking cannot be opened (settings {setting}, tracking.artifact_bucket, tracking.secret_key)"
+        )
+    }
+
+    fn tracking_settings(&self) -> anyhow::Result<fragua_tracking::Settings> {
         let (tracking, webhooks) = (&self.loaded.settings.tracking, &self.loaded.settings.webhooks);
         let secret_key = secret_key("tracking", tracking.secret_key.as_ref(), self.project)?;
-        let settings = fragua_tracking::Settings {
+        Ok(fragua_tracking::Settings {
             artifact_bucket: tracking.artifact_bucket.clone(),
             local_artifacts: tracking
                 .local_artifacts
@@ -304,13 +383,7 @@ impl Opening<'_> {
                 ..fragua_tracking::WebhookSettings::default()
             },
             ..fragua_tracking::Settings::default()
-        };
-        Tracking::open(database, storage.clone(), settings, self.clock.clone())
-            .await
-            .with_context(|| {
-                let setting = self.databases.setting(Component::Tracking);
-                format!("tracking cannot be opened (settings {setting}, tracking.artifact_bucket, tracking.secret_key)")
-            })
+        })
     }
 
     fn serving(&self, tracking: Option<&Tracking>) -> anyhow::Result<Serving> {

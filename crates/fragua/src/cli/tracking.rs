@@ -13,6 +13,7 @@ use fragua_tracking::{
     Tracking,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::Common;
 use super::output;
@@ -106,11 +107,16 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
         Command::Import(options) => options.dry_run,
         Command::Purge(options) => options.dry_run,
     };
+    let clock = Arc::new(SystemClock);
+    let scratch = TempDir::new().context("there is no place for temporary files")?;
     let project = match is_dry_run {
         true => Project::open_to_read(&loaded.project)?,
         false => Project::open(&loaded.project)?,
     };
-    let tracking = app::open_tracking(&loaded, &project, Arc::new(SystemClock)).await?;
+    let tracking = match is_dry_run {
+        true => app::open_tracking_to_read(&loaded, &project, clock, scratch.path()).await?,
+        false => app::open_tracking(&loaded, &project, clock).await?,
+    };
     match command {
         Command::Import(options) => import(&tracking, options).await,
         Command::Purge(options) => purge(&tracking, options).await,

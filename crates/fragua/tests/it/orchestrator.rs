@@ -1,5 +1,7 @@
 //! The commands on DAGs, their runs and tasks, and on what tasks are given, from outside.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 use serde_json::{Value, json};
 
 use crate::support::{Finished, Project, finish, fragua, run};

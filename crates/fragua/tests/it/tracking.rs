@@ -342,6 +342,54 @@ async fn what_was_deleted_goes_for_good_beside_a_running_server() {
     server.stop().await;
 }
 
+/// Everything that a database file is made of.
+async fn schema(database: &fragua_database::Database) -> Vec<String> {
+    let sql = "SELECT concat_ws(' ', type, name, sql) FROM sqlite_master ORDER BY 1";
+    let rows = database.reader().query_all_raw(sea_orm::Statement::from_string(
+        database.reader().get_database_backend(),
+        sql,
+    ));
+    let rows = rows.await.expect("a database");
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a text"))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_dry_run_made_tables_in_a_database_that_only_mlflow_had_opened() {
+    let first = Project::empty();
+    let server = first.up(&["--roles", "tracking,storage"]).await;
+    let body = json!({ "experiment_id": "0", "run_name": "gone" });
+    let (_, made) = ask(&server, "runs/create", Some(body)).await;
+    let run = made["run"]["info"]["run_id"].clone();
+    ask(&server, "runs/delete", Some(json!({ "run_id": run }))).await;
+    server.stop().await;
+
+    let project = Project::empty();
+    std::fs::copy(first.path(".fragua/tracking.db"), project.path("mlflow.db")).unwrap();
+    // All parts share it, so that each could make tables.
+    project.write("fragua.toml", "[database]\nurl = \"sqlite:mlflow.db\"\n");
+    write_file_store(&project);
+    let url = fragua_database::sqlite_url(&project.path("mlflow.db"));
+    let database = fragua_database::Database::open(&url, "test").await.unwrap();
+    for line in schema(&database).await {
+        let words: Vec<&str> = line.split(' ').take(2).collect();
+        if words[1].starts_with("fragua_") {
+            let drop = format!("DROP {} IF EXISTS {}", words[0], words[1]);
+            database.writer().execute_unprepared(&drop).await.unwrap();
+        }
+    }
+    let before = schema(&database).await;
+    assert!(before.len() > 50, "{before:?}");
+    let purge = project.run(&["tracking", "purge", "--dry-run", "--json"]).await;
+    assert_eq!(json_of(&purge)["would_delete"][0]["id"], run);
+    let import = ["tracking", "import", "mlruns", "--dry-run", "--json"];
+    assert_eq!(json_of(&project.run(&import).await)["runs"], 1);
+    assert_eq!(schema(&database).await, before);
+    assert!(!project.path(".fragua").exists());
+    database.close().await;
+}
+
 #[tokio::test]
 async fn runs_that_another_server_keeps_are_not_touched() {
     let project = Project::empty();

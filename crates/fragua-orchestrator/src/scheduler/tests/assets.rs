@@ -70,6 +70,19 @@ async fn a_dag_runs_when_each_of_its_assets_was_updated(database: Database) {
         .await
         .unwrap();
     assert_eq!(events.len(), 2);
+    // Each of them knows which run it started.
+    let ids: Vec<i64> = events.iter().map(|event| event.id).collect();
+    let started = orchestrator.runs_of_asset_events(&ids).await.unwrap();
+    let started: Vec<(i64, &str)> = started
+        .iter()
+        .flat_map(|(id, runs)| runs.iter().map(|run| (*id, run.run_id.as_str())))
+        .collect();
+    assert_eq!(
+        started,
+        ids.iter()
+            .map(|id| (*id, run.run_id.as_str()))
+            .collect::<Vec<_>>()
+    );
     assert_eq!(orchestrator.queued_asset_events("report").await.unwrap(), []);
     // Its templates see them.
     let lease = bench.claim_one("t").await;

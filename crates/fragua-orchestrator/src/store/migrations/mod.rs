@@ -6,6 +6,7 @@ mod m0003_workers;
 mod m0004_callbacks_and_assets;
 mod m0005_indexes_of_lists;
 mod m0006_unfinished;
+mod m0007_runs_of_events;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -18,6 +19,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0004_callbacks_and_assets::Migration),
         Box::new(m0005_indexes_of_lists::Migration),
         Box::new(m0006_unfinished::Migration),
+        Box::new(m0007_runs_of_events::Migration),
     ]
 }
 

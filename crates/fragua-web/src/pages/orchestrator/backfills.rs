@@ -8,12 +8,13 @@ use fragua_orchestrator::{
     Backfill, BackfillRequest, BackfillRun, BackfillState, DagRunState, Error as Fault, Fate, Orchestrator,
     Reprocess,
 };
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::dags::run_address;
+use super::trigger;
 use crate::error::{Error, render, see_other};
 use crate::filters;
-use crate::form;
+use crate::form::{self, Field, Kind};
 use crate::format;
 use crate::page::{Page, encode, parse_query};
 use crate::schedule;
@@ -46,6 +47,7 @@ struct BackfillRow {
     created_at: Timestamp,
     max_active_runs: u32,
     reprocess: String,
+    params: String,
     is_reversed: bool,
     is_open: bool,
     is_paused: bool,
@@ -95,6 +97,12 @@ fn row(page: &Page, backfill: Backfill, counts: &[(DagRunState, u64)]) -> Backfi
         created_at: backfill.created_at,
         max_active_runs: backfill.max_active_runs,
         reprocess: page.t(reprocess_word(backfill.reprocess)),
+        params: backfill
+            .params
+            .iter()
+            .map(|(name, value)| format!("{name} = {value}"))
+            .collect::<Vec<_>>()
+            .join(", "),
         is_reversed: backfill.is_reversed,
         is_open: !backfill.state.is_finished(),
         is_paused: backfill.state == BackfillState::Paused,
@@ -134,6 +142,9 @@ struct NewPage<'a> {
     dags: Vec<SelectOption>,
     from: String,
     to: String,
+    /// The parameters of the DAG that is chosen.
+    fields: Vec<Field>,
+    dag_id: String,
     max_active_runs: String,
     again: Vec<SelectOption>,
     is_reversed: bool,
@@ -164,7 +175,13 @@ struct Typed {
     max_active_runs: String,
     reprocess: Reprocess,
     is_reversed: bool,
+    /// The DAG whose parameters were typed.
+    params_of: String,
+    params: Vec<(String, String)>,
 }
+
+/// What the names of the fields of parameters begin with, so that they are no others of the form.
+const PARAM: &str = "param.";
 
 impl Typed {
     fn of(pairs: &[(String, String)]) -> Self {
@@ -180,20 +197,49 @@ impl Typed {
             },
             reprocess: Reprocess::parse(&text("again")).unwrap_or_default(),
             is_reversed: !text("reversed").is_empty(),
+            params_of: text("params_of"),
+            params: pairs
+                .iter()
+                .filter_map(|(name, value)| Some((name.strip_prefix(PARAM)?.to_owned(), value.clone())))
+                .collect(),
         }
     }
 
     /// Returns the request, or the key of what is wrong.
-    fn request(&self, dry_run: bool) -> Result<BackfillRequest, &'static str> {
+    fn request(&self, params: Map<String, Value>, dry_run: bool) -> Result<BackfillRequest, &'static str> {
         Ok(BackfillRequest {
             from: form::instant(&self.from).ok_or("field-not-date")?,
             to: form::instant(&self.to).ok_or("field-not-date")?,
             max_active_runs: self.max_active_runs.parse().map_err(|_| "field-not-whole")?,
             reprocess: self.reprocess,
             is_reversed: self.is_reversed,
-            params: Map::new(),
+            params,
             dry_run,
         })
+    }
+
+    /// Returns the fields of the DAG's parameters, and their values unless one of them is refused.
+    async fn params(
+        &self,
+        orchestrator: &Orchestrator,
+        page: &Page,
+    ) -> Result<(Vec<Field>, Option<Map<String, Value>>), Error> {
+        let dag = match orchestrator.dag(&self.dag_id).await {
+            Ok(summary) => summary.dag,
+            // That it is missing is said where it is used.
+            Err(Fault::DagNotFound { .. }) => return Ok((Vec::new(), Some(Map::new()))),
+            Err(error) => return Err(error.into()),
+        };
+        let is_typed = self.params_of == self.dag_id;
+        let mut fields = trigger::fields(page, &dag, is_typed.then_some(&self.params));
+        let values = match is_typed {
+            true => trigger::params(page, &dag, &mut fields),
+            false => Some(Map::new()),
+        };
+        for field in &mut fields {
+            field.name.insert_str(0, PARAM);
+        }
+        Ok((fields, values))
     }
 }
 
@@ -203,23 +249,10 @@ pub(super) async fn form(State(orchestrator): State<Orchestrator>, page: Page) -
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let typed = Typed::of(&pairs);
-    if typed.from.is_empty() || typed.to.is_empty() || typed.dag_id.is_empty() {
-        return answer(&orchestrator, &page, typed, None, String::new()).await;
-    }
-    let request = match typed.request(true) {
-        Ok(request) => request,
-        Err(key) => {
-            let problem = page.t(key);
-            return answer(&orchestrator, &page, typed, None, problem).await;
-        }
-    };
-    match orchestrator.backfill(&typed.dag_id, &request).await {
-        Ok((_, runs)) => {
-            let preview = preview(&page, &typed.dag_id, &runs);
-            answer(&orchestrator, &page, typed, Some(preview), String::new()).await
-        }
-        Err(error) => refuse(&orchestrator, &page, typed, error).await,
-    }
+    let is_whole = ![&typed.from, &typed.to, &typed.dag_id]
+        .iter()
+        .any(|text| text.is_empty());
+    try_out(&orchestrator, &page, typed, is_whole.then_some(true)).await
 }
 
 pub(super) async fn create(
@@ -228,37 +261,47 @@ pub(super) async fn create(
     RawForm(body): RawForm,
 ) -> Result<Response, Error> {
     let typed = Typed::of(&parse_query(&String::from_utf8_lossy(&body)));
-    let request = match typed.request(false) {
-        Ok(request) => request,
-        Err(key) => {
-            let problem = page.t(key);
-            return answer(&orchestrator, &page, typed, None, problem).await;
-        }
-    };
-    match orchestrator.backfill(&typed.dag_id, &request).await {
-        Ok(_) => Ok(see_other("/backfills")),
-        Err(error) => refuse(&orchestrator, &page, typed, error).await,
-    }
+    try_out(&orchestrator, &page, typed, Some(false)).await
 }
 
-async fn refuse(
+/// Makes a backfill, or shows what it would do where `dry_run` says so; with nothing, shows the form alone.
+async fn try_out(
     orchestrator: &Orchestrator,
     page: &Page,
     typed: Typed,
-    error: Fault,
+    dry_run: Option<bool>,
 ) -> Result<Response, Error> {
-    match error {
-        Fault::InvalidRequest { .. } | Fault::InvalidParam { .. } | Fault::DagNotFound { .. } => {
-            answer(orchestrator, page, typed, None, error.to_string()).await
+    let (fields, params) = typed.params(orchestrator, page).await?;
+    let form = Form { typed, fields };
+    let (Some(dry_run), Some(params)) = (dry_run, params) else {
+        return form.answer(orchestrator, page, None, String::new()).await;
+    };
+    let request = match form.typed.request(params, dry_run) {
+        Ok(request) => request,
+        Err(key) => return form.answer(orchestrator, page, None, page.t(key)).await,
+    };
+    match orchestrator.backfill(&form.typed.dag_id, &request).await {
+        Ok(_) if !dry_run => Ok(see_other("/backfills")),
+        Ok((_, runs)) => {
+            let preview = preview(page, &form.typed.dag_id, &runs);
+            form.answer(orchestrator, page, Some(preview), String::new())
+                .await
         }
-        error => Err(error.into()),
+        Err(
+            error @ (Fault::InvalidRequest { .. } | Fault::InvalidParam { .. } | Fault::DagNotFound { .. }),
+        ) => form.answer(orchestrator, page, None, error.to_string()).await,
+        Err(error) => Err(error.into()),
     }
 }
 
 fn preview(page: &Page, dag_id: &str, runs: &[BackfillRun]) -> Preview {
     let count = |fates: &[Fate]| runs.iter().filter(|run| fates.contains(&run.fate)).count() as u64;
     let rows = runs.iter().take(MOST_DATES).map(|run| PreviewRow {
-        words: schedule::covered(&run.interval, page.language()),
+        words: schedule::covered(
+            run.interval.data_interval_start,
+            run.interval.data_interval_end,
+            page.language(),
+        ),
         fate: page.t(match run.fate {
             Fate::Made => "backfill-fate-made",
             Fate::Again => "backfill-fate-again",
@@ -280,36 +323,47 @@ fn preview(page: &Page, dag_id: &str, runs: &[BackfillRun]) -> Preview {
     }
 }
 
-async fn answer(
-    orchestrator: &Orchestrator,
-    page: &Page,
+/// What was typed, with the fields of the DAG's parameters.
+struct Form {
     typed: Typed,
-    preview: Option<Preview>,
-    problem: String,
-) -> Result<Response, Error> {
-    let known = orchestrator.dag_overviews().await?;
-    let nothing = SelectOption::new(page.t("backfill-choose-dag"), "", typed.dag_id.is_empty());
-    let each = known.iter().map(|dag| {
-        let dag_id = &dag.header.dag_id;
-        SelectOption::new(dag_id.clone(), dag_id.clone(), *dag_id == typed.dag_id)
-    });
-    let again = Reprocess::ALL.map(|choice| {
-        let word = page.t(reprocess_word(choice));
-        SelectOption::new(word, choice.as_str(), choice == typed.reprocess)
-    });
-    render(&NewPage {
-        page,
-        crumbs: vec![
-            Crumb::link(page.t("backfills-title"), "/backfills"),
-            Crumb::here(page.t("backfill-new")),
-        ],
-        dags: [nothing].into_iter().chain(each).collect(),
-        from: typed.from,
-        to: typed.to,
-        max_active_runs: typed.max_active_runs,
-        again: again.into(),
-        is_reversed: typed.is_reversed,
-        problem,
-        preview,
-    })
+    fields: Vec<Field>,
+}
+
+impl Form {
+    async fn answer(
+        self,
+        orchestrator: &Orchestrator,
+        page: &Page,
+        preview: Option<Preview>,
+        problem: String,
+    ) -> Result<Response, Error> {
+        let Self { typed, fields } = self;
+        let known = orchestrator.dag_overviews().await?;
+        let nothing = SelectOption::new(page.t("backfill-choose-dag"), "", typed.dag_id.is_empty());
+        let each = known.iter().map(|dag| {
+            let dag_id = &dag.header.dag_id;
+            SelectOption::new(dag_id.clone(), dag_id.clone(), *dag_id == typed.dag_id)
+        });
+        let again = Reprocess::ALL.map(|choice| {
+            let word = page.t(reprocess_word(choice));
+            SelectOption::new(word, choice.as_str(), choice == typed.reprocess)
+        });
+        render(&NewPage {
+            page,
+            crumbs: vec![
+                Crumb::link(page.t("backfills-title"), "/backfills"),
+                Crumb::here(page.t("backfill-new")),
+            ],
+            dags: [nothing].into_iter().chain(each).collect(),
+            from: typed.from,
+            to: typed.to,
+            fields,
+            dag_id: typed.dag_id,
+            max_active_runs: typed.max_active_runs,
+            again: again.into(),
+            is_reversed: typed.is_reversed,
+            problem,
+            preview,
+        })
+    }
 }

@@ -37,6 +37,7 @@ pub(super) struct Day {
     pub(super) y: i64,
     pub(super) label: String,
     pub(super) class: String,
+    pub(super) is_today: bool,
     /// Where the runs of this day are; nothing where there are none.
     pub(super) address: String,
 }
@@ -65,6 +66,7 @@ pub(super) async fn calendar(
     let mut days = Vec::new();
     let mut months = Vec::new();
     let weekday_of_first = weekday(from);
+    let today = page.now().as_millis().div_euclid(DAY) * DAY;
     let mut has_planned = false;
     for (index, start) in (from.as_millis()..to.as_millis())
         .step_by(DAY as usize)
@@ -98,6 +100,7 @@ pub(super) async fn calendar(
                 (None, true) => "is-planned".to_owned(),
                 (None, false) => "is-empty".to_owned(),
             },
+            is_today: start == today,
             address: match states {
                 Some(_) => page.at(&[("tab", "runs"), ("day", &date.to_string())]),
                 None => String::new(),

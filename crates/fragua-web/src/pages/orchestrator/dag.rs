@@ -8,6 +8,7 @@ use fragua_orchestrator::{
     Dag, DagRun, DagRunQuery, DagRunState, DagSummary, Orchestrator, RunType, Task, TaskTally,
 };
 
+use super::assets;
 use super::calendar::{self, Calendar};
 use super::charts::{self, Charts};
 use super::code::{self, Code};
@@ -54,8 +55,18 @@ struct Overview {
     grid: Grid,
     spans: Vec<Choice>,
     next_runs: Vec<String>,
+    /// The assets that start a run when they were updated.
+    waited: Vec<Waited>,
     /// Why there is no next run.
     no_next_run: &'static str,
+}
+
+/// An asset that a DAG waits for.
+struct Waited {
+    name: String,
+    address: String,
+    /// It was, since the last run that it started.
+    is_updated: bool,
 }
 
 struct GraphTab {
@@ -208,12 +219,26 @@ async fn overview(orchestrator: &Orchestrator, page: &Page, summary: &DagSummary
             .iter()
             .map(|run| schedule::next_run(run, page.language()))
             .collect(),
+        waited: waited(orchestrator, dag).await?,
         no_next_run: if summary.is_active {
             "next-runs-none"
         } else {
             "dag-gone"
         },
     })
+}
+
+async fn waited(orchestrator: &Orchestrator, dag: &Dag) -> Result<Vec<Waited>, Error> {
+    let Some(condition) = &dag.assets else {
+        return Ok(Vec::new());
+    };
+    let queued = orchestrator.queued_asset_events(&dag.dag_id).await?;
+    let waited = condition.assets().into_iter().map(|name| Waited {
+        address: assets::address(name),
+        is_updated: queued.iter().any(|event| event.asset == name),
+        name: name.to_owned(),
+    });
+    Ok(waited.collect())
 }
 
 async fn graph(orchestrator: &Orchestrator, page: &Page, dag: &Dag) -> Result<GraphTab, Error> {
@@ -375,8 +400,7 @@ fn details(page: &Page, summary: &DagSummary) -> Details {
     let instant = |at: Option<Timestamp>| {
         at.map_or_else(|| "–".to_owned(), |at| format!("{} UTC", format::instant(at)))
     };
-    let schedule = dag.timetable.schedule.to_string();
-    let words = schedule::words(&schedule, page.language());
+    let (schedule, words) = dags::schedule_of(page, &dag.timetable.schedule, dag.assets.as_ref());
     let schedule = if words == schedule {
         schedule
     } else {

@@ -1,15 +1,16 @@
 //! The page of one run: its tasks, why they wait, and all about the one chosen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_orchestrator::{
-    Dag, DagRun, DagRunState, Orchestrator, TaskInstance, TaskState, TaskTally, Waiting,
+    Dag, DagRun, DagRunState, Orchestrator, RunType, TaskInstance, TaskState, TaskTally, Waiting,
 };
 
+use super::assets;
 use super::dag::{self, run_type};
 use super::dags::run_address;
 use super::grid;
@@ -21,6 +22,7 @@ use crate::filters;
 use crate::form;
 use crate::format;
 use crate::page::{Page, encode, parse_query};
+use crate::schedule;
 use crate::state::StateView;
 use crate::view::{Choice, Crumb, SelectOption, Tab};
 
@@ -45,6 +47,8 @@ struct DagRunPage<'a> {
     duration: String,
     note: String,
     is_editing_note: bool,
+    /// The assets whose updates started it, with their addresses.
+    started_by: Vec<(String, String)>,
     params: Vec<(String, String)>,
     version: String,
     backfill: Option<String>,
@@ -140,6 +144,7 @@ pub(super) async fn show(
         duration: grid::millis(&page, &run).map_or_else(|| "–".to_owned(), format::duration),
         note: run.note.clone().unwrap_or_default(),
         is_editing_note: page.parameter("edit") == Some("note"),
+        started_by: started_by(&orchestrator, &run).await?,
         params: run
             .params
             .iter()
@@ -169,14 +174,29 @@ pub(super) async fn show(
     })
 }
 
+async fn started_by(orchestrator: &Orchestrator, run: &DagRun) -> Result<Vec<(String, String)>, Error> {
+    if run.run_type != RunType::AssetTriggered {
+        return Ok(Vec::new());
+    }
+    let events = orchestrator
+        .triggering_asset_events(&run.dag_id, &run.run_id)
+        .await?;
+    let names: BTreeSet<String> = events.into_iter().map(|event| event.asset).collect();
+    let link = |name: String| {
+        let address = assets::address(&name);
+        (name, address)
+    };
+    Ok(names.into_iter().map(link).collect())
+}
+
 /// Says which stretch of time a run covers, where it covers one.
 fn covers(page: &Page, run: &DagRun) -> String {
     let (start, end) = (run.data_interval_start, run.data_interval_end);
     if start == end {
         return String::new();
     }
-    let (start, end) = (format::instant(start), format::instant(end));
-    page.text_with("run-covers", &[("start", &start), ("end", &end)])
+    let covered = schedule::covered(start, end, page.language());
+    page.t1("run-covers", "what", &covered)
 }
 
 /// Finds the tracking runs that a DAG run made, in whatever experiment they are.

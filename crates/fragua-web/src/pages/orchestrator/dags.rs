@@ -6,7 +6,9 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_orchestrator::{DagHeader, DagOverview, DagRunState, DagSummary, Orchestrator, RecentDagRun};
+use fragua_orchestrator::{
+    AssetCondition, DagHeader, DagOverview, DagRunState, DagSummary, Orchestrator, RecentDagRun, Schedule,
+};
 
 use crate::error::{Error, render};
 use crate::filters;
@@ -226,7 +228,7 @@ pub(super) fn view(page: &Page, summary: &DagSummary) -> DagView {
 
 /// Shows what a file says, and its last runs, which come newest first.
 fn base(page: &Page, dag: &DagHeader, runs: &[RecentDagRun]) -> DagView {
-    let schedule = dag.timetable.schedule.to_string();
+    let (schedule, schedule_words) = schedule_of(page, &dag.timetable.schedule, dag.assets.as_ref());
     let owner = dag.owner.clone().unwrap_or_default();
     let description = markdown::plain(dag.description.as_deref().unwrap_or_default());
     DagView {
@@ -235,7 +237,7 @@ fn base(page: &Page, dag: &DagHeader, runs: &[RecentDagRun]) -> DagView {
         owner_address: format!("/?owner={}", encode(&owner)),
         owner,
         tags: dag.tags.clone(),
-        schedule_words: schedule::words(&schedule, page.language()),
+        schedule_words: format::shorten(&schedule_words, 120),
         schedule,
         is_paused: false,
         is_broken: false,
@@ -251,14 +253,35 @@ fn base(page: &Page, dag: &DagHeader, runs: &[RecentDagRun]) -> DagView {
     }
 }
 
+/// Returns when a DAG runs as its file says it, and in words.
+pub(super) fn schedule_of(page: &Page, time: &Schedule, assets: Option<&AssetCondition>) -> (String, String) {
+    let (written, words) = (
+        time.to_string(),
+        schedule::words(&time.to_string(), page.language()),
+    );
+    let Some(assets) = assets.map(ToString::to_string) else {
+        return (written, words);
+    };
+    let updated = page.t1("schedule-assets", "assets", &assets);
+    match time {
+        Schedule::None => (assets, updated),
+        _ => (format!("{written}, {assets}"), format!("{words} · {updated}")),
+    }
+}
+
 fn mark(page: &Page, dag_id: &str, run: &RecentDagRun) -> Mark {
-    let view = StateView::of(run.state.as_str());
     let when = run
         .logical_date
         .map_or_else(|| run.run_id.clone(), format::instant);
+    mark_of(page, dag_id, &run.run_id, run.state, &when)
+}
+
+/// Returns the sign of a run, which is called by `name` beside the word of its state.
+pub(super) fn mark_of(page: &Page, dag_id: &str, run_id: &str, state: DagRunState, name: &str) -> Mark {
+    let view = StateView::of(state.as_str());
     Mark {
-        label: format!("{when} · {}", page.t(view.text_key())),
-        address: run_address(dag_id, &run.run_id),
+        label: format!("{name} · {}", page.t(view.text_key())),
+        address: run_address(dag_id, run_id),
         view,
     }
 }

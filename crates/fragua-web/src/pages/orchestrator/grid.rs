@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use fragua_base::Timestamp;
 use fragua_orchestrator::{Dag, DagRun, TaskState, TaskTally};
 
 use super::dags::run_address;
@@ -11,15 +12,22 @@ use super::fold::Folds;
 use crate::format;
 use crate::markup::{Markup, escape};
 use crate::page::Page;
+use crate::schedule;
 use crate::state::StateView;
 
 /// The height of the box in which a bar of the longest run stands.
 const BAR_HEIGHT: f64 = 40.0;
+/// How many columns the date of a run takes.
+const COLUMNS_PER_DATE: usize = 5;
+/// Dates of runs that are nearer to each other than this are told by the hour.
+const MANY_DAYS: i64 = 3 * 86_400_000;
 /// The shortest bar that can be seen and hit.
 const LEAST_BAR: f64 = 3.0;
 
 pub(super) struct Grid {
     pub(super) runs: Vec<GridRun>,
+    /// How long the run with the longest bar took.
+    pub(super) longest: String,
     pub(super) rows: Vec<GridRow>,
     pub(super) legend: Vec<(StateView, &'static str)>,
     /// The words of states and of what a pointer tells, for the script.
@@ -31,6 +39,8 @@ pub(super) struct GridRun {
     pub(super) id: String,
     pub(super) address: String,
     pub(super) label: String,
+    /// The day or hour it stands for, where there is place for it.
+    pub(super) date: String,
     pub(super) view: StateView,
     pub(super) top: f64,
     pub(super) height: f64,
@@ -123,7 +133,9 @@ pub(super) fn grid(page: &Page, dag: &Dag, runs: &[DagRun], tallies: &[TaskTally
             cells[*row][run].add(tally);
         }
     }
-    let longest = runs.iter().filter_map(|run| millis(page, run)).max();
+    let longest = runs.iter().filter_map(|run| millis(page, run)).max().unwrap_or(0);
+    let days = runs.iter().map(|run| date_of(run).as_millis());
+    let is_of_days = days.clone().max() > days.min().map(|first| first + MANY_DAYS);
     let mut legend: Vec<(StateView, &'static str)> = Vec::new();
     for state in cells.iter().flatten().filter_map(Cell::state) {
         let entry = (StateView::of(state.as_str()), sign(state));
@@ -134,8 +146,17 @@ pub(super) fn grid(page: &Page, dag: &Dag, runs: &[DagRun], tallies: &[TaskTally
     Grid {
         runs: runs
             .iter()
-            .map(|run| head(page, run, longest.unwrap_or(0).max(1)))
+            .enumerate()
+            .map(|(index, run)| GridRun {
+                date: match index % COLUMNS_PER_DATE {
+                    0 if is_of_days => schedule::short_day(date_of(run), page.language()),
+                    0 => schedule::clock(date_of(run)),
+                    _ => String::new(),
+                },
+                ..head(page, run, longest.max(1))
+            })
             .collect(),
+        longest: format::duration(longest),
         words: words(page, &legend),
         rows: rows
             .into_iter()
@@ -284,6 +305,11 @@ pub(super) fn millis(page: &Page, run: &DagRun) -> Option<i64> {
     Some(end.as_millis().saturating_sub(run.started_at?.as_millis()).max(0))
 }
 
+/// Returns the instant that a run stands for.
+fn date_of(run: &DagRun) -> Timestamp {
+    run.logical_date.unwrap_or(run.run_after)
+}
+
 fn head(page: &Page, run: &DagRun, longest: i64) -> GridRun {
     let view = StateView::of(run.state.as_str());
     let took = millis(page, run);
@@ -294,6 +320,7 @@ fn head(page: &Page, run: &DagRun, longest: i64) -> GridRun {
         id: run.run_id.clone(),
         address: run_address(&run.dag_id, &run.run_id),
         label: format!("{} · {} · {took}", run.run_id, page.t(view.text_key())),
+        date: String::new(),
         view,
         top: BAR_HEIGHT - height,
         height,

@@ -2,6 +2,7 @@
 
 mod act;
 mod admin;
+mod assets;
 mod backfills;
 mod calendar;
 mod charts;
@@ -19,6 +20,8 @@ mod trigger;
 mod vault;
 mod waiting;
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
@@ -32,10 +35,11 @@ use crate::page::{Page, encode, parse_query};
 use crate::site::{Role, Site};
 
 /// The lists of this role: name, address, and the key of the word.
-pub(crate) const SECTIONS: [(&str, &str, &str); 9] = [
+pub(crate) const SECTIONS: [(&str, &str, &str); 10] = [
     ("dags", "/", "dags-title"),
     ("runs", "/runs", "runs"),
     ("backfills", "/backfills", "backfills-title"),
+    ("assets", "/assets", "assets-title"),
     ("pools", "/pools", "pools-title"),
     ("variables", "/variables", "variables-title"),
     ("connections", "/connections", "connections-title"),
@@ -43,6 +47,9 @@ pub(crate) const SECTIONS: [(&str, &str, &str); 9] = [
     ("import-errors", "/import-errors", "import-errors-title"),
     ("audit", "/audit", "audit-title"),
 ];
+
+/// How often a page that shows who was heard of looks again.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// Returns the pages of the orchestrator. `/health` belongs to its API.
 pub fn orchestrator_pages(orchestrator: Orchestrator, site: Site) -> Router {
@@ -64,6 +71,8 @@ pub fn orchestrator_pages(orchestrator: Orchestrator, site: Site) -> Router {
         .route("/runs", get(dag_run::list))
         .route("/backfills", get(backfills::list).post(backfills::act))
         .route("/backfills/new", get(backfills::form).post(backfills::create))
+        .route("/assets", get(assets::list))
+        .route("/asset", get(assets::show).post(assets::update))
         .route("/pools", get(pools::list).post(pools::act))
         .route("/pools/{pool}", get(pools::show))
         .route("/variables", get(vault::variables).post(vault::act_on_variables))
@@ -97,25 +106,28 @@ fn is_own_path(path: &str) -> bool {
     path.starts_with('/') && !path.starts_with("//") && !path.contains(['\\', '\r', '\n'])
 }
 
-/// Tells a page that what it shows has changed. The log has a stream of its own.
+/// Tells a page that what it shows has changed; with `beat` also now and then, for what changes by the clock alone. The
+/// log has a stream of its own.
 async fn events(State(orchestrator): State<Orchestrator>, page: Page) -> Result<Response, Error> {
     let dag = page.parameter("dag").map(str::to_owned);
     let run = page.parameter("run").map(str::to_owned);
+    let is_of_all = dag.is_none() && run.is_none();
     let is_wanted = move |dag_id: &str, run_id: &str| {
         dag.as_deref().is_none_or(|dag| dag == dag_id) && run.as_deref().is_none_or(|run| run == run_id)
     };
     let concerns = move |change: &Change| match change {
         Change::Dags => true,
+        Change::Kept => is_of_all,
         Change::DagRun { dag_id, run_id, .. } | Change::TaskInstance { dag_id, run_id, .. } => {
             is_wanted(dag_id, run_id)
         }
         Change::Log { .. } => false,
     };
-    Ok(live::changes(
-        orchestrator.changes(),
-        concerns,
-        page.site().shutdown(),
-    ))
+    let (changes, shutdown) = (orchestrator.changes(), page.site().shutdown());
+    Ok(match page.parameter("beat") {
+        Some(_) => live::changes_and_beats(changes, concerns, BEAT, shutdown),
+        None => live::changes(changes, concerns, shutdown),
+    })
 }
 
 #[cfg(test)]

@@ -13,9 +13,14 @@ use crate::state::StateView;
 
 /// How far a frame stands off what it holds.
 const FRAME: f64 = 8.0;
+/// The height of the name of a frame, which stands above what it holds.
+const FRAME_NAME: f64 = 10.0;
 
 /// What the template draws.
 pub(super) struct GraphView {
+    /// The left upper corner.
+    pub(super) x: f64,
+    pub(super) y: f64,
     pub(super) width: f64,
     pub(super) height: f64,
     pub(super) frames: Vec<Frame>,
@@ -44,6 +49,8 @@ pub(super) struct Frame {
     pub(super) y: f64,
     pub(super) width: f64,
     pub(super) height: f64,
+    pub(super) group_id: String,
+    /// Its name without those of the groups around it.
     pub(super) label: String,
 }
 
@@ -85,15 +92,25 @@ pub(super) fn draw(page: &Page, dag: &Dag, look: impl Fn(&str, &[&Task]) -> Look
         .collect();
     let edges: Vec<(String, String)> = edges.into_iter().collect();
     let picture = graph::draw(&ids, &edges);
+    let frames = frames(dag, &folds, &picture.nodes);
     let nodes = picture
         .nodes
         .iter()
-        .map(|node| node_view(page, dag, &folds, node, &look))
+        .map(|node| NodeView {
+            label: format::shorten(short_name(&folds, &frames, &node.id), graph::MAX_LABEL),
+            ..node_view(page, dag, &folds, node, &look)
+        })
         .collect();
+    // A frame around what stands at the border reaches over it.
+    let least = |edge: fn(&Frame) -> f64| frames.iter().map(edge).fold(0.0, f64::min);
+    let most = |picture: f64, edge: fn(&Frame) -> f64| frames.iter().map(edge).fold(picture, f64::max);
+    let (x, y) = (least(|frame| frame.x - 1.0), least(|frame| frame.y - 1.0));
     GraphView {
-        width: picture.width,
-        height: picture.height,
-        frames: frames(dag, &folds, &picture.nodes),
+        width: most(picture.width, |frame| frame.x + frame.width + 1.0) - x,
+        height: most(picture.height, |frame| frame.y + frame.height + 1.0) - y,
+        x,
+        y,
+        frames,
         nodes,
         edges: picture.edges,
         groups: folds.links(),
@@ -118,16 +135,16 @@ fn node_view<'a>(
     };
     let look = look(&node.id, &members);
     let word = page.t(look.view.text_key());
-    let mapped = task.is_some_and(|task| task.expand.is_some());
-    let label = format!("{}{}", node.id, if mapped { " [ ]" } else { "" });
+    let is_mapped = task.is_some_and(|task| task.expand.is_some());
     NodeView {
         x: node.x,
         y: node.y,
         width: node.width,
         height: node.height,
-        label: format::shorten(&label, graph::MAX_LABEL),
+        label: String::new(),
         title: format!("{}: {word}", node.id),
         note: match task {
+            Some(_) if is_mapped => format!("{} [ ]", look.note),
             Some(_) => look.note,
             None => page.tn("count-tasks", &(members.len() as u64)),
         },
@@ -139,6 +156,15 @@ fn node_view<'a>(
         is_selected: look.is_selected,
         is_group: task.is_none(),
     }
+}
+
+/// Returns the name of a task or group without those of the groups whose frames are around it.
+fn short_name<'i>(folds: &Folds<'_>, frames: &[Frame], id: &'i str) -> &'i str {
+    let framed = folds
+        .around(id)
+        .filter(|group| frames.iter().any(|frame| frame.group_id == group.group_id));
+    let innermost = framed.last().map_or(0, |group| group.group_id.len() + 1);
+    &id[innermost..]
 }
 
 fn frames(dag: &Dag, folds: &Folds<'_>, nodes: &[Node]) -> Vec<Frame> {
@@ -156,10 +182,18 @@ fn frames(dag: &Dag, folds: &Folds<'_>, nodes: &[Node]) -> Vec<Frame> {
         let least =
             |edge: fn(&Node) -> f64| inside.iter().map(|node| edge(node)).fold(f64::INFINITY, f64::min);
         let most = |edge: fn(&Node) -> f64| inside.iter().map(|node| edge(node)).fold(0.0, f64::max);
-        let (left, top) = (least(|node| node.x) - FRAME, least(|node| node.y) - FRAME);
+        // The frames of groups within it have their place between it and what it holds.
+        let depth = |id: &str| folds.around(id).count();
+        let within = inside.iter().map(|node| depth(&node.id)).max().unwrap_or(0);
+        let levels = (within - depth(&group.group_id)) as f64;
+        let off = FRAME * levels;
+        let (left, top) = (
+            least(|node| node.x) - off,
+            least(|node| node.y) - off - FRAME_NAME * levels,
+        );
         let (right, bottom) = (
-            most(|node| node.x + node.width) + FRAME,
-            most(|node| node.y + node.height) + FRAME,
+            most(|node| node.x + node.width) + off,
+            most(|node| node.y + node.height) + off,
         );
         let is_apart = outside.iter().all(|node| {
             node.x > right || node.x + node.width < left || node.y > bottom || node.y + node.height < top
@@ -169,7 +203,12 @@ fn frames(dag: &Dag, folds: &Folds<'_>, nodes: &[Node]) -> Vec<Frame> {
             y: top,
             width: right - left,
             height: bottom - top,
-            label: group.group_id.clone(),
+            label: group.group_id[folds
+                .around(&group.group_id)
+                .last()
+                .map_or(0, |around| around.group_id.len() + 1)..]
+                .to_owned(),
+            group_id: group.group_id.clone(),
         })
     })
     .collect()

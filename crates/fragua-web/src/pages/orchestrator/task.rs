@@ -45,7 +45,10 @@ pub(super) struct AttemptRow {
     pub(super) word: String,
     pub(super) started_at: Timestamp,
     pub(super) duration: String,
+    pub(super) cpu_time: String,
     pub(super) memory: String,
+    /// How its program ended, in words.
+    pub(super) ending: String,
     pub(super) process: String,
     pub(super) message: String,
 }
@@ -181,6 +184,8 @@ fn attempt_row(page: &Page, id: &str, attempt: &Attempt) -> AttemptRow {
         word: page.t(word),
         started_at: attempt.started_at,
         duration: format::duration(took),
+        cpu_time: attempt.cpu_time.map_or_else(|| "–".to_owned(), span_of),
+        ending: ending(page, attempt),
         memory: attempt
             .peak_memory_bytes
             .map_or_else(|| "–".to_owned(), format::bytes),
@@ -189,6 +194,41 @@ fn attempt_row(page: &Page, id: &str, attempt: &Attempt) -> AttemptRow {
             .map_or_else(|| "–".to_owned(), |process| process.to_string()),
         message: attempt.message.clone().unwrap_or_default(),
     }
+}
+
+/// Says how the program of an attempt ended, where that is known.
+fn ending(page: &Page, attempt: &Attempt) -> String {
+    let memory = attempt.peak_memory_bytes.map(format::bytes);
+    match (attempt.exit_signal, attempt.exit_status, memory) {
+        (Some(signal), _, Some(memory)) => page.text_with(
+            "attempt-signal-memory",
+            &[("signal", &signal_name(signal)), ("memory", &memory)],
+        ),
+        (Some(signal), _, None) => page.t1("attempt-signal", "signal", &signal_name(signal)),
+        (None, Some(status), _) => page.t1("attempt-status", "status", &status.to_string()),
+        (None, None, _) => String::new(),
+    }
+}
+
+/// Writes the number of a signal with the name that most systems give it.
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        _ => return signal.to_string(),
+    };
+    format!("{signal} ({name})")
 }
 
 /// Returns the arguments by name, or why they cannot be rendered.
@@ -280,4 +320,16 @@ fn history(transitions: &[Transition], id: &str) -> Vec<TransitionRow> {
         message: transition.message.clone().unwrap_or_default(),
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_numbers_and_most_have_names() {
+        for (signal, expected) in [(9, "9 (SIGKILL)"), (15, "15 (SIGTERM)"), (40, "40")] {
+            assert_eq!(signal_name(signal), expected);
+        }
+    }
 }

@@ -132,7 +132,8 @@ fn answer(
     })
 }
 
-fn fields(page: &Page, dag: &Dag, typed: Option<&[(String, String)]>) -> Vec<Field> {
+/// Returns the fields of a DAG's parameters, with what was typed or else the defaults.
+pub(super) fn fields(page: &Page, dag: &Dag, typed: Option<&Vec<(String, String)>>) -> Vec<Field> {
     dag.params
         .iter()
         .enumerate()
@@ -200,7 +201,7 @@ fn hint(page: &Page, param: &Param) -> String {
 }
 
 /// Reads the parameters that were typed, or says at the fields what is wrong. An empty field leaves the default.
-fn params(page: &Page, dag: &Dag, fields: &mut [Field]) -> Option<Map<String, Value>> {
+pub(super) fn params(page: &Page, dag: &Dag, fields: &mut [Field]) -> Option<Map<String, Value>> {
     let mut params = Map::new();
     let mut is_good = true;
     for field in fields {

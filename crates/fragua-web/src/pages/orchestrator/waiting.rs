@@ -217,8 +217,8 @@ mod tests {
                     slots: 1,
                     holders: vec!["d/r/t".to_owned()],
                 },
-                "The pool gpu is full (1): d/r/t",
-                "El pool gpu está lleno (1): d/r/t",
+                "The pool gpu is full (1), held by d/r/t",
+                "El pool gpu está lleno (1): lo ocupan d/r/t",
             ),
             (
                 Waiting::PoolFull {

@@ -14,6 +14,7 @@ use fragua_tracking::{
 use super::artifacts::{self, Artifacts, Owner};
 use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::run_name;
+use super::filter::FilterError;
 use super::preview::Preview;
 use super::{equals, query, quoted, register};
 use crate::error::{Error, render, see_other};
@@ -46,7 +47,7 @@ struct ListPage<'a> {
     name: String,
     crumbs: Vec<Crumb>,
     filter: String,
-    filter_error: String,
+    filter_error: Option<FilterError>,
     /// The keys one may order by, and whether that is the order.
     orders: Vec<(String, bool)>,
     is_ascending: bool,
@@ -95,8 +96,10 @@ pub(super) async fn list(
     };
     // A filter that cannot be read is a matter between the reader and the field, not an error page.
     let (models, next, filter_error) = match tracking.search_logged_models(&query).await {
-        Ok(found) => (found.items, found.next, String::new()),
-        Err(error) if error.kind() == ErrorKind::InvalidInput => (Vec::new(), None, error.to_string()),
+        Ok(found) => (found.items, found.next, None),
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            (Vec::new(), None, Some(FilterError::new(&page, &error, &filter)))
+        }
         Err(error) => return Err(error.into()),
     };
     let metrics: BTreeSet<&str> = models

@@ -7,6 +7,7 @@ mod dag_runs;
 mod deleted;
 mod edit;
 mod experiments;
+mod filter;
 mod folder;
 mod lineage;
 mod logged_keys;

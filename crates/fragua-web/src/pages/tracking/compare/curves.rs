@@ -176,11 +176,8 @@ fn series_of(ids: &[String], found: &[MetricSeries], x: Axis) -> Vec<Vec<(f64, f
             };
             let at = |point: &Metric| point.timestamp.as_millis();
             let start = series.points.iter().map(at).min().unwrap_or(0);
-            let shown = series
-                .points
-                .iter()
-                .filter(|point| format::is_finite(point.value));
-            shown
+            let points = series.points.iter();
+            points
                 .map(|point| (x.place(point.step, at(point), start), point.value))
                 .collect()
         })

@@ -6,8 +6,6 @@ mod export;
 mod rows;
 mod state;
 
-use std::ops::Range;
-
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -19,6 +17,7 @@ pub(super) use export::{csv, words};
 pub(super) use rows::rows;
 
 use super::edit::{Description, Editing, Tags};
+use super::filter::FilterError;
 use crate::error::{Error, render};
 use crate::filters;
 use crate::page::{Page, encode};
@@ -75,32 +74,6 @@ struct Addresses {
     next: Option<String>,
 }
 
-/// Why a filter cannot be read, and where.
-struct FilterError {
-    message: String,
-    /// The text before the place, the place, and the text after it.
-    place: Option<(String, String, String)>,
-}
-
-impl FilterError {
-    fn new(error: &fragua_tracking::Error, filter: &str) -> Self {
-        let place = match error {
-            fragua_tracking::Error::Filter { span, .. } => place(filter, span),
-            _ => None,
-        };
-        Self {
-            message: error.to_string(),
-            place,
-        }
-    }
-}
-
-fn place(filter: &str, span: &Range<usize>) -> Option<(String, String, String)> {
-    let (before, rest) = filter.split_at_checked(span.start)?;
-    let (wrong, after) = rest.split_at_checked(span.len())?;
-    Some((before.to_owned(), wrong.to_owned(), after.to_owned()))
-}
-
 /// Returns the experiment that an address names.
 async fn experiment_of(tracking: &Tracking, id: &str) -> Result<Experiment, Error> {
     let missing = || Error::Missing {
@@ -131,7 +104,7 @@ async fn answer(tracking: &Tracking, page: &Page, id: &str, editing: Editing) ->
         Err(error) if error.kind() == ErrorKind::InvalidInput => (
             Vec::new(),
             None,
-            Some(filter_error(tracking, &state, error).await),
+            Some(filter_error(tracking, page, &state, error).await),
         ),
         Err(error) => return Err(error.into()),
     };
@@ -228,7 +201,12 @@ impl Addresses {
 }
 
 /// Asks again with what was typed alone, so that the message is about that and nothing else.
-async fn filter_error(tracking: &Tracking, state: &TableState, error: fragua_tracking::Error) -> FilterError {
+async fn filter_error(
+    tracking: &Tracking,
+    page: &Page,
+    state: &TableState,
+    error: fragua_tracking::Error,
+) -> FilterError {
     let typed = Query {
         filter: state.filter.clone(),
         ..Query::default()
@@ -237,7 +215,7 @@ async fn filter_error(tracking: &Tracking, state: &TableState, error: fragua_tra
         Err(error) => error,
         Ok(_) => error,
     };
-    FilterError::new(&error, &state.filter)
+    FilterError::new(page, &error, &state.filter)
 }
 
 /// Returns how many runs of the experiment the tree hides below their parents.

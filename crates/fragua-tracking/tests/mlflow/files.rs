@@ -1,50 +1,78 @@
 //! A file store that MLflow wrote is imported, and Fragua says of it what MLflow says.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod peer;
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use fragua_database::testing::TestDatabase;
 use fragua_database::{Database, sqlite_url};
 use fragua_tracking::{ImportReport, ImportRequest, Query, Tracking};
-use peer::{Mlflow, open, read, with_no_models};
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-async fn import(tracking: &Tracking, folder: &Path, dry_run: bool) -> ImportReport {
-    let request = ImportRequest {
-        folder: folder.join("mlruns"),
-        copy_artifacts: true,
-        dry_run,
-    };
-    let mut last = (0, 0);
-    let report = tracking
-        .import(&request, |done, total| last = (done, total))
-        .await
-        .unwrap();
-    assert_eq!(last.0, last.1);
-    report
+use super::peer::{Mlflow, open, read, sqlalchemy, with_no_models};
+
+/// A file store, and the MLflow that wrote it.
+pub(crate) struct FileStore {
+    mlflow: Mlflow,
+    folder: TempDir,
+    url: String,
+    has_models: bool,
+}
+
+impl FileStore {
+    /// Lets the MLflow that the variable names write in every place a file store has.
+    pub(crate) fn written_by(variable: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file:{}", folder.path().join("mlruns").display());
+        let mut mlflow = Mlflow::start(variable, folder.path());
+        mlflow.ask(&json!(["write", url, "theirs"]));
+        mlflow.ask(&json!(["write more", url]));
+        Self {
+            mlflow,
+            folder,
+            url,
+            has_models: variable == "FRAGUA_TEST_PYTHON",
+        }
+    }
+
+    /// Lets MLflow do a command of one argument, this store.
+    fn ask(&mut self, command: &str) -> Value {
+        self.mlflow.ask(&json!([command, self.url]))
+    }
+
+    /// Returns what MLflow reads in it.
+    fn told(&mut self) -> Value {
+        let told = self.ask("read");
+        match self.has_models {
+            true => told,
+            false => with_no_models(told),
+        }
+    }
+
+    pub(crate) async fn import(&self, tracking: &Tracking, dry_run: bool) -> ImportReport {
+        let request = ImportRequest {
+            folder: self.folder.path().join("mlruns"),
+            copy_artifacts: true,
+            dry_run,
+        };
+        let mut last = (0, 0);
+        let report = tracking
+            .import(&request, |done, total| last = (done, total))
+            .await
+            .unwrap();
+        assert_eq!(last.0, last.1);
+        report
+    }
 }
 
 async fn check(variable: &str, database: &Database) {
-    let has_models = variable == "FRAGUA_TEST_PYTHON";
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let url = format!("file:{}", folder.join("mlruns").display());
-    let mut mlflow = Mlflow::start(variable, folder);
-    mlflow.ask(&json!(["write", url, "theirs"]));
-    mlflow.ask(&json!(["write more", url]));
-    let mut told = mlflow.ask(&json!(["read", url]));
-    mlflow.ask(&json!(["spoil", url]));
-    if !has_models {
-        told = with_no_models(told);
-    }
-    let tracking = open(database, folder).await;
+    let mut store = FileStore::written_by(variable);
+    let told = store.told();
+    store.ask("spoil");
+    let tracking = open(database, store.folder.path()).await;
 
-    let planned = import(&tracking, folder, true).await;
+    let planned = store.import(&tracking, true).await;
     assert!(tracking.experiment_by_name("theirs").await.unwrap().is_none());
-    let report = import(&tracking, folder, false).await;
+    let report = store.import(&tracking, false).await;
     assert_eq!(report, planned);
     assert_eq!(read(&tracking).await, told);
     assert_eq!((report.experiments, report.runs, report.versions), (2, 2, 1));
@@ -70,7 +98,7 @@ async fn check(variable: &str, database: &Database) {
         b"hello"
     );
     let models = told["logged_models"].as_array().unwrap();
-    assert_eq!(models.len(), usize::from(has_models));
+    assert_eq!(models.len(), usize::from(store.has_models));
     for model in models {
         let model = tracking
             .logged_model(model["id"].as_str().unwrap())
@@ -80,7 +108,7 @@ async fn check(variable: &str, database: &Database) {
         assert_eq!(tracking.list_artifacts(&files).await.unwrap()[0].name, "MLmodel");
     }
 
-    let again = import(&tracking, folder, false).await;
+    let again = store.import(&tracking, false).await;
     assert_eq!(
         (again.experiments, again.runs, again.models, again.files),
         (0, 0, 0, 0)
@@ -112,22 +140,14 @@ async fn a_file_store_of_mlflow_2_is_imported_once() {
 
 /// Imports, lets MLflow add to the folder, and imports again.
 async fn check_growth(variable: &str, database: &Database) {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let url = format!("file:{}", folder.join("mlruns").display());
-    let mut mlflow = Mlflow::start(variable, folder);
-    mlflow.ask(&json!(["write", url, "theirs"]));
-    mlflow.ask(&json!(["write more", url]));
-    let tracking = open(database, folder).await;
-    import(&tracking, folder, false).await;
-    mlflow.ask(&json!(["grow", url]));
-    let mut told = mlflow.ask(&json!(["read", url]));
-    if variable != "FRAGUA_TEST_PYTHON" {
-        told = with_no_models(told);
-    }
+    let mut store = FileStore::written_by(variable);
+    let tracking = open(database, store.folder.path()).await;
+    store.import(&tracking, false).await;
+    store.ask("grow");
+    let told = store.told();
 
-    let planned = import(&tracking, folder, true).await;
-    let report = import(&tracking, folder, false).await;
+    let planned = store.import(&tracking, true).await;
+    let report = store.import(&tracking, false).await;
     assert_eq!(report, planned);
     assert_eq!((report.models, report.versions, report.aliases), (0, 1, 1));
     assert_eq!(report.skipped, []);
@@ -135,7 +155,7 @@ async fn check_growth(variable: &str, database: &Database) {
 
     // What was deleted here does not come back, and is no fault of the folder.
     tracking.delete_version("cover of theirs", 2).await.unwrap();
-    let again = import(&tracking, folder, false).await;
+    let again = store.import(&tracking, false).await;
     assert_eq!((again.versions, again.aliases, again.tags), (0, 0, 0));
     assert_eq!(again.skipped, []);
     let versions = tracking.search_versions(&Query::default()).await.unwrap().items;
@@ -161,12 +181,10 @@ async fn check_local(variable: &str) {
     let folder = folder.path();
     let file = folder.join("mlflow.db");
     let mut mlflow = Mlflow::start(variable, folder);
-    let url = format!("sqlite:///{}", file.display());
-    let told = mlflow.ask(&json!(["log without server", url]));
+    let url = sqlite_url(&file);
+    let told = mlflow.ask(&json!(["log without server", sqlalchemy(&url)]));
     let run_id = told[0].as_str().unwrap();
-    let database = Database::open(&sqlite_url(&file), "tracking.database_url")
-        .await
-        .unwrap();
+    let database = Database::open(&url, "tracking.database_url").await.unwrap();
     let tracking = open(&database, folder).await;
     let note = tracking.run_artifact(run_id, "notes/a.txt").await.unwrap();
     assert!(note.is_read_only());

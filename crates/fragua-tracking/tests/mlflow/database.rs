@@ -1,22 +1,20 @@
 //! Databases that MLflow made are opened in place, on each engine and of each family of revisions, and MLflow reads
 //! what was written to them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod peer;
-
 use fragua_base::Timestamp;
 use fragua_database::testing::TestDatabase;
 use fragua_database::{Database, Engine, sqlite_url};
 use fragua_tracking::{
     Batch, Dataset, DatasetInput, ExperimentId, LoggedModelQuery, LoggedModelStatus, Metric, ModelOutput,
-    NewExperiment, NewLoggedModel, NewRun, NewVersion, NewWebhook, Param, Query, RunStatus, RunUpdate, Stage,
-    Tag, Tracking, WebhookEvent, WebhookStatus, WebhookUpdate,
+    NewExperiment, NewLoggedModel, NewRun, NewVersion, NewWebhook, Param, PurgeRequest, Query, RunStatus,
+    RunUpdate, Stage, Tag, Tracking, WebhookEvent, WebhookStatus, WebhookUpdate,
 };
-use peer::{Mlflow, open, read, with_no_models};
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::files::FileStore;
+use super::peer::{Mlflow, open, open_to_read, read, sqlalchemy, with_no_models};
 
 /// The revisions of MLflow's releases, oldest first.
 const REVISIONS: &[&str] = &[
@@ -44,15 +42,6 @@ const NEWEST: &str = "dc11669786a5";
 const FAMILIES: &[&str] = &[OLDEST, "770bee3ae1dd", "d3e4f5a6b7c8", "1b5f0d9ad7c1", NEWEST];
 const REVISION: &str = "SELECT version_num FROM alembic_version";
 
-/// Returns the address as SQLAlchemy wants it.
-fn sqlalchemy(url: &str) -> String {
-    match url.split_once("://") {
-        Some(("postgresql" | "postgres", rest)) => format!("postgresql+psycopg2://{rest}"),
-        Some(("mysql", rest)) => format!("mysql+pymysql://{rest}"),
-        _ => url.replacen("sqlite:", "sqlite:///", 1),
-    }
-}
-
 /// MLflow's tables and their columns.
 async fn shape(database: &Database) -> Vec<String> {
     let sql = match database.engine() {
@@ -72,6 +61,34 @@ async fn shape(database: &Database) -> Vec<String> {
         }
     };
     texts(database, sql).await
+}
+
+/// All tables and indexes, those of ours too, and how many rows each table has.
+async fn everything(database: &Database) -> Vec<String> {
+    let (tables, indexes) = match database.engine() {
+        Engine::Sqlite => (
+            "SELECT name FROM sqlite_master WHERE type = 'table'",
+            "SELECT concat_ws(' ', type, name, tbl_name, sql) FROM sqlite_master ORDER BY 1",
+        ),
+        Engine::Postgres => (
+            "SELECT table_name::text FROM information_schema.tables WHERE table_schema = current_schema()",
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() ORDER BY 1",
+        ),
+        Engine::MySql => (
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database()",
+            "SELECT concat_ws(' ', table_name, index_name, seq_in_index, column_name) \
+             FROM information_schema.statistics WHERE table_schema = database() ORDER BY 1",
+        ),
+    };
+    let mut found = shape(database).await;
+    found.extend(texts(database, indexes).await);
+    let mut tables = texts(database, tables).await;
+    tables.sort();
+    for table in tables {
+        let rows = texts(database, &format!("SELECT concat(count(*), '') FROM {table}")).await;
+        found.push(format!("{table}: {}", rows[0]));
+    }
+    found
 }
 
 async fn texts(database: &Database, sql: &str) -> Vec<String> {
@@ -281,6 +298,7 @@ struct Peers {
     old: Mlflow,
     new: Mlflow,
     folder: TempDir,
+    files: FileStore,
 }
 
 impl Peers {
@@ -290,6 +308,7 @@ impl Peers {
             old: Mlflow::start("FRAGUA_TEST_PYTHON_MLFLOW_2", folder.path()),
             new: Mlflow::start("FRAGUA_TEST_PYTHON", folder.path()),
             folder,
+            files: FileStore::written_by("FRAGUA_TEST_PYTHON"),
         }
     }
 
@@ -307,6 +326,7 @@ impl Peers {
         let saved = self.folder.path().join("rows.json");
         self.new.ask(&json!(["save", url, saved]));
         let database = Database::open(address, "test").await.unwrap();
+        self.try_out(&database, before).await;
         let tables = shape(&database).await;
         let tracking = open(&database, self.folder.path()).await;
         assert_eq!(&read(&tracking).await, before, "{url} at {revision}");
@@ -320,6 +340,20 @@ impl Peers {
         let lost = self.new.ask(&json!(["lost", url, saved]));
         assert_eq!(lost, json!({}), "{url} at {revision}");
         told
+    }
+
+    /// Plans a purge and an import, which once made tables of ours, and reads the rest.
+    async fn try_out(&self, database: &Database, before: &Value) {
+        let found = everything(database).await;
+        let tracking = open_to_read(database, self.folder.path()).await;
+        assert_eq!(&read(&tracking).await, before);
+        let plan = tracking.purge_plan(&PurgeRequest::default()).await.unwrap();
+        let told = tracking.purge_preview(&plan).await.unwrap();
+        let stages = before.to_string().matches("\"stage\":\"deleted\"").count() as u64;
+        assert_eq!(told.runs + told.experiments, stages, "{told:?}");
+        let would = self.files.import(&tracking, true).await;
+        assert_eq!((would.logged_models, would.skipped.len()), (1, 0), "{would:?}");
+        assert_eq!(everything(database).await, found);
     }
 
     /// Lets MLflow 3 bring the database up to its newest revision, and read and write in it.

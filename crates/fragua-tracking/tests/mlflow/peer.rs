@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use fragua_base::{SystemClock, Timestamp};
 use fragua_database::{Database, sqlite_url};
-use fragua_storage::Storage;
+use fragua_storage::{BucketName, Storage};
 use fragua_tracking::{
     ExperimentId, LoggedModelQuery, LoggedModelStatus, Query, Run, Settings, Tag, Tracking, ViewType,
 };
 use serde_json::{Value, json};
 
-/// A process with MLflow in it that does the commands of `mlflow_database.py`.
+/// A process with MLflow in it that does the commands of `mlflow.py`.
 pub(crate) struct Mlflow {
     process: Child,
     answers: BufReader<ChildStdout>,
@@ -26,7 +26,7 @@ impl Mlflow {
         let python = std::env::var_os(variable).unwrap_or_else(|| {
             panic!("{variable} names no interpreter with mlflow: run the tests with `cargo xtask test`")
         });
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mlflow_database.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mlflow/mlflow.py");
         let mut process = Command::new(python)
             .arg(script)
             .current_dir(folder)
@@ -65,20 +65,46 @@ impl Drop for Mlflow {
     }
 }
 
+/// Returns the address as SQLAlchemy wants it.
+pub(crate) fn sqlalchemy(url: &str) -> String {
+    match url.split_once("://") {
+        Some(("postgresql" | "postgres", rest)) => format!("postgresql+psycopg2://{rest}"),
+        Some(("mysql", rest)) => format!("mysql+pymysql://{rest}"),
+        _ => url.replacen("sqlite:", "sqlite:///", 1),
+    }
+}
+
 /// Opens tracking over a database; objects go to a folder.
 pub(crate) async fn open(database: &Database, folder: &Path) -> Tracking {
+    let (storage, settings) = beside(folder).await;
     let clock = Arc::new(SystemClock);
+    Tracking::open(database.clone(), storage, settings, clock)
+        .await
+        .unwrap()
+}
+
+/// The same, to read the database as it is.
+pub(crate) async fn open_to_read(database: &Database, folder: &Path) -> Tracking {
+    let (storage, settings) = beside(folder).await;
+    let bucket = BucketName::parse(&settings.artifact_bucket).unwrap();
+    storage.ensure_bucket(&bucket).await.unwrap();
+    let clock = Arc::new(SystemClock);
+    let opened = Tracking::open_to_read(database.clone(), storage, settings, clock).await;
+    opened.unwrap().unwrap()
+}
+
+async fn beside(folder: &Path) -> (Storage, Settings) {
     let url = sqlite_url(&folder.join("storage.db"));
     let settings = fragua_storage::Settings::new(folder.join("objects"));
     let storage = Database::open(&url, "storage.database_url").await.unwrap();
-    let storage = Storage::open(storage, settings, clock.clone()).await.unwrap();
+    let storage = Storage::open(storage, settings, Arc::new(SystemClock))
+        .await
+        .unwrap();
     let settings = Settings {
         local_artifacts: vec![folder.join("mlruns").into()],
         ..Settings::default()
     };
-    Tracking::open(database.clone(), storage, settings, clock)
-        .await
-        .unwrap()
+    (storage, settings)
 }
 
 fn map(tags: &[Tag]) -> BTreeMap<&str, &str> {
