@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::space::Space;
+use crate::table::ColumnKind;
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,26 +12,40 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// The column to predict: whole numbers or texts.
+    /// The column to predict: classes (texts or whole numbers), or numbers.
     pub target: String,
-    /// The columns to predict from; all but the target when absent.
+    /// Whether classes or numbers are predicted. When absent: what the models and the figure of the search imply, else
+    /// classes for texts and for at most 256 different whole numbers, numbers for all other targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<Vec<String>>,
-    /// Columns to leave out when `features` is absent, such as ids.
+    pub task: Option<Task>,
+    /// A column with the weight of each row, at least 0; only the proportions count. Models learn by it; figures count
+    /// rows alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// The columns to predict from, by name, type or pattern; all but the target when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<ColumnSelector>>,
+    /// Columns to leave out, such as ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<String>,
+    pub exclude: Vec<ColumnSelector>,
     /// How rows are held out for the final figures.
     #[serde(default)]
     pub split: SplitConfig,
     /// What happens to the columns before the model.
     #[serde(default)]
     pub preparation: PreparationConfig,
+    /// Steps, one after the other, that give small classes more of the rows that are learned from, or large ones fewer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resampling: Vec<Resampling>,
     /// The models to try, each with fixed or searched parameters.
     #[serde(default = "default_candidates")]
     pub candidates: Vec<Candidate>,
     /// How candidates are drawn and compared.
     #[serde(default)]
     pub search: SearchConfig,
+    /// How sure the final figures are.
+    #[serde(default)]
+    pub intervals: IntervalConfig,
     /// Seed of folds, draws and models; the same seed gives the same model on any number of threads.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -42,6 +57,45 @@ fn default_seed() -> u64 {
 
 fn default_candidates() -> Vec<Candidate> {
     vec![Candidate::RandomForest(RandomForestSpace::default())]
+}
+
+/// What is predicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// One of some classes.
+    Classification,
+    /// A number.
+    Regression,
+}
+
+impl Task {
+    /// Returns the name used in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Task::Classification => "classification",
+            Task::Regression => "regression",
+        }
+    }
+}
+
+/// Confidence intervals of the final figures, from the held-out rows drawn again and again with replacement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntervalConfig {
+    /// How often the rows are drawn; 0 gives no intervals.
+    pub resamples: usize,
+    /// How often an interval should hold the true figure, above 0 and below 1.
+    pub level: f64,
+}
+
+impl Default for IntervalConfig {
+    fn default() -> Self {
+        Self {
+            resamples: 200,
+            level: 0.95,
+        }
+    }
 }
 
 /// How rows are held out; the share of each class is kept.
@@ -63,6 +117,82 @@ impl Default for SplitConfig {
     }
 }
 
+/// Names columns: one by its name, or all of a type, all whose name fits a pattern, or both.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a column, or a map with type (number or text), pattern, or both"
+)]
+pub enum ColumnSelector {
+    /// The column of this name; it must be there.
+    Name(String),
+    /// All columns that fit; there may be none.
+    Fitting(ColumnFilter),
+}
+
+/// What columns must be like; everything that is said must hold.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColumnFilter {
+    /// Type of the values.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ColumnType>,
+    /// The name, with `*` for any characters and `?` for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+}
+
+/// Type of a column's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnType {
+    /// Numbers.
+    Number,
+    /// Texts.
+    Text,
+}
+
+impl From<&str> for ColumnSelector {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl ColumnSelector {
+    pub(crate) fn fits(&self, name: &str, kind: ColumnKind) -> bool {
+        match self {
+            Self::Name(known) => known == name,
+            Self::Fitting(filter) => {
+                let kind_fits = match filter.kind {
+                    Some(ColumnType::Number) => kind == ColumnKind::Numeric,
+                    Some(ColumnType::Text) => kind == ColumnKind::Categorical,
+                    None => true,
+                };
+                let pattern = filter.pattern.as_deref().unwrap_or("*");
+                kind_fits && fits_pattern(&name.chars().collect::<Vec<_>>(), pattern)
+            }
+        }
+    }
+}
+
+/// Tells whether a whole name fits a pattern.
+fn fits_pattern(name: &[char], pattern: &str) -> bool {
+    // The lengths of the name's beginnings that the pattern up to here fits.
+    let mut fitting = vec![false; name.len() + 1];
+    fitting[0] = true;
+    for wanted in pattern.chars() {
+        let mut next = vec![false; name.len() + 1];
+        for length in 0..=name.len() {
+            next[length] = match wanted {
+                '*' => fitting[..=length].contains(&true),
+                _ => length > 0 && fitting[length - 1] && (wanted == '?' || wanted == name[length - 1]),
+            };
+        }
+        fitting = next;
+    }
+    fitting[name.len()]
+}
+
 /// What happens to the columns before the model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -71,6 +201,23 @@ pub struct PreparationConfig {
     pub numeric: NumericConfig,
     /// Columns of texts.
     pub categorical: CategoricalConfig,
+    /// Other preparation for some columns; the first entry that names a column holds for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnPreparation>,
+}
+
+/// How some columns are prepared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnPreparation {
+    /// The columns.
+    pub columns: Vec<ColumnSelector>,
+    /// For those with numbers; as all others when absent. The `knn` imputer is for all columns or for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numeric: Option<NumericConfig>,
+    /// For those with texts; as all others when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub categorical: Option<CategoricalConfig>,
 }
 
 /// Preparation of numbers.
@@ -85,6 +232,9 @@ pub struct NumericConfig {
     pub n_neighbors: Option<usize>,
     /// Weights of the `knn` imputer's neighbours.
     pub weights: Option<NeighborWeights>,
+    /// The number of the `constant` imputer; 0 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_value: Option<f64>,
 }
 
 /// How missing numbers are filled.
@@ -94,6 +244,10 @@ pub enum NumericImputer {
     /// With the column's median.
     #[default]
     Median,
+    /// With the column's mean.
+    Mean,
+    /// With `fill_value`.
+    Constant,
     /// With the column's most frequent value, the smallest of equals.
     MostFrequent,
     /// With the mean of the nearest rows by nan-Euclidean distance over the numeric columns.
@@ -109,6 +263,12 @@ pub enum Scaler {
     /// Mean 0 and standard deviation 1 on the training rows.
     #[default]
     Standard,
+    /// From 0 to 1 on the training rows.
+    MinMax,
+    /// Median 0, and 1 between the quartiles, on the training rows; outliers hardly count.
+    Robust,
+    /// The share of the training rows that are below, between 256 quantiles in proportion.
+    Quantile,
     /// As they are.
     None,
 }
@@ -132,6 +292,38 @@ pub struct CategoricalConfig {
     pub imputer: CategoricalImputer,
     /// Which one-hot column the linear model leaves out; trees split on the categories themselves.
     pub drop: OneHotDrop,
+    /// What models are given for a text.
+    pub encoding: TextEncoding,
+    /// With how many rows of the mean of all a category's own mean is mixed for the `target` encoding; 10 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothing: Option<f64>,
+    /// The text of the `constant` imputer; `missing` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_value: Option<String>,
+    /// Categories in fewer training rows (a count, or a share such as 0.01) become one category, which those never seen
+    /// belong to, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_frequency: Option<Frequency>,
+}
+
+/// A count of rows, or a share of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a count of rows or a share of them")]
+pub enum Frequency {
+    /// A count.
+    Rows(usize),
+    /// A share, above 0 and below 1.
+    Share(f64),
+}
+
+impl Frequency {
+    /// Returns the least number of rows that is frequent.
+    pub(crate) fn of(self, rows: usize) -> f64 {
+        match self {
+            Self::Rows(count) => count as f64,
+            Self::Share(share) => share * rows as f64,
+        }
+    }
 }
 
 /// How missing texts are filled.
@@ -141,8 +333,24 @@ pub enum CategoricalImputer {
     /// With the column's most frequent text, the first in order of equals.
     #[default]
     MostFrequent,
+    /// With `fill_value`, a category of its own unless it is one already.
+    Constant,
     /// Not at all: missing is a category of its own.
     None,
+}
+
+/// What models are given for a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TextEncoding {
+    /// The category: trees split on it, linear models see it as one-hot columns.
+    #[default]
+    Category,
+    /// The position of the category in order, as a number; one never seen is -1.
+    Ordinal,
+    /// The mean of the target in the category: of the number, or of being the second of two classes. For the rows that
+    /// are learned from it is the mean of other rows.
+    Target,
 }
 
 /// Which one-hot column is left out.
@@ -156,6 +364,64 @@ pub enum OneHotDrop {
     None,
 }
 
+/// One step that changes how many rows of each class are learned from; rows that models are measured on stay as they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resampling {
+    /// What the step does.
+    pub method: ResamplingMethod,
+    /// How large classes should become, as a share of the largest one; large ones become at most the smallest over it.
+    #[serde(default = "one")]
+    pub ratio: f64,
+    /// Neighbours of its own class that a row is made between.
+    #[serde(default = "five")]
+    pub k_neighbors: usize,
+    /// Neighbours that tell `borderline_smote` whether a row is at the border.
+    #[serde(default = "ten")]
+    pub m_neighbors: usize,
+    /// Neighbours that `edited_neighbours` asks.
+    #[serde(default = "three")]
+    pub n_neighbors: usize,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn three() -> usize {
+    3
+}
+
+fn five() -> usize {
+    5
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// What a step of resampling does; the definitions are imbalanced-learn's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ResamplingMethod {
+    /// Rows of small classes are repeated at random.
+    RandomOver,
+    /// Rows of large classes are left out at random.
+    RandomUnder,
+    /// Rows are made between those of small classes and their neighbours; with columns of texts it is `smote_nc`.
+    Smote,
+    /// The same with texts: those that most neighbours have.
+    SmoteNc,
+    /// SMOTE from rows only whose neighbours are half or more, but not all, of other classes.
+    BorderlineSmote,
+    /// SMOTE with more rows where more neighbours are of other classes.
+    Adasyn,
+    /// Rows of larger classes are left out that are mutual nearest neighbours of a row of another class.
+    TomekLinks,
+    /// Rows of larger classes are left out that have a neighbour of another class.
+    EditedNeighbours,
+}
+
 /// One kind of model with its parameters or their distributions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "model", rename_all = "snake_case")]
@@ -166,8 +432,10 @@ pub enum Candidate {
     ExtraTrees(ExtraTreesSpace),
     /// Small trees, each correcting those before.
     GradientBoosting(Box<GradientBoostingSpace>),
-    /// Multinomial logistic regression with an L2 penalty.
+    /// Multinomial logistic regression with an L2, L1 or mixed penalty; for classes.
     LogisticRegression(LogisticRegressionSpace),
+    /// Linear regression with an L2, L1 or mixed penalty, or none; for numbers.
+    LinearRegression(LinearRegressionSpace),
 }
 
 /// Parameters of a random forest; the names are scikit-learn's.
@@ -256,10 +524,26 @@ pub struct GradientBoostingSpace {
     pub n_iter_no_change: Space<Option<usize>>,
     /// Share of the training rows that are held out to tell when to stop.
     pub validation_fraction: Space<f64>,
-    /// Columns of numbers that the chance of the second of two classes must rise with (1) or fall with (-1).
+    /// Columns of numbers that the predicted number, or the chance of the second of two classes, must rise with (1) or
+    /// fall with (-1).
     pub monotonic_cst: BTreeMap<String, i8>,
     /// Weights of the classes.
     pub class_weight: Space<ClassWeight>,
+    /// What a regression makes small; classes always have the log loss.
+    pub loss: Space<NumberLoss>,
+}
+
+/// What boosting makes small when it learns numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberLoss {
+    /// Squared errors: predicts means.
+    #[default]
+    SquaredError,
+    /// Absolute errors: predicts medians.
+    AbsoluteError,
+    /// Squared errors up to the 90 % quantile of their sizes, absolute ones above.
+    Huber,
 }
 
 /// Which leaf of a boosted tree is split next.
@@ -290,6 +574,7 @@ impl Default for GradientBoostingSpace {
             validation_fraction: Space::Fixed(0.1),
             monotonic_cst: BTreeMap::new(),
             class_weight: Space::Fixed(ClassWeight::None),
+            loss: Space::Fixed(NumberLoss::default()),
         }
     }
 }
@@ -301,7 +586,9 @@ pub struct LogisticRegressionSpace {
     /// Inverse of the penalty's strength.
     #[serde(rename = "C")]
     pub c: Space<f64>,
-    /// Most L-BFGS iterations.
+    /// Share of the L1 penalty, 0 to 1; what is left is L2.
+    pub l1_ratio: Space<f64>,
+    /// Most iterations.
     pub max_iter: Space<usize>,
     /// Largest gradient at which the fit counts as converged.
     pub tol: Space<f64>,
@@ -313,6 +600,7 @@ impl Default for LogisticRegressionSpace {
     fn default() -> Self {
         Self {
             c: Space::Fixed(1.0),
+            l1_ratio: Space::Fixed(0.0),
             max_iter: Space::Fixed(100),
             tol: Space::Fixed(1e-4),
             class_weight: Space::Fixed(ClassWeight::None),
@@ -320,7 +608,34 @@ impl Default for LogisticRegressionSpace {
     }
 }
 
-/// Columns tried at a split: `sqrt`, `log2`, `null` for all, a count, or a share such as 0.5.
+/// Parameters of linear regression; the names and the penalty are those of scikit-learn's `ElasticNet`: half the mean
+/// squared error plus `alpha` × (`l1_ratio` × sum of sizes + (1 − `l1_ratio`) / 2 × sum of squares) of the coefficients.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinearRegressionSpace {
+    /// Strength of the penalty; 0 is ordinary least squares.
+    pub alpha: Space<f64>,
+    /// Share of the L1 penalty: 1 is lasso, 0 is ridge.
+    pub l1_ratio: Space<f64>,
+    /// Most rounds of coordinate descent, which only an L1 penalty needs.
+    pub max_iter: Space<usize>,
+    /// Largest move of a prediction in the last round, in standard deviations of the target.
+    pub tol: Space<f64>,
+}
+
+impl Default for LinearRegressionSpace {
+    fn default() -> Self {
+        Self {
+            alpha: Space::Fixed(0.0),
+            l1_ratio: Space::Fixed(0.0),
+            max_iter: Space::Fixed(1_000),
+            tol: Space::Fixed(1e-6),
+        }
+    }
+}
+
+/// Columns tried at a split: `auto` (`sqrt` for classes, all for numbers), `sqrt`, `log2`, `null` for all, a count, or a
+/// share such as 0.5.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum MaxFeatures {
@@ -338,6 +653,8 @@ pub enum MaxFeatures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeatureRule {
+    /// The square root of the number of columns for classes, all for numbers.
+    Auto,
     /// The square root of the number of columns.
     Sqrt,
     /// The binary logarithm of the number of columns.
@@ -346,14 +663,23 @@ pub enum FeatureRule {
 
 impl Default for MaxFeatures {
     fn default() -> Self {
-        Self::Rule(FeatureRule::Sqrt)
+        Self::Rule(FeatureRule::Auto)
     }
 }
 
 impl MaxFeatures {
+    /// Returns what `auto` means for a task; everything else as it is.
+    pub(crate) fn resolve(self, task: Task) -> Self {
+        match (self, task) {
+            (Self::Rule(FeatureRule::Auto), Task::Classification) => Self::Rule(FeatureRule::Sqrt),
+            (Self::Rule(FeatureRule::Auto), Task::Regression) => Self::All,
+            _ => self,
+        }
+    }
+
     pub(crate) fn count(self, columns: usize) -> usize {
         let count = match self {
-            Self::Rule(FeatureRule::Sqrt) => (columns as f64).sqrt() as usize,
+            Self::Rule(FeatureRule::Auto | FeatureRule::Sqrt) => (columns as f64).sqrt() as usize,
             Self::Rule(FeatureRule::Log2) => (columns as f64).log2() as usize,
             Self::Count(count) => count,
             Self::Share(share) => (columns as f64 * share) as usize,
@@ -369,6 +695,7 @@ impl<'de> Deserialize<'de> for MaxFeatures {
         let value = Value::deserialize(deserializer)?;
         let read = match &value {
             Value::Null => Some(Self::All),
+            Value::String(name) if name == "auto" => Some(Self::Rule(FeatureRule::Auto)),
             Value::String(name) if name == "sqrt" => Some(Self::Rule(FeatureRule::Sqrt)),
             Value::String(name) if name == "log2" => Some(Self::Rule(FeatureRule::Log2)),
             Value::Number(number) => match number.as_u64() {
@@ -385,7 +712,7 @@ impl<'de> Deserialize<'de> for MaxFeatures {
         };
         read.ok_or_else(|| {
             D::Error::custom(format!(
-                "expected sqrt, log2, null, a count or a share above 0 and up to 1.0, got {value}"
+                "expected auto, sqrt, log2, null, a count or a share above 0 and up to 1.0, got {value}"
             ))
         })
     }
@@ -440,8 +767,9 @@ pub struct SearchConfig {
     pub n_iter: usize,
     /// Folds of the cross-validation.
     pub cv: usize,
-    /// The figure that decides.
-    pub scoring: Scoring,
+    /// The figure that decides; when absent, `f1_macro` for classes and `r2` for numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scoring: Option<Scoring>,
 }
 
 impl Default for SearchConfig {
@@ -449,7 +777,7 @@ impl Default for SearchConfig {
         Self {
             n_iter: 6,
             cv: 3,
-            scoring: Scoring::F1Macro,
+            scoring: None,
         }
     }
 }
@@ -460,6 +788,8 @@ impl Default for SearchConfig {
 pub enum Scoring {
     /// Share of right answers.
     Accuracy,
+    /// Mean recall of the classes that occur.
+    BalancedAccuracy,
     /// Mean precision of the classes.
     PrecisionMacro,
     /// Precision weighted by class size.
@@ -474,15 +804,60 @@ pub enum Scoring {
     F1Weighted,
     /// Log loss with the sign turned.
     NegLogLoss,
+    /// Brier score with the sign turned.
+    NegBrierScore,
     /// Mean area under the ROC curve, one class against the rest.
     RocAucOvr,
+    /// Mean average precision, one class against the rest.
+    AveragePrecision,
+    /// Matthews' correlation.
+    MatthewsCorrcoef,
+    /// Cohen's kappa.
+    CohenKappa,
+    /// Share of the variance that is explained, with the mean error counted against it.
+    R2,
+    /// Share of the variance that is explained.
+    ExplainedVariance,
+    /// Mean squared error with the sign turned.
+    NegMeanSquaredError,
+    /// Its root with the sign turned.
+    NegRootMeanSquaredError,
+    /// Mean absolute error with the sign turned.
+    NegMeanAbsoluteError,
+    /// Median absolute error with the sign turned.
+    NegMedianAbsoluteError,
+    /// Mean absolute error as a share of the truth, with the sign turned.
+    NegMeanAbsolutePercentageError,
 }
 
 impl Scoring {
+    /// Returns the figure that decides when none is named.
+    pub fn of_task(task: Task) -> Self {
+        match task {
+            Task::Classification => Self::F1Macro,
+            Task::Regression => Self::R2,
+        }
+    }
+
+    /// Returns what the figure is for.
+    pub fn task(self) -> Task {
+        match self {
+            Self::R2
+            | Self::ExplainedVariance
+            | Self::NegMeanSquaredError
+            | Self::NegRootMeanSquaredError
+            | Self::NegMeanAbsoluteError
+            | Self::NegMedianAbsoluteError
+            | Self::NegMeanAbsolutePercentageError => Task::Regression,
+            _ => Task::Classification,
+        }
+    }
+
     /// Returns the name used in configuration, which is scikit-learn's.
     pub fn name(self) -> &'static str {
         match self {
             Scoring::Accuracy => "accuracy",
+            Scoring::BalancedAccuracy => "balanced_accuracy",
             Scoring::PrecisionMacro => "precision_macro",
             Scoring::PrecisionWeighted => "precision_weighted",
             Scoring::RecallMacro => "recall_macro",
@@ -490,7 +865,26 @@ impl Scoring {
             Scoring::F1Macro => "f1_macro",
             Scoring::F1Weighted => "f1_weighted",
             Scoring::NegLogLoss => "neg_log_loss",
+            Scoring::NegBrierScore => "neg_brier_score",
             Scoring::RocAucOvr => "roc_auc_ovr",
+            Scoring::AveragePrecision => "average_precision",
+            Scoring::MatthewsCorrcoef => "matthews_corrcoef",
+            Scoring::CohenKappa => "cohen_kappa",
+            Scoring::R2 => "r2",
+            Scoring::ExplainedVariance => "explained_variance",
+            Scoring::NegMeanSquaredError => "neg_mean_squared_error",
+            Scoring::NegRootMeanSquaredError => "neg_root_mean_squared_error",
+            Scoring::NegMeanAbsoluteError => "neg_mean_absolute_error",
+            Scoring::NegMedianAbsoluteError => "neg_median_absolute_error",
+            Scoring::NegMeanAbsolutePercentageError => "neg_mean_absolute_percentage_error",
+        }
+    }
+
+    /// Returns this figure out of all figures by name, greater being better; `None` when it is not among them.
+    pub fn of(self, metrics: &BTreeMap<String, f64>) -> Option<f64> {
+        match self.name().strip_prefix("neg_") {
+            Some(name) => metrics.get(name).map(|figure| -figure),
+            None => metrics.get(self.name()).copied(),
         }
     }
 }
@@ -500,12 +894,16 @@ impl TrainConfig {
     pub fn new(target: impl Into<String>) -> Self {
         Self {
             target: target.into(),
+            task: None,
+            weight: None,
             features: None,
             exclude: Vec::new(),
             split: SplitConfig::default(),
             preparation: PreparationConfig::default(),
+            resampling: Vec::new(),
             candidates: default_candidates(),
             search: SearchConfig::default(),
+            intervals: IntervalConfig::default(),
             seed: default_seed(),
         }
     }
@@ -521,7 +919,7 @@ impl TrainConfig {
         if self
             .features
             .as_ref()
-            .is_some_and(|names| names.contains(&self.target))
+            .is_some_and(|names| names.contains(&ColumnSelector::Name(self.target.clone())))
         {
             return Err(Error::config(
                 "features",
@@ -540,27 +938,173 @@ impl TrainConfig {
                 ),
             ));
         }
+        if self.weight.as_ref() == Some(&self.target) {
+            return Err(Error::config("weight", "expected another column than the target"));
+        }
+        within("intervals.resamples", self.intervals.resamples, 0, 100_000)?;
+        if !(self.intervals.level > 0.0 && self.intervals.level < 1.0) {
+            let message = format!(
+                "expected a share above 0 and below 1, got {}",
+                self.intervals.level
+            );
+            return Err(Error::config("intervals.level", message));
+        }
+        self.implied_task()?;
         self.preparation.check()?;
+        for (index, step) in self.resampling.iter().enumerate() {
+            let key = |name: &str| format!("resampling[{index}].{name}");
+            between(&key("ratio"), step.ratio, 1e-6, 1.0)?;
+            within(&key("k_neighbors"), step.k_neighbors, 1, 1_000)?;
+            within(&key("m_neighbors"), step.m_neighbors, 1, 1_000)?;
+            within(&key("n_neighbors"), step.n_neighbors, 1, 1_000)?;
+        }
         within("search.n_iter", self.search.n_iter, 1, 1_000)?;
         within("search.cv", self.search.cv, 2, 50)?;
         if self.candidates.is_empty() {
             return Err(Error::config("candidates", "expected at least one model"));
         }
-        let unfilled = self.preparation.numeric.imputer == NumericImputer::None;
+        let unfilled = self
+            .preparation
+            .numerics()
+            .any(|numeric| numeric.imputer == NumericImputer::None);
         for (index, candidate) in self.candidates.iter().enumerate() {
             candidate.check(&format!("candidates[{index}]"))?;
-            if unfilled && matches!(candidate, Candidate::LogisticRegression(_)) {
-                let message =
-                    "logistic_regression cannot see missing values; use median, most_frequent or knn";
+            let is_linear = matches!(
+                candidate,
+                Candidate::LogisticRegression(_) | Candidate::LinearRegression(_)
+            );
+            if unfilled && is_linear {
+                let message = format!(
+                    "{} cannot see missing values; use median, most_frequent or knn",
+                    candidate.model_name()
+                );
                 return Err(Error::config("preparation.numeric.imputer", message));
             }
         }
         Ok(())
     }
+
+    /// Returns what is predicted as far as the configuration says, with the key that says so.
+    pub(crate) fn implied_task(&self) -> Result<Option<(Task, String)>, Error> {
+        let mut implied = self.task.map(|task| (task, "task".to_owned()));
+        let models = self
+            .candidates
+            .iter()
+            .enumerate()
+            .filter_map(|(index, candidate)| {
+                let task = candidate.task()?;
+                Some((task, format!("candidates[{index}].model"), candidate.model_name()))
+            });
+        let scoring = self
+            .search
+            .scoring
+            .map(|scoring| (scoring.task(), "search.scoring".to_owned(), scoring.name()));
+        for (task, field, name) in models.chain(scoring) {
+            match &implied {
+                Some((known, by)) if *known != task => {
+                    let message = format!(
+                        "{name} is for {}, but `{by}` asks for {}",
+                        task.name(),
+                        known.name()
+                    );
+                    return Err(Error::config(field, message));
+                }
+                Some(_) => {}
+                None => implied = Some((task, field)),
+            }
+        }
+        Ok(implied)
+    }
 }
 
 impl PreparationConfig {
+    fn numerics(&self) -> impl Iterator<Item = &NumericConfig> {
+        let others = self.columns.iter().filter_map(|columns| columns.numeric.as_ref());
+        std::iter::once(&self.numeric).chain(others)
+    }
+
+    fn categoricals(&self) -> impl Iterator<Item = &CategoricalConfig> {
+        let others = self
+            .columns
+            .iter()
+            .filter_map(|columns| columns.categorical.as_ref());
+        std::iter::once(&self.categorical).chain(others)
+    }
+
+    fn for_column(&self, name: &str, kind: ColumnKind) -> Option<&ColumnPreparation> {
+        let names_it =
+            |columns: &&ColumnPreparation| columns.columns.iter().any(|selector| selector.fits(name, kind));
+        self.columns.iter().find(names_it)
+    }
+
+    /// Returns how a column of numbers is prepared.
+    pub(crate) fn numeric_of(&self, name: &str) -> &NumericConfig {
+        let own = self.for_column(name, ColumnKind::Numeric);
+        own.and_then(|columns| columns.numeric.as_ref())
+            .unwrap_or(&self.numeric)
+    }
+
+    /// Returns how a column of texts is prepared.
+    pub(crate) fn categorical_of(&self, name: &str) -> &CategoricalConfig {
+        let own = self.for_column(name, ColumnKind::Categorical);
+        own.and_then(|columns| columns.categorical.as_ref())
+            .unwrap_or(&self.categorical)
+    }
+
     fn check(&self) -> Result<(), Error> {
+        for (index, columns) in self.columns.iter().enumerate() {
+            let at = format!("preparation.columns[{index}]");
+            if columns.columns.is_empty() {
+                return Err(Error::config(
+                    format!("{at}.columns"),
+                    "expected at least one column",
+                ));
+            }
+            let knn = |numeric: &NumericConfig| numeric.imputer == NumericImputer::Knn;
+            if columns.numeric.as_ref().is_some_and(knn) || (columns.numeric.is_some() && knn(&self.numeric))
+            {
+                let message =
+                    "the knn imputer looks at all columns of numbers at once, so it is for all or none";
+                return Err(Error::config(format!("{at}.numeric.imputer"), message));
+            }
+        }
+        for numeric in self.numerics() {
+            let value = numeric.fill_value;
+            if value.is_some_and(|value| value.is_nan() || value.abs() > f64::from(f32::MAX)) {
+                return Err(Error::config(
+                    "preparation.numeric.fill_value",
+                    "expected a finite 32-bit number",
+                ));
+            }
+            if value.is_some() && numeric.imputer != NumericImputer::Constant {
+                let message = "only the constant imputer has a value of its own";
+                return Err(Error::config("preparation.numeric.fill_value", message));
+            }
+        }
+        for categorical in self.categoricals() {
+            if let Some(smoothing) = categorical.smoothing {
+                between("preparation.categorical.smoothing", smoothing, 0.0, 1e9)?;
+                if categorical.encoding != TextEncoding::Target {
+                    let message = "only the target encoding has means to smooth";
+                    return Err(Error::config("preparation.categorical.smoothing", message));
+                }
+            }
+            let value = &categorical.fill_value;
+            if value.is_some() && categorical.imputer != CategoricalImputer::Constant {
+                let message = "only the constant imputer has a value of its own";
+                return Err(Error::config("preparation.categorical.fill_value", message));
+            }
+            if value.as_ref().is_some_and(String::is_empty) {
+                let message = "expected a text that is not empty: an empty one is missing";
+                return Err(Error::config("preparation.categorical.fill_value", message));
+            }
+            if let Some(Frequency::Share(share)) = categorical.min_frequency
+                && !(share > 0.0 && share < 1.0)
+            {
+                let message = format!("expected a count or a share above 0 and below 1, got {share}");
+                return Err(Error::config("preparation.categorical.min_frequency", message));
+            }
+        }
         let numeric = &self.numeric;
         if let Some(count) = numeric.n_neighbors {
             within("preparation.numeric.n_neighbors", count, 1, 1_000)?;
@@ -589,6 +1133,16 @@ impl Candidate {
             Candidate::ExtraTrees(_) => "extra_trees",
             Candidate::GradientBoosting(_) => "gradient_boosting",
             Candidate::LogisticRegression(_) => "logistic_regression",
+            Candidate::LinearRegression(_) => "linear_regression",
+        }
+    }
+
+    /// What the model is for, when it is for one thing only.
+    fn task(&self) -> Option<Task> {
+        match self {
+            Candidate::LogisticRegression(_) => Some(Task::Classification),
+            Candidate::LinearRegression(_) => Some(Task::Regression),
+            _ => None,
         }
     }
 
@@ -649,7 +1203,14 @@ impl Candidate {
             }
             Candidate::LogisticRegression(space) => {
                 each(&space.c, |&v| between(&key("C"), v, 1e-9, 1e9))?;
+                each(&space.l1_ratio, |&v| between(&key("l1_ratio"), v, 0.0, 1.0))?;
                 each(&space.max_iter, |&v| within(&key("max_iter"), v, 1, 100_000))?;
+                each(&space.tol, |&v| between(&key("tol"), v, 1e-15, 1.0))
+            }
+            Candidate::LinearRegression(space) => {
+                each(&space.alpha, |&v| between(&key("alpha"), v, 0.0, 1e9))?;
+                each(&space.l1_ratio, |&v| between(&key("l1_ratio"), v, 0.0, 1.0))?;
+                each(&space.max_iter, |&v| within(&key("max_iter"), v, 1, 1_000_000))?;
                 each(&space.tol, |&v| between(&key("tol"), v, 1e-15, 1.0))
             }
         }
@@ -732,6 +1293,24 @@ mod tests {
     }
 
     #[test]
+    fn patterns_fit_whole_names() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("Soil_*", "Soil_Type", true),
+            ("Soil_*", "A_Soil_Type", false),
+            ("*Type", "Soil_Type", true),
+            ("S?il*e", "Soil_Type", true),
+            ("?", "é", true),
+            ("??", "é", false),
+            ("a*b*c", "a_b_b_c", true),
+            ("a*b*c", "a_c_b", false),
+        ] {
+            let name: Vec<char> = name.chars().collect();
+            assert_eq!(fits_pattern(&name, pattern), expected, "{pattern} and {name:?}");
+        }
+    }
+
+    #[test]
     fn mistakes_name_the_key_and_what_would_be_right() {
         let check = |extra: Value, expected: &str| {
             let mut config = json!({ "target": "t" });
@@ -782,6 +1361,23 @@ mod tests {
         check(
             json!({ "preparation": { "numeric": { "imputer": "none" } }, "candidates": [{ "model": "logistic_regression" }] }),
             "preparation.numeric.imputer: logistic_regression cannot see missing values",
+        );
+        check(
+            json!({ "preparation": { "numeric": { "fill_value": 3.0 } } }),
+            "preparation.numeric.fill_value: only the constant imputer has a value of its own",
+        );
+        check(
+            json!({ "preparation": { "categorical": { "min_frequency": 1.5 } } }),
+            "preparation.categorical.min_frequency: expected a count or a share above 0 and below 1, got 1.5",
+        );
+        check(
+            json!({ "preparation": { "columns": [{ "columns": ["a"], "numeric": { "imputer": "knn" } }] } }),
+            "preparation.columns[0].numeric.imputer: the knn imputer looks at all columns of numbers at once",
+        );
+        check(
+            json!({ "preparation": { "columns": [{ "columns": ["a"], "numeric": { "imputer": "none" } }] },
+                    "candidates": [{ "model": "linear_regression" }] }),
+            "preparation.numeric.imputer: linear_regression cannot see missing values",
         );
         check(
             json!({ "preparation": { "numeric": { "n_neighbors": 3 } } }),

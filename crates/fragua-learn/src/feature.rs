@@ -39,22 +39,15 @@ pub enum FeatureKind {
 
 /// Describes the columns of `table`; ranges and categories come from `train_rows` alone.
 pub(crate) fn describe(table: &Table, train_rows: &[usize]) -> Vec<Feature> {
-    let has_gap = |row: usize| table.columns().iter().any(|column| is_missing(column, row));
+    let has_gap = |row: usize| table.columns().iter().any(|column| column.is_missing(row));
     let example_row = (0..table.row_count()).find(|&row| !has_gap(row));
     let describe =
         |(name, column): (&String, &Column)| describe_column(name, column, train_rows, example_row);
     table.names().iter().zip(table.columns()).map(describe).collect()
 }
 
-fn is_missing(column: &Column, row: usize) -> bool {
-    match column {
-        Column::Numeric(values) => values[row].is_nan(),
-        Column::Categorical(values) => values.text(row).is_none(),
-    }
-}
-
 fn describe_column(name: &str, column: &Column, train_rows: &[usize], example_row: Option<usize>) -> Feature {
-    let has_missing = (0..column.len()).any(|row| is_missing(column, row));
+    let has_missing = (0..column.len()).any(|row| column.is_missing(row));
     let mut feature = Feature {
         name: name.to_owned(),
         kind: FeatureKind::Category,

@@ -1,14 +1,60 @@
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// A class: an integer or a text, as the target column held it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// An answer: a class as the target column held it, or the number that a regression predicts.
+///
+/// Numbers are compared and hashed by their bits in the order of [`f64::total_cmp`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Label {
-    /// The target column was numeric.
+    /// A class of a numeric target column.
     Integer(i64),
-    /// The target column was text.
+    /// A class of a text target column.
     Text(String),
+    /// A number between others; never a class.
+    Number(f64),
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let rank = |label: &Self| match label {
+            Label::Integer(_) => 0,
+            Label::Text(_) => 1,
+            Label::Number(_) => 2,
+        };
+        match (self, other) {
+            (Label::Integer(one), Label::Integer(two)) => one.cmp(two),
+            (Label::Text(one), Label::Text(two)) => one.cmp(two),
+            (Label::Number(one), Label::Number(two)) => one.total_cmp(two),
+            _ => rank(self).cmp(&rank(other)),
+        }
+    }
+}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Label::Integer(number) => number.hash(state),
+            Label::Text(text) => text.hash(state),
+            Label::Number(number) => number.to_bits().hash(state),
+        }
+    }
 }
 
 impl fmt::Display for Label {
@@ -16,6 +62,7 @@ impl fmt::Display for Label {
         match self {
             Label::Integer(number) => write!(formatter, "{number}"),
             Label::Text(text) => formatter.write_str(text),
+            Label::Number(number) => write!(formatter, "{number}"),
         }
     }
 }

@@ -19,23 +19,27 @@ mod prepare;
 mod progress;
 mod random;
 mod report;
+mod resample;
 mod search;
 mod space;
 pub mod split;
 pub mod table;
+mod target;
 mod train;
 mod tree;
 
-pub use config::TrainConfig;
+pub use config::{Task, TrainConfig};
 pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;
 pub use feature::{Feature, FeatureKind};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;
-pub use params::{GradientBoostingParams, LogisticRegressionParams, ModelParams, RandomForestParams};
+pub use params::{
+    GradientBoostingParams, LinearRegressionParams, LogisticRegressionParams, ModelParams, RandomForestParams,
+};
 pub use pipeline::{Evaluation, Pipeline, Predictions};
 pub use progress::{Event, NoProgress, Progress};
-pub use report::{CandidateResult, FeatureImportance, TrainReport};
+pub use report::{CandidateResult, Comparison, FeatureImportance, TrainReport};
 pub use space::Space;
 pub use table::{Categorical, Cell, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
-pub use train::{fit, train};
+pub use train::{compare, fit, train};

@@ -118,9 +118,10 @@ pub fn signature(pipeline: &Pipeline) -> (Value, Value) {
         };
         json!({ "type": kind, "name": feature.name, "required": true })
     };
-    let label_kind = match pipeline.labels[0] {
-        Label::Integer(_) => "long",
-        Label::Text(_) => "string",
+    let label_kind = match pipeline.labels.first() {
+        Some(Label::Integer(_)) => "long",
+        Some(Label::Text(_)) => "string",
+        Some(Label::Number(_)) | None => "double",
     };
     let outputs = Outputs::of(pipeline);
     let mut columns = vec![json!({ "type": label_kind, "name": outputs.label, "required": true })];
@@ -134,6 +135,14 @@ pub fn signature(pipeline: &Pipeline) -> (Value, Value) {
         pipeline.features.iter().map(input).collect(),
         Value::Array(columns),
     )
+}
+
+/// Returns the names of the columns that come out: the label and the probability of each class, or the prediction.
+pub fn output_names(pipeline: &Pipeline) -> Vec<String> {
+    let outputs = Outputs::of(pipeline);
+    std::iter::once(outputs.label)
+        .chain(outputs.probabilities)
+        .collect()
 }
 
 /// The example value of each column; `None` when training saw no row without gaps.

@@ -1,49 +1,101 @@
 //! A fitted model of any kind.
 
-use crate::config::ClassWeight;
-use crate::linear::{self, Design, Logistic};
-use crate::params::{GradientBoostingParams, ModelParams};
+use crate::config::{ClassWeight, Scoring};
+use crate::linear::{self, Design, Linear};
+use crate::metrics::{NumberOutcome, Outcome};
+use crate::params::{GradientBoostingParams, ModelParams, RandomForestParams};
 use crate::prepare::{Matrix, Preparation};
+use crate::target::{Target, Truth};
 use crate::tree::bins::Binned;
+use crate::tree::boosting::{self, Goal, Lesson};
 use crate::tree::ensemble::{Ensemble, softmax};
-use crate::tree::forest::{Cutting, Sample};
-use crate::tree::{boosting, forest};
+use crate::tree::forest::{self, Cutting, Sample};
+use crate::tree::weighed::{self, Amounts, Weighed};
 use crate::{Error, Label, Progress};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Model {
+    /// Trees for classes.
     Trees(Ensemble),
-    Linear { logistic: Logistic, design: Design },
+    /// Coefficients for classes.
+    Linear { linear: Linear, design: Design },
+    /// Trees for numbers.
+    TreeNumbers { ensemble: Ensemble, span: Span },
+    /// Coefficients for numbers.
+    LinearNumbers { linear: Linear, design: Design },
 }
 
-/// Prepared rows with their classes.
+/// From the scores of trees to the numbers of the target: trees calculate in 32 bits, with scores around 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Span {
+    pub(crate) scale: f64,
+    pub(crate) offset: f64,
+}
+
+impl Span {
+    /// The mean, and the power of two next to the standard deviation.
+    fn of(numbers: &[f64]) -> Self {
+        let count = numbers.len().max(1) as f64;
+        let offset = numbers.iter().sum::<f64>() / count;
+        let variance = numbers
+            .iter()
+            .map(|number| (number - offset).powi(2))
+            .sum::<f64>()
+            / count;
+        let power = (variance.log2() / 2.0).round();
+        let scale = if variance > 0.0 { power.exp2() } else { 1.0 };
+        Self { scale, offset }
+    }
+
+    fn inward(self, number: f64) -> f64 {
+        (number - self.offset) / self.scale
+    }
+
+    fn outward(self, score: f32) -> f64 {
+        f64::from(score) * self.scale + self.offset
+    }
+}
+
+/// What a model says about some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answers {
+    /// The class of each row, and the probabilities row by row.
+    Classes {
+        classes: Vec<u16>,
+        probabilities: Vec<f32>,
+    },
+    Numbers(Vec<f64>),
+}
+
+/// Prepared rows with their truth.
 #[derive(Debug)]
 pub(crate) struct TrainingSet {
     names: Vec<String>,
     pub(crate) preparation: Preparation,
     pub(crate) matrix: Matrix,
     pub(crate) binned: Binned,
-    pub(crate) classes: Vec<u16>,
+    pub(crate) target: Target,
 }
 
 impl TrainingSet {
-    pub(crate) fn new(names: &[String], preparation: Preparation, matrix: Matrix, classes: Vec<u16>) -> Self {
+    pub(crate) fn new(names: &[String], preparation: Preparation, matrix: Matrix, target: Target) -> Self {
         let binned = Binned::new(&matrix, &preparation);
         Self {
             names: names.to_vec(),
             preparation,
             matrix,
             binned,
-            classes,
+            target,
         }
     }
 
     /// The direction of each column, 0 where none is asked for.
-    fn directions(&self, params: &GradientBoostingParams, class_count: usize) -> Result<Vec<i8>, Error> {
+    fn directions(&self, params: &GradientBoostingParams) -> Result<Vec<i8>, Error> {
         let mut directions = vec![0; self.names.len()];
         for (name, &direction) in &params.monotonic_cst {
             let refuse = |message: String| Error::config(format!("monotonic_cst.{name}"), message);
-            if class_count != 2 {
+            let class_count = self.target.labels.len();
+            if class_count > 2 {
                 let message = format!("only two classes have an order, the target has {class_count}");
                 return Err(refuse(message));
             }
@@ -64,41 +116,12 @@ impl TrainingSet {
     pub(crate) fn fit(
         &self,
         params: &ModelParams,
-        labels: &[Label],
         seed: u64,
         progress: &dyn Progress,
     ) -> Result<(Model, Vec<f64>), Error> {
-        let weights = class_weights(params.class_weight(), labels, &self.classes)?;
-        let sample = Sample {
-            binned: &self.binned,
-            classes: &self.classes,
-            weights: &weights,
-        };
-        let (model, mut importance) = match params {
-            ModelParams::RandomForest(params) => {
-                let (ensemble, importance) = forest::fit(sample, params, Cutting::Best, seed, progress)?;
-                (Model::Trees(ensemble), importance)
-            }
-            ModelParams::ExtraTrees(params) => {
-                let (ensemble, importance) = forest::fit(sample, params, Cutting::Random, seed, progress)?;
-                (Model::Trees(ensemble), importance)
-            }
-            ModelParams::GradientBoosting(params) => {
-                let directions = self.directions(params, labels.len())?;
-                let (ensemble, importance) = boosting::fit(sample, params, &directions, seed, progress)?;
-                (Model::Trees(ensemble), importance)
-            }
-            ModelParams::LogisticRegression(params) => {
-                let (logistic, design, importance) = linear::fit(
-                    &self.matrix,
-                    &self.preparation,
-                    &self.classes,
-                    &weights,
-                    params,
-                    progress,
-                )?;
-                (Model::Linear { logistic, design }, importance)
-            }
+        let (model, mut importance) = match &self.target.truth {
+            Truth::Classes(classes) => self.fit_classes(params, classes, seed, progress)?,
+            Truth::Numbers(numbers) => self.fit_numbers(params, numbers, seed, progress)?,
         };
         let total: f64 = importance.iter().sum();
         // A model that never splits decides nothing by any column; all share alike then.
@@ -108,11 +131,132 @@ impl TrainingSet {
             .for_each(|value| *value = if total > 0.0 { *value / total } else { even });
         Ok((model, importance))
     }
+
+    fn fit_classes(
+        &self,
+        params: &ModelParams,
+        classes: &[u16],
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<(Model, Vec<f64>), Error> {
+        let labels = &self.target.labels;
+        let weights = class_weights(params.class_weight(), labels, classes)?;
+        let row_weights = self.target.weights.as_deref();
+        let forest = |params: &RandomForestParams, cutting| {
+            let (ensemble, importance) = if row_weights.is_none() {
+                let sample = Sample {
+                    binned: &self.binned,
+                    classes,
+                    weights: &weights,
+                };
+                forest::fit(sample, params, cutting, seed, progress)?
+            } else {
+                let sample = Weighed {
+                    binned: &self.binned,
+                    amounts: Amounts::Classes(classes, labels.len()),
+                    weights: &self.row_weights(|row| weights[usize::from(classes[row])]),
+                };
+                weighed::fit(sample, params, cutting, seed, progress)?
+            };
+            Ok((Model::Trees(ensemble), importance))
+        };
+        match params {
+            ModelParams::RandomForest(params) => forest(params, Cutting::Best),
+            ModelParams::ExtraTrees(params) => forest(params, Cutting::Random),
+            ModelParams::GradientBoosting(params) => {
+                let lesson = Lesson {
+                    binned: &self.binned,
+                    goal: Goal::Classes {
+                        classes,
+                        weights: &weights,
+                    },
+                    row_weights,
+                };
+                let directions = self.directions(params)?;
+                let (ensemble, importance) = boosting::fit(lesson, params, &directions, seed, progress)?;
+                Ok((Model::Trees(ensemble), importance))
+            }
+            ModelParams::LogisticRegression(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let weights = self.row_weights(|row| weights[usize::from(classes[row])]);
+                let linear = linear::logistic::fit(&rows, classes, labels.len(), &weights, params, progress)?;
+                let importance = rows.importance(&linear);
+                let design = rows.design;
+                Ok((Model::Linear { linear, design }, importance))
+            }
+            ModelParams::LinearRegression(_) => {
+                Err(Error::config("model", "linear_regression cannot predict classes"))
+            }
+        }
+    }
+
+    fn fit_numbers(
+        &self,
+        params: &ModelParams,
+        numbers: &[f64],
+        seed: u64,
+        progress: &dyn Progress,
+    ) -> Result<(Model, Vec<f64>), Error> {
+        if *params.class_weight() != ClassWeight::None {
+            return Err(Error::config("class_weight", "numbers have no classes to weigh"));
+        }
+        let span = Span::of(numbers);
+        let scores = || numbers.iter().map(|&number| span.inward(number));
+        let forest = |params: &RandomForestParams, cutting| {
+            let scores: Vec<f64> = scores().collect();
+            let sample = Weighed {
+                binned: &self.binned,
+                amounts: Amounts::Numbers(&scores),
+                weights: &self.row_weights(|_| 1.0),
+            };
+            let (ensemble, importance) = weighed::fit(sample, params, cutting, seed, progress)?;
+            Ok((Model::TreeNumbers { ensemble, span }, importance))
+        };
+        match params {
+            ModelParams::RandomForest(params) => forest(params, Cutting::Best),
+            ModelParams::ExtraTrees(params) => forest(params, Cutting::Random),
+            ModelParams::GradientBoosting(params) => {
+                let scores: Vec<f32> = scores().map(|score| score as f32).collect();
+                let lesson = Lesson {
+                    binned: &self.binned,
+                    goal: Goal::Numbers {
+                        truth: &scores,
+                        loss: params.loss.unwrap_or_default(),
+                    },
+                    row_weights: self.target.weights.as_deref(),
+                };
+                let directions = self.directions(params)?;
+                let (ensemble, importance) = boosting::fit(lesson, params, &directions, seed, progress)?;
+                Ok((Model::TreeNumbers { ensemble, span }, importance))
+            }
+            ModelParams::LinearRegression(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let linear =
+                    linear::numbers::fit(&rows, numbers, &self.row_weights(|_| 1.0), params, progress)?;
+                let importance = rows.importance(&linear);
+                let design = rows.design;
+                Ok((Model::LinearNumbers { linear, design }, importance))
+            }
+            ModelParams::LogisticRegression(_) => Err(Error::config(
+                "model",
+                "logistic_regression cannot predict numbers",
+            )),
+        }
+    }
+
+    /// The weight of each row, times what `also` says.
+    fn row_weights(&self, also: impl Fn(usize) -> f64) -> Vec<f64> {
+        match &self.target.weights {
+            Some(weights) => (weights.iter().enumerate())
+                .map(|(row, weight)| weight * also(row))
+                .collect(),
+            None => (0..self.target.len()).map(also).collect(),
+        }
+    }
 }
 
 impl Model {
-    /// Returns the class of each row, and the probabilities row by row.
-    pub(crate) fn predict(&self, matrix: &Matrix, preparation: &Preparation) -> (Vec<u16>, Vec<f32>) {
+    pub(crate) fn predict(&self, matrix: &Matrix, preparation: &Preparation) -> Answers {
         match self {
             Model::Trees(ensemble) => {
                 let mut scores = ensemble.scores(matrix);
@@ -120,16 +264,47 @@ impl Model {
                 if ensemble.softmax {
                     scores.chunks_exact_mut(ensemble.class_count).for_each(softmax);
                 }
-                (classes, scores)
+                Answers::Classes {
+                    classes,
+                    probabilities: scores,
+                }
             }
-            Model::Linear { logistic, design } => {
-                let mut scores = logistic.scores(matrix, preparation, design);
-                let classes = scores.chunks_exact(logistic.class_count).map(greatest).collect();
-                scores.chunks_exact_mut(logistic.class_count).for_each(|scores| {
+            Model::Linear { linear, design } => {
+                let mut scores = linear.scores(matrix, preparation, design);
+                let classes = scores.chunks_exact(linear.output_count).map(greatest).collect();
+                scores.chunks_exact_mut(linear.output_count).for_each(|scores| {
                     linear::softmax(scores);
                 });
-                (classes, scores.into_iter().map(|score| score as f32).collect())
+                Answers::Classes {
+                    classes,
+                    probabilities: scores.into_iter().map(|score| score as f32).collect(),
+                }
             }
+            Model::TreeNumbers { ensemble, span } => {
+                let scores = ensemble.scores(matrix);
+                Answers::Numbers(scores.into_iter().map(|score| span.outward(score)).collect())
+            }
+            Model::LinearNumbers { linear, design } => {
+                Answers::Numbers(linear.scores(matrix, preparation, design))
+            }
+        }
+    }
+}
+
+impl Answers {
+    pub(crate) fn score(&self, truth: &Truth, class_count: usize, scoring: Scoring) -> Result<f64, Error> {
+        match (self, truth) {
+            (
+                Answers::Classes {
+                    classes,
+                    probabilities,
+                },
+                Truth::Classes(truth),
+            ) => Ok(Outcome::new(truth, classes, probabilities, class_count)?.score(scoring)),
+            (Answers::Numbers(numbers), Truth::Numbers(truth)) => {
+                Ok(NumberOutcome::new(truth, numbers)?.score(scoring))
+            }
+            _ => unreachable!("a model answers what it was fitted to"),
         }
     }
 }

@@ -1,6 +1,6 @@
 use crate::config::{
-    Candidate, ClassWeight, ExtraTreesSpace, GradientBoostingSpace, GrowPolicy, LogisticRegressionSpace,
-    MaxFeatures, RandomForestSpace,
+    Candidate, ClassWeight, ExtraTreesSpace, GradientBoostingSpace, GrowPolicy, LinearRegressionSpace,
+    LogisticRegressionSpace, MaxFeatures, NumberLoss, RandomForestSpace, Task,
 };
 use crate::random::Random;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub enum ModelParams {
     GradientBoosting(GradientBoostingParams),
     /// See [`LogisticRegressionSpace`].
     LogisticRegression(LogisticRegressionParams),
+    /// See [`LinearRegressionSpace`].
+    LinearRegression(LinearRegressionParams),
 }
 
 /// See [`RandomForestSpace`].
@@ -59,6 +61,23 @@ pub struct GradientBoostingParams {
     pub validation_fraction: f64,
     pub monotonic_cst: BTreeMap<String, i8>,
     pub class_weight: ClassWeight,
+    /// None for classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<NumberLoss>,
+}
+
+/// See [`LinearRegressionSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
+pub struct LinearRegressionParams {
+    pub alpha: f64,
+    pub l1_ratio: f64,
+    pub max_iter: usize,
+    pub tol: f64,
 }
 
 /// See [`LogisticRegressionSpace`].
@@ -71,6 +90,7 @@ pub struct GradientBoostingParams {
 pub struct LogisticRegressionParams {
     #[serde(rename = "C")]
     pub c: f64,
+    pub l1_ratio: f64,
     pub max_iter: usize,
     pub tol: f64,
     pub class_weight: ClassWeight,
@@ -99,6 +119,7 @@ impl ModelParams {
             ModelParams::ExtraTrees(_) => "extra_trees",
             ModelParams::GradientBoosting(_) => "gradient_boosting",
             ModelParams::LogisticRegression(_) => "logistic_regression",
+            ModelParams::LinearRegression(_) => "linear_regression",
         }
     }
 
@@ -107,27 +128,31 @@ impl ModelParams {
             ModelParams::RandomForest(params) | ModelParams::ExtraTrees(params) => &params.class_weight,
             ModelParams::GradientBoosting(params) => &params.class_weight,
             ModelParams::LogisticRegression(params) => &params.class_weight,
+            ModelParams::LinearRegression(_) => &ClassWeight::None,
         }
     }
 }
 
 impl Candidate {
-    pub(crate) fn sample(&self, random: &mut Random) -> ModelParams {
+    pub(crate) fn sample(&self, task: Task, random: &mut Random) -> ModelParams {
         match self {
-            Candidate::RandomForest(space) => ModelParams::RandomForest(space.sample(random)),
-            Candidate::ExtraTrees(ExtraTreesSpace(space)) => ModelParams::ExtraTrees(space.sample(random)),
-            Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(random)),
+            Candidate::RandomForest(space) => ModelParams::RandomForest(space.sample(task, random)),
+            Candidate::ExtraTrees(ExtraTreesSpace(space)) => {
+                ModelParams::ExtraTrees(space.sample(task, random))
+            }
+            Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(task, random)),
             Candidate::LogisticRegression(space) => ModelParams::LogisticRegression(space.sample(random)),
+            Candidate::LinearRegression(space) => ModelParams::LinearRegression(space.sample(random)),
         }
     }
 }
 
 impl RandomForestSpace {
-    fn sample(&self, random: &mut Random) -> RandomForestParams {
+    fn sample(&self, task: Task, random: &mut Random) -> RandomForestParams {
         RandomForestParams {
             n_estimators: self.n_estimators.sample(random),
             max_depth: self.max_depth.sample(random),
-            max_features: self.max_features.sample(random),
+            max_features: self.max_features.sample(random).resolve(task),
             min_samples_split: self.min_samples_split.sample(random),
             min_samples_leaf: self.min_samples_leaf.sample(random),
             bootstrap: self.bootstrap.sample(random),
@@ -137,7 +162,7 @@ impl RandomForestSpace {
 }
 
 impl GradientBoostingSpace {
-    fn sample(&self, random: &mut Random) -> GradientBoostingParams {
+    fn sample(&self, task: Task, random: &mut Random) -> GradientBoostingParams {
         GradientBoostingParams {
             n_estimators: self.n_estimators.sample(random),
             learning_rate: self.learning_rate.sample(random),
@@ -153,6 +178,18 @@ impl GradientBoostingSpace {
             validation_fraction: self.validation_fraction.sample(random),
             monotonic_cst: self.monotonic_cst.clone(),
             class_weight: self.class_weight.sample(random),
+            loss: (task == Task::Regression).then(|| self.loss.sample(random)),
+        }
+    }
+}
+
+impl LinearRegressionSpace {
+    fn sample(&self, random: &mut Random) -> LinearRegressionParams {
+        LinearRegressionParams {
+            alpha: self.alpha.sample(random),
+            l1_ratio: self.l1_ratio.sample(random),
+            max_iter: self.max_iter.sample(random),
+            tol: self.tol.sample(random),
         }
     }
 }
@@ -161,6 +198,7 @@ impl LogisticRegressionSpace {
     fn sample(&self, random: &mut Random) -> LogisticRegressionParams {
         LogisticRegressionParams {
             c: self.c.sample(random),
+            l1_ratio: self.l1_ratio.sample(random),
             max_iter: self.max_iter.sample(random),
             tol: self.tol.sample(random),
             class_weight: self.class_weight.sample(random),

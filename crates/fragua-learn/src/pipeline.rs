@@ -1,6 +1,7 @@
+use crate::config::Task;
 use crate::feature::{Feature, FeatureKind};
-use crate::metrics::Outcome;
-use crate::model::Model;
+use crate::metrics::{NumberOutcome, Outcome};
+use crate::model::{Answers, Model};
 use crate::prepare::Preparation;
 use crate::progress::NoProgress;
 use crate::report::FeatureImportance;
@@ -21,16 +22,16 @@ pub struct Pipeline {
     pub(crate) model: Model,
 }
 
-/// Labels and class probabilities of some rows.
+/// Labels of some rows, with the probabilities of classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
-    /// The most probable label of each row.
+    /// The most probable class of each row, or its number.
     pub labels: Vec<Label>,
-    /// The same as positions in [`Pipeline::labels`].
+    /// The classes as positions in [`Pipeline::labels`]; empty for numbers.
     pub classes: Vec<u16>,
-    /// One probability for each of [`Pipeline::labels`], row after row.
+    /// One probability for each of [`Pipeline::labels`], row after row; empty for numbers.
     pub probabilities: Vec<f32>,
-    /// Number of labels, and so of probabilities a row.
+    /// Number of classes, and so of probabilities a row; 0 for numbers.
     pub class_count: usize,
 }
 
@@ -42,6 +43,15 @@ impl Predictions {
     pub fn probabilities_of(&self, row: usize) -> &[f32] {
         &self.probabilities[row * self.class_count..(row + 1) * self.class_count]
     }
+
+    /// Returns the predicted numbers; of classes there are none.
+    pub(crate) fn numbers(&self) -> Vec<f64> {
+        let number = |label: &Label| match label {
+            Label::Number(number) => Some(*number),
+            Label::Integer(_) | Label::Text(_) => None,
+        };
+        self.labels.iter().filter_map(number).collect()
+    }
 }
 
 /// Figures of a pipeline on rows whose truth is known.
@@ -49,8 +59,8 @@ impl Predictions {
 pub struct Evaluation {
     /// Figures by name, as in [`crate::TrainReport::metrics`].
     pub metrics: BTreeMap<String, f64>,
-    /// Rows by true and predicted class.
-    pub confusion_matrix: ConfusionMatrix,
+    /// Rows by true and predicted class; `None` for numbers.
+    pub confusion_matrix: Option<ConfusionMatrix>,
 }
 
 impl Pipeline {
@@ -69,7 +79,15 @@ impl Pipeline {
         &self.model_name
     }
 
-    /// Returns the classes, in order.
+    /// Returns what is predicted.
+    pub fn task(&self) -> Task {
+        match self.model {
+            Model::Trees(_) | Model::Linear { .. } => Task::Classification,
+            Model::TreeNumbers { .. } | Model::LinearNumbers { .. } => Task::Regression,
+        }
+    }
+
+    /// Returns the classes, in order; none for a regression.
     pub fn labels(&self) -> &[Label] {
         &self.labels
     }
@@ -109,39 +127,77 @@ impl Pipeline {
         let matrix = self
             .preparation
             .encode(&columns, table.row_count(), &NoProgress)?;
-        let (classes, probabilities) = self.model.predict(&matrix, &self.preparation);
-        let labels = classes
-            .iter()
-            .map(|&class| self.labels[usize::from(class)].clone())
-            .collect();
-        Ok(Predictions {
-            labels,
-            classes,
-            probabilities,
-            class_count: self.labels.len(),
+        Ok(match self.model.predict(&matrix, &self.preparation) {
+            Answers::Classes {
+                classes,
+                probabilities,
+            } => Predictions {
+                labels: classes
+                    .iter()
+                    .map(|&class| self.labels[usize::from(class)].clone())
+                    .collect(),
+                classes,
+                probabilities,
+                class_count: self.labels.len(),
+            },
+            Answers::Numbers(numbers) => Predictions {
+                labels: numbers.into_iter().map(Label::Number).collect(),
+                classes: Vec::new(),
+                probabilities: Vec::new(),
+                class_count: 0,
+            },
         })
     }
 
     /// Compares predictions for all rows with the target column.
     ///
     /// # Errors
-    /// As [`Pipeline::predict`]; also a target that is missing or holds a class the pipeline does not know.
+    /// As [`Pipeline::predict`]; also a target that is missing, holds a class the pipeline does not know, or a text where
+    /// it predicts numbers.
     pub fn evaluate(&self, table: &Table) -> Result<Evaluation, Error> {
-        let truth = self.classes_of(table)?;
-        let predictions = self.predict(table)?;
-        let outcome = Outcome::new(
-            &truth,
-            &predictions.classes,
-            &predictions.probabilities,
-            self.labels.len(),
-        )?;
-        Ok(Evaluation {
-            metrics: outcome.metrics().to_map(),
-            confusion_matrix: ConfusionMatrix {
-                labels: self.labels.clone(),
-                counts: outcome.confusion(),
+        match self.task() {
+            Task::Classification => {
+                let truth = self.classes_of(table)?;
+                let predictions = self.predict(table)?;
+                let outcome = Outcome::new(
+                    &truth,
+                    &predictions.classes,
+                    &predictions.probabilities,
+                    self.labels.len(),
+                )?;
+                let confusion_matrix = ConfusionMatrix {
+                    labels: self.labels.clone(),
+                    counts: outcome.confusion(),
+                };
+                Ok(Evaluation {
+                    metrics: outcome.metrics(),
+                    confusion_matrix: Some(confusion_matrix),
+                })
+            }
+            Task::Regression => {
+                let truth = self.numbers_of(table)?;
+                let numbers = self.predict(table)?.numbers();
+                Ok(Evaluation {
+                    metrics: NumberOutcome::new(truth, &numbers)?.metrics(),
+                    confusion_matrix: None,
+                })
+            }
+        }
+    }
+
+    fn numbers_of<'a>(&self, table: &'a Table) -> Result<&'a [f64], Error> {
+        let refuse = |row: usize, message: &str| Error::Cell {
+            row: row + 1,
+            column: self.target.clone(),
+            message: message.to_owned(),
+        };
+        match table.column(&self.target)? {
+            Column::Numeric(values) => match values.iter().position(|value| value.is_nan()) {
+                Some(row) => Err(refuse(row, "the true number is missing")),
+                None => Ok(values),
             },
-        })
+            Column::Categorical(_) => Err(refuse(0, "expected a number, got a text")),
+        }
     }
 
     fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {

@@ -6,9 +6,10 @@
 use crate::codec::{Reader, Writer, damaged};
 use crate::config::NeighborWeights;
 use crate::feature::{Feature, FeatureKind};
-use crate::linear::{Design, Logistic};
-use crate::model::Model;
+use crate::linear::{Design, Linear};
+use crate::model::{Model, Span};
 use crate::prepare::categorical::{CategoricalColumn, MAX_CATEGORIES, MISSING};
+use crate::prepare::encoded::EncodedColumn;
 use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
 use crate::prepare::{Preparation, PreparedColumn};
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -38,7 +39,7 @@ impl Pipeline {
         file.extend_from_slice(MAGIC);
         file.extend_from_slice(&VERSION.to_le_bytes());
         file.extend_from_slice(&(content.0.len() as u64).to_le_bytes());
-        file.extend_from_slice(&Sha256::digest(&packed));
+        file.extend_from_slice(&checksum(VERSION, &packed));
         file.extend_from_slice(&packed);
         file
     }
@@ -58,6 +59,16 @@ impl Pipeline {
     }
 }
 
+/// The SHA-256 of the packed content; from version 3 on with the version in front, so that no version passes for another.
+fn checksum(version: u32, packed: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    if version >= 3 {
+        digest.update(version.to_le_bytes());
+    }
+    digest.update(packed);
+    digest.finalize().into()
+}
+
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::PipelineFile("this is not a pipeline file".to_owned()));
@@ -72,12 +83,12 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
             .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let (version, length) = (number(8..12), number(12..20));
-    // Version 1 is the same without sets of categories.
+    // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
     }
-    if Sha256::digest(packed)[..] != header[20..] {
+    if checksum(version as u32, packed) != header[20..] {
         return Err(damaged("the checksum does not match"));
     }
     if length > MAX_CONTENT_BYTES {
@@ -114,6 +125,7 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
                 writer.byte(1);
                 writer.text(text);
             }
+            Label::Number(_) => unreachable!("a number is never a class"),
         }
     }
     pipeline.importance.iter().for_each(|&value| writer.double(value));
@@ -123,9 +135,19 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             writer.byte(0);
             write_ensemble(writer, ensemble);
         }
-        Model::Linear { logistic, .. } => {
+        Model::Linear { linear, .. } => {
             writer.byte(1);
-            writer.doubles(&logistic.coefficients);
+            writer.doubles(&linear.coefficients);
+        }
+        Model::TreeNumbers { ensemble, span } => {
+            writer.byte(2);
+            writer.double(span.scale);
+            writer.double(span.offset);
+            write_ensemble(writer, ensemble);
+        }
+        Model::LinearNumbers { linear, .. } => {
+            writer.byte(3);
+            writer.doubles(&linear.coefficients);
         }
     }
 }
@@ -141,7 +163,8 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         return Err(damaged("the number of columns is out of range"));
     }
     let label_count = reader.count(2)?;
-    if !(2..=usize::from(u16::MAX)).contains(&label_count) {
+    // None is a regression.
+    if label_count == 1 || label_count > usize::from(u16::MAX) {
         return Err(damaged("the number of classes is out of range"));
     }
     let labels = (0..label_count)
@@ -152,21 +175,33 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         .map(|_| reader.finite_double())
         .collect::<Result<_, _>>()?;
     let preparation = read_preparation(reader, &features)?;
-    let model = match reader.byte()? {
-        0 => Model::Trees(read_ensemble(reader, &preparation, labels.len())?),
-        1 => {
-            let design = Design::new(&preparation);
-            let coefficients = reader.finite_doubles()?;
-            if coefficients.len() != (design.width + 1) * labels.len() {
-                return Err(damaged("the number of coefficients is wrong"));
-            }
-            Model::Linear {
-                logistic: Logistic {
-                    class_count: labels.len(),
-                    coefficients,
-                },
-                design,
-            }
+    let linear = |reader: &mut Reader<'_>, output_count: usize| {
+        let design = Design::new(&preparation);
+        let coefficients = reader.finite_doubles()?;
+        if coefficients.len() != (design.width + 1) * output_count {
+            return Err(damaged("the number of coefficients is wrong"));
+        }
+        let linear = Linear {
+            output_count,
+            coefficients,
+        };
+        Ok((linear, design))
+    };
+    let model = match (reader.byte()?, labels.len()) {
+        (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes)?),
+        (1, classes @ 2..) => {
+            let (linear, design) = linear(reader, classes)?;
+            Model::Linear { linear, design }
+        }
+        (2, 0) => {
+            let (scale, offset) = (reader.finite_double()?, reader.finite_double()?);
+            let ensemble = read_ensemble(reader, &preparation, 1)?;
+            let span = Span { scale, offset };
+            Model::TreeNumbers { ensemble, span }
+        }
+        (3, 0) => {
+            let (linear, design) = linear(reader, 1)?;
+            Model::LinearNumbers { linear, design }
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
@@ -266,25 +301,27 @@ fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
     })
 }
 
+const DROP_FIRST: u8 = 1;
+const RARE_IS_CATEGORY: u8 = 2;
+const ENCODED: u8 = 4;
+const HAS_KNOTS: u8 = 8;
+const MAY_BE_MISSING: u8 = 1;
+
 fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
     for column in &preparation.columns {
         match column {
             PreparedColumn::Numeric(column) => {
-                writer.flag(column.may_be_missing);
+                let missing = if column.may_be_missing { MAY_BE_MISSING } else { 0 };
+                writer.byte(missing | knots_flag(column));
                 writer.flag(column.fill.is_some());
                 column.fill.into_iter().for_each(|fill| writer.single(fill));
-                writer.double(column.mean);
-                writer.double(column.scale);
+                write_scale(writer, column);
             }
-            PreparedColumn::Categorical(column) => {
-                writer.count(column.categories.len());
-                column
-                    .categories
-                    .iter()
-                    .for_each(|category| writer.text(category));
-                writer.byte(column.fill);
-                writer.flag(column.missing_is_category);
-                writer.flag(column.drop_first);
+            PreparedColumn::Categorical(column) => write_categories(writer, column, 0),
+            PreparedColumn::Encoded(column) => {
+                write_categories(writer, &column.texts, ENCODED | knots_flag(&column.numeric));
+                column.values.iter().for_each(|&value| writer.single(value));
+                write_scale(writer, &column.numeric);
             }
         }
     }
@@ -297,12 +334,63 @@ fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
     }
 }
 
+fn knots_flag(column: &NumericColumn) -> u8 {
+    if column.knots.is_empty() { 0 } else { HAS_KNOTS }
+}
+
+fn write_scale(writer: &mut Writer, column: &NumericColumn) {
+    writer.double(column.mean);
+    writer.double(column.scale);
+    if !column.knots.is_empty() {
+        writer.count(column.knots.len());
+        for (number, share) in &column.knots {
+            writer.double(*number);
+            writer.double(*share);
+        }
+    }
+}
+
+/// Numbers and shares of knots; the numbers rise.
+fn read_knots(reader: &mut Reader<'_>, flags: u8) -> Result<Vec<(f64, f64)>, Error> {
+    if flags & HAS_KNOTS == 0 {
+        return Ok(Vec::new());
+    }
+    let count = reader.count(16)?;
+    let knots: Vec<(f64, f64)> = (0..count)
+        .map(|_| Ok((reader.finite_double()?, reader.finite_double()?)))
+        .collect::<Result<_, Error>>()?;
+    if knots.is_empty() || !knots.is_sorted_by(|one, two| one.0 < two.0) {
+        return Err(damaged("the quantiles of a column are not in order"));
+    }
+    Ok(knots)
+}
+
+fn write_categories(writer: &mut Writer, column: &CategoricalColumn, flags: u8) {
+    writer.count(column.categories.len());
+    column
+        .categories
+        .iter()
+        .for_each(|category| writer.text(category));
+    writer.byte(column.fill);
+    writer.flag(column.missing_is_category);
+    let drop_first = if column.drop_first { DROP_FIRST } else { 0 };
+    let rare_is_category = if column.rare_is_category {
+        RARE_IS_CATEGORY
+    } else {
+        0
+    };
+    writer.byte(flags | drop_first | rare_is_category);
+}
+
 fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Preparation, Error> {
     let mut columns = Vec::with_capacity(features.len());
     for feature in features {
         columns.push(match feature.column_kind() {
             ColumnKind::Numeric => {
-                let may_be_missing = reader.flag()?;
+                let flags = reader.byte()?;
+                if flags & !(MAY_BE_MISSING | HAS_KNOTS) != 0 {
+                    return Err(damaged("an unknown kind of column"));
+                }
                 let fill = if reader.flag()? {
                     Some(reader.finite_single()?)
                 } else {
@@ -311,12 +399,13 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
                 let (mean, scale) = (reader.finite_double()?, reader.finite_double()?);
                 PreparedColumn::Numeric(NumericColumn {
                     fill,
-                    may_be_missing,
+                    may_be_missing: flags & MAY_BE_MISSING != 0,
                     mean,
                     scale,
+                    knots: read_knots(reader, flags)?,
                 })
             }
-            ColumnKind::Categorical => PreparedColumn::Categorical(read_categories(reader)?),
+            ColumnKind::Categorical => read_texts(reader)?,
         });
     }
     let numeric = (0..features.len()).filter(|&column| features[column].column_kind() == ColumnKind::Numeric);
@@ -328,7 +417,7 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
     Ok(Preparation { columns, knn })
 }
 
-fn read_categories(reader: &mut Reader<'_>) -> Result<CategoricalColumn, Error> {
+fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
     let count = reader.count(1)?;
     let categories = (0..count).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
     if count > MAX_CATEGORIES || !categories.is_sorted_by(|a, b| a < b) {
@@ -338,13 +427,37 @@ fn read_categories(reader: &mut Reader<'_>) -> Result<CategoricalColumn, Error> 
     if fill != MISSING && usize::from(fill) >= count {
         return Err(damaged("a category is out of range"));
     }
-    let (missing_is_category, drop_first) = (reader.flag()?, reader.flag()?);
-    Ok(CategoricalColumn {
+    let missing_is_category = reader.flag()?;
+    let flags = reader.byte()?;
+    let of_numbers = if flags & ENCODED == 0 { 0 } else { HAS_KNOTS };
+    if flags & !(DROP_FIRST | RARE_IS_CATEGORY | ENCODED | of_numbers) != 0 {
+        return Err(damaged("an unknown kind of category"));
+    }
+    let texts = CategoricalColumn {
         categories,
         fill,
         missing_is_category,
-        drop_first,
-    })
+        rare_is_category: flags & RARE_IS_CATEGORY != 0,
+        drop_first: flags & DROP_FIRST != 0,
+    };
+    if flags & ENCODED == 0 {
+        return Ok(PreparedColumn::Categorical(texts));
+    }
+    let values = (0..count + 2)
+        .map(|_| reader.finite_single())
+        .collect::<Result<_, _>>()?;
+    let numeric = NumericColumn {
+        fill: None,
+        may_be_missing: false,
+        mean: reader.finite_double()?,
+        scale: reader.finite_double()?,
+        knots: read_knots(reader, flags)?,
+    };
+    Ok(PreparedColumn::Encoded(EncodedColumn {
+        texts,
+        values,
+        numeric,
+    }))
 }
 
 fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImputer, Error> {

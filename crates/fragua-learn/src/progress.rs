@@ -1,10 +1,18 @@
 use crate::Error;
+use crate::config::Task;
 use crate::report::CandidateResult;
 
 /// What happens during a training, in the order it happens.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// It is settled whether classes or numbers are predicted.
+    TaskSettled {
+        /// What is predicted.
+        task: Task,
+        /// What that was found from.
+        reason: &'a str,
+    },
     /// The search begins.
     SearchStarted {
         /// Parameter sets to compare.

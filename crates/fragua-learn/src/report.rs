@@ -1,4 +1,5 @@
-use crate::metrics::{ClassMetrics, ConfusionMatrix};
+use crate::config::{Scoring, Task};
+use crate::metrics::{ClassMetrics, ConfusionMatrix, Interval};
 use crate::{Label, ModelParams, Pipeline};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -6,19 +7,25 @@ use std::collections::BTreeMap;
 /// What a training found.
 #[derive(Debug)]
 pub struct TrainReport {
+    /// What is predicted.
+    pub task: Task,
+    /// What that was found from.
+    pub task_reason: String,
     /// Index of the best candidate.
     pub best: usize,
     /// All candidates, in the order they were drawn.
     pub candidates: Vec<CandidateResult>,
     /// Figures of the best model on the held-out rows, by name.
     pub metrics: BTreeMap<String, f64>,
-    /// The same figures for always answering the most frequent class of the training rows.
+    /// Where each of them lies, were other rows held out; empty when no intervals are asked for.
+    pub intervals: BTreeMap<String, Interval>,
+    /// The same figures for always answering the most frequent class, or the mean, of the training rows.
     pub baseline: BTreeMap<String, f64>,
-    /// Figures of each class on the held-out rows, in the order of `labels`.
+    /// Figures of each class on the held-out rows, in the order of `labels`; empty for numbers.
     pub classes: Vec<ClassMetrics>,
-    /// Held-out rows by true and predicted class.
-    pub confusion_matrix: ConfusionMatrix,
-    /// The classes, in order.
+    /// Held-out rows by true and predicted class; `None` for numbers.
+    pub confusion_matrix: Option<ConfusionMatrix>,
+    /// The classes, in order; none for numbers.
     pub labels: Vec<Label>,
     /// Share of each column in what the model decides, greatest first; the shares sum to 1.
     pub feature_importance: Vec<FeatureImportance>,
@@ -37,6 +44,21 @@ impl TrainReport {
     }
 }
 
+/// How the candidates of a configuration did in cross-validation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// What is predicted.
+    pub task: Task,
+    /// What that was found from.
+    pub task_reason: String,
+    /// The figure that was compared; greater is better.
+    pub scoring: Scoring,
+    /// Index of the best candidate.
+    pub best: usize,
+    /// All candidates, in the order they were drawn.
+    pub candidates: Vec<CandidateResult>,
+}
+
 /// How one set of parameters did in cross-validation.
 #[derive(Clone, Debug, Serialize)]
 pub struct CandidateResult {
@@ -44,6 +66,8 @@ pub struct CandidateResult {
     pub index: usize,
     /// Model and parameters.
     pub params: ModelParams,
+    /// The figure that the scores are of.
+    pub scoring: Scoring,
     /// Score of each fold.
     pub fold_scores: Vec<f64>,
     /// Mean of the fold scores.
@@ -59,6 +83,6 @@ pub struct CandidateResult {
 pub struct FeatureImportance {
     /// Name of the column.
     pub feature: String,
-    /// Its share: gain of its splits for trees, size of its standardised coefficients for logistic regression.
+    /// Its share: gain of its splits for trees, size of its standardised coefficients for linear models.
     pub importance: f64,
 }

@@ -1,14 +1,15 @@
 //! Randomised search with cross-validation.
 
-use crate::config::{Candidate, Scoring, TrainConfig};
-use crate::metrics::Outcome;
+use crate::config::{Candidate, Scoring, Task, TrainConfig};
 use crate::model::TrainingSet;
 use crate::prepare::{Matrix, Preparation};
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
+use crate::resample::resample;
 use crate::table::{Column, Table};
+use crate::target::Target;
 use crate::train::Stream;
-use crate::{CandidateResult, Error, Label, ModelParams, Progress, split};
+use crate::{CandidateResult, Error, ModelParams, Progress, split};
 use rayon::prelude::*;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -19,8 +20,7 @@ const REPEATED_DRAWS: usize = 20;
 /// The rows to search on.
 pub(crate) struct Search<'a> {
     pub(crate) table: &'a Table,
-    pub(crate) classes: &'a [u16],
-    pub(crate) labels: &'a [Label],
+    pub(crate) target: &'a Target,
     pub(crate) config: &'a TrainConfig,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -29,7 +29,7 @@ pub(crate) struct Search<'a> {
 struct Fold {
     training: TrainingSet,
     matrix: Matrix,
-    truth: Vec<u16>,
+    held_out: Target,
 }
 
 struct FoldScore {
@@ -38,12 +38,18 @@ struct FoldScore {
 }
 
 impl Search<'_> {
+    pub(crate) fn scoring(&self) -> Scoring {
+        let by_default = || Scoring::of_task(self.target.task());
+        self.config.search.scoring.unwrap_or_else(by_default)
+    }
+
     /// Scores all candidates on all folds; candidates and folds run side by side.
     pub(crate) fn run(&self) -> Result<Vec<CandidateResult>, Error> {
         let drawn = draw(
             &self.config.candidates,
             self.config.search.n_iter,
             self.config.seed,
+            self.target.task(),
         );
         let fold_count = self.config.search.cv;
         self.progress.event(Event::SearchStarted {
@@ -51,10 +57,12 @@ impl Search<'_> {
             folds: fold_count,
         });
         let seed = Random::derive(self.config.seed, &[Stream::Folds as u64]).next_u64();
-        let held_out = split::stratified_folds(self.classes, self.labels.len(), fold_count, seed)?;
+        let (strata, stratum_count) = self.target.strata();
+        let held_out = split::stratified_folds(&strata, stratum_count, fold_count, seed)?;
         let folds: Vec<Fold> = held_out
             .par_iter()
-            .map(|rows| self.prepare(rows))
+            .enumerate()
+            .map(|(fold, rows)| self.prepare(fold, rows))
             .collect::<Result<_, Error>>()?;
 
         let finished: Vec<Mutex<Vec<Option<FoldScore>>>> = drawn
@@ -76,7 +84,7 @@ impl Search<'_> {
                         .lock()
                         .expect("no thread panics while it holds the lock");
                     scores[fold] = Some(scored);
-                    summarise(candidate, &drawn[candidate], &scores)
+                    summarise(candidate, &drawn[candidate], self.scoring(), &scores)
                 };
                 if let Some(result) = result {
                     self.progress.event(Event::CandidateFinished(&result));
@@ -87,28 +95,41 @@ impl Search<'_> {
             let scores = scores
                 .into_inner()
                 .expect("no thread panicked while it held the lock");
-            summarise(candidate, &drawn[candidate], &scores).expect("all folds have been scored")
+            summarise(candidate, &drawn[candidate], self.scoring(), &scores)
+                .expect("all folds have been scored")
         });
         Ok(summaries.collect())
     }
 
-    fn prepare(&self, held_out: &[usize]) -> Result<Fold, Error> {
-        let mut is_held_out = vec![false; self.classes.len()];
+    fn prepare(&self, fold: usize, held_out: &[usize]) -> Result<Fold, Error> {
+        let mut is_held_out = vec![false; self.target.len()];
         held_out.iter().for_each(|&row| is_held_out[row] = true);
-        let kept: Vec<usize> = (0..self.classes.len()).filter(|&row| !is_held_out[row]).collect();
+        let kept: Vec<usize> = (0..self.target.len()).filter(|&row| !is_held_out[row]).collect();
+        let target = self.target.select(&kept);
+        let seed =
+            |stream: Stream| Random::derive(self.config.seed, &[stream as u64, 1 + fold as u64]).next_u64();
         let (preparation, matrix) = Preparation::fit(
             &self.table.select_rows(&kept),
+            &target,
             &self.config.preparation,
+            seed(Stream::Preparation),
             self.progress,
         )?;
         let validation = self.table.select_rows(held_out);
         let columns: Vec<&Column> = validation.columns().iter().collect();
         let validation_matrix = preparation.encode(&columns, validation.row_count(), self.progress)?;
-        let classes = kept.iter().map(|&row| self.classes[row]).collect();
+        let (matrix, target) = resample(
+            &self.config.resampling,
+            &preparation,
+            matrix,
+            target,
+            seed(Stream::Resampling),
+            self.progress,
+        )?;
         Ok(Fold {
-            training: TrainingSet::new(self.table.names(), preparation, matrix, classes),
+            training: TrainingSet::new(self.table.names(), preparation, matrix, target),
             matrix: validation_matrix,
-            truth: held_out.iter().map(|&row| self.classes[row]).collect(),
+            held_out: self.target.select(held_out),
         })
     }
 
@@ -123,10 +144,10 @@ impl Search<'_> {
         let started = Instant::now();
         let path = [Stream::FoldModels as u64, candidate as u64, number as u64];
         let seed = Random::derive(self.config.seed, &path).next_u64();
-        let (model, _) = fold.training.fit(params, self.labels, seed, self.progress)?;
-        let (predicted, probabilities) = model.predict(&fold.matrix, &fold.training.preparation);
-        let outcome = Outcome::new(&fold.truth, &predicted, &probabilities, self.labels.len())?;
-        let score = outcome.score(self.config.search.scoring);
+        let (model, _) = fold.training.fit(params, seed, self.progress)?;
+        let answers = model.predict(&fold.matrix, &fold.training.preparation);
+        let class_count = self.target.labels.len();
+        let score = answers.score(&fold.held_out.truth, class_count, self.scoring())?;
         Ok(FoldScore {
             score,
             seconds: started.elapsed().as_secs_f64(),
@@ -135,7 +156,7 @@ impl Search<'_> {
 }
 
 /// Draws different sets of parameters, the candidates in turn, until there are enough or none is left.
-pub(crate) fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<ModelParams> {
+pub(crate) fn draw(candidates: &[Candidate], count: usize, seed: u64, task: Task) -> Vec<ModelParams> {
     let mut drawn: Vec<ModelParams> = Vec::new();
     let mut random = Random::derive(seed, &[Stream::Candidates as u64]);
     let mut open: Vec<&Candidate> = candidates.iter().collect();
@@ -145,7 +166,7 @@ pub(crate) fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<Mod
                 return true;
             }
             let new = (0..REPEATED_DRAWS)
-                .map(|_| candidate.sample(&mut random))
+                .map(|_| candidate.sample(task, &mut random))
                 .find(|params| !drawn.contains(params));
             let found = new.is_some();
             drawn.extend(new);
@@ -156,7 +177,12 @@ pub(crate) fn draw(candidates: &[Candidate], count: usize, seed: u64) -> Vec<Mod
 }
 
 /// Returns the result of a candidate once all its folds are scored.
-fn summarise(index: usize, params: &ModelParams, scores: &[Option<FoldScore>]) -> Option<CandidateResult> {
+fn summarise(
+    index: usize,
+    params: &ModelParams,
+    scoring: Scoring,
+    scores: &[Option<FoldScore>],
+) -> Option<CandidateResult> {
     let scores: Vec<&FoldScore> = scores.iter().map(Option::as_ref).collect::<Option<_>>()?;
     let count = scores.len() as f64;
     let mean = scores.iter().map(|fold| fold.score).sum::<f64>() / count;
@@ -164,6 +190,7 @@ fn summarise(index: usize, params: &ModelParams, scores: &[Option<FoldScore>]) -
     Some(CandidateResult {
         index,
         params: params.clone(),
+        scoring,
         fold_scores: scores.iter().map(|fold| fold.score).collect(),
         mean,
         std: variance.sqrt(),
@@ -198,6 +225,7 @@ mod tests {
             &serde_json::from_value::<Vec<Candidate>>(candidates).unwrap(),
             count,
             1,
+            Task::Classification,
         )
     }
 

@@ -218,6 +218,14 @@ impl Column {
         }
     }
 
+    /// Tells whether a row has no value.
+    pub(crate) fn is_missing(&self, row: usize) -> bool {
+        match self {
+            Column::Numeric(values) => values[row].is_nan(),
+            Column::Categorical(values) => values.codes[row] == MISSING_CODE,
+        }
+    }
+
     fn select(&self, rows: &[usize]) -> Self {
         match self {
             Column::Numeric(values) => Column::Numeric(rows.iter().map(|&row| values[row]).collect()),

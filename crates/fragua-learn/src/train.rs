@@ -1,19 +1,19 @@
 //! From a table and a configuration to a fitted pipeline with its figures.
 
-use crate::config::TrainConfig;
+use crate::config::{ColumnSelector, TrainConfig};
 use crate::feature;
-use crate::metrics::Outcome;
+use crate::metrics::{self, ConfusionMatrix, NumberOutcome, Outcome};
 use crate::model::TrainingSet;
 use crate::prepare::Preparation;
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
+use crate::resample::resample;
 use crate::search::{self, Search};
 use crate::table::{Column, Table};
-use crate::{ConfusionMatrix, Error, Feature, Label, ModelParams, Pipeline, Progress, TrainReport, split};
+use crate::target::{Target, Truth};
+use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, split};
 use std::collections::BTreeMap;
 
-/// Most classes a target may have; more means that the column is a number or an id.
-const MAX_CLASSES: usize = 256;
 /// Most columns; trees keep a column's position in 16 bits.
 const MAX_COLUMNS: usize = 10_000;
 
@@ -24,6 +24,9 @@ pub(crate) enum Stream {
     Folds = 2,
     FoldModels = 3,
     FinalModel = 4,
+    Intervals = 5,
+    Resampling = 6,
+    Preparation = 7,
 }
 
 /// Splits the rows, searches for the best candidate by cross-validation on the training part, fits it on all
@@ -38,65 +41,119 @@ pub(crate) enum Stream {
 pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<TrainReport, Error> {
     config.check()?;
     let features = select_features(table, config)?;
-    let target = Target::new(&config.target, table.column(&config.target)?)?;
-    let class_count = target.labels.len();
-    let (train_rows, test_rows) = split::stratified_split(
-        &target.classes,
-        class_count,
-        config.split.test_size,
-        config.split.seed,
-    )?;
+    let (target, task_reason) = Target::new(table, config)?;
+    progress.event(Event::TaskSettled {
+        task: target.task(),
+        reason: &task_reason,
+    });
+    let (strata, stratum_count) = target.strata();
+    let (train_rows, test_rows) =
+        split::stratified_split(&strata, stratum_count, config.split.test_size, config.split.seed)?;
     let train_table = features.select_rows(&train_rows);
-    let train_classes: Vec<u16> = train_rows.iter().map(|&row| target.classes[row]).collect();
+    let train_target = target.select(&train_rows);
 
     let search = Search {
         table: &train_table,
-        classes: &train_classes,
-        labels: &target.labels,
+        target: &train_target,
         config,
         progress,
     };
     let candidates = search.run()?;
-    let best = search::best(&candidates, config.search.scoring)?;
+    let best = search::best(&candidates, search.scoring())?;
 
     check_cancelled(progress)?;
     progress.event(Event::FitStarted { candidate: best });
-    let baseline_class = most_frequent(&train_classes, class_count);
     let descriptions = feature::describe(&features, &train_rows);
     let params = &candidates[best].params;
     let pipeline = fit_pipeline(
         &train_table,
-        train_classes,
-        &target.labels,
+        train_target.clone(),
         descriptions,
         params,
         config,
         progress,
     )?;
 
-    let truth: Vec<u16> = test_rows.iter().map(|&row| target.classes[row]).collect();
+    let test_target = target.select(&test_rows);
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
-    let outcome = Outcome::new(
-        &truth,
-        &predictions.classes,
-        &predictions.probabilities,
-        class_count,
-    )?;
-    Ok(TrainReport {
+    let seed = Random::derive(config.seed, &[Stream::Intervals as u64]).next_u64();
+    let rows = test_rows.len();
+    let mut report = TrainReport {
+        task: target.task(),
+        task_reason,
         best,
-        metrics: outcome.metrics().to_map(),
-        baseline: baseline(&truth, baseline_class, class_count)?,
-        classes: outcome.per_class(),
-        confusion_matrix: ConfusionMatrix {
-            labels: target.labels.clone(),
-            counts: outcome.confusion(),
-        },
+        candidates,
+        metrics: BTreeMap::new(),
+        intervals: BTreeMap::new(),
+        baseline: BTreeMap::new(),
+        classes: Vec::new(),
+        confusion_matrix: None,
         labels: target.labels,
         feature_importance: pipeline.feature_importance(),
         pipeline,
-        candidates,
         train_rows,
         test_rows,
+    };
+    match (&train_target.truth, &test_target.truth) {
+        (Truth::Classes(learned), Truth::Classes(truth)) => {
+            let class_count = report.labels.len();
+            let outcome = Outcome::new(
+                truth,
+                &predictions.classes,
+                &predictions.probabilities,
+                class_count,
+            )?;
+            report.metrics = outcome.metrics();
+            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
+                Ok(outcome.weighted(draws)?.metrics())
+            })?;
+            report.baseline = baseline(truth, most_frequent(learned, class_count), class_count)?;
+            report.classes = outcome.per_class();
+            report.confusion_matrix = Some(ConfusionMatrix {
+                labels: report.labels.clone(),
+                counts: outcome.confusion(),
+            });
+        }
+        (Truth::Numbers(learned), Truth::Numbers(truth)) => {
+            let numbers = predictions.numbers();
+            let outcome = NumberOutcome::new(truth, &numbers)?;
+            report.metrics = outcome.metrics();
+            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
+                Ok(outcome.weighted(draws)?.metrics())
+            })?;
+            let mean = learned.iter().sum::<f64>() / learned.len() as f64;
+            report.baseline = NumberOutcome::new(truth, &vec![mean; truth.len()])?.metrics();
+        }
+        _ => unreachable!("both are parts of one target"),
+    }
+    Ok(report)
+}
+
+/// Scores all candidates by cross-validation on all rows of a table; nothing is held out and no model is kept.
+///
+/// # Errors
+/// As [`train`].
+pub fn compare(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<Comparison, Error> {
+    config.check()?;
+    let features = select_features(table, config)?;
+    let (target, task_reason) = Target::new(table, config)?;
+    progress.event(Event::TaskSettled {
+        task: target.task(),
+        reason: &task_reason,
+    });
+    let search = Search {
+        table: &features,
+        target: &target,
+        config,
+        progress,
+    };
+    let candidates = search.run()?;
+    Ok(Comparison {
+        task: target.task(),
+        task_reason,
+        scoring: search.scoring(),
+        best: search::best(&candidates, search.scoring())?,
+        candidates,
     })
 }
 
@@ -106,43 +163,37 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
 /// As [`train`]; also when `candidates` holds more than one model, or one with parameters to search for.
 pub fn fit(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<Pipeline, Error> {
     config.check()?;
-    let [params] = &search::draw(&config.candidates, 2, config.seed)[..] else {
+    let features = select_features(table, config)?;
+    let (target, _) = Target::new(table, config)?;
+    let [params] = &search::draw(&config.candidates, 2, config.seed, target.task())[..] else {
         let message = "expected one model with every parameter fixed";
         return Err(Error::config("candidates", message));
     };
-    let features = select_features(table, config)?;
-    let target = Target::new(&config.target, table.column(&config.target)?)?;
     let rows: Vec<usize> = (0..table.row_count()).collect();
     let descriptions = feature::describe(&features, &rows);
-    fit_pipeline(
-        &features,
-        target.classes,
-        &target.labels,
-        descriptions,
-        params,
-        config,
-        progress,
-    )
+    fit_pipeline(&features, target, descriptions, params, config, progress)
 }
 
 fn fit_pipeline(
     features: &Table,
-    classes: Vec<u16>,
-    labels: &[Label],
+    target: Target,
     descriptions: Vec<Feature>,
     params: &ModelParams,
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Pipeline, Error> {
-    let (preparation, matrix) = Preparation::fit(features, &config.preparation, progress)?;
-    let set = TrainingSet::new(features.names(), preparation, matrix, classes);
+    let seed = Random::derive(config.seed, &[Stream::Preparation as u64]).next_u64();
+    let (preparation, matrix) = Preparation::fit(features, &target, &config.preparation, seed, progress)?;
+    let seed = Random::derive(config.seed, &[Stream::Resampling as u64]).next_u64();
+    let (matrix, target) = resample(&config.resampling, &preparation, matrix, target, seed, progress)?;
+    let set = TrainingSet::new(features.names(), preparation, matrix, target);
     let seed = Random::derive(config.seed, &[Stream::FinalModel as u64]).next_u64();
-    let (model, importance) = set.fit(params, labels, seed, progress)?;
+    let (model, importance) = set.fit(params, seed, progress)?;
     Ok(Pipeline {
         target: config.target.clone(),
         model_name: params.model_name().to_owned(),
         features: descriptions,
-        labels: labels.to_vec(),
+        labels: set.target.labels,
         importance,
         preparation: set.preparation,
         model,
@@ -150,19 +201,44 @@ fn fit_pipeline(
 }
 
 fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {
-    let names: Vec<&String> = match &config.features {
-        Some(names) => names.iter().collect(),
-        None => {
-            if let Some(name) = config.exclude.iter().find(|name| !table.names().contains(name)) {
-                return Err(Error::MissingColumn {
-                    name: name.clone(),
-                    present: table.names().to_vec(),
-                });
-            }
-            let is_feature = |name: &&String| **name != config.target && !config.exclude.contains(name);
-            table.names().iter().filter(is_feature).collect()
+    let named = config.features.iter().flatten().chain(&config.exclude);
+    for selector in named {
+        if let ColumnSelector::Name(name) = selector {
+            table.column(name)?;
         }
+    }
+    let fits = |selectors: &[ColumnSelector], name: &str, column: &Column| {
+        selectors
+            .iter()
+            .any(|selector| selector.fits(name, column.kind()))
     };
+    let is_feature = |(name, column): &(&String, &Column)| {
+        let is_chosen = match &config.features {
+            Some(selectors) => fits(selectors, name, column),
+            None => true,
+        };
+        is_chosen
+            && **name != config.target
+            && config.weight.as_ref() != Some(*name)
+            && !fits(&config.exclude, name, column)
+    };
+    let mut names: Vec<&String> = table
+        .names()
+        .iter()
+        .zip(table.columns())
+        .filter(is_feature)
+        .map(|(name, _)| name)
+        .collect();
+    // Columns keep the order in which the configuration first names them.
+    if let Some(selectors) = &config.features {
+        let place = |name: &String| {
+            let kind = table.column(name).map(Column::kind);
+            selectors
+                .iter()
+                .position(|selector| kind.as_ref().is_ok_and(|&kind| selector.fits(name, kind)))
+        };
+        names.sort_by_key(|name| place(name));
+    }
     if names.is_empty() || names.len() > MAX_COLUMNS {
         return Err(Error::Data(format!(
             "{} columns to learn from; expected 1 to {MAX_COLUMNS}",
@@ -176,67 +252,6 @@ fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> 
         )));
     }
     table.select_columns(&names)
-}
-
-/// The target column as positions in a sorted list of labels.
-struct Target {
-    labels: Vec<Label>,
-    classes: Vec<u16>,
-}
-
-impl Target {
-    fn new(name: &str, column: &Column) -> Result<Self, Error> {
-        let missing = |row: usize| Error::Cell {
-            row: row + 1,
-            column: name.to_owned(),
-            message: "the target is missing; leave such rows out of the table".to_owned(),
-        };
-        let mut labels: BTreeMap<Label, u16> = BTreeMap::new();
-        let mut rows: Vec<Label> = Vec::with_capacity(column.len());
-        for row in 0..column.len() {
-            let label = match column {
-                Column::Numeric(values) if values[row].is_nan() => return Err(missing(row)),
-                Column::Numeric(values) if values[row].fract() != 0.0 || values[row].abs() > 9e15 => {
-                    let message = format!("a class must be a whole number or a text, got {}", values[row]);
-                    return Err(Error::Cell {
-                        row: row + 1,
-                        column: name.to_owned(),
-                        message,
-                    });
-                }
-                Column::Numeric(values) => Label::Integer(values[row] as i64),
-                Column::Categorical(values) => {
-                    Label::Text(values.text(row).ok_or_else(|| missing(row))?.to_owned())
-                }
-            };
-            if !labels.contains_key(&label) {
-                labels.insert(label.clone(), 0);
-                if labels.len() > MAX_CLASSES {
-                    return Err(Error::Data(format!(
-                        "target `{name}` has more than {MAX_CLASSES} classes"
-                    )));
-                }
-            }
-            rows.push(label);
-        }
-        if labels.len() < 2 {
-            let message = format!(
-                "target `{name}` has {} classes in {} rows; expected at least 2",
-                labels.len(),
-                rows.len()
-            );
-            return Err(Error::Data(message));
-        }
-        labels
-            .values_mut()
-            .enumerate()
-            .for_each(|(class, slot)| *slot = class as u16);
-        let classes = rows.iter().map(|label| labels[label]).collect();
-        Ok(Self {
-            labels: labels.into_keys().collect(),
-            classes,
-        })
-    }
 }
 
 fn most_frequent(classes: &[u16], class_count: usize) -> u16 {
@@ -255,7 +270,5 @@ fn baseline(truth: &[u16], class: u16, class_count: usize) -> Result<BTreeMap<St
         .skip(usize::from(class))
         .step_by(class_count)
         .for_each(|slot| *slot = 1.0);
-    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?
-        .metrics()
-        .to_map())
+    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?.metrics())
 }

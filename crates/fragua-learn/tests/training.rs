@@ -94,6 +94,7 @@ fn any_number_of_threads_gives_the_same_bits() {
             let many = with_threads(threads, &table, &config);
             assert_eq!(one.pipeline.to_bytes(), many.pipeline.to_bytes());
             assert_eq!((one.best, &one.metrics), (many.best, &many.metrics));
+            assert_eq!(one.intervals, many.intervals);
             let scores = |report: &TrainReport| -> Vec<(Value, Vec<u64>)> {
                 let bits = |result: &CandidateResult| {
                     result.fold_scores.iter().map(|score| score.to_bits()).collect()
@@ -318,11 +319,31 @@ fn the_report_tells_the_whole_story() {
         report.labels.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["0", "10", "20"]
     );
-    let counted: u64 = report.confusion_matrix.counts.iter().flatten().sum();
+    let counted: u64 = report
+        .confusion_matrix
+        .as_ref()
+        .unwrap()
+        .counts
+        .iter()
+        .flatten()
+        .sum();
     assert_eq!(counted, 450);
     assert!(report.metrics["accuracy"] > 0.9, "{:?}", report.metrics);
     assert!(report.baseline["accuracy"] < 0.6, "{:?}", report.baseline);
     assert_eq!(report.baseline["roc_auc_ovr"], 0.5);
+    assert_eq!(report.task_reason, "`candidates[2].model` says so");
+    assert_eq!(
+        report.intervals.keys().collect::<Vec<_>>(),
+        report.metrics.keys().collect::<Vec<_>>()
+    );
+    for (name, value) in &report.metrics {
+        let interval = report.intervals[name];
+        assert!(
+            interval.low <= *value && *value <= interval.high,
+            "{name}: {value} and {interval:?}"
+        );
+        assert!(interval.high - interval.low < 0.2, "{name}: {interval:?}");
+    }
 
     let importance = &report.feature_importance;
     assert!((importance.iter().map(|item| item.importance).sum::<f64>() - 1.0).abs() < 1e-9);
@@ -364,6 +385,101 @@ fn weights_move_the_answers_towards_a_class() {
         config(json!({ "candidates": [{ "model": "random_forest", "class_weight": { "11": 2.0 } }] }));
     let error = train(&table, &unknown, &NoProgress).unwrap_err().to_string();
     assert_eq!(error, "class_weight: `11` is not a class; there are: 0, 10, 20");
+}
+
+/// Rows of the class 10 get a weight of 0, and so no model may answer it; without weights all do.
+#[test]
+fn a_class_without_weight_is_never_answered() {
+    let table = table(900);
+    let Column::Numeric(kinds) = table.column("kind").unwrap() else {
+        panic!("numeric")
+    };
+    let weights = kinds
+        .iter()
+        .map(|&kind| if kind == 10.0 { 0.0 } else { 3.0 })
+        .collect();
+    let columns = table.names().iter().cloned().zip(table.columns().to_vec());
+    let weight = ("weight".to_owned(), Column::Numeric(weights));
+    let weighted = Table::new(columns.chain([weight]).collect()).unwrap();
+    for candidate in all_models().as_array().unwrap() {
+        let mut candidate = candidate.clone();
+        for key in ["max_depth", "min_samples_leaf", "learning_rate", "C"] {
+            candidate.as_object_mut().unwrap().remove(key);
+        }
+        let answers = |extra: Value| -> usize {
+            let mut settings = json!({ "candidates": [candidate] });
+            for (key, value) in extra.as_object().unwrap() {
+                settings[key] = value.clone();
+            }
+            let pipeline = fit(&weighted, &config(settings), &NoProgress).unwrap();
+            let predicted = pipeline.predict(&weighted).unwrap();
+            predicted.classes.iter().filter(|&&class| class == 1).count()
+        };
+        assert_eq!(answers(json!({ "weight": "weight" })), 0, "{candidate}");
+        assert!(answers(json!({ "exclude": ["weight"] })) > 100, "{candidate}");
+    }
+}
+
+/// Rows are added and left out where models learn, and nowhere else.
+#[test]
+fn resampling_changes_what_is_learned_from_and_not_what_is_measured_on() {
+    let table = table(700);
+    let with = |resampling: Value| {
+        let candidates = json!([{ "model": "random_forest", "n_estimators": 10, "max_depth": 4 }]);
+        let config = config(json!({ "candidates": candidates, "resampling": resampling }));
+        let one = with_threads(1, &table, &config);
+        let two = with_threads(2, &table, &config);
+        assert_eq!(one.pipeline.to_bytes(), two.pipeline.to_bytes());
+        one
+    };
+    let plain = with(json!([]));
+    let sizes = |report: &TrainReport| {
+        report
+            .classes
+            .iter()
+            .map(|class| class.support)
+            .collect::<Vec<_>>()
+    };
+    let smallest = (0..3).min_by_key(|&class| sizes(&plain)[class]).unwrap();
+    for steps in [
+        json!([{ "method": "random_over" }]),
+        json!([{ "method": "random_under" }]),
+        json!([{ "method": "smote" }]),
+        json!([{ "method": "borderline_smote" }]),
+        json!([{ "method": "adasyn" }]),
+        json!([{ "method": "tomek_links" }]),
+        json!([{ "method": "smote", "ratio": 0.9 }, { "method": "edited_neighbours" }]),
+    ] {
+        let report = with(steps.clone());
+        assert_eq!(sizes(&report), sizes(&plain), "{steps}");
+        assert_eq!(report.test_rows, plain.test_rows);
+        assert_ne!(report.pipeline.to_bytes(), plain.pipeline.to_bytes(), "{steps}");
+        let recall = |report: &TrainReport| report.classes[smallest].recall;
+        assert!(
+            recall(&report) >= recall(&plain) - 0.1,
+            "{steps}: {} and {}",
+            recall(&report),
+            recall(&plain)
+        );
+        assert!(report.metrics["accuracy"] > 0.8, "{steps}: {:?}", report.metrics);
+    }
+}
+
+#[test]
+fn an_l1_penalty_leaves_out_what_does_not_matter() {
+    let table = table(900);
+    let noise = |l1_ratio: f64| {
+        let candidate =
+            json!({ "model": "logistic_regression", "C": 0.05, "l1_ratio": l1_ratio, "max_iter": 5_000 });
+        let pipeline = fit(&table, &config(json!({ "candidates": [candidate] })), &NoProgress).unwrap();
+        let noise = pipeline
+            .feature_importance()
+            .into_iter()
+            .find(|item| item.feature == "noise");
+        noise.unwrap().importance
+    };
+    assert!(noise(0.0) > 0.0);
+    assert_eq!(noise(1.0), 0.0);
 }
 
 #[test]
@@ -453,10 +569,14 @@ fn tables_that_cannot_be_learned_from_are_refused() {
     );
     check(
         &whole,
-        json!({ "target": "noise" }),
+        json!({ "target": "noise", "task": "classification" }),
         "row 1, column `noise`: a class must be a whole number or a text",
     );
-    check(&whole, json!({ "target": "a" }), "column `a`:");
+    check(
+        &whole,
+        json!({ "target": "a" }),
+        "column `a`: the target is missing",
+    );
     check(
         &with_target(vec![1.0; 30]),
         json!({}),
@@ -464,7 +584,7 @@ fn tables_that_cannot_be_learned_from_are_refused() {
     );
     check(
         &with_target((0..300).map(f64::from).collect()),
-        json!({}),
+        json!({ "task": "classification" }),
         "more than 256 classes",
     );
     check(

@@ -38,6 +38,12 @@ impl Message {
         self
     }
 
+    fn float(mut self, field: u64, value: f32) -> Self {
+        self.varint(field << 3 | 5);
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     fn text(self, field: u64, text: &str) -> Self {
         self.bytes(field, text.as_bytes())
     }
@@ -63,6 +69,10 @@ pub(crate) mod attribute {
 
     pub(crate) fn int(name: &str, value: i64) -> Message {
         attribute(name, 2).int(3, value)
+    }
+
+    pub(crate) fn float(name: &str, value: f32) -> Message {
+        attribute(name, 1).float(2, value)
     }
 
     pub(crate) fn text(name: &str, value: &str) -> Message {

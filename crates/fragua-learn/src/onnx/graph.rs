@@ -6,15 +6,16 @@
 use super::encoder::{self, Element, Graph, attribute, node, tensor, value};
 use super::{neighbors, trees};
 use crate::feature::FeatureKind;
-use crate::linear::{Design, Encoding, Logistic};
-use crate::model::Model;
+use crate::linear::{Design, Encoding, Linear};
+use crate::model::{Model, Span};
 use crate::prepare::PreparedColumn;
 use crate::prepare::categorical::{CategoricalColumn, UNKNOWN};
+use crate::prepare::encoded::EncodedColumn;
 use crate::{Label, Pipeline};
 
 const ML: &str = "ai.onnx.ml";
 
-/// The names of the outputs: the label, then one probability a class.
+/// The names of the outputs: the label, then one probability a class; or the predicted number.
 pub(crate) struct Outputs {
     pub(crate) label: String,
     pub(crate) probabilities: Vec<String>,
@@ -35,7 +36,14 @@ impl Outputs {
             .map(|label| free(format!("proba_{label}")))
             .collect();
         Self {
-            label: free("label".to_owned()),
+            label: free(
+                if pipeline.labels.is_empty() {
+                    "prediction"
+                } else {
+                    "label"
+                }
+                .to_owned(),
+            ),
             probabilities,
         }
     }
@@ -49,9 +57,10 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
         prefix: free_prefix(pipeline),
     };
     export.inputs();
-    let numbers = export.numbers();
+    let filled = export.numbers();
+    let numbers = export.with_encoded(filled);
     let outputs = Outputs::of(pipeline);
-    let probabilities = match &pipeline.model {
+    match &pipeline.model {
         Model::Trees(ensemble) => {
             let features = export.tree_features(numbers.as_deref());
             let probabilities = export.name("probabilities");
@@ -64,13 +73,31 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
                 &made,
                 &attributes,
             ));
-            probabilities
+            export.outputs(&outputs, &probabilities);
         }
-        Model::Linear { logistic, design } => {
-            export.linear(numbers.as_deref(), logistic, design, &outputs.label)
+        Model::Linear { linear, design } => {
+            let scores = export.linear_scores(numbers.as_deref(), linear, design);
+            let probabilities = export.classes(&scores, &outputs.label);
+            export.outputs(&outputs, &probabilities);
         }
-    };
-    export.outputs(&outputs, &probabilities);
+        Model::TreeNumbers { ensemble, span } => {
+            let features = export.tree_features(numbers.as_deref());
+            let scores = export.name("scores");
+            let attributes = trees::number_attributes(ensemble, &export.tree_columns());
+            export.graph.nodes.push(node(
+                "TreeEnsembleRegressor",
+                ML,
+                &[&features],
+                &[&scores],
+                &attributes,
+            ));
+            export.spanned(&scores, *span, &outputs.label);
+        }
+        Model::LinearNumbers { linear, design } => {
+            let scores = export.linear_scores(numbers.as_deref(), linear, design);
+            export.number(&scores, &outputs.label);
+        }
+    }
     encoder::model(&export.graph)
 }
 
@@ -145,8 +172,11 @@ impl Export<'_> {
         if let Some(imputer) = &pipeline.preparation.knn {
             return Some(neighbors::add(&mut self.graph, &self.prefix, imputer, &raw));
         }
-        let fills: Option<Vec<f32>> = fills.into_iter().collect();
-        let Some(fills) = fills else { return Some(raw) };
+        if fills.iter().all(Option::is_none) {
+            return Some(raw);
+        }
+        // What stays missing is filled with what it is.
+        let fills: Vec<f32> = fills.into_iter().map(|fill| fill.unwrap_or(f32::NAN)).collect();
         let fill = self.constant("fill", |name| {
             tensor::floats(name, &[1, fills.len() as i64], &fills)
         });
@@ -154,6 +184,60 @@ impl Export<'_> {
         self.graph.add("IsNaN", &[&raw], &missing, &[]);
         self.graph.add("Where", &[&missing, &fill, &raw], &filled, &[]);
         Some(filled)
+    }
+
+    /// Adds, behind the numbers, the columns of texts that models see as numbers.
+    fn with_encoded(&mut self, numbers: Option<String>) -> Option<String> {
+        let pipeline = self.pipeline;
+        let column_shape = self.name("column_shape");
+        let mut parts: Vec<String> = numbers.iter().cloned().collect();
+        for (position, column) in pipeline.preparation.columns.iter().enumerate() {
+            let PreparedColumn::Encoded(column) = column else {
+                continue;
+            };
+            let (texts, codes) = known_texts(&column.texts);
+            let values: Vec<f32> = codes.iter().map(|&code| column.value(code)).collect();
+            let [flat, number, shaped] =
+                ["text", "encoded", "column"].map(|what| self.name(&format!("{what}_{position}")));
+            let flat_shape = self.constant(&format!("flat_{position}"), |name| {
+                tensor::ints(name, &[1], &[-1])
+            });
+            self.graph.add(
+                "Reshape",
+                &[&pipeline.features[position].name, &flat_shape],
+                &flat,
+                &[],
+            );
+            let encode = [
+                attribute::texts("keys_strings", &texts),
+                attribute::floats("values_floats", &values),
+                attribute::float("default_float", EncodedColumn::value(column, UNKNOWN)),
+            ];
+            self.graph
+                .nodes
+                .push(node("LabelEncoder", ML, &[&flat], &[&number], &encode));
+            self.graph.add("Reshape", &[&number, &column_shape], &shaped, &[]);
+            parts.push(shaped);
+        }
+        if parts.len() == numbers.iter().count() {
+            return numbers;
+        }
+        let all = self.name("all_numbers");
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.graph
+            .add("Concat", &parts, &all, &[attribute::int("axis", 1)]);
+        Some(all)
+    }
+
+    /// The positions of the columns that models see as numbers, in the order of the numbers: texts come last.
+    fn number_positions(&self) -> Vec<usize> {
+        let columns = &self.pipeline.preparation.columns;
+        let of = |is_wanted: fn(&PreparedColumn) -> bool| {
+            (0..columns.len()).filter(move |&position| is_wanted(&columns[position]))
+        };
+        of(|column| matches!(column, PreparedColumn::Numeric(_)))
+            .chain(of(|column| matches!(column, PreparedColumn::Encoded(_))))
+            .collect()
     }
 
     /// Adds the one-hot columns of the given codes.
@@ -165,15 +249,8 @@ impl Export<'_> {
         let [flat, code, hot] = ["text", "code", "hot"].map(|what| self.name(&format!("{what}_{position}")));
         self.graph
             .add("Reshape", &[&feature.name, &flat_shape], &flat, &[]);
-        let mut texts: Vec<&str> = column.categories.iter().map(String::as_str).collect();
-        let mut values: Vec<i64> = (0..texts.len() as i64).collect();
-        // What data frames make of a missing text, unless it is a category itself.
-        for missing in ["", "nan", "None", "<NA>"] {
-            if !texts.contains(&missing) {
-                texts.push(missing);
-                values.push(i64::from(column.fill));
-            }
-        }
+        let (texts, codes_of_texts) = known_texts(column);
+        let values: Vec<i64> = codes_of_texts.into_iter().map(i64::from).collect();
         let encode = [
             attribute::texts("keys_strings", &texts),
             attribute::ints("values_int64s", &values),
@@ -212,13 +289,12 @@ impl Export<'_> {
     /// Returns where each column's values lie among the trees' features, in the order of [`Self::tree_features`].
     fn tree_columns(&self) -> Vec<trees::Position> {
         let columns = &self.pipeline.preparation.columns;
-        let is_numeric = |column: &&PreparedColumn| matches!(column, PreparedColumn::Numeric(_));
-        let mut number = 0;
-        let mut next = columns.iter().filter(is_numeric).count();
-        let position = |column: &PreparedColumn| match column {
-            PreparedColumn::Numeric(_) => {
-                number += 1;
-                trees::Position::Number(number - 1)
+        let numbers = self.number_positions();
+        let mut next = numbers.len();
+        let position = |(position, column): (usize, &PreparedColumn)| match column {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
+                let number = numbers.iter().position(|&known| known == position);
+                trees::Position::Number(number.expect("all numbers are listed"))
             }
             PreparedColumn::Categorical(column) => {
                 let codes = column.one_hot_codes(false);
@@ -227,11 +303,11 @@ impl Export<'_> {
                 trees::Position::OneHot(codes.into_iter().zip(begin..).collect())
             }
         };
-        columns.iter().map(position).collect()
+        columns.iter().enumerate().map(position).collect()
     }
 
-    /// Adds scaling, the product with the coefficients in 64 bits, and the label; returns the probabilities.
-    fn linear(&mut self, numbers: Option<&str>, logistic: &Logistic, design: &Design, label: &str) -> String {
+    /// Adds scaling and the product with the coefficients in 64 bits; returns the scores.
+    fn linear_scores(&mut self, numbers: Option<&str>, linear: &Linear, design: &Design) -> String {
         let pipeline = self.pipeline;
         let to_double = || [attribute::int("to", Element::Double as i64)];
         let mut parts = Vec::new();
@@ -239,10 +315,11 @@ impl Export<'_> {
         let mut order = Vec::new();
         if let Some(numbers) = numbers {
             let (mut means, mut scales) = (Vec::new(), Vec::new());
-            for (column, encoding) in pipeline.preparation.columns.iter().zip(&design.encodings) {
-                if let (PreparedColumn::Numeric(column), Encoding::Scaled { position }) = (column, encoding) {
-                    means.push(column.mean);
-                    scales.push(column.scale);
+            for column in self.number_positions() {
+                let number = pipeline.preparation.columns[column].number();
+                if let (Some(number), Encoding::Scaled { position }) = (number, &design.encodings[column]) {
+                    means.push(number.mean);
+                    scales.push(number.scale);
                     order.push(*position);
                 }
             }
@@ -253,7 +330,7 @@ impl Export<'_> {
             self.graph.add("Cast", &[numbers], &double, &to_double());
             self.graph.add("Sub", &[&double, &mean], &centred, &[]);
             self.graph.add("Mul", &[&centred, &scale], &scaled, &[]);
-            parts.push(scaled);
+            parts.extend(self.quantiles(scaled));
         }
         for (position, column) in pipeline.preparation.columns.iter().enumerate() {
             let (PreparedColumn::Categorical(column), Encoding::OneHot { positions }) =
@@ -271,8 +348,8 @@ impl Export<'_> {
             parts.push(double);
             order.extend(codes.iter().filter_map(|&code| positions[usize::from(code)]));
         }
-        let classes = logistic.class_count;
-        let row = |position: usize| &logistic.coefficients[position * classes..][..classes];
+        let classes = linear.output_count;
+        let row = |position: usize| &linear.coefficients[position * classes..][..classes];
         let coefficients: Vec<f64> = order
             .iter()
             .flat_map(|&position| row(position))
@@ -286,21 +363,87 @@ impl Export<'_> {
             tensor::doubles(name, &[1, classes as i64], row(design.width))
         });
 
-        let names = [
-            "features",
-            "product",
-            "scores",
-            "shares",
-            "probabilities",
-            "class",
-        ];
-        let [features, product, scores, shares, probabilities, class] = names.map(|name| self.name(name));
+        let [features, product, scores] = ["features", "product", "scores"].map(|name| self.name(name));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let graph = &mut self.graph;
         graph.add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
         graph.add("MatMul", &[&features, &coefficients], &product, &[]);
         graph.add("Add", &[&product, &intercepts], &scores, &[]);
-        graph.add("Softmax", &[&scores], &shares, &[attribute::int("axis", 1)]);
+        scores
+    }
+
+    /// Adds the shares of quantiles where a column has them; returns the columns of numbers in their order.
+    fn quantiles(&mut self, numbers: String) -> Vec<String> {
+        let columns = &self.pipeline.preparation.columns;
+        let knots: Vec<&[(f64, f64)]> = self
+            .number_positions()
+            .into_iter()
+            .map(|position| columns[position].number().map_or(&[][..], |number| &number.knots))
+            .collect();
+        if knots.iter().all(|knots| knots.is_empty()) {
+            return vec![numbers];
+        }
+        let zero = self.constant("share_0", |name| tensor::doubles(name, &[], &[0.0]));
+        let one = self.constant("share_1", |name| tensor::doubles(name, &[], &[1.0]));
+        let mut parts = Vec::new();
+        for (position, knots) in knots.into_iter().enumerate() {
+            let name_of = |what: &str| self.name(&format!("{what}_{position}"));
+            let [column, moved, ways, limited, sum, shares] =
+                ["number", "beyond", "ways", "limited", "steps", "shares"].map(name_of);
+            let index = self.constant(&format!("number_index_{position}"), |name| {
+                tensor::ints(name, &[1], &[position as i64])
+            });
+            let axis = [attribute::int("axis", 1)];
+            self.graph.add("Gather", &[&numbers, &index], &column, &axis);
+            let Some((_, first)) = knots.first() else {
+                parts.push(column);
+                continue;
+            };
+            // The share below grows from knot to knot: each step is gone in full, in part or not at all.
+            let steps: Vec<(f64, f64, f64)> = knots
+                .windows(2)
+                .map(|pair| (pair[0].0, 1.0 / (pair[1].0 - pair[0].0), pair[1].1 - pair[0].1))
+                .collect();
+            // A column of one number has no steps; one that goes nowhere stands in.
+            let steps = if steps.is_empty() {
+                vec![(0.0, 0.0, 0.0)]
+            } else {
+                steps
+            };
+            let count = steps.len() as i64;
+            let [begins, slopes, heights] = [0, 1, 2].map(|which| {
+                steps
+                    .iter()
+                    .map(|&(begin, slope, height)| [begin, slope, height][which])
+                    .collect::<Vec<f64>>()
+            });
+            let begins = self.constant(&format!("knots_{position}"), |name| {
+                tensor::doubles(name, &[1, count], &begins)
+            });
+            let slopes = self.constant(&format!("slopes_{position}"), |name| {
+                tensor::doubles(name, &[1, count], &slopes)
+            });
+            let heights = self.constant(&format!("heights_{position}"), |name| {
+                tensor::doubles(name, &[count, 1], &heights)
+            });
+            let first = self.constant(&format!("first_{position}"), |name| {
+                tensor::doubles(name, &[], &[*first])
+            });
+            self.graph.add("Sub", &[&column, &begins], &moved, &[]);
+            self.graph.add("Mul", &[&moved, &slopes], &ways, &[]);
+            self.graph.add("Clip", &[&ways, &zero, &one], &limited, &[]);
+            self.graph.add("MatMul", &[&limited, &heights], &sum, &[]);
+            self.graph.add("Add", &[&sum, &first], &shares, &[]);
+            parts.push(shares);
+        }
+        parts
+    }
+
+    /// Adds the label of the greatest score; returns the probabilities.
+    fn classes(&mut self, scores: &str, label: &str) -> String {
+        let [shares, probabilities, class] = ["shares", "probabilities", "class"].map(|name| self.name(name));
+        let graph = &mut self.graph;
+        graph.add("Softmax", &[scores], &shares, &[attribute::int("axis", 1)]);
         graph.add(
             "Cast",
             &[&shares],
@@ -309,20 +452,40 @@ impl Export<'_> {
         );
         graph.add(
             "ArgMax",
-            &[&scores],
+            &[scores],
             &class,
             &[attribute::int("axis", 1), attribute::int("keepdims", 0)],
         );
-        let labels = self.constant("labels", |name| label_tensor(name, &pipeline.labels));
+        let labels = self.constant("labels", |name| label_tensor(name, &self.pipeline.labels));
         self.graph
             .add("Gather", &[&labels, &class], label, &[attribute::int("axis", 0)]);
         probabilities
     }
 
+    /// Adds the way from the scores of trees to the predicted numbers, in 64 bits.
+    fn spanned(&mut self, scores: &str, span: Span, output: &str) {
+        let scale = self.constant("span", |name| tensor::doubles(name, &[], &[span.scale]));
+        let offset = self.constant("offset", |name| tensor::doubles(name, &[], &[span.offset]));
+        let [double, scaled, moved] =
+            ["double_scores", "scaled_scores", "moved_scores"].map(|name| self.name(name));
+        let to_double = attribute::int("to", Element::Double as i64);
+        self.graph.add("Cast", &[scores], &double, &[to_double]);
+        self.graph.add("Mul", &[&double, &scale], &scaled, &[]);
+        self.graph.add("Add", &[&scaled, &offset], &moved, &[]);
+        self.number(&moved, output);
+    }
+
+    /// Adds the predicted numbers as one column.
+    fn number(&mut self, numbers: &str, output: &str) {
+        let shape = self.constant("number_shape", |name| tensor::ints(name, &[1], &[-1]));
+        self.graph.add("Reshape", &[numbers, &shape], output, &[]);
+        self.graph.outputs.push(value(output, Element::Double, &[-1]));
+    }
+
     fn outputs(&mut self, outputs: &Outputs, probabilities: &str) {
-        let element = match &self.pipeline.labels[0] {
-            Label::Integer(_) => Element::Int64,
-            Label::Text(_) => Element::String,
+        let element = match integers(&self.pipeline.labels) {
+            Some(_) => Element::Int64,
+            None => Element::String,
         };
         self.graph.outputs.push(value(&outputs.label, element, &[-1]));
         for (class, output) in outputs.probabilities.iter().enumerate() {
@@ -338,6 +501,20 @@ impl Export<'_> {
             self.graph.outputs.push(value(output, Element::Float, &[-1]));
         }
     }
+}
+
+/// The texts that a column knows, with their codes; those that data frames make of a missing text among them.
+fn known_texts(column: &CategoricalColumn) -> (Vec<&str>, Vec<u8>) {
+    let mut texts: Vec<&str> = column.categories.iter().map(String::as_str).collect();
+    let mut codes: Vec<u8> = (0..texts.len()).map(|code| code as u8).collect();
+    for missing in ["", "nan", "None", "<NA>"] {
+        // Unless it is a category itself.
+        if !texts.contains(&missing) {
+            texts.push(missing);
+            codes.push(column.fill);
+        }
+    }
+    (texts, codes)
 }
 
 fn label_tensor(name: &str, labels: &[Label]) -> encoder::Message {
@@ -356,7 +533,7 @@ fn label_tensor(name: &str, labels: &[Label]) -> encoder::Message {
 pub(crate) fn integers(labels: &[Label]) -> Option<Vec<i64>> {
     let number = |label: &Label| match label {
         Label::Integer(number) => Some(*number),
-        Label::Text(_) => None,
+        Label::Text(_) | Label::Number(_) => None,
     };
     labels.iter().map(number).collect()
 }

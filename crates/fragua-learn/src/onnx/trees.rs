@@ -1,4 +1,4 @@
-//! The attributes of `TreeEnsembleClassifier`.
+//! The attributes of `TreeEnsembleClassifier` and `TreeEnsembleRegressor`.
 
 use super::encoder::{Message, attribute};
 use super::graph::integers;
@@ -33,34 +33,25 @@ struct Lists {
     leaf_value: Vec<f32>,
 }
 
+/// The attributes of `TreeEnsembleRegressor`, whose only target is the score.
+pub(crate) fn number_attributes(ensemble: &Ensemble, columns: &[Position]) -> Vec<Message> {
+    let mut attributes = Lists::of(ensemble, columns).attributes("target");
+    attributes.extend([
+        attribute::int("n_targets", 1),
+        attribute::text("aggregate_function", "SUM"),
+        attribute::text("post_transform", "NONE"),
+        attribute::floats("base_values", &ensemble.base),
+    ]);
+    attributes
+}
+
+/// The attributes of `TreeEnsembleClassifier`.
 pub(crate) fn attributes(ensemble: &Ensemble, columns: &[Position], labels: &[Label]) -> Vec<Message> {
-    let mut lists = Lists::default();
-    for tree in 0..ensemble.roots.len() {
-        lists.add_tree(ensemble, tree, columns);
-    }
-    let mut attributes = vec![
-        attribute::ints("nodes_treeids", &lists.tree),
-        attribute::ints("nodes_nodeids", &lists.node),
-        attribute::ints("nodes_featureids", &lists.feature),
-        attribute::floats("nodes_values", &lists.threshold),
-        attribute::ints("nodes_truenodeids", &lists.when_true),
-        attribute::ints("nodes_falsenodeids", &lists.when_false),
-        attribute::texts("nodes_modes", &lists.mode),
-        attribute::ints("class_treeids", &lists.leaf_tree),
-        attribute::ints("class_nodeids", &lists.leaf_node),
-        attribute::ints("class_ids", &lists.leaf_class),
-        attribute::floats("class_weights", &lists.leaf_value),
-        attribute::text(
-            "post_transform",
-            if ensemble.softmax { "SOFTMAX" } else { "NONE" },
-        ),
-    ];
-    if lists.missing_true.contains(&1) {
-        attributes.push(attribute::ints(
-            "nodes_missing_value_tracks_true",
-            &lists.missing_true,
-        ));
-    }
+    let mut attributes = Lists::of(ensemble, columns).attributes("class");
+    attributes.push(attribute::text(
+        "post_transform",
+        if ensemble.softmax { "SOFTMAX" } else { "NONE" },
+    ));
     // Runtimes have rules of their own for exactly two classes, about which score counts and what base values
     // mean. A third class that can never win keeps them to the rules for many.
     let has_stand_in = labels.len() == 2;
@@ -88,6 +79,39 @@ pub(crate) fn attributes(ensemble: &Ensemble, columns: &[Position], labels: &[La
 }
 
 impl Lists {
+    fn of(ensemble: &Ensemble, columns: &[Position]) -> Self {
+        let mut lists = Self::default();
+        for tree in 0..ensemble.roots.len() {
+            lists.add_tree(ensemble, tree, columns);
+        }
+        lists
+    }
+
+    /// The lists as attributes; those of the leaves begin with what a leaf's value is for.
+    fn attributes(&self, leaf: &str) -> Vec<Message> {
+        let of_leaf = |what: &str| format!("{leaf}_{what}");
+        let mut attributes = vec![
+            attribute::ints("nodes_treeids", &self.tree),
+            attribute::ints("nodes_nodeids", &self.node),
+            attribute::ints("nodes_featureids", &self.feature),
+            attribute::floats("nodes_values", &self.threshold),
+            attribute::ints("nodes_truenodeids", &self.when_true),
+            attribute::ints("nodes_falsenodeids", &self.when_false),
+            attribute::texts("nodes_modes", &self.mode),
+            attribute::ints(&of_leaf("treeids"), &self.leaf_tree),
+            attribute::ints(&of_leaf("nodeids"), &self.leaf_node),
+            attribute::ints(&of_leaf("ids"), &self.leaf_class),
+            attribute::floats(&of_leaf("weights"), &self.leaf_value),
+        ];
+        if self.missing_true.contains(&1) {
+            attributes.push(attribute::ints(
+                "nodes_missing_value_tracks_true",
+                &self.missing_true,
+            ));
+        }
+        attributes
+    }
+
     fn add_tree(&mut self, ensemble: &Ensemble, tree: usize, columns: &[Position]) {
         let root = i64::from(ensemble.roots[tree]);
         let nodes = ensemble.tree_nodes(tree);

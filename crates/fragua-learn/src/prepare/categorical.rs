@@ -18,6 +18,8 @@ pub(crate) struct CategoricalColumn {
     pub(crate) fill: u8,
     /// Whether missing is a category of its own, seen in training.
     pub(crate) missing_is_category: bool,
+    /// Whether rare categories were put together, so that [`UNKNOWN`] is a category of its own.
+    pub(crate) rare_is_category: bool,
     /// Whether the linear model leaves out the first category.
     pub(crate) drop_first: bool,
 }
@@ -36,17 +38,35 @@ impl CategoricalColumn {
         by_count.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         let most_frequent = by_count.first().map(|(text, _)| *text);
         by_count.truncate(MAX_CATEGORIES);
+        let known = by_count.len();
+        if let Some(frequency) = config.min_frequency {
+            let least = frequency.of(column.codes().len());
+            by_count.retain(|(_, count)| *count as f64 >= least);
+        }
+        let rare_is_category = by_count.len() < known;
+        let constant = match config.imputer {
+            CategoricalImputer::Constant => Some(config.fill_value.as_deref().unwrap_or("missing")),
+            CategoricalImputer::MostFrequent | CategoricalImputer::None => None,
+        };
+        if let Some(constant) = constant.filter(|constant| by_count.iter().all(|(text, _)| text != constant))
+        {
+            by_count.truncate(MAX_CATEGORIES - 1);
+            by_count.push((constant, missing));
+        }
         let mut categories: Vec<String> = by_count.iter().map(|(text, _)| (*text).to_owned()).collect();
         categories.sort_unstable();
-        let frequent_code = most_frequent.and_then(|text| categories.iter().position(|known| known == text));
-        let fill = match (config.imputer, frequent_code) {
-            (CategoricalImputer::MostFrequent, Some(code)) => code as u8,
-            _ => MISSING,
+        let code_of = |text: &str| categories.iter().position(|known| known == text);
+        let fill = match config.imputer {
+            CategoricalImputer::MostFrequent => most_frequent.and_then(code_of),
+            CategoricalImputer::Constant => constant.and_then(code_of),
+            CategoricalImputer::None => None,
         };
+        let fill = fill.map_or(MISSING, |code| code as u8);
         Self {
             categories,
             fill,
             missing_is_category: fill == MISSING && missing > 0,
+            rare_is_category,
             drop_first: config.drop == OneHotDrop::First,
         }
     }
@@ -70,6 +90,7 @@ impl CategoricalColumn {
     pub(crate) fn one_hot_codes(&self, drop_first: bool) -> Vec<u8> {
         let missing = self.missing_is_category.then_some(MISSING);
         (0..self.categories.len() as u8)
+            .chain(self.rare_is_category.then_some(UNKNOWN))
             .chain(missing)
             .skip(usize::from(drop_first))
             .collect()

@@ -1,13 +1,17 @@
 //! From table cells to the 32-bit numbers that models calculate with.
 
 pub(crate) mod categorical;
+pub(crate) mod encoded;
 pub(crate) mod knn;
 pub(crate) mod numeric;
 
-use crate::config::{NumericImputer, PreparationConfig, Scaler};
+use crate::config::{NumericImputer, PreparationConfig, TextEncoding};
+use crate::random::Random;
 use crate::table::{Column, ColumnKind, Table};
+use crate::target::Target;
 use crate::{Error, Progress};
 use categorical::CategoricalColumn;
+use encoded::EncodedColumn;
 use knn::KnnImputer;
 use numeric::NumericColumn;
 
@@ -24,6 +28,15 @@ impl Matrix {
         &self.values[row * self.width..(row + 1) * self.width]
     }
 
+    /// Copies the given rows, in the given order.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            row_count: rows.len(),
+            width: self.width,
+            values: rows.iter().flat_map(|&row| self.row(row)).copied().collect(),
+        }
+    }
+
     pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = f32> + Clone + '_ {
         self.values
             .iter()
@@ -38,6 +51,8 @@ impl Matrix {
 pub(crate) enum PreparedColumn {
     Numeric(NumericColumn),
     Categorical(CategoricalColumn),
+    /// Texts that models see as numbers.
+    Encoded(EncodedColumn),
 }
 
 /// The fitted preparation of all columns.
@@ -51,23 +66,43 @@ impl Preparation {
     /// Learns from all rows of `table` and returns them prepared.
     pub(crate) fn fit(
         table: &Table,
+        target: &Target,
         config: &PreparationConfig,
+        seed: u64,
         progress: &dyn Progress,
     ) -> Result<(Self, Matrix), Error> {
-        let fit_column = |column: &Column| match column {
-            Column::Numeric(values) => {
-                PreparedColumn::Numeric(NumericColumn::fit(values, config.numeric.imputer))
-            }
+        // Numbers for texts that come from the target, as the rows of `table` see them.
+        let mut learned: Vec<(usize, Vec<f32>)> = Vec::new();
+        let mut fit_column = |(position, (name, column)): (usize, (&String, &Column))| match column {
+            Column::Numeric(values) => Ok(PreparedColumn::Numeric(NumericColumn::fit(
+                values,
+                config.numeric_of(name),
+            ))),
             Column::Categorical(values) => {
-                PreparedColumn::Categorical(CategoricalColumn::fit(values, &config.categorical))
+                let config = config.categorical_of(name);
+                if config.encoding == TextEncoding::Category {
+                    return Ok(PreparedColumn::Categorical(CategoricalColumn::fit(
+                        values, config,
+                    )));
+                }
+                let seed = Random::derive(seed, &[position as u64]).next_u64();
+                let (column, numbers) = EncodedColumn::fit(values, config, target, seed)?;
+                learned.push((position, numbers));
+                Ok(PreparedColumn::Encoded(column))
             }
         };
+        let named = table.names().iter().zip(table.columns()).enumerate();
+        let prepared = named.map(&mut fit_column).collect::<Result<_, Error>>()?;
         let mut preparation = Self {
-            columns: table.columns().iter().map(fit_column).collect(),
+            columns: prepared,
             knn: None,
         };
         let columns: Vec<&Column> = table.columns().iter().collect();
         let mut matrix = preparation.encode_without_neighbors(&columns, table.row_count());
+        for (position, numbers) in learned {
+            let slots = matrix.values.iter_mut().skip(position).step_by(matrix.width);
+            slots.zip(numbers).for_each(|(slot, number)| *slot = number);
+        }
         if config.numeric.imputer == NumericImputer::Knn {
             let numeric = preparation.numeric_positions();
             let neighbors = config.numeric.n_neighbors.unwrap_or(5);
@@ -80,11 +115,15 @@ impl Preparation {
             imputer.fill(&mut matrix, progress)?;
             preparation.knn = Some(imputer);
         }
-        if config.numeric.scaler == Scaler::Standard {
-            for (position, column) in preparation.columns.iter_mut().enumerate() {
-                if let PreparedColumn::Numeric(column) = column {
-                    column.fit_scale(matrix.column(position));
+        for (position, column) in preparation.columns.iter_mut().enumerate() {
+            let scaler = config.numeric_of(&table.names()[position]).scaler;
+            match column {
+                PreparedColumn::Numeric(column) => column.fit_scale(scaler, matrix.column(position)),
+                PreparedColumn::Encoded(column) => {
+                    let scaler = config.numeric.scaler;
+                    column.numeric.fit_scale(scaler, matrix.column(position));
                 }
+                PreparedColumn::Categorical(_) => {}
             }
         }
         Ok((preparation, matrix))
@@ -116,6 +155,9 @@ impl Preparation {
                 (PreparedColumn::Categorical(prepared), Column::Categorical(source)) => {
                     prepared.encode(source, target);
                 }
+                (PreparedColumn::Encoded(prepared), Column::Categorical(source)) => {
+                    prepared.encode(source, target);
+                }
                 _ => unreachable!("the caller has checked the kinds of the columns"),
             }
         }
@@ -133,10 +175,20 @@ impl Preparation {
 }
 
 impl PreparedColumn {
+    /// What models see: numbers, or codes of categories.
     pub(crate) fn kind(&self) -> ColumnKind {
         match self {
-            PreparedColumn::Numeric(_) => ColumnKind::Numeric,
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => ColumnKind::Numeric,
             PreparedColumn::Categorical(_) => ColumnKind::Categorical,
+        }
+    }
+
+    /// How the numbers of the column are scaled; `None` when models see categories.
+    pub(crate) fn number(&self) -> Option<&NumericColumn> {
+        match self {
+            PreparedColumn::Numeric(column) => Some(column),
+            PreparedColumn::Encoded(column) => Some(&column.numeric),
+            PreparedColumn::Categorical(_) => None,
         }
     }
 }
@@ -145,8 +197,9 @@ impl PreparedColumn {
 mod tests {
     use super::*;
     use crate::NoProgress;
-    use crate::config::{CategoricalImputer, NumericConfig};
+    use crate::config::{CategoricalImputer, Frequency, NumericConfig, Scaler};
     use crate::table::{Categorical, MISSING_CODE};
+    use crate::target::Truth;
 
     fn table(numbers: &[f64], words: &[&str]) -> Table {
         let mut dictionary: Vec<String> = Vec::new();
@@ -177,6 +230,19 @@ mod tests {
             .values
     }
 
+    fn fit(
+        table: &Table,
+        config: &PreparationConfig,
+        progress: &dyn Progress,
+    ) -> Result<(Preparation, Matrix), Error> {
+        let target = Target {
+            labels: Vec::new(),
+            truth: Truth::Numbers(vec![0.0; table.row_count()]),
+            weights: None,
+        };
+        Preparation::fit(table, &target, config, 0, progress)
+    }
+
     const NAN: f64 = f64::NAN;
 
     #[test]
@@ -191,7 +257,7 @@ mod tests {
                 numeric,
                 ..PreparationConfig::default()
             };
-            let (preparation, matrix) = Preparation::fit(&learned, &config, &NoProgress).unwrap();
+            let (preparation, matrix) = fit(&learned, &config, &NoProgress).unwrap();
             assert_eq!(matrix.row(3), [number, 0.0], "{imputer:?}");
             // Categories are numbered in order; "a" and "b" are equally frequent; "z" was never seen.
             assert_eq!(
@@ -200,6 +266,8 @@ mod tests {
             );
         };
         check(NumericImputer::Median, 5.0);
+        check(NumericImputer::Mean, 4.4);
+        check(NumericImputer::Constant, 0.0);
         check(NumericImputer::MostFrequent, 5.0);
     }
 
@@ -208,14 +276,14 @@ mod tests {
         let mut config = PreparationConfig::default();
         config.numeric.imputer = NumericImputer::None;
         config.categorical.imputer = CategoricalImputer::None;
-        let (_, matrix) = Preparation::fit(&table(&[1.0, NAN], &["a", ""]), &config, &NoProgress).unwrap();
+        let (_, matrix) = fit(&table(&[1.0, NAN], &["a", ""]), &config, &NoProgress).unwrap();
         assert!(matrix.row(1)[0].is_nan());
         assert_eq!(matrix.row(1)[1], 255.0);
     }
 
     #[test]
     fn scaling_gives_mean_zero_and_deviation_one() {
-        let (preparation, matrix) = Preparation::fit(
+        let (preparation, matrix) = fit(
             &table(&[1.0, 3.0], &["a", "a"]),
             &PreparationConfig::default(),
             &NoProgress,
@@ -226,5 +294,78 @@ mod tests {
         };
         let scaled: Vec<f64> = matrix.column(0).map(|value| column.scaled(value)).collect();
         assert_eq!(scaled, [-1.0, 1.0]);
+    }
+
+    #[test]
+    fn scalers_move_and_stretch_as_their_names_say() {
+        let scaled = |scaler: Scaler| -> Vec<f64> {
+            let mut config = PreparationConfig::default();
+            config.numeric.scaler = scaler;
+            let table = table(&[1.0, 2.0, 3.0, 5.0, 109.0], &["a"; 5]);
+            let (preparation, matrix) = fit(&table, &config, &NoProgress).unwrap();
+            let PreparedColumn::Numeric(column) = &preparation.columns[0] else {
+                panic!("numeric")
+            };
+            matrix.column(0).map(|value| column.scaled(value)).collect()
+        };
+        assert_eq!(scaled(Scaler::None), [1.0, 2.0, 3.0, 5.0, 109.0]);
+        assert_eq!(scaled(Scaler::MinMax)[3], 4.0 / 108.0);
+        assert_eq!((scaled(Scaler::MinMax)[0], scaled(Scaler::MinMax)[4]), (0.0, 1.0));
+        // The median is 3, the quartiles are 2 and 5.
+        assert_eq!(scaled(Scaler::Robust)[2..4], [0.0, 2.0 / 3.0]);
+    }
+
+    #[test]
+    fn rare_categories_become_one_which_unknown_ones_belong_to() {
+        let mut config = PreparationConfig::default();
+        config.categorical.min_frequency = Some(Frequency::Rows(2));
+        let learned = table(&[1.0; 6], &["a", "b", "a", "c", "b", "d"]);
+        let (preparation, matrix) = fit(&learned, &config, &NoProgress).unwrap();
+        let codes: Vec<f32> = matrix.column(1).collect();
+        assert_eq!(codes, [0.0, 1.0, 0.0, 254.0, 1.0, 254.0]);
+        assert_eq!(encode(&preparation, &table(&[1.0], &["never seen"]))[1], 254.0);
+        let PreparedColumn::Categorical(column) = &preparation.columns[1] else {
+            panic!("categorical")
+        };
+        assert_eq!(column.one_hot_codes(false), [0, 1, 254]);
+        config.categorical.min_frequency = Some(Frequency::Share(0.1));
+        let (preparation, _) = fit(&learned, &config, &NoProgress).unwrap();
+        let PreparedColumn::Categorical(column) = &preparation.columns[1] else {
+            panic!("categorical")
+        };
+        assert_eq!(column.one_hot_codes(true), [1, 2, 3], "nothing is rare");
+    }
+
+    #[test]
+    fn a_constant_for_missing_texts_is_a_category() {
+        let mut config = PreparationConfig::default();
+        config.categorical.imputer = CategoricalImputer::Constant;
+        let (preparation, matrix) = fit(&table(&[1.0; 3], &["a", "", "z"]), &config, &NoProgress).unwrap();
+        let PreparedColumn::Categorical(column) = &preparation.columns[1] else {
+            panic!("categorical")
+        };
+        assert_eq!(column.categories, ["a", "missing", "z"]);
+        assert_eq!(matrix.column(1).collect::<Vec<_>>(), [0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn some_columns_can_be_prepared_in_their_own_way() {
+        let config: PreparationConfig = serde_json::from_value(serde_json::json!({
+            "numeric": { "imputer": "mean" },
+            "columns": [
+                { "columns": [{ "type": "number", "pattern": "x*" }], "numeric": { "imputer": "constant", "fill_value": -1.0 } },
+                { "columns": ["w"], "categorical": { "imputer": "none" } },
+            ],
+        }))
+        .unwrap();
+        let whole = table(&[2.0, NAN], &["a", ""]);
+        let columns = vec![
+            ("x1".to_owned(), whole.columns()[0].clone()),
+            ("n".to_owned(), whole.columns()[0].clone()),
+            ("w".to_owned(), whole.columns()[1].clone()),
+            ("v".to_owned(), whole.columns()[1].clone()),
+        ];
+        let (_, matrix) = fit(&Table::new(columns).unwrap(), &config, &NoProgress).unwrap();
+        assert_eq!(matrix.row(1), [-1.0, 2.0, 255.0, 0.0]);
     }
 }

@@ -43,15 +43,33 @@ pub(crate) fn fit(
     seed: u64,
     progress: &dyn Progress,
 ) -> Result<(Ensemble, Vec<f64>), Error> {
-    let grow = |tree: usize| {
-        check_cancelled(progress)?;
-        Ok(Grower::new(sample, params, cutting, Random::derive(seed, &[tree as u64])).grow())
-    };
-    let grown: Vec<(Tree, Vec<f64>)> = (0..params.n_estimators)
+    let grow =
+        |tree: usize| Grower::new(sample, params, cutting, Random::derive(seed, &[tree as u64])).grow();
+    plant(
+        sample.binned,
+        params.n_estimators,
+        sample.weights.len(),
+        progress,
+        grow,
+    )
+}
+
+/// Grows so many trees side by side; `grow` returns a tree with the gain of each column.
+pub(super) fn plant(
+    binned: &Binned,
+    tree_count: usize,
+    class_count: usize,
+    progress: &dyn Progress,
+    grow: impl Fn(usize) -> (Tree, Vec<f64>) + Sync,
+) -> Result<(Ensemble, Vec<f64>), Error> {
+    let grown: Vec<(Tree, Vec<f64>)> = (0..tree_count)
         .into_par_iter()
-        .map(grow)
+        .map(|tree| {
+            check_cancelled(progress)?;
+            Ok(grow(tree))
+        })
         .collect::<Result<_, Error>>()?;
-    let mut importance = vec![0.0; sample.binned.columns.len()];
+    let mut importance = vec![0.0; binned.columns.len()];
     let mut trees = Vec::with_capacity(grown.len());
     for (tree, gains) in grown {
         let total: f64 = gains.iter().sum();
@@ -63,18 +81,20 @@ pub(crate) fn fit(
         }
         trees.push(tree);
     }
-    let base = vec![0.0; sample.weights.len()];
-    Ok((Ensemble::new(trees, sample.binned, base, false), importance))
+    Ok((
+        Ensemble::new(trees, binned, vec![0.0; class_count], false),
+        importance,
+    ))
 }
 
 /// One thing a split can be made on.
 #[derive(Clone, Copy)]
-enum SplitOption {
+pub(super) enum SplitOption {
     Numbers { column: usize },
     Category { column: usize, code: u8 },
 }
 
-fn split_options(binned: &Binned) -> Vec<SplitOption> {
+pub(super) fn split_options(binned: &Binned) -> Vec<SplitOption> {
     let mut options = Vec::new();
     for (column, binned) in binned.columns.iter().enumerate() {
         if binned.categorical {
@@ -591,15 +611,7 @@ impl<'a> Grower<'a> {
             return false;
         }
         let edges = &self.sample.binned.columns[column].edges;
-        let cut = if least == greatest {
-            // All numbers are alike: the missing ones are what can be parted.
-            greatest
-        } else {
-            let (low, high) = (edges[usize::from(least)], edges[usize::from(greatest) - 1]);
-            let drawn = (f64::from(low) + self.random.unit() * (f64::from(high) - f64::from(low))) as f32;
-            let cut = edges.partition_point(|&edge| edge < drawn) as u8;
-            cut.clamp(least, greatest - 1)
-        };
+        let cut = draw_cut(edges, least, greatest, &mut self.random);
         let missing_left = has_missing && least != greatest && self.random.below(2) == 1;
         // The node's own comparison, see `Node`.
         let (low, span) = if missing_left {
@@ -644,9 +656,21 @@ impl<'a> Grower<'a> {
     }
 }
 
-fn without_missing(mut occupied: CodeSet) -> CodeSet {
+pub(super) fn without_missing(mut occupied: CodeSet) -> CodeSet {
     occupied.remove(MISSING_BIN);
     occupied
+}
+
+/// Draws the last bin that goes left, between the least and the greatest one here.
+pub(super) fn draw_cut(edges: &[f32], least: u8, greatest: u8, random: &mut Random) -> u8 {
+    if least == greatest {
+        // All numbers are alike: the missing ones are what can be parted.
+        return greatest;
+    }
+    let (low, high) = (edges[usize::from(least)], edges[usize::from(greatest) - 1]);
+    let drawn = (f64::from(low) + random.unit() * (f64::from(high) - f64::from(low))) as f32;
+    let cut = edges.partition_point(|&edge| edge < drawn) as u8;
+    cut.clamp(least, greatest - 1)
 }
 
 #[inline]

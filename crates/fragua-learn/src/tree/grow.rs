@@ -15,7 +15,7 @@ const BLOCK: usize = 16_384;
 const MANY_COLUMNS: usize = 64;
 /// Longest step of a leaf before shrinkage, in log odds. Where nearly all rows are settled the second derivative
 /// vanishes, and one row of a rare class would throw its leaf so far that the fit never comes back.
-const LONGEST_STEP: f64 = 4.0;
+pub(super) const LONGEST_STEP: f64 = 4.0;
 const SMALLEST_SECOND: f64 = 1e-3;
 /// Added to the second derivative of a category when groups are made, so that rare ones do not lead.
 const CATEGORY_SMOOTHING: f64 = 10.0;
@@ -36,6 +36,15 @@ impl Scale {
         Self {
             first: (steps / heaviest) as f32,
             second: (steps / (heaviest * factor * 0.25)) as f32,
+        }
+    }
+
+    /// The same for slopes up to the steepest, whose second derivative is their weight.
+    pub(super) fn of_numbers(rows: usize, steepest: f64, heaviest: f64, most: f64) -> Self {
+        let steps = (f64::from(1 << 30) / rows as f64).min(most);
+        Self {
+            first: (steps / steepest).min(f64::from(f32::MAX)) as f32,
+            second: (steps / heaviest) as f32,
         }
     }
 
@@ -93,7 +102,7 @@ pub(super) struct Leaf {
     depth: usize,
     sum: u64,
     /// The least and greatest value that keeps the order that other columns ask for.
-    bounds: [f64; 2],
+    pub(super) bounds: [f64; 2],
     histogram: Option<Histogram>,
     split: Option<Split>,
 }
@@ -106,6 +115,7 @@ pub(super) struct Grower<'a> {
     columns: &'a [usize],
     monotone: &'a [i8],
     may_group: bool,
+    longest_step: f64,
     gains: Vec<f64>,
     /// Histograms to be used again.
     spare: Vec<Histogram>,
@@ -127,6 +137,7 @@ impl<'a> Grower<'a> {
             columns: &[],
             monotone: &[],
             may_group: false,
+            longest_step: LONGEST_STEP,
             gains: vec![0.0; binned.columns.len()],
             spare: Vec::new(),
             tree: Tree::default(),
@@ -138,6 +149,12 @@ impl<'a> Grower<'a> {
         self.columns = columns;
         self.monotone = monotone;
         self.may_group = may_group;
+        self
+    }
+
+    /// Sets how far a leaf may move the score.
+    pub(super) fn with_longest_step(mut self, longest_step: f64) -> Self {
+        self.longest_step = longest_step;
         self
     }
 
@@ -155,7 +172,7 @@ impl<'a> Grower<'a> {
             value: 0.0,
             depth: 0,
             sum,
-            bounds: [-LONGEST_STEP, LONGEST_STEP],
+            bounds: [-self.longest_step, self.longest_step],
             histogram: None,
             split: None,
         };

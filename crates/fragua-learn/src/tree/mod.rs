@@ -6,3 +6,4 @@ pub(crate) mod ensemble;
 pub(crate) mod forest;
 mod grow;
 mod predict;
+pub(crate) mod weighed;

@@ -8,4 +8,5 @@ mod metrics;
 mod models;
 mod neighbors;
 mod python;
+mod regression;
 mod rows;

@@ -1,7 +1,7 @@
 //! The figures are scikit-learn's on the same predictions.
 
 use crate::python;
-use fragua_learn::metrics::Outcome;
+use fragua_learn::metrics::{NumberOutcome, Outcome};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ struct Case {
     predicted: Vec<u16>,
     probabilities: Vec<f32>,
     class_count: usize,
+    weights: Vec<f64>,
 }
 
 fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: bool) -> Case {
@@ -26,6 +27,7 @@ fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: 
         predicted: Vec::new(),
         probabilities: Vec::new(),
         class_count,
+        weights: Vec::new(),
     };
     for row in 0..rows {
         let truth = if row < class_count {
@@ -47,12 +49,14 @@ fn case(seed: u64, rows: usize, class_count: usize, predictable: usize, coarse: 
         case.truth.push(truth as u16);
         case.predicted.push(best as u16);
         case.probabilities.extend(shares);
+        case.weights
+            .push((random() * 4.0).floor() + f64::from(u8::from(row < class_count)));
     }
     case
 }
 
-/// Figures by name, and the confusion matrix.
-type Theirs = (BTreeMap<String, f64>, Vec<Vec<u64>>);
+/// Figures by name, without and with weights, and the confusion matrix.
+type Theirs = (BTreeMap<String, f64>, BTreeMap<String, f64>, Vec<Vec<u64>>);
 
 #[test]
 fn figures_equal_those_of_scikit_learn() {
@@ -69,13 +73,16 @@ fn figures_equal_those_of_scikit_learn() {
         predicted: vec![0, 0, 1],
         probabilities: vec![1.0, 0.0, 1.0, 0.0, 0.25, 0.75],
         class_count: 2,
+        weights: vec![1.0, 0.5, 2.0],
     });
     let folder = tempfile::tempdir().unwrap();
     let written: Vec<Value> = cases
         .iter()
         .map(|case| {
             let rows: Vec<&[f32]> = case.probabilities.chunks(case.class_count).collect();
-            json!({ "truth": case.truth, "predicted": case.predicted, "probabilities": rows })
+            json!({
+                "truth": case.truth, "predicted": case.predicted, "probabilities": rows, "weights": case.weights,
+            })
         })
         .collect();
     std::fs::write(
@@ -85,7 +92,7 @@ fn figures_equal_those_of_scikit_learn() {
     .unwrap();
     let theirs: Vec<Theirs> = python::run("metrics.py", folder.path());
     assert_eq!(theirs.len(), cases.len());
-    for (position, (case, (theirs, confusion))) in cases.iter().zip(theirs).enumerate() {
+    for (position, (case, (theirs, weighted, confusion))) in cases.iter().zip(theirs).enumerate() {
         let outcome = Outcome::new(
             &case.truth,
             &case.predicted,
@@ -93,15 +100,60 @@ fn figures_equal_those_of_scikit_learn() {
             case.class_count,
         )
         .unwrap();
-        let ours = outcome.metrics().to_map();
-        assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
-        for (name, value) in &theirs {
-            assert!(
-                (ours[name] - value).abs() < 1e-9,
-                "case {position}: {name} is {}, not {value}",
-                ours[name]
-            );
-        }
+        equal(&outcome.metrics(), &theirs, &format!("case {position}"));
+        let ours = outcome.weighted(&case.weights).unwrap().metrics();
+        equal(&ours, &weighted, &format!("case {position} with weights"));
         assert_eq!(outcome.confusion(), confusion, "case {position}");
+    }
+}
+
+fn equal(ours: &BTreeMap<String, f64>, theirs: &BTreeMap<String, f64>, what: &str) {
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    for (name, value) in theirs {
+        let difference = (ours[name] - value).abs();
+        assert!(
+            difference <= 1e-9 * value.abs().max(1.0),
+            "{what}: {name} is {}, not {value}",
+            ours[name]
+        );
+    }
+}
+
+#[test]
+fn figures_of_numbers_equal_those_of_scikit_learn() {
+    let mut state = 1u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1u64 << 31) as f64
+    };
+    let mut case = |rows: usize, scale: f64, offset: f64| -> [Vec<f64>; 3] {
+        let truth: Vec<f64> = (0..rows).map(|_| (random() - 0.5) * scale + offset).collect();
+        let predicted = truth.iter().map(|truth| truth + (random() - 0.3) * scale / 2.0);
+        let predicted: Vec<f64> = predicted.collect();
+        let weights = (0..rows).map(|_| (random() * 4.0).floor() + 1.0).collect();
+        [truth, predicted, weights]
+    };
+    let cases = [
+        case(501, 1.0, 0.0),
+        case(40, 1e6, 3e6),
+        case(7, 0.01, 100.0),
+        // Nothing varies, and the truth is 0.
+        [vec![0.0; 3], vec![0.0, 1.0, 2.0], vec![1.0; 3]],
+        [vec![2.0; 3], vec![2.0; 3], vec![1.0; 3]],
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("cases.json"),
+        serde_json::to_vec(&cases).unwrap(),
+    )
+    .unwrap();
+    let theirs: Vec<[BTreeMap<String, f64>; 2]> = python::run("number_metrics.py", folder.path());
+    for (position, ([truth, predicted, weights], [plain, weighted])) in cases.iter().zip(theirs).enumerate() {
+        let outcome = NumberOutcome::new(truth, predicted).unwrap();
+        equal(&outcome.metrics(), &plain, &format!("case {position}"));
+        let ours = outcome.weighted(weights).unwrap().metrics();
+        equal(&ours, &weighted, &format!("case {position} with weights"));
     }
 }

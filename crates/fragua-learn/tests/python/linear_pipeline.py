@@ -12,7 +12,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 train, test = (pd.read_csv(name).astype({"Wilderness_Area": object, "Soil_Type": object}) for name in ["train.csv", "test.csv"])
 target, texts = "Cover_Type", ["Wilderness_Area", "Soil_Type"]
 numbers = [name for name in train if name != target and name not in texts]
-weights = open("weights.txt").read()
+weights, class_weight, l1_ratio = open("weights.txt").read().split()
+class_weight = None if class_weight == "none" else class_weight
+l1_ratio = float(l1_ratio)
+solver = "saga" if l1_ratio else "lbfgs"
 pipeline = make_pipeline(
     ColumnTransformer([
         ("numbers", make_pipeline(KNNImputer(n_neighbors=4, weights=weights), StandardScaler()), numbers),
@@ -21,7 +24,7 @@ pipeline = make_pipeline(
             OneHotEncoder(drop="first", handle_unknown="ignore", sparse_output=False),
         ), texts),
     ]),
-    LogisticRegression(C=0.3, tol=1e-9, max_iter=5000, class_weight="balanced"),
+    LogisticRegression(C=0.3, tol=1e-9, max_iter=20_000, class_weight=class_weight, l1_ratio=l1_ratio, solver=solver),
 )
 pipeline.fit(train.drop(columns=target), train[target])
 print(json.dumps(pipeline.predict_proba(test.drop(columns=target)).tolist()))

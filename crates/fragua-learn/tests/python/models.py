@@ -42,12 +42,15 @@ plain = plain.astype({name: "float64" for name, kind in schema.items() if kind =
 frame = model.predict(plain)
 assert mlflow.onnx.load_model("model").producer_name == "fragua"
 example = model.metadata.load_input_example("model")
-probabilities = np.stack([together[name] for name in output_names[1:]], axis=1)
+probabilities = [together[name].tolist() for name in output_names[1:]]
 print(json.dumps({
     "onnxruntime": labels(together[output_names[0]]),
     "one_by_one": one_by_one,
     "pyfunc": labels(frame[output_names[0]]),
-    "probabilities": probabilities.tolist(),
+    "probabilities": [list(row) for row in zip(*probabilities)],
+    # As texts, which keep every bit.
+    "numbers": labels(together[output_names[0]]),
+    "pyfunc_numbers": labels(frame[output_names[0]]),
     "columns": list(frame.columns),
     "example_label": labels(pd.DataFrame(model.predict(example))[output_names[0]])[0],
 }))

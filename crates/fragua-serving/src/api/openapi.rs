@@ -205,8 +205,12 @@ fn seen_in_training(feature: &Feature) -> Option<String> {
 }
 
 fn prediction_schema(model: &ServedModel) -> Schema {
-    let is_text = model.labels.iter().any(|label| matches!(label, Label::Text(_)));
-    let label = if is_text { Type::String } else { Type::Integer };
+    // A model without classes answers numbers.
+    let label = match model.labels.first() {
+        Some(Label::Text(_)) => Type::String,
+        Some(Label::Integer(_)) => Type::Integer,
+        Some(Label::Number(_)) | None => Type::Number,
+    };
     let version = if model.version_value().is_u64() {
         Type::Integer
     } else {

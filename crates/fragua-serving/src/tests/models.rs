@@ -24,6 +24,14 @@ pub(super) fn text_forest() -> Files {
         .clone()
 }
 
+/// The same forest for numbers: it answers about 1.5, 2.25 or 7.
+pub(super) fn number_forest() -> Files {
+    static FILES: OnceLock<Files> = OnceLock::new();
+    FILES
+        .get_or_init(|| folder(|class| Label::Number([1.5, 2.25, 7.0][class])))
+        .clone()
+}
+
 /// The forest with a pipeline file that ends too early.
 pub(super) fn broken() -> Files {
     let mut files = forest();
@@ -66,6 +74,7 @@ fn target(labels: Vec<Label>) -> Column {
         .iter()
         .map(|label| match label {
             Label::Integer(number) => Some(*number as f64),
+            Label::Number(number) => Some(*number),
             Label::Text(_) => None,
         })
         .collect();

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::support::{Role, settings, text_forest};
+use super::support::{Role, number_forest, settings, text_forest};
 use crate::Settings;
 
 fn record() -> Value {
@@ -75,6 +75,30 @@ async fn classes_that_are_texts_stay_texts() {
     assert_eq!(body["Prediction"], json!("\"fir\""));
     let names: Vec<&String> = body["Probabilities"].as_object().unwrap().keys().collect();
     assert_eq!(names.len(), 3);
+}
+
+#[tokio::test]
+async fn a_regression_answers_numbers() {
+    let role = Role::new(settings());
+    role.registry.put("1", number_forest());
+    role.registry.point(Some("1"));
+    role.serving.follow_alias().await;
+    let high = record_with("Elevation", json!(2990));
+    let body = role.post_json("/predict", &high).await.json();
+    let number = body["Prediction"].as_f64().unwrap();
+    assert!((number - 7.0).abs() < 0.5, "{body}");
+    let frame = role
+        .post_json("/invocations", &json!({ "dataframe_records": [high] }))
+        .await
+        .json();
+    assert_eq!(frame, json!({ "predictions": [{ "prediction": number }] }));
+    let schemas = role.get("/openapi.json").await.json()["components"]["schemas"].clone();
+    let mut answers = schemas
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|schema| &schema["properties"]["Prediction"]["type"]);
+    assert!(answers.any(|kind| kind == "number"), "{schemas}");
 }
 
 #[tokio::test]

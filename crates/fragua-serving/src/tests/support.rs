@@ -8,7 +8,7 @@ use fragua_base::{ManualClock, Timestamp};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-pub(super) use super::models::{broken, forest, text_forest};
+pub(super) use super::models::{broken, forest, number_forest, text_forest};
 use crate::source::memory::Registry;
 use crate::{ModelSource, Serving, Settings, api};
 

@@ -8,6 +8,7 @@ mod desk;
 mod doctor;
 mod init;
 mod keys;
+mod learn;
 mod logs;
 pub(crate) mod output;
 mod pools;
@@ -191,6 +192,9 @@ enum Command {
     /// Experiments and models: import, purge
     #[command(subcommand)]
     Tracking(tracking::Command),
+    /// Models from CSV files, without a project: fit, evaluate, predict, compare
+    #[command(subcommand)]
+    Learn(learn::Command),
     /// JSON Schemas for editors
     #[command(subcommand)]
     Schema(schema::Command),
@@ -237,6 +241,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Variables(command) => vault::variables(&common, command).await,
         Command::Connections(command) => vault::connections(&common, command).await,
         Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
+        Command::Learn(command) => learn::run(command),
         Command::Schema(command) => schema::run(command),
         Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),
     }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use fragua_orchestrator::OperatorCatalog;
 
+pub(crate) use train::train_config;
+
 /// Returns every operator that a DAG file may name.
 pub(crate) fn catalog() -> OperatorCatalog {
     OperatorCatalog::builtin()

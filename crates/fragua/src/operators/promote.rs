@@ -31,17 +31,13 @@ struct Arguments {
     /// The alias to move.
     #[serde(default = "champion")]
     alias: String,
-    /// The figure that decides.
-    #[serde(default = "f1_macro")]
-    metric: Scoring,
+    /// The figure that decides: by default `f1_macro` for classes and `r2` for numbers.
+    #[serde(default)]
+    metric: Option<Scoring>,
 }
 
 fn champion() -> String {
     "champion".to_owned()
-}
-
-fn f1_macro() -> Scoring {
-    Scoring::F1Macro
 }
 
 /// What the `train` task handed on.
@@ -176,12 +172,14 @@ async fn promote(context: &TaskContext, arguments: &Arguments) -> anyhow::Result
                 .read_artifact(&run.artifact_uri, held_out::ARTIFACT, MAXIMUM_FILE_BYTES)
                 .await?;
             let rows = held_out::unpack(&bytes)?;
-            let of_candidate = score(&client, model, version, &rows, arguments.metric).await?;
-            let of_champion = score(&client, model, champion, &rows, arguments.metric).await?;
+            let of_candidate = load(&client, model, version).await?;
+            let of_champion = load(&client, model, champion).await?;
+            let by_default = || Scoring::of_task(of_candidate.1.task());
+            let metric = arguments.metric.unwrap_or_else(by_default);
             Decision::compare(
-                arguments.metric.name(),
-                of_candidate,
-                of_champion,
+                metric.name(),
+                score(&of_candidate, &rows, metric)?,
+                score(&of_champion, &rows, metric)?,
                 rows.row_count(),
             )
         }
@@ -220,26 +218,19 @@ fn candidate(context: &TaskContext, arguments: &Arguments) -> anyhow::Result<Can
     }
 }
 
-async fn score(
-    client: &MlflowClient,
-    model: &str,
-    version: i32,
-    rows: &Table,
-    metric: Scoring,
-) -> anyhow::Result<f64> {
+/// Returns the pipeline of a version, with a name for messages.
+async fn load(client: &MlflowClient, model: &str, version: i32) -> anyhow::Result<(String, Pipeline)> {
     let folder = client.download_uri(model, version).await?;
     let bytes = client
         .read_artifact(&folder, mlflow_model::PIPELINE_FILE, MAXIMUM_FILE_BYTES)
         .await
         .with_context(|| format!("{model} version {version} cannot be compared: it was not trained here"))?;
-    let pipeline = Pipeline::load(&bytes)?;
-    let evaluation = pipeline
-        .evaluate(rows)
-        .with_context(|| format!("{model} version {version}"))?;
-    let figure = match metric {
-        Scoring::NegLogLoss => evaluation.metrics.get("log_loss").map(|loss| -loss),
-        other => evaluation.metrics.get(other.name()).copied(),
-    };
+    Ok((format!("{model} version {version}"), Pipeline::load(&bytes)?))
+}
+
+fn score((name, pipeline): &(String, Pipeline), rows: &Table, metric: Scoring) -> anyhow::Result<f64> {
+    let evaluation = pipeline.evaluate(rows).with_context(|| name.clone())?;
+    let figure = metric.of(&evaluation.metrics);
     figure.with_context(|| format!("{} has no meaning on these held-out rows", metric.name()))
 }
 

@@ -50,10 +50,7 @@ const DESTINATION_KEYS: [&str; 5] = ["connection", "table", "experiment", "regis
 /// Cuts the arguments in those that say where things are and those that say what to learn.
 fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
     let arguments = arguments.as_object().ok_or_else(|| {
-        ArgumentError::at(
-            "",
-            "train takes a map with connection, table, experiment and target",
-        )
+        ArgumentError::at("", "expected a map with connection, table, experiment and target")
     })?;
     let (destination, config): (Map<_, _>, Map<_, _>) = arguments
         .iter()
@@ -63,12 +60,19 @@ fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
 }
 
 fn parse(arguments: &Value) -> Result<(Destination, TrainConfig), ArgumentError> {
-    let (destination, config) = split(arguments)?;
+    let config = train_config(arguments)?;
+    let (destination, _) = split(arguments)?;
+    Ok((parse_arguments(&destination)?, config))
+}
+
+/// Reads what to learn out of the arguments of a `train` task, and checks it.
+pub(crate) fn train_config(arguments: &Value) -> Result<TrainConfig, ArgumentError> {
+    let (_, config) = split(arguments)?;
     let config: TrainConfig = parse_arguments(&config)?;
     config
         .check()
         .map_err(|error| ArgumentError::at("", error.to_string()))?;
-    Ok((parse_arguments(&destination)?, config))
+    Ok(config)
 }
 
 #[async_trait]
@@ -184,7 +188,7 @@ async fn log_training(
     let report = search(client, run, context, config.clone(), rows.table.clone()).await?;
     let best = report.best_candidate();
     println!("best: candidate {}, {}", best.index, shown(best));
-    client.log_batch(run_id, figures(&report, &config)).await?;
+    client.log_batch(run_id, figures(&report)).await?;
     log_files(client, run, &report).await?;
     let held_out = held_out::pack(&rows.table, &report.test_rows)?;
     client
@@ -231,7 +235,6 @@ async fn search(
     config: TrainConfig,
     table: Table,
 ) -> anyhow::Result<TrainReport> {
-    let scoring = config.search.scoring.name();
     let (judged, mut to_log) = mpsc::channel(16);
     let watcher = Watcher {
         judged,
@@ -239,7 +242,7 @@ async fn search(
     };
     let training = tokio::task::spawn_blocking(move || train(&table, &config, &watcher));
     while let Some(candidate) = to_log.recv().await {
-        log_candidate(client, run, context, scoring, &candidate).await?;
+        log_candidate(client, run, context, &candidate).await?;
     }
     Ok(training.await.context("the training panicked")??)
 }
@@ -248,9 +251,9 @@ async fn log_candidate(
     client: &MlflowClient,
     parent: &RunInfo,
     context: &TaskContext,
-    scoring: &str,
     candidate: &CandidateResult,
 ) -> anyhow::Result<()> {
+    let scoring = candidate.scoring.name();
     let mut tags = describe(context);
     tags.push(Tag::new("mlflow.parentRunId", &parent.run_id));
     let name = format!("candidate {} {}", candidate.index, candidate.params.model_name());
@@ -309,10 +312,10 @@ fn candidate_params(candidate: &CandidateResult) -> Vec<Param> {
 }
 
 /// What the best model is and how it did, on the held-out rows and in cross-validation.
-fn figures(report: &TrainReport, config: &TrainConfig) -> Batch {
+fn figures(report: &TrainReport) -> Batch {
     let now = SystemClock.now();
     let best = report.best_candidate();
-    let scoring = config.search.scoring.name();
+    let scoring = best.scoring.name();
     let mut metrics: Vec<Metric> = report
         .metrics
         .iter()
@@ -327,6 +330,7 @@ fn figures(report: &TrainReport, config: &TrainConfig) -> Batch {
     metrics.push(Metric::new(format!("cv_{scoring}_mean"), best.mean, now, 0));
     metrics.push(Metric::new(format!("cv_{scoring}_std"), best.std, now, 0));
     let mut params = candidate_params(best);
+    params.push(Param::new("task", report.task.name()));
     params.push(Param::new("best_candidate", best.index.to_string()));
     params.push(Param::new("train_rows", report.train_rows.len().to_string()));
     params.push(Param::new("test_rows", report.test_rows.len().to_string()));
@@ -339,15 +343,11 @@ fn figures(report: &TrainReport, config: &TrainConfig) -> Batch {
 
 /// Pictures for people, and the same as JSON for programs.
 async fn log_files(client: &MlflowClient, run: &RunInfo, report: &TrainReport) -> anyhow::Result<()> {
-    let confusion = serde_json::to_vec_pretty(&report.confusion_matrix)?;
     let importance = serde_json::to_vec_pretty(&report.feature_importance)?;
-    let classes = json!({ "labels": report.labels, "classes": report.classes, "baseline": report.baseline });
-    for (path, bytes) in [
-        (
-            "confusion_matrix.svg",
-            picture::confusion_matrix(&report.confusion_matrix).into_bytes(),
-        ),
-        ("confusion_matrix.json", confusion),
+    let classes = json!({
+        "labels": report.labels, "classes": report.classes, "baseline": report.baseline, "intervals": report.intervals,
+    });
+    let mut files = vec![
         (
             "feature_importance.svg",
             picture::feature_importance(&report.feature_importance).into_bytes(),
@@ -355,7 +355,15 @@ async fn log_files(client: &MlflowClient, run: &RunInfo, report: &TrainReport) -
         ("feature_importance.json", importance),
         ("classes.json", serde_json::to_vec_pretty(&classes)?),
         ("candidates.json", serde_json::to_vec_pretty(&report.candidates)?),
-    ] {
+    ];
+    if let Some(matrix) = &report.confusion_matrix {
+        files.push((
+            "confusion_matrix.svg",
+            picture::confusion_matrix(matrix).into_bytes(),
+        ));
+        files.push(("confusion_matrix.json", serde_json::to_vec_pretty(matrix)?));
+    }
+    for (path, bytes) in files {
         client.put_artifact_bytes(&run.artifact_uri, path, bytes).await?;
     }
     Ok(())
@@ -369,6 +377,7 @@ struct Watcher {
 impl Progress for Watcher {
     fn event(&self, event: Event<'_>) {
         match event {
+            Event::TaskSettled { task, reason } => println!("{}: {reason}", task.name()),
             Event::SearchStarted { candidates, folds } => {
                 println!("search: {candidates} candidates, {folds} folds each")
             }

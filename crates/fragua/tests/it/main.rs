@@ -5,6 +5,7 @@ mod support;
 mod airflow;
 mod command_line;
 mod demo;
+mod learn;
 mod orchestrator;
 mod roles;
 mod shutdown;
