@@ -37,8 +37,8 @@ pub(crate) fn rank(metric: &str) -> usize {
 
 /// Tells whether a small value of a metric is a good one.
 pub(crate) fn less_is_better(metric: &str) -> bool {
-    const WORDS: [&str; 10] = [
-        "loss", "error", "seconds", "time", "std", "rmse", "mae", "mse", "duration", "rank",
+    const WORDS: [&str; 11] = [
+        "loss", "error", "seconds", "time", "std", "rmse", "mae", "mse", "duration", "rank", "brier",
     ];
     let metric = metric.to_ascii_lowercase();
     metric
@@ -82,6 +82,7 @@ mod tests {
     fn knows_which_metrics_are_better_small() {
         for (metric, expected) in [
             ("log_loss", true),
+            ("brier_score", true),
             ("val.loss", true),
             ("fit seconds", true),
             ("rank_test_score", true),
