@@ -318,7 +318,10 @@ async fn one(
     shown["pid"] = attempts.last().and_then(|attempt| attempt.process_id).into();
     // What cannot be rendered is told by the task's failure.
     if let Ok(rendered) = orchestrator.rendered(&instance).await? {
-        shown["rendered_fields"] = rendered;
+        shown["rendered_fields"] = match rendered {
+            Value::Object(_) => rendered,
+            short => json!({ &instance.operator: short }),
+        };
     }
     Ok(Json(shown))
 }

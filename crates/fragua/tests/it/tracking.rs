@@ -383,7 +383,14 @@ async fn a_dry_run_made_tables_in_a_database_that_only_mlflow_had_opened() {
     assert!(before.len() > 50, "{before:?}");
     let purge = project.run(&["tracking", "purge", "--dry-run", "--json"]).await;
     assert_eq!(json_of(&purge)["would_delete"][0]["id"], run);
-    let import = ["tracking", "import", "mlruns", "--dry-run", "--json"];
+    let mlruns = project.path("mlruns");
+    let import = [
+        "tracking",
+        "import",
+        mlruns.to_str().unwrap(),
+        "--dry-run",
+        "--json",
+    ];
     assert_eq!(json_of(&project.run(&import).await)["runs"], 1);
     assert_eq!(schema(&database).await, before);
     assert!(!project.path(".fragua").exists());
