@@ -26,7 +26,7 @@ impl Mlflow {
         let python = std::env::var_os(variable).unwrap_or_else(|| {
             panic!("{variable} names no interpreter with mlflow: run the tests with `cargo xtask test`")
         });
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mlflow/mlflow.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mlflow/peer.py");
         let mut process = Command::new(python)
             .arg(script)
             .current_dir(folder)
