@@ -52,7 +52,7 @@ impl Database {
     /// Returns whether this database has ever been brought up to date for the component.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and the like when the database does not answer.
+    /// [`Error::Unreachable`] and the like when the database does not answer.
     pub async fn was_migrated(&self, component: &'static str) -> Result<bool, Error> {
         Ledger::new(self, component).is_there().await
     }

@@ -65,7 +65,7 @@ pub(super) async fn test(common: &Common, options: Test) -> anyhow::Result<ExitC
 /// Runs one task of a DAG file, whatever it needs.
 ///
 /// # Errors
-/// As [`test`], and when the DAG has no such task.
+/// As [`test()`], and when the DAG has no such task.
 pub(super) async fn test_task(
     common: &Common,
     file: &Path,

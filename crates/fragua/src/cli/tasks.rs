@@ -93,7 +93,7 @@ pub(crate) enum Command {
 pub(crate) struct OfRun {
     /// Name of the DAG
     dag: String,
-    /// Name of the task; of a mapped one the instance, such as load[3]
+    /// Name of the task; of a mapped one the instance, such as `load[3]`
     task: String,
     /// Name of the run
     run: String,

@@ -55,7 +55,7 @@ pub(crate) struct Of {
     dag: String,
     /// Name of the run
     run: String,
-    /// Name of the task; of a mapped one the instance, such as load[3]
+    /// Name of the task; of a mapped one the instance, such as `load[3]`
     task: String,
     /// Key of the value
     #[arg(long, default_value = RETURN_VALUE)]
