@@ -46,13 +46,25 @@ pub trait Statements: Sync {
     fn rows<T, F>(
         &self,
         select: &impl StatementBuilder,
+        convert: F,
+    ) -> impl Future<Output = Result<Vec<T>, DbErr>> + Send
+    where
+        T: Send,
+        F: FnMut(&Row<'_>) -> Result<T, DbErr> + Send,
+    {
+        self.rows_of(self.backend().build(select), convert)
+    }
+
+    /// Returns what `convert` makes of every row of a selection that was built.
+    fn rows_of<T, F>(
+        &self,
+        statement: Statement,
         mut convert: F,
     ) -> impl Future<Output = Result<Vec<T>, DbErr>> + Send
     where
         T: Send,
         F: FnMut(&Row<'_>) -> Result<T, DbErr> + Send,
     {
-        let statement = self.backend().build(select);
         async move {
             let mut rows = Vec::new();
             let keep = |row: &Row<'_>| {

@@ -10,7 +10,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -33,11 +35,15 @@ const STATEMENTS: usize = 64;
 const READER_CACHE: i32 = 16 * 1024;
 const WRITER_CACHE: i32 = 32 * 1024;
 
+/// What a commit may take for the next one to be made on a thread that others wait for.
+const QUICK: Duration = Duration::from_millis(2);
+
 /// The file and its connections.
 pub(crate) struct File {
     path: PathBuf,
     turn: Arc<Semaphore>,
     writer: Mutex<Option<Embedded>>,
+    is_quick: AtomicBool,
     reading: Arc<Semaphore>,
     idle_readers: Mutex<Vec<Embedded>>,
 }
@@ -49,6 +55,7 @@ impl File {
             path,
             turn,
             writer: Mutex::default(),
+            is_quick: AtomicBool::new(false),
             reading: Arc::new(Semaphore::new(SQLITE_READERS as usize)),
             idle_readers: Mutex::default(),
         }
@@ -91,6 +98,16 @@ impl File {
         Handle::current().block_on(acquire(&self.turn))
     }
 
+    /// Takes the turn to write if nobody has it.
+    pub(crate) fn turn_at_once(&self) -> Option<OwnedSemaphorePermit> {
+        self.turn.clone().try_acquire_owned().ok()
+    }
+
+    /// Tells whether the most recent commit took so little time that other tasks of a thread could have waited for it.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.is_quick.load(Ordering::Relaxed)
+    }
+
     /// Lends the connection to write with to the holder of the turn.
     pub(crate) fn with_writer<T>(
         &self,
@@ -102,7 +119,10 @@ impl File {
             Some(writer) => writer,
             none => none.insert(Embedded::open(&self.path, WRITER_CACHE, false)?),
         };
-        Ok(work(writer))
+        let begin = Instant::now();
+        let result = work(writer);
+        self.is_quick.store(begin.elapsed() < QUICK, Ordering::Relaxed);
+        Ok(result)
     }
 
     /// Closes the connections; those at work close when they are done.
@@ -134,9 +154,9 @@ fn closed() -> Error {
     sqlx::Error::PoolClosed.into()
 }
 
-/// Runs work whose every step is done at once. For threads that may block.
+/// Runs work whose every step is done at once, on any thread.
 pub(crate) fn run_in_place<T>(work: impl Future<Output = T>) -> T {
-    Handle::current().block_on(work)
+    futures::executor::block_on(work)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,6 +205,19 @@ impl Embedded {
             .iter()
             .try_for_each(run)
             .map_err(|error| self.failed(error))
+    }
+
+    /// Begins to write if no other process does.
+    pub(crate) fn begin_at_once(&self) -> Result<(), DbErr> {
+        let wait = |time| {
+            lock(&self.connection)
+                .busy_timeout(time)
+                .map_err(|error| self.failed(error))
+        };
+        wait(Duration::ZERO)?;
+        let begun = self.run(&["BEGIN IMMEDIATE"]);
+        wait(BUSY_TIMEOUT)?;
+        begun
     }
 
     /// Runs a statement, and returns how many rows it changed.

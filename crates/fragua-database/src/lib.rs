@@ -9,6 +9,7 @@ mod embedded;
 mod error;
 mod group;
 mod migrate;
+mod ready;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -16,3 +17,5 @@ pub use address::sqlite_url;
 pub use connection::{Connection, Row, Statements};
 pub use database::{Database, Engine};
 pub use error::{Error, Place};
+pub use group::Duty;
+pub use ready::Ready;

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fragua_database::{Connection, Error as DatabaseError};
+use fragua_database::{Connection, Duty, Error as DatabaseError};
 use tokio::sync::oneshot;
 
 use crate::experiments::LifecycleStage;
@@ -52,8 +52,8 @@ impl Tracking {
             });
             entries.len() == 1
         };
-        if is_first {
-            self.write_line();
+        if is_first && let Some(duty) = self.write_line() {
+            duty.serve().await;
         }
         // Only a runtime that ends drops the answer.
         answered
@@ -62,7 +62,7 @@ impl Tracking {
     }
 
     /// Has what is in line written. It waits for its turn like any other write, and there is one at a time.
-    fn write_line(&self) {
+    fn write_line(&self) -> Option<Duty> {
         let line = self.metric_line().clone();
         let writing = MetricLine::default();
         let (taken, tracking) = (writing.clone(), self.clone());
@@ -87,7 +87,7 @@ impl Tracking {
                 })
             },
             answer,
-        );
+        )
     }
 
     fn answer(&self, entry: Entry, written: &Result<HashMap<String, LifecycleStage>, DatabaseError>) {

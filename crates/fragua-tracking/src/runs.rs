@@ -251,6 +251,11 @@ pub struct Batch {
 const A_FEW: usize = 50;
 
 impl Batch {
+    /// Whether writing this takes a while.
+    fn is_long(&self) -> bool {
+        self.metrics.len() + self.params.len() + self.tags.len() > A_FEW
+    }
+
     /// Whether this is what a training loop logs at each step, and nothing that has to be checked against the run.
     fn is_a_few_metrics(&self) -> bool {
         let has_no_model = |metric: &Metric| metric.model_id.is_none();
@@ -299,9 +304,9 @@ impl Tracking {
             validation::timestamp("start_time", start_time)?;
         }
         let now = self.now();
-        let write = self.database().write(move |connection| {
+        let write = self.database().write_briefly(move |connection| {
             Box::pin(async move {
-                let experiment = store::experiments::find(connection, experiment_id)
+                let experiment = store::experiments::find_without_tags(connection, experiment_id)
                     .await?
                     .ok_or_else(|| {
                         Error::not_found(format!("No Experiment with id={experiment_id} exists"))
@@ -328,9 +333,7 @@ impl Tracking {
             })
         });
         let (info, mut tags) = write.await?;
-        self.tell(Change::RunChanged {
-            run_id: info.run_id.clone(),
-        });
+        self.tell_of_run(&info.run_id);
         tags.sort_by(|one, other| one.key.cmp(&other.key));
         Ok(Run {
             info,
@@ -520,8 +523,8 @@ impl Tracking {
         if batch.is_a_few_metrics() {
             return self.log_in_line(run_id, batch.metrics).await;
         }
-        let family = self.family();
-        self.write_run(run_id, move |connection, info| {
+        let (family, is_long) = (self.family(), batch.is_long());
+        let write = of_active_run(run_id, move |connection, info| {
             Box::pin(async move {
                 let run_id = &info.run_id;
                 store::params::insert(connection, run_id, &batch.params).await?;
@@ -540,8 +543,14 @@ impl Tracking {
                 }
                 Ok(())
             })
-        })
-        .await
+        });
+        if is_long {
+            self.database().write(write).await?;
+        } else {
+            self.database().write_briefly(write).await?;
+        }
+        self.tell_of_run(run_id);
+        Ok(())
     }
 
     /// Notes a model in the history that clients before 3.0 keep in a tag of the run. A tag holds so much: where the
@@ -644,37 +653,51 @@ impl Tracking {
         });
         write.await?;
         for run_id in run_ids {
-            self.tell(Change::RunChanged {
-                run_id: (*run_id).to_owned(),
-            });
+            self.tell_of_run(run_id);
         }
         Ok(())
     }
 
-    /// Changes an active run and tells of it. The run's row is held meanwhile, so that what is logged to one run happens
-    /// one after the other and no two writers wait for each other in a circle.
+    /// Changes a few rows of an active run and tells of it.
     async fn write_run<T, W>(&self, run_id: &str, work: W) -> Result<T, Error>
     where
         W: for<'c> FnOnce(&'c Connection<'c>, RunInfo) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
-        let id = run_id.to_owned();
-        let write = self.database().write(move |connection| {
-            Box::pin(async move {
-                let info = store::runs::lock(connection, &id)
-                    .await?
-                    .ok_or_else(|| run_missing(&id))?;
-                if info.lifecycle_stage == LifecycleStage::Deleted {
-                    return Err(run_deleted(&id));
-                }
-                work(connection, info).await
-            })
-        });
-        let value = write.await?;
+        let write = of_active_run(run_id, work);
+        let value = self.database().write_briefly(write).await?;
+        self.tell_of_run(run_id);
+        Ok(value)
+    }
+
+    fn tell_of_run(&self, run_id: &str) {
         self.tell(Change::RunChanged {
             run_id: run_id.to_owned(),
         });
-        Ok(value)
+    }
+}
+
+/// Returns work on an active run. The run's row is held meanwhile, so that what is logged to one run happens one after
+/// the other and no two writers wait for each other in a circle.
+fn of_active_run<T, W>(
+    run_id: &str,
+    work: W,
+) -> impl for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<T, Error>> + Send + 'static
+where
+    W: for<'c> FnOnce(&'c Connection<'c>, RunInfo) -> BoxFuture<'c, Result<T, Error>> + Send + 'static,
+    T: Send + 'static,
+{
+    let id = run_id.to_owned();
+    move |connection| {
+        Box::pin(async move {
+            let info = store::runs::lock(connection, &id)
+                .await?
+                .ok_or_else(|| run_missing(&id))?;
+            if info.lifecycle_stage == LifecycleStage::Deleted {
+                return Err(run_deleted(&id));
+            }
+            work(connection, info).await
+        })
     }
 }
 

@@ -1,92 +1,274 @@
-//! A client that costs little itself, so that what is measured is the server.
+//! A client that costs little itself, so that what is measured is the server: it counts the time from the first byte
+//! of a request to the last byte of its answer, and neither what comes before nor the reading of the answer.
 
-use std::io::Read;
-use std::time::Duration;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
-use ureq::{Agent, Body, SendBody};
 
-/// Requests to one server over connections that stay open.
+/// An answer that takes longer has failed.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// What is sent and received in one go of a large body.
+const PIECE: usize = 1024 * 1024;
+
+/// Requests to one server, one after the other, over a connection that stays open. Clones share it.
 #[derive(Clone)]
 pub(super) struct Client {
-    base: String,
-    agent: Agent,
+    host: String,
+    line: Arc<Mutex<Line>>,
+}
+
+#[derive(Default)]
+struct Line {
+    stream: Option<BufReader<TcpStream>>,
+    waited: Duration,
+}
+
+/// What a request carries.
+#[derive(Clone, Copy)]
+enum Body<'b> {
+    None,
+    Json(&'b str),
+    /// So many bytes of no meaning.
+    Filler(u64),
+}
+
+impl Body<'_> {
+    fn length(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Json(text) => text.len() as u64,
+            Self::Filler(length) => length,
+        }
+    }
 }
 
 impl Client {
+    /// Makes a client of the server at `http://HOST:PORT`.
     pub(super) fn new(base: &str) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(120)))
-            .build();
         Self {
-            base: base.trim_end_matches('/').to_owned(),
-            agent: Agent::new_with_config(config),
+            host: base
+                .trim_start_matches("http://")
+                .trim_end_matches('/')
+                .to_owned(),
+            line: Arc::default(),
         }
     }
 
-    /// Returns a client of the same server with connections of its own.
+    /// Returns a client of the same server with a connection of its own.
     pub(super) fn another(&self) -> Self {
-        Self::new(&self.base)
+        Self::new(&self.host)
+    }
+
+    /// Returns how long the requests of this connection have waited for their answers, all together.
+    pub(super) fn waited(&self) -> Duration {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).waited
     }
 
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         self.post_text(path, &body.to_string())
     }
 
-    /// Posts a JSON text that was written before, so that writing it is not measured.
+    /// Posts a JSON text that was written before.
     pub(super) fn post_text(&self, path: &str, body: &str) -> Result<Value> {
-        let answer = self
-            .agent
-            .post(format!("{}{path}", self.base))
-            .content_type("application/json")
-            .send(body)
-            .with_context(|| format!("cannot ask {path}"))?;
-        read(path, answer)
+        self.json("POST", path, Body::Json(body))
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value> {
-        let answer = self
-            .agent
-            .get(format!("{}{path}", self.base))
-            .call()
-            .with_context(|| format!("cannot ask {path}"))?;
-        read(path, answer)
+        self.json("GET", path, Body::None)
     }
 
-    pub(super) fn put(&self, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
-        let answer = self
-            .agent
-            .put(format!("{}{path}", self.base))
-            .header("Content-Length", length.to_string())
-            .send(SendBody::from_reader(&mut body.take(length)))
-            .with_context(|| format!("cannot upload {path}"))?;
-        ensure!(answer.status().is_success(), "{path} answers {}", answer.status());
+    /// Uploads a file of so many bytes.
+    pub(super) fn put(&self, path: &str, length: u64) -> Result<()> {
+        self.ask("PUT", path, Body::Filler(length), &mut io::sink())?;
         Ok(())
     }
 
     /// Reads a download to its end and returns its length.
     pub(super) fn download(&self, path: &str) -> Result<u64> {
-        let answer = self
-            .agent
-            .get(format!("{}{path}", self.base))
-            .call()
-            .with_context(|| format!("cannot download {path}"))?;
-        ensure!(answer.status().is_success(), "{path} answers {}", answer.status());
-        let mut body = answer.into_body().into_reader();
-        Ok(std::io::copy(&mut body, &mut std::io::sink())?)
+        self.ask("GET", path, Body::None, &mut io::sink())
+    }
+
+    fn json(&self, method: &str, path: &str, body: Body<'_>) -> Result<Value> {
+        let mut text = Vec::new();
+        self.ask(method, path, body, &mut text)?;
+        serde_json::from_slice(&text).with_context(|| format!("the answer of {path} is no JSON"))
+    }
+
+    /// Writes the body of the answer to `sink` and returns its length.
+    fn ask(&self, method: &str, path: &str, body: Body<'_>, sink: &mut dyn io::Write) -> Result<u64> {
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = match line.stream.take() {
+            Some(stream) => stream,
+            None => self.connect()?,
+        };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.host,
+            body.length()
+        );
+        let begin = Instant::now();
+        send(&mut stream, head.as_bytes(), body).with_context(|| format!("cannot ask {path}"))?;
+        let answer =
+            receive(&mut stream, sink).with_context(|| format!("the answer of {path} breaks off"))?;
+        line.waited += begin.elapsed();
+        ensure!(
+            (200..300).contains(&answer.status),
+            "{path} answers {}",
+            answer.status
+        );
+        if !answer.is_last {
+            line.stream = Some(stream);
+        }
+        Ok(answer.length)
+    }
+
+    fn connect(&self) -> Result<BufReader<TcpStream>> {
+        let stream =
+            TcpStream::connect(&self.host).with_context(|| format!("cannot connect to {}", self.host))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        Ok(BufReader::with_capacity(PIECE, stream))
     }
 }
 
-fn read(path: &str, mut answer: ureq::http::Response<Body>) -> Result<Value> {
-    let status = answer.status();
-    let text = answer
-        .body_mut()
-        .with_config()
-        .limit(u64::MAX)
-        .read_to_string()
-        .with_context(|| format!("the answer of {path} breaks off"))?;
-    ensure!(status.is_success(), "{path} answers {status}: {text}");
-    serde_json::from_str(&text).with_context(|| format!("the answer of {path} is no JSON"))
+fn send(stream: &mut BufReader<TcpStream>, head: &[u8], body: Body<'_>) -> io::Result<()> {
+    let stream = stream.get_mut();
+    match body {
+        Body::None => stream.write_all(head),
+        Body::Json(text) => stream.write_all(&[head, text.as_bytes()].concat()),
+        Body::Filler(length) => {
+            stream.write_all(head)?;
+            let piece = vec![b'x'; PIECE];
+            let mut left = length;
+            while left > 0 {
+                let some = left.min(PIECE as u64);
+                stream.write_all(&piece[..some as usize])?;
+                left -= some;
+            }
+            Ok(())
+        }
+    }
+}
+
+struct Answer {
+    status: u16,
+    length: u64,
+    /// Whether the server ends the connection behind it.
+    is_last: bool,
+}
+
+fn receive(stream: &mut impl io::BufRead, sink: &mut dyn io::Write) -> Result<Answer> {
+    let status_line = text_line(stream)?;
+    let status = status_line
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.with_context(|| format!("{status_line:?} is no status line"))?;
+    let (mut length, mut is_chunked, mut is_last) = (None, false, false);
+    loop {
+        let header = text_line(stream)?.to_ascii_lowercase();
+        match header.split_once(':').map(|(name, value)| (name, value.trim())) {
+            None => break,
+            Some(("content-length", value)) => length = Some(value.parse::<u64>()?),
+            Some(("transfer-encoding", value)) => is_chunked = value == "chunked",
+            Some(("connection", value)) => is_last = value == "close",
+            Some(_) => {}
+        }
+    }
+    let length = match (is_chunked, length) {
+        (true, _) => receive_chunks(stream, sink)?,
+        (false, Some(length)) => copy(stream, length, sink)?,
+        (false, None) => bail!("an answer without a length"),
+    };
+    Ok(Answer {
+        status,
+        length,
+        is_last,
+    })
+}
+
+fn receive_chunks(stream: &mut impl io::BufRead, sink: &mut dyn io::Write) -> Result<u64> {
+    let mut all = 0;
+    loop {
+        let size = text_line(stream)?;
+        let size = u64::from_str_radix(size.split(';').next().unwrap_or(""), 16)?;
+        all += copy(stream, size, sink)?;
+        ensure!(text_line(stream)?.is_empty(), "a chunk without an end");
+        if size == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+/// Passes what was received on from where it lies.
+fn copy(stream: &mut impl io::BufRead, length: u64, sink: &mut dyn io::Write) -> Result<u64> {
+    let mut left = length;
+    while left > 0 {
+        let some = stream.fill_buf()?;
+        ensure!(!some.is_empty(), "{left} of {length} bytes are missing");
+        let count = usize::try_from(left).map_or(some.len(), |left| left.min(some.len()));
+        sink.write_all(&some[..count])?;
+        stream.consume(count);
+        left -= count as u64;
+    }
+    Ok(length)
+}
+
+fn text_line(stream: &mut impl io::BufRead) -> Result<String> {
+    let mut line = String::new();
+    stream.take(64 * 1024).read_line(&mut line)?;
+    let text = line.strip_suffix("\r\n").context("a line without an end")?;
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn received(text: &str) -> Result<(u16, String, bool)> {
+        let mut body = Vec::new();
+        let answer = receive(&mut text.as_bytes(), &mut body)?;
+        assert_eq!(answer.length, body.len() as u64);
+        Ok((answer.status, String::from_utf8(body)?, answer.is_last))
+    }
+
+    #[test]
+    fn answers_with_a_length_and_in_chunks() {
+        for (text, expected) in [
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd",
+                (200, "abc", false),
+            ),
+            (
+                "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nConnection: close\r\n\r\n",
+                (404, "", true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n",
+                (200, "ab0123456789", false),
+            ),
+        ] {
+            let (status, body, is_last) = received(text).unwrap();
+            assert_eq!((status, body.as_str(), is_last), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn answers_that_break_off_are_told() {
+        for text in [
+            "",
+            "SSH-2.0-x\r\n",
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\r\n",
+        ] {
+            assert!(received(text).is_err(), "{text:?}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use crate::test::cargo;
 pub(crate) enum Bench {
     /// The time from `fragua up` until every role answers, and the memory it holds then.
     Start {
-        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
         #[arg(long)]
         program: Option<PathBuf>,
     },
@@ -35,7 +35,7 @@ pub(crate) enum Bench {
     },
     /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
     Tracking {
-        /// Measure this program, such as one of the profile `dist`, in place of a release build made now.
+        /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
         #[arg(long)]
         program: Option<PathBuf>,
     },
@@ -51,22 +51,22 @@ impl Bench {
     }
 }
 
-/// Returns the program to measure: the one that was chosen, or a release build made now.
+/// Returns the program to measure: the one that was chosen, or one built now as it is shipped.
 fn program(chosen: Option<PathBuf>) -> Result<PathBuf> {
     match chosen {
         Some(program) => {
             fs::canonicalize(&program).with_context(|| format!("cannot find {}", program.display()))
         }
-        None => build_release(),
+        None => build(),
     }
 }
 
-fn build_release() -> Result<PathBuf> {
-    let status = cargo(&["build", "--release", "--package", "fragua"])
+fn build() -> Result<PathBuf> {
+    let status = cargo(&["build", "--profile", "dist", "--package", "fragua"])
         .status()
         .context("cannot run cargo build")?;
-    ensure!(status.success(), "the release build failed");
-    Ok(target_folder()?.join("release/fragua"))
+    ensure!(status.success(), "the build failed");
+    Ok(target_folder()?.join("dist/fragua"))
 }
 
 /// Where cargo puts what it builds.

@@ -163,6 +163,63 @@ async fn a_write_on_sqlite_goes_on_when_its_caller_goes_away() {
     assert_eq!(count(database.reader()).await, 2);
 }
 
+async fn brief_writes_all_get_through_and_those_that_fail_are_undone(database: Database) {
+    create(&database).await;
+    for round in 0..5 {
+        let writes = (0..8).map(|number| brief_write_unless_odd(&database, 8 * round + number));
+        for (number, written) in (0..).zip(futures::future::join_all(writes).await) {
+            assert_eq!(written.is_ok(), number % 2 == 0, "{written:?}");
+        }
+    }
+    assert_eq!(count(database.reader()).await, 20);
+}
+
+async fn brief_write_unless_odd(database: &Database, number: i64) -> Result<(), Error> {
+    let write = database.write_briefly(move |transaction| {
+        Box::pin(async move {
+            insert(transaction, number).await;
+            if number % 2 == 1 {
+                Err(Error::ForeignKey)
+            } else {
+                Ok(())
+            }
+        })
+    });
+    write.await
+}
+
+#[tokio::test]
+async fn a_brief_write_on_sqlite_goes_on_when_its_caller_goes_away() {
+    let test = TestDatabase::sqlite().await;
+    create(&test.database).await;
+    // The first one is done by a thread, which learns how quick the disk is.
+    brief_write_unless_odd(&test.database, 0).await.unwrap();
+    let mut write = Box::pin(brief_write_unless_odd(&test.database, 2));
+    assert!(futures::poll!(&mut write).is_pending());
+    drop(write);
+    // Stands behind the one whose caller left.
+    brief_write_unless_odd(&test.database, 4).await.unwrap();
+    assert_eq!(count(test.database.reader()).await, 3);
+}
+
+#[tokio::test]
+async fn a_brief_write_on_sqlite_waits_for_another_process_without_keeping_the_thread() {
+    let test = TestDatabase::sqlite().await;
+    create(&test.database).await;
+    brief_write_unless_odd(&test.database, 0).await.unwrap();
+    // Opened once more, it does not share the turn to write, as in another process.
+    let other = Database::open(&test.url, "tracking.database_url").await.unwrap();
+    let held = other.begin().await.unwrap();
+    let mut write = Box::pin(brief_write_unless_odd(&test.database, 2));
+    for _ in 0..3 {
+        assert!(futures::poll!(&mut write).is_pending());
+        tokio::task::yield_now().await;
+    }
+    held.commit().await.unwrap();
+    write.await.unwrap();
+    assert_eq!(count(test.database.reader()).await, 2);
+}
+
 async fn a_read_sees_one_state_of_the_database_on_sqlite(database: Database) {
     create(&database).await;
     let writing = database.clone();
@@ -369,6 +426,7 @@ each_engine!(
     many_writers_all_get_through,
     a_write_that_fails_is_undone_without_those_beside_it,
     a_write_that_panics_is_undone_and_the_next_ones_go_on,
+    brief_writes_all_get_through_and_those_that_fail_are_undone,
     a_read_sees_one_state_of_the_database_on_sqlite,
     values_are_read_as_they_were_written,
     the_write_check_leaves_nothing_behind,

@@ -95,9 +95,8 @@ pub fn router(tracking: Tracking) -> Router {
         .nest("/ajax-api", api)
         .merge(endpoint::router(root_endpoints()))
         .merge(not_offered)
-        .layer(from_fn(no_nul))
         // Bodies are bounded where they are read: JSON by its own limit, artifacts by the object store's.
-        .layer(DefaultBodyLimit::disable())
+        .layer((DefaultBodyLimit::disable(), from_fn(no_nul)))
         .with_state(tracking)
 }
 

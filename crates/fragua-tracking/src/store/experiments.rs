@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::upsert;
-use fragua_database::{Database, Engine, Row, Statements};
+use fragua_database::{Database, Engine, Ready, Row, Statements};
 use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, DbErr, QuerySelect, QueryTrait, Select, entity::prelude::*,
@@ -157,9 +157,20 @@ pub(crate) async fn find(
     connection: &impl Statements,
     id: ExperimentId,
 ) -> Result<Option<Experiment>, DbErr> {
-    let select = select().filter(experiment::Column::ExperimentId.eq(id.0));
-    let found = connection.rows(&select.into_query(), read).await?;
-    Ok(with_tags(connection, found).await?.pop())
+    let found = find_without_tags(connection, id).await?;
+    Ok(with_tags(connection, found.into_iter().collect()).await?.pop())
+}
+
+pub(crate) async fn find_without_tags(
+    connection: &impl Statements,
+    id: ExperimentId,
+) -> Result<Option<Experiment>, DbErr> {
+    static FIND: Ready = Ready::new(|backend| {
+        let select = select().filter(experiment::Column::ExperimentId.eq(0));
+        backend.build(&select.into_query())
+    });
+    let find = FIND.with(connection.backend(), [id.0.into()]);
+    Ok(connection.rows_of(find, read).await?.pop())
 }
 
 pub(crate) async fn find_by_name(

@@ -5,15 +5,50 @@ use std::collections::BTreeMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::{insert_if_absent, upsert_when};
-use fragua_database::{Row, Statements};
+use fragua_database::{Ready, Row, Statements};
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait as _, Func, Order, Query, SimpleExpr, WindowStatement};
-use sea_orm::{ActiveValue::Set, DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{DbErr, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
-use super::entities::runs::{latest_metric, metric};
+use super::entities::runs::metric;
 use super::{ROWS_PER_INSERT, page_at};
 use crate::metrics::Metric;
 
 const IDENTITY: &[&str] = &["key", "timestamp", "step", "run_uuid", "value", "is_nan"];
+
+static INSERT: Ready = Ready::new(|backend| {
+    let insert = Query::insert()
+        .into_table("metrics")
+        .columns(["key", "value", "timestamp", "run_uuid", "step", "is_nan"])
+        .values_panic([0; 6].map(Expr::val))
+        .on_conflict(insert_if_absent(IDENTITY))
+        .take();
+    backend.build(&insert)
+});
+
+static REPLACE_IF_LATER: Ready = Ready::new(|backend| {
+    let replaced = ["value", "timestamp", "step", "is_nan"];
+    let is_later = |stored: &dyn Fn(&str) -> SimpleExpr, coming: &dyn Fn(&str) -> SimpleExpr| {
+        let place = |of: &dyn Fn(&str) -> SimpleExpr| {
+            // The column may be empty in MLflow's schema, though MLflow always fills it.
+            let time = Func::coalesce([of("timestamp"), Expr::cust("0")]);
+            Expr::tuple([of("step"), time.into(), of("value")])
+        };
+        place(coming).gt(place(stored))
+    };
+    let insert = Query::insert()
+        .into_table("latest_metrics")
+        .columns(["key", "value", "timestamp", "step", "is_nan", "run_uuid"])
+        .values_panic([0; 6].map(Expr::val))
+        .on_conflict(upsert_when(
+            backend,
+            "latest_metrics",
+            &["key", "run_uuid"],
+            &replaced,
+            is_later,
+        ))
+        .take();
+    backend.build(&insert)
+});
 
 /// A value that is none is kept as 0 with a mark.
 fn stored(value: f64) -> (f64, bool) {
@@ -51,20 +86,20 @@ pub(crate) async fn insert(connection: &impl Statements, values: &[(&str, &Metri
             .then_with(|| one.step.cmp(&other.step))
             .then_with(|| run_id.cmp(other_id))
     });
+    let backend = connection.backend();
     for some in in_order.chunks(ROWS_PER_INSERT) {
         let rows = some.iter().map(|(run_id, metric)| {
             let (value, is_nan) = stored(metric.value);
-            metric::ActiveModel {
-                key: Set(metric.key.clone()),
-                value: Set(value),
-                timestamp: Set(metric.timestamp.as_millis()),
-                run_uuid: Set((*run_id).to_owned()),
-                step: Set(metric.step),
-                is_nan: Set(is_nan),
-            }
+            [
+                metric.key.as_str().into(),
+                value.into(),
+                metric.timestamp.as_millis().into(),
+                (*run_id).into(),
+                metric.step.into(),
+                is_nan.into(),
+            ]
         });
-        let insert = metric::Entity::insert_many(rows).on_conflict(insert_if_absent(IDENTITY));
-        connection.execute(&insert.into_query()).await?;
+        connection.run(INSERT.with_rows(backend, rows)).await?;
     }
     update_latest(connection, values).await
 }
@@ -78,36 +113,21 @@ async fn update_latest(connection: &impl Statements, values: &[(&str, &Metric)])
             *kept = metric;
         }
     }
-    let rows = newest.into_iter().map(|((_, run_id), metric)| {
-        let (value, is_nan) = stored(metric.value);
-        latest_metric::ActiveModel {
-            key: Set(metric.key.clone()),
-            value: Set(value),
-            timestamp: Set(Some(metric.timestamp.as_millis())),
-            step: Set(metric.step),
-            is_nan: Set(is_nan),
-            run_uuid: Set(run_id.to_owned()),
-        }
-    });
-    let mut rows = rows.collect::<Vec<_>>().into_iter().peekable();
-    while rows.peek().is_some() {
-        let replace_if_later = upsert_when(
-            connection.backend(),
-            "latest_metrics",
-            &["key", "run_uuid"],
-            &["value", "timestamp", "step", "is_nan"],
-            |stored, coming| {
-                let place = |of: &dyn Fn(&str) -> SimpleExpr| {
-                    // The column may be empty in MLflow's schema, though MLflow always fills it.
-                    let time = Func::coalesce([of("timestamp"), Expr::val(0)]);
-                    Expr::tuple([of("step"), time.into(), of("value")])
-                };
-                place(coming).gt(place(stored))
-            },
-        );
-        let insert = latest_metric::Entity::insert_many(rows.by_ref().take(ROWS_PER_INSERT))
-            .on_conflict(replace_if_later);
-        connection.execute(&insert.into_query()).await?;
+    let newest: Vec<_> = newest.into_iter().collect();
+    let backend = connection.backend();
+    for some in newest.chunks(ROWS_PER_INSERT) {
+        let rows = some.iter().map(|((key, run_id), metric)| {
+            let (value, is_nan) = stored(metric.value);
+            [
+                (*key).into(),
+                value.into(),
+                metric.timestamp.as_millis().into(),
+                metric.step.into(),
+                is_nan.into(),
+                (*run_id).into(),
+            ]
+        });
+        connection.run(REPLACE_IF_LATER.with_rows(backend, rows)).await?;
     }
     Ok(())
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use fragua_base::{Page, Timestamp};
 use fragua_database::dialect::{lock_for_update, upsert};
-use fragua_database::{Engine, Row, Statements};
-use sea_orm::sea_query::{Expr, ExprTrait as _, Query};
+use fragua_database::{Engine, Ready, Row, Statements};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Query, SelectStatement};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
+    ConnectionTrait, DbBackend, DbErr, QueryOrder, QuerySelect, QueryTrait, Select, entity::prelude::*,
 };
 
 use super::entities::runs::{run, tag};
@@ -46,25 +46,49 @@ pub(super) fn info(row: &Row<'_>) -> Result<RunInfo, DbErr> {
     })
 }
 
+static INSERT: Ready = Ready::new(|backend| {
+    let columns = [
+        "run_uuid",
+        "name",
+        "source_type",
+        "source_name",
+        "entry_point_name",
+        "source_version",
+        "user_id",
+        "status",
+        "start_time",
+        "end_time",
+        "lifecycle_stage",
+        "artifact_uri",
+        "experiment_id",
+    ];
+    let row = columns.map(|_| Expr::val(0));
+    backend.build(
+        Query::insert()
+            .into_table("runs")
+            .columns(columns)
+            .values_panic(row),
+    )
+});
+
 pub(crate) async fn insert(connection: &impl Statements, info: &RunInfo) -> Result<(), DbErr> {
-    let row = run::ActiveModel {
-        run_uuid: Set(info.run_id.clone()),
-        name: Set(Some(info.run_name.clone())),
+    let row = [
+        info.run_id.as_str().into(),
+        info.run_name.as_str().into(),
         // MLflow keeps these in tags today and writes the columns so.
-        source_type: Set(Some("UNKNOWN".to_owned())),
-        source_name: Set(Some(String::new())),
-        entry_point_name: Set(Some(String::new())),
-        source_version: Set(Some(String::new())),
-        user_id: Set(Some(info.user_id.clone())),
-        status: Set(Some(info.status.as_str().to_owned())),
-        start_time: Set(info.start_time.map(Timestamp::as_millis)),
-        end_time: Set(info.end_time.map(Timestamp::as_millis)),
-        lifecycle_stage: Set(Some(info.lifecycle_stage.as_str().to_owned())),
-        artifact_uri: Set(Some(info.artifact_uri.clone())),
-        experiment_id: Set(Some(info.experiment_id.0)),
-        deleted_time: Set(None),
-    };
-    connection.execute(&run::Entity::insert(row).into_query()).await?;
+        "UNKNOWN".into(),
+        "".into(),
+        "".into(),
+        "".into(),
+        info.user_id.as_str().into(),
+        info.status.as_str().into(),
+        info.start_time.map(Timestamp::as_millis).into(),
+        info.end_time.map(Timestamp::as_millis).into(),
+        info.lifecycle_stage.as_str().into(),
+        info.artifact_uri.as_str().into(),
+        info.experiment_id.0.into(),
+    ];
+    connection.run(INSERT.with(connection.backend(), row)).await?;
     Ok(())
 }
 
@@ -115,16 +139,39 @@ fn lifecycle_update(to: LifecycleStage, now: Timestamp) -> sea_orm::UpdateMany<r
         .col_expr(run::Column::DeletedTime, Expr::val(deleted_at))
 }
 
+static FIND: Ready = Ready::new(|backend| {
+    let select = select().filter(run::Column::RunUuid.eq(""));
+    backend.build(&select.into_query())
+});
+
 pub(crate) async fn find(connection: &impl Statements, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
-    let select = select().filter(run::Column::RunUuid.eq(run_id));
-    Ok(connection.rows(&select.into_query(), info).await?.pop())
+    let find = FIND.with(connection.backend(), [run_id.into()]);
+    Ok(connection.rows_of(find, info).await?.pop())
 }
+
+static LOCK: Ready = Ready::new(|backend| {
+    let mut select = select().filter(run::Column::RunUuid.eq(""));
+    lock_for_update(backend, QueryTrait::query(&mut select));
+    backend.build(&select.into_query())
+});
 
 /// Finds a run and keeps others from changing it until the transaction ends.
 pub(crate) async fn lock(connection: &impl Statements, run_id: &str) -> Result<Option<RunInfo>, DbErr> {
-    let mut select = select().filter(run::Column::RunUuid.eq(run_id));
-    lock_for_update(connection.backend(), QueryTrait::query(&mut select));
-    Ok(connection.rows(&select.into_query(), info).await?.pop())
+    let lock = LOCK.with(connection.backend(), [run_id.into()]);
+    Ok(connection.rows_of(lock, info).await?.pop())
+}
+
+static LOCK_STAGE: Ready = Ready::new(|backend| backend.build(&select_stages(backend, [""])));
+
+/// Selects the stages of runs, in one order everywhere.
+fn select_stages<'id>(backend: DbBackend, run_ids: impl IntoIterator<Item = &'id str>) -> SelectStatement {
+    let mut select = run::Entity::find()
+        .select_only()
+        .columns([run::Column::RunUuid, run::Column::LifecycleStage])
+        .filter(run::Column::RunUuid.is_in(run_ids))
+        .order_by_asc(run::Column::RunUuid);
+    lock_for_update(backend, QueryTrait::query(&mut select));
+    select.into_query()
 }
 
 /// Finds the stage of each run that exists and keeps others from changing them until the transaction ends.
@@ -133,19 +180,18 @@ pub(crate) async fn lock_stages(
     run_ids: &[&str],
 ) -> Result<HashMap<String, LifecycleStage>, DbErr> {
     let mut stages = HashMap::with_capacity(run_ids.len());
+    let backend = connection.backend();
     for some in run_ids.chunks(KEYS_PER_QUERY) {
-        let mut select = run::Entity::find()
-            .select_only()
-            .columns([run::Column::RunUuid, run::Column::LifecycleStage])
-            .filter(run::Column::RunUuid.is_in(some.iter().copied()))
-            .order_by_asc(run::Column::RunUuid);
-        lock_for_update(connection.backend(), QueryTrait::query(&mut select));
+        let select = match some {
+            [one] => LOCK_STAGE.with(backend, [(*one).into()]),
+            some => backend.build(&select_stages(backend, some.iter().copied())),
+        };
         let keep = |row: &Row<'_>| {
             let stage = LifecycleStage::from_stored(row.text(1)?.as_deref());
             stages.insert(text(row, 0)?, stage);
             Ok(())
         };
-        connection.each_row(&select.into_query(), keep).await?;
+        connection.read(select, keep).await?;
     }
     Ok(stages)
 }
@@ -268,17 +314,25 @@ pub(crate) async fn tag_all(connection: &impl Statements, run_ids: &[&str], tag:
     Ok(())
 }
 
+static UPSERT_TAGS: Ready = Ready::new(|backend| {
+    let insert = Query::insert()
+        .into_table("tags")
+        .columns(["key", "value", "run_uuid"])
+        .values_panic([0, 0, 0].map(Expr::val))
+        .on_conflict(upsert(&["key", "run_uuid"], &["value"]))
+        .take();
+    backend.build(&insert)
+});
+
 async fn upsert_tag_rows(connection: &impl Statements, rows: Vec<(&str, &Tag)>) -> Result<(), DbErr> {
     if rows.is_empty() {
         return Ok(());
     }
-    let rows = rows.into_iter().map(|(run_id, tag)| tag::ActiveModel {
-        key: Set(tag.key.clone()),
-        value: Set(Some(tag.value.clone())),
-        run_uuid: Set(run_id.to_owned()),
-    });
-    let insert = tag::Entity::insert_many(rows).on_conflict(upsert(&["key", "run_uuid"], &["value"]));
-    connection.execute(&insert.into_query()).await?;
+    let rows = rows.into_iter();
+    let rows = rows.map(|(run_id, tag)| [tag.key.as_str().into(), tag.value.as_str().into(), run_id.into()]);
+    connection
+        .run(UPSERT_TAGS.with_rows(connection.backend(), rows))
+        .await?;
     Ok(())
 }
 

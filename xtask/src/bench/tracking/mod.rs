@@ -20,6 +20,7 @@ use works::{Side, Work};
 
 pub(super) fn run(chosen: Option<PathBuf>) -> Result<()> {
     let program = program(chosen)?;
+    println!("Fragua is {}.\n", program.display());
     let python = python::environment(python::CLIENTS)?;
     let folder = std::env::temp_dir().join(format!("fragua-bench-tracking-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
@@ -67,10 +68,16 @@ fn compare(program: &Path, python: &Path, folder: &Path) -> Result<()> {
         fragua.running.peak_mebibytes()?,
         works::LARGE_FILE_MEBIBYTES
     );
-    let driver = bare_driver(python, &folder.join("driver.db"))?;
-    println!(
-        "Python's bare SQLite driver inserts {driver:.0} such metrics a second, 1,000 a durable commit."
-    );
+    for keys in [works::FEW_KEYS, works::BATCH] {
+        let database = folder.join(format!("driver-{keys}.db"));
+        let driver = bare_driver(python, &database, keys)?;
+        println!(
+            "Python's bare SQLite driver takes {:.1} ms, {:.1} ms of them processor time, for {} metrics of {keys} keys.",
+            driver.seconds * 1e3,
+            driver.cpu_milliseconds,
+            works::BATCH
+        );
+    }
     Ok(())
 }
 
@@ -123,24 +130,26 @@ impl Measured {
 
 fn measure(work: &Work, peer: &Peer, side: Side, data: &rows::Data) -> Result<Measured> {
     let count = work.count(side);
-    let prepared: Vec<_> = (0..work.connections)
-        .map(|connection| (work.prepare)(&peer.client.another(), data, connection))
-        .collect::<Result<_>>()?;
-    // The first request fills caches on both sides.
-    for job in &prepared {
+    let mut prepared = Vec::with_capacity(work.connections);
+    for connection in 0..work.connections {
+        let client = peer.client.another();
+        let job = (work.prepare)(&client, data, connection)?;
+        // The first request fills caches on both sides.
         job(0)?;
+        prepared.push((client, job));
     }
     let before = peer.running.usage()?;
     let begin = Instant::now();
     let times: Vec<Vec<f64>> = std::thread::scope(|scope| {
         let threads: Vec<_> = prepared
             .iter()
-            .map(|job| {
+            .map(|(client, job)| {
                 scope.spawn(move || {
                     (1..=count)
                         .map(|number| {
-                            let begin = Instant::now();
-                            job(number).map(|()| begin.elapsed().as_secs_f64())
+                            let before = client.waited();
+                            job(number)?;
+                            Ok((client.waited() - before).as_secs_f64())
                         })
                         .collect::<Result<Vec<f64>>>()
                 })
@@ -163,32 +172,39 @@ fn measure(work: &Work, peer: &Peer, side: Side, data: &rows::Data) -> Result<Me
     })
 }
 
-/// How many metrics a second SQLite takes with nothing around it.
-fn bare_driver(python: &Path, database: &Path) -> Result<f64> {
+/// What one batch costs with nothing around SQLite: MLflow's tables, indexes and settings, and the mean of as many
+/// batches as both servers get.
+fn bare_driver(python: &Path, database: &Path, keys: usize) -> Result<Measured> {
     const SCRIPT: &str = r#"
 import sqlite3, sys, time
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+database, batches, size, keys = sys.argv[1], *map(int, sys.argv[2:])
+connection = sqlite3.connect(database, isolation_level=None)
 connection.executescript("""
 PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 CREATE TABLE metrics (key VARCHAR(250), value FLOAT, timestamp BIGINT, run_uuid VARCHAR(32), step BIGINT,
     is_nan BOOLEAN, PRIMARY KEY (key, timestamp, step, run_uuid, value, is_nan));
-CREATE INDEX of_run ON metrics (run_uuid, key, step);
+CREATE INDEX of_run ON metrics (run_uuid);
+CREATE INDEX of_key ON metrics (run_uuid, key, step);
 CREATE TABLE latest_metrics (key VARCHAR(250), value FLOAT, timestamp BIGINT, step BIGINT, is_nan BOOLEAN,
     run_uuid VARCHAR(32), PRIMARY KEY (key, run_uuid));
+CREATE INDEX latest_of_run ON latest_metrics (run_uuid);
 """)
-begin, batches = time.perf_counter(), 100
+steps, run = size // keys, "a" * 32
+begin, begin_cpu = time.perf_counter(), time.process_time()
 for batch in range(batches):
-    rows = [(f"m{n % 10}", n / 7, 1700000000000 + n, "a" * 32, batch * 100 + n // 10, 0) for n in range(1000)]
+    rows = [(f"metric_{at % keys}", at / 7, 1700000000000 + batch * steps + at // keys, run, batch * steps + at // keys, 0)
+        for at in range(size)]
     connection.execute("BEGIN IMMEDIATE")
-    connection.executemany("INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", rows)
-    latest = [(row[0], row[1], row[2], row[4], row[5], row[3]) for row in rows[-10:]]
-    connection.executemany("INSERT OR REPLACE INTO latest_metrics VALUES (?, ?, ?, ?, ?, ?)", latest)
+    connection.executemany("INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", sorted(rows))
+    latest = [(key, value, timestamp, step, is_nan, run) for key, value, timestamp, run, step, is_nan in rows[-keys:]]
+    connection.executemany("INSERT OR REPLACE INTO latest_metrics VALUES (?, ?, ?, ?, ?, ?)", sorted(latest))
     connection.execute("COMMIT")
-print(batches * 1000 / (time.perf_counter() - begin))
+print((time.perf_counter() - begin) / batches, (time.process_time() - begin_cpu) / batches)
 "#;
     let output = Command::new(python)
         .args(["-c", SCRIPT])
         .arg(database)
+        .args([works::BATCHES, works::BATCH, keys].map(|number| number.to_string()))
         .output()
         .context("cannot run Python")?;
     ensure!(
@@ -196,5 +212,15 @@ print(batches * 1000 / (time.perf_counter() - begin))
         "the bare driver failed: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(String::from_utf8_lossy(&output.stdout).trim().parse()?)
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let (seconds, cpu_seconds) = printed
+        .trim()
+        .split_once(' ')
+        .context("the bare driver says no times")?;
+    let (seconds, cpu_seconds): (f64, f64) = (seconds.parse()?, cpu_seconds.parse()?);
+    Ok(Measured {
+        seconds,
+        rate: 1.0 / seconds,
+        cpu_milliseconds: cpu_seconds * 1e3,
+    })
 }

@@ -11,8 +11,11 @@ const FILE_MEBIBYTES: u64 = 64;
 /// The size of the largest file.
 pub(super) const LARGE_FILE_MEBIBYTES: u64 = 600;
 /// A metric is written to one of so many keys, or to as many as there are metrics.
-const FEW_KEYS: usize = 10;
-const BATCH: usize = 1_000;
+pub(super) const FEW_KEYS: usize = 10;
+pub(super) const BATCH: usize = 1_000;
+/// Batches that both servers get: each changes more pages of the database than the one before.
+const EQUALLY_MANY: (usize, usize) = (BATCHES, BATCHES);
+pub(super) const BATCHES: usize = 50;
 
 /// Whom to measure. MLflow does less of the same, so that a measurement ends the same day.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +72,12 @@ pub(super) fn all() -> Vec<Work> {
         },
         Work::new(
             "log-batch, 1,000 metrics of 10 keys",
-            (100, 20),
+            EQUALLY_MANY,
             |client, data, _| log_batch(client, data, FEW_KEYS),
         ),
         Work::new(
             "log-batch, 1,000 metrics of 1,000 keys",
-            (100, 20),
+            EQUALLY_MANY,
             |client, data, _| log_batch(client, data, BATCH),
         ),
         Work::new("create run", (1_000, 100), create_run),
@@ -231,7 +234,7 @@ fn upload(client: &Client, mebibytes: u64) -> Result<Job> {
     let client = client.clone();
     Ok(Box::new(move |_| {
         let length = mebibytes * 1024 * 1024;
-        client.put(&file_path(mebibytes), length, &mut std::io::repeat(b'x'))
+        client.put(&file_path(mebibytes), length)
     }))
 }
 
