@@ -45,10 +45,6 @@ impl Environment {
                 text(&python::environment(python::MLFLOW_2)?),
             ),
             (
-                "FRAGUA_TEST_PYTHON_AIRFLOW",
-                text(&python::environment(python::AIRFLOW)?),
-            ),
-            (
                 "FRAGUA_TEST_PYTHON_SCHEMATHESIS",
                 text(&python::environment(python::SCHEMATHESIS)?),
             ),

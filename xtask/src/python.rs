@@ -18,8 +18,6 @@ pub(crate) const CLIENTS: &str = "e2e/requirements.txt";
 pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
 /// The libraries that training is measured beside.
 pub(crate) const LEARN: &str = "e2e/requirements-learn.txt";
-/// Airflow's own client.
-pub(crate) const AIRFLOW: &str = "e2e/requirements-airflow.txt";
 /// What makes requests from an OpenAPI document.
 pub(crate) const SCHEMATHESIS: &str = "e2e/requirements-schemathesis.txt";
 

@@ -26,27 +26,6 @@ pub struct AuditEntry {
     pub extra: Value,
 }
 
-/// The events of a DAG that is paused, and of one that goes on.
-pub(crate) const PAUSE: &str = "pause_dag";
-pub(crate) const UNPAUSE: &str = "unpause_dag";
-
-/// Which entries of the audit log to list.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditQuery {
-    /// Only those about this DAG.
-    pub dag_id: Option<String>,
-    /// Only those about a run of this name.
-    pub run_id: Option<String>,
-    /// Only those whose event begins like this.
-    pub event: Option<String>,
-    /// Only what this one did.
-    pub owner: Option<String>,
-    /// How many at most; 1,000 is the most.
-    pub limit: u64,
-    /// How many to pass over.
-    pub offset: u64,
-}
-
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct About<'a> {
@@ -102,21 +81,7 @@ impl Orchestrator {
         limit: u64,
         offset: u64,
     ) -> Result<Vec<AuditEntry>, Error> {
-        let query = AuditQuery {
-            dag_id: dag_id.map(str::to_owned),
-            limit,
-            offset,
-            ..AuditQuery::default()
-        };
-        self.audit_entries(&query).await
-    }
-
-    /// As [`Self::audit_log`], with a choice of entries.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn audit_entries(&self, query: &AuditQuery) -> Result<Vec<AuditEntry>, Error> {
-        let rows = audit_log::list(self.core.database.reader(), query).await?;
+        let rows = audit_log::list(self.core.database.reader(), dag_id, limit.min(1000), offset).await?;
         rows.into_iter().map(AuditEntry::try_from).collect()
     }
 }

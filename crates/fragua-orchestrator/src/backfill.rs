@@ -111,13 +111,6 @@ pub struct Backfill {
     pub ended_at: Option<Timestamp>,
 }
 
-impl Backfill {
-    /// Returns a number for protocols whose backfills have numbers: the millisecond it was made at.
-    pub fn number(&self) -> u64 {
-        u64::try_from(self.created_at.as_millis()).unwrap_or(0)
-    }
-}
-
 /// What a backfill is asked for with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BackfillRequest {

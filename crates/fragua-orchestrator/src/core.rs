@@ -10,10 +10,9 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 use crate::dag::Dag;
-use crate::operator::{OperatorCatalog, PreviousRun, RunNames, TaskContext};
-use crate::store::{dag_runs, dags, millis, task_instances, xcoms};
-use crate::template::{Mentions, XcomsMentioned};
-use crate::{Change, DagHeader, DagRun, Error, RETURN_VALUE, RunType, Settings, TaskKey, Xcom, assets};
+use crate::operator::{OperatorCatalog, TaskContext};
+use crate::store::{dags, task_instances, xcoms};
+use crate::{Change, DagRun, Error, RETURN_VALUE, Settings, TaskKey, Xcom};
 
 /// How many changes a watcher may lag behind.
 const KEPT_CHANGES: usize = 4096;
@@ -33,11 +32,7 @@ pub(crate) struct Core {
     pub(crate) worker_bell: Notify,
     /// A lease may have been taken away, or its task cleared.
     pub(crate) lease_bell: Notify,
-    /// Somebody may have to be told something.
-    pub(crate) callback_bell: Notify,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
-    /// The version whose header is known, and the header, by DAG.
-    headers: Mutex<BTreeMap<String, (String, Arc<DagHeader>)>>,
 }
 
 impl Core {
@@ -56,9 +51,7 @@ impl Core {
             scheduler_bell: Notify::new(),
             worker_bell: Notify::new(),
             lease_bell: Notify::new(),
-            callback_bell: Notify::new(),
             versions: Mutex::new(BTreeMap::new()),
-            headers: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -98,53 +91,9 @@ impl Core {
         versions.insert((dag.dag_id.clone(), version.to_owned()), dag);
     }
 
-    /// Returns what a list shows of a version of a DAG, where it was kept.
-    pub(crate) fn header(&self, dag_id: &str, version: &str) -> Option<Arc<DagHeader>> {
-        let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, header) = headers.get(dag_id).filter(|(kept, _)| kept == version)?;
-        Some(header.clone())
-    }
-
-    pub(crate) fn keep_header(&self, version: &str, header: DagHeader) {
-        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        headers.insert(header.dag_id.clone(), (version.to_owned(), Arc::new(header)));
-    }
-
     fn versions(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Dag>>> {
         // What a panicking holder left is still a map of whole entries.
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gathers what the templates of a task mention of its run.
-    async fn run_names(
-        &self,
-        connection: &impl ConnectionTrait,
-        dag: &Dag,
-        run: &DagRun,
-        mentions: &Mentions,
-    ) -> Result<RunNames, Error> {
-        let mut names = RunNames::default();
-        if mentions.previous {
-            let logical_date = run.logical_date.unwrap_or(run.run_after);
-            names.previous_date = match run.run_type {
-                RunType::Scheduled | RunType::Backfill => dag.timetable.date_before(logical_date),
-                _ => Some(logical_date),
-            };
-            let before = dag_runs::previous_success(connection, &run.dag_id, millis(logical_date)).await?;
-            names.previous_success = before
-                .map(DagRun::try_from)
-                .transpose()?
-                .map(|before| PreviousRun {
-                    data_interval_start: before.data_interval_start,
-                    data_interval_end: before.data_interval_end,
-                    started_at: before.started_at,
-                    ended_at: before.ended_at,
-                });
-        }
-        if mentions.assets {
-            names.triggering_asset_events = assets::triggering(connection, &run.dag_id, &run.run_id).await?;
-        }
-        Ok(names)
     }
 
     /// Gathers what a task of a run may know.
@@ -155,32 +104,16 @@ impl Core {
         key: &TaskKey,
         attempt_token: &str,
     ) -> Result<TaskContext, Error> {
-        let dag = self.dag_version(connection, &run.dag_id, &run.version).await?;
-        let (task, for_instance) = (dag.task(&key.task_id), key.map_index);
-        let mentions = task.map(Mentions::of).unwrap_or_default();
         let (mut xcom, mut xcom_keys) = (BTreeMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
-        let handed_on = match &mentions.xcoms {
-            XcomsMentioned::Any => xcoms::of_dag_run(connection, &key.dag_id, &key.run_id).await?,
-            XcomsMentioned::Of(task_ids) => {
-                xcoms::of_tasks(connection, (&key.dag_id, &key.run_id), task_ids).await?
-            }
-        };
-        for handed_on in handed_on {
+        for handed_on in xcoms::of_dag_run(connection, &key.dag_id, &key.run_id).await? {
             let Xcom {
                 task_id, key, value, ..
             } = handed_on;
-            // Of a task that is mapped together with this one, its own number is all there is.
-            let together = task.is_some_and(|task| dag.are_mapped_together(task, &task_id));
-            let map_index = match together && for_instance.is_some() {
-                true if handed_on.map_index != for_instance => continue,
-                true => None,
-                false => handed_on.map_index,
-            };
             let place = match key.as_str() {
                 RETURN_VALUE => xcom.entry(task_id),
                 _ => xcom_keys.entry(task_id).or_default().entry(key),
             };
-            match map_index {
+            match handed_on.map_index {
                 None => drop(place.insert_entry(value)),
                 // The instances of a task come in order, and are seen as a list.
                 Some(_) => {
@@ -198,7 +131,6 @@ impl Core {
         let map_values = map_values.as_deref().map(serde_json::from_str).transpose();
         Ok(TaskContext {
             map_index: key.map_index,
-            run_names: self.run_names(connection, &dag, run, &mentions).await?,
             first_started_at: first_started_at.map_or(self.now(), Timestamp::from_millis),
             map_values: map_values.map_err(|error| Error::corrupt("task instance", error))?,
             dag_id: key.dag_id.clone(),

@@ -60,18 +60,15 @@ pub enum RunType {
     Backfill,
     /// A task of another DAG asked for it.
     OperatorTriggered,
-    /// Assets that the DAG waits for were updated.
-    AssetTriggered,
 }
 
 impl RunType {
     /// Each type.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::Scheduled,
         Self::Manual,
         Self::Backfill,
         Self::OperatorTriggered,
-        Self::AssetTriggered,
     ];
 
     /// Returns the name that the database, the API and run ids use.
@@ -81,7 +78,6 @@ impl RunType {
             Self::Manual => "manual",
             Self::Backfill => "backfill",
             Self::OperatorTriggered => "operator_triggered",
-            Self::AssetTriggered => "asset_triggered",
         }
     }
 

@@ -62,31 +62,11 @@ pub enum Error {
         /// The id asked for.
         id: String,
     },
-    /// No such callback.
-    #[error("there is no callback {id:?}")]
-    CallbackNotFound {
-        /// The id asked for.
-        id: String,
-    },
     /// No such pool.
     #[error("there is no pool {name:?}")]
     PoolNotFound {
         /// The name asked for.
         name: String,
-    },
-    /// The task instance handed on no value of this key.
-    #[error("task {task_id:?} handed on nothing as {key:?}")]
-    XcomNotFound {
-        /// The task instance.
-        task_id: String,
-        /// The key asked for.
-        key: String,
-    },
-    /// What is to be forgotten still runs.
-    #[error("{what} is still running: let it end, or mark it as failed, and then delete it")]
-    UnderWay {
-        /// What runs.
-        what: String,
     },
     /// The attempt has no log, or there is no such attempt.
     #[error("task {task_id:?} has no log of attempt {attempt}")]
@@ -163,16 +143,13 @@ impl Error {
             | Self::DagRunNotFound { .. }
             | Self::TaskNotFound { .. }
             | Self::BackfillNotFound { .. }
-            | Self::CallbackNotFound { .. }
             | Self::NotKept { .. }
             | Self::PoolNotFound { .. }
-            | Self::XcomNotFound { .. }
             | Self::LogNotFound { .. } => ErrorKind::NotFound,
             Self::InvalidParam { .. } | Self::InvalidRequest { .. } => ErrorKind::InvalidInput,
-            Self::DagRunExists { .. }
-            | Self::UnderWay { .. }
-            | Self::StaleToken { .. }
-            | Self::WorkerRunning { .. } => ErrorKind::Conflict,
+            Self::DagRunExists { .. } | Self::StaleToken { .. } | Self::WorkerRunning { .. } => {
+                ErrorKind::Conflict
+            }
             Self::File { .. } | Self::Corrupt { .. } | Self::NoSecretKey | Self::WrongSecretKey { .. } => {
                 ErrorKind::Internal
             }

@@ -13,10 +13,9 @@ use tokio::sync::Notify;
 
 use crate::core::Core;
 use crate::dag::parse::{self, LARGEST_FILE_BYTES};
-use crate::dag::template_file::TemplateFiles;
 use crate::dag::{Dag, ImportError};
 use crate::operator::OperatorCatalog;
-use crate::store::{assets, dags, import_errors, millis};
+use crate::store::{dags, import_errors, millis};
 use crate::{Change, Error, scheduler};
 
 /// How long the folder must be quiet before it is read: editors write a file in several steps.
@@ -38,18 +37,6 @@ struct ReadFile {
     digest: [u8; 32],
     source: Arc<str>,
     result: Result<Arc<Dag>, Vec<ImportError>>,
-    /// The template files it names, as they were then.
-    template_files: Vec<(PathBuf, Option<Stamp>)>,
-}
-
-impl ReadFile {
-    /// Returns whether a template file may be another one now.
-    fn is_stale(&self) -> bool {
-        self.template_files.iter().any(|(path, stamp)| {
-            let now = fs::metadata(path).ok().map(|metadata| Stamp::from(&metadata));
-            now != *stamp || now.is_some_and(|stamp| !stamp.is_settled())
-        })
-    }
 }
 
 /// What tells without reading that a file may have changed.
@@ -57,14 +44,6 @@ impl ReadFile {
 struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
-}
-
-impl Stamp {
-    /// A file written within the same tick of the file system's clock has the same stamp: fresh ones are read.
-    fn is_settled(&self) -> bool {
-        let age = self.modified.and_then(|at| at.elapsed().ok());
-        age.is_some_and(|age| age > Duration::from_secs(5))
-    }
 }
 
 impl From<&Metadata> for Stamp {
@@ -99,9 +78,12 @@ impl Files {
             return self.0.remove(&path).is_some();
         };
         let stamp = Stamp::from(&metadata);
-        let is_stale = self.0.get(&path).is_some_and(ReadFile::is_stale);
-        let is_same = self.0.get(&path).is_some_and(|known| known.stamp == stamp);
-        if is_same && stamp.is_settled() && !is_stale {
+        // A file written within the same tick of the file system's clock has the same stamp: fresh ones are read.
+        let is_settled = stamp
+            .modified
+            .and_then(|at| at.elapsed().ok())
+            .is_some_and(|age| age > Duration::from_secs(5));
+        if is_settled && self.0.get(&path).is_some_and(|known| known.stamp == stamp) {
             return false;
         }
         let shown = path.strip_prefix(folder).unwrap_or(&path).to_owned();
@@ -113,14 +95,13 @@ impl Files {
         if let Some(known) = self
             .0
             .get_mut(&path)
-            .filter(|known| failed.is_none() && known.digest == digest && !is_stale)
+            .filter(|known| failed.is_none() && known.digest == digest)
         {
             known.stamp = stamp;
             return false;
         }
-        let mut template_files = TemplateFiles::of(Some(folder), &shown);
         let result = match failed {
-            None => parse::parse_with(&shown, &bytes, catalog, &mut template_files).map(Arc::new),
+            None => parse::parse(&shown, &bytes, catalog).map(Arc::new),
             Some(reason) => Err(vec![ImportError {
                 path: shown,
                 line: None,
@@ -130,10 +111,6 @@ impl Files {
             }]),
         };
         let source = String::from_utf8_lossy(&bytes).into();
-        let template_files = template_files.seen.into_iter().map(|path| {
-            let stamp = fs::metadata(&path).ok().map(|metadata| Stamp::from(&metadata));
-            (path, stamp)
-        });
         self.0.insert(
             path,
             ReadFile {
@@ -141,7 +118,6 @@ impl Files {
                 digest,
                 source,
                 result,
-                template_files: template_files.collect(),
             },
         );
         true
@@ -352,7 +328,6 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
         });
         if !is_same {
             dags::put(&transaction, row).await?;
-            assets::put_dag(&transaction, dag_id, Some(&found.dag)).await?;
             changed.insert(dag_id.clone());
         }
         core.keep_version(&version, found.dag.clone());
@@ -368,7 +343,6 @@ pub(crate) async fn sync(core: &Core, files: &Files) -> Result<(), Error> {
                 },
             )
             .await?;
-            assets::put_dag(&transaction, &dag_id, None).await?;
             changed.insert(dag_id);
         }
     }

@@ -16,52 +16,40 @@ mod scheduler;
 mod worker;
 
 pub mod api;
-mod assets;
 mod audit;
 mod backfill;
-mod by_hand;
-mod callbacks;
 mod change;
 mod error;
-mod listing;
 mod orchestrator;
-mod overview;
 mod pools;
-mod probe;
-mod rehearsal;
 mod settings;
 mod store;
 mod vault;
 mod waiting;
-mod waiting_words;
 mod workers;
 
 #[cfg(test)]
 mod testing;
 
-pub use assets::{Asset, AssetEvent, AssetEventQuery, AssetSource};
-pub use audit::{AuditEntry, AuditQuery};
+pub use audit::AuditEntry;
 pub use backfill::{Backfill, BackfillRequest, BackfillRun, BackfillState, Fate, Reprocess};
-pub use callbacks::{Callback, CallbackEvent, CallbackQuery, CallbackState};
 pub use change::Change;
 pub use dag::{
-    Addresses, AssetCondition, Callbacks, DEFAULT_POOL, DEFAULT_QUEUE, Dag, Deadline, DeadlineReference,
-    ImportError, Notifier, Param, Placement, Schedule, Task, TaskGroup, TriggerRule, WeightRule, dag_schema,
+    DEFAULT_POOL, DEFAULT_QUEUE, Dag, ImportError, Param, Placement, Schedule, Task, TaskGroup, TriggerRule,
+    WeightRule, dag_schema,
 };
 pub use dag_run::{DagRun, DagRunQuery, DagRunState, NextRun, RecentDagRun, RunType, TriggerRequest};
 pub use error::Error;
 pub use exec::exec_task;
 pub use operator::{
-    ArgumentError, Connection, ConnectionParts, Operator, OperatorCatalog, Outcome, PreviousRun, RunNames,
-    TaskContext, TaskError, check_arguments, parse_arguments, table_asset,
+    ArgumentError, Connection, Operator, OperatorCatalog, Outcome, TaskContext, TaskError, check_arguments,
+    parse_arguments,
 };
 pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
-pub use overview::{DagHeader, DagOverview, DagVersion, DayTally, TaskTally};
 pub use pools::{Pool, PoolUse};
-pub use probe::{Answered, Probe};
 pub use scheduler::clear::Clearing;
 pub use scheduler::mark::Marking;
-pub use settings::{Settings, Smtp, SmtpSecurity, TaskKey, TaskVariables, WebhookSettings};
+pub use settings::{Settings, TaskKey, TaskVariables};
 pub use task_instance::{
     Attempt, AttemptState, InstanceId, LogChunk, RETURN_VALUE, TaskInstance, TaskState, Xcom,
 };

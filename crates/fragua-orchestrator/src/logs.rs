@@ -44,27 +44,20 @@ impl Source {
 /// Returns the file of an attempt: `dag_id=…/run_id=…/task_id=…/attempt=N.log`, with `map_index=…` before the
 /// last where the task is made several instances of.
 pub(crate) fn path(folder: &Path, key: &TaskKey) -> PathBuf {
-    let mut path = self::folder(folder, &key.dag_id, Some(&key.run_id)).join(part("task_id", &key.task_id));
+    let part = |name: &str, value: &str| {
+        format!(
+            "{name}={}",
+            shortened(&utf8_percent_encode(value, SAFE).to_string())
+        )
+    };
+    let mut path = folder
+        .join(part("dag_id", &key.dag_id))
+        .join(part("run_id", &key.run_id))
+        .join(part("task_id", &key.task_id));
     if let Some(map_index) = key.map_index {
         path.push(format!("map_index={map_index}"));
     }
     path.join(format!("attempt={}.log", key.attempt))
-}
-
-/// Returns the folder with the logs of a DAG, or of one of its runs.
-pub(crate) fn folder(folder: &Path, dag_id: &str, run_id: Option<&str>) -> PathBuf {
-    let of_dag = folder.join(part("dag_id", dag_id));
-    match run_id {
-        Some(run_id) => of_dag.join(part("run_id", run_id)),
-        None => of_dag,
-    }
-}
-
-fn part(name: &str, value: &str) -> String {
-    format!(
-        "{name}={}",
-        shortened(&utf8_percent_encode(value, SAFE).to_string())
-    )
 }
 
 /// A file's name has at most 255 bytes; a longer one ends in a digest of the whole.

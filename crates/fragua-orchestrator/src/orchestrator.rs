@@ -175,7 +175,6 @@ impl Orchestrator {
         self.core.scheduler_bell.notify_one();
         self.core.worker_bell.notify_one();
         self.core.lease_bell.notify_one();
-        self.core.callback_bell.notify_one();
         self.core.tell(Change::Dags);
     }
 
@@ -328,16 +327,13 @@ impl Orchestrator {
             .await?
             .get(dag_id)
             .copied();
-        let covered = dag_runs::backfilled(reader, dag_id, last_end.map(Timestamp::as_millis)).await?;
         let mut next_runs = Vec::new();
         while next_runs.len() < count {
             let Some(next) = dag.timetable.next(last_end, dag.catchup, self.core.now()) else {
                 break;
             };
             last_end = Some(next.data_interval_end);
-            if !covered.contains(&next.data_interval_start) {
-                next_runs.push(next);
-            }
+            next_runs.push(next);
         }
         Ok(next_runs)
     }
@@ -369,7 +365,7 @@ impl Orchestrator {
     pub async fn set_paused(&self, dag_id: &str, is_paused: bool) -> Result<(), Error> {
         self.dag_row(dag_id).await?;
         dags::set_paused(self.core.database.writer(), dag_id, is_paused).await?;
-        let event = if is_paused { audit::PAUSE } else { audit::UNPAUSE };
+        let event = if is_paused { "pause_dag" } else { "unpause_dag" };
         self.note(event, About::dag(dag_id), json!({})).await?;
         self.core.tell(Change::Dags);
         self.settle(dag_id).await

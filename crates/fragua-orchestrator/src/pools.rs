@@ -39,7 +39,7 @@ impl Orchestrator {
     /// When the database fails.
     pub async fn pools(&self) -> Result<Vec<PoolUse>, Error> {
         let reader = self.core.database.reader();
-        let (_, busy) = count_busy(reader, None, false).await?;
+        let (_, busy) = count_busy(reader, false).await?;
         let queued = task_instances::in_states(reader, &[TaskState::Queued]).await?;
         let rows = pools::all(reader).await?;
         Ok(rows

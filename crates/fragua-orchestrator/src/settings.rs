@@ -59,101 +59,6 @@ pub trait TaskVariables: Send + Sync {
     async fn variables(&self, key: &TaskKey) -> Result<BTreeMap<String, Secret>, String>;
 }
 
-/// Which addresses webhooks may be posted to.
-#[derive(Debug, Clone)]
-pub struct WebhookSettings {
-    /// The schemes that addresses may have.
-    pub allowed_schemes: Vec<String>,
-    /// Whether addresses may lead to this machine and its network.
-    pub allow_private_addresses: bool,
-    /// How long a receiver may take to answer.
-    pub timeout: Duration,
-}
-
-impl Default for WebhookSettings {
-    fn default() -> Self {
-        Self {
-            allowed_schemes: vec!["https".to_owned()],
-            allow_private_addresses: false,
-            timeout: Duration::from_secs(30),
-        }
-    }
-}
-
-/// The server that mails are sent through.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Smtp {
-    /// Its name.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Who sends, where it wants to know.
-    pub user: Option<String>,
-    /// The password of who sends.
-    pub password: Option<Secret>,
-    /// The address that mails come from.
-    pub from: String,
-    /// How the connection is kept from others.
-    pub security: SmtpSecurity,
-    /// How long it may take to answer.
-    pub timeout: Duration,
-}
-
-/// How a connection to a mail server is kept from others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SmtpSecurity {
-    /// Not at all.
-    None,
-    /// By `STARTTLS`, which must be offered.
-    StartTls,
-    /// By TLS from the start.
-    Tls,
-}
-
-impl Smtp {
-    /// Reads an address such as `smtp://user:password@host:587?from=fragua@example.com`: `smtps` is TLS from the start,
-    /// `starttls=true` by `STARTTLS`.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn from_url(url: &str) -> Result<Self, String> {
-        let expected = "a mail server is written smtp://user:password@host:587?from=fragua@example.com";
-        let url = url::Url::parse(url).map_err(|error| format!("{error}: {expected}"))?;
-        let asked: BTreeMap<String, String> = url.query_pairs().into_owned().collect();
-        let starttls = asked.get("starttls").is_some_and(|value| value == "true");
-        let security = match url.scheme() {
-            "smtps" => SmtpSecurity::Tls,
-            "smtp" if starttls => SmtpSecurity::StartTls,
-            "smtp" => SmtpSecurity::None,
-            _ => return Err(expected.to_owned()),
-        };
-        let host = url.host_str().ok_or(expected)?.to_owned();
-        let decoded = |text: &str| {
-            percent_encoding::percent_decode_str(text)
-                .decode_utf8_lossy()
-                .into_owned()
-        };
-        let user = Some(decoded(url.username())).filter(|user| !user.is_empty());
-        Ok(Self {
-            port: url.port().unwrap_or(match security {
-                SmtpSecurity::None => 25,
-                SmtpSecurity::StartTls => 587,
-                SmtpSecurity::Tls => 465,
-            }),
-            password: url.password().map(|password| Secret::new(decoded(password))),
-            from: asked
-                .get("from")
-                .cloned()
-                .or_else(|| user.clone())
-                .unwrap_or_default(),
-            user,
-            host,
-            security,
-            timeout: Duration::from_secs(30),
-        })
-    }
-}
-
 /// Where things are and how much is done at once.
 #[derive(Clone)]
 pub struct Settings {
@@ -177,8 +82,7 @@ pub struct Settings {
     pub environment: BTreeMap<String, String>,
     /// Variables made for each attempt.
     pub task_variables: Option<Arc<dyn TaskVariables>>,
-    /// What variables and connections in the database are encrypted with: 32 bytes in URL-safe base64. Of several, with
-    /// commas between them, the first encrypts, and each decrypts.
+    /// What variables and connections in the database are encrypted with: 32 bytes in URL-safe base64.
     pub secret_key: Option<Secret>,
     /// What tasks may connect to, by name.
     pub connections: BTreeMap<String, Connection>,
@@ -192,12 +96,6 @@ pub struct Settings {
     pub lost_attempts: u32,
     /// How long a task may be queued while no worker listens to its queue. It is queued again twice, then fails.
     pub task_queued_timeout: Duration,
-    /// How many tasks may run at once over all workers; no limit when absent.
-    pub max_running: Option<usize>,
-    /// Which addresses callbacks may post to.
-    pub webhooks: WebhookSettings,
-    /// What callbacks send mails through, where the connection `smtp_default` does not say it.
-    pub smtp: Option<Smtp>,
     /// The queues that the local worker listens to; all when empty.
     pub queues: Vec<String>,
     /// The most bytes of one value that a task hands on.
@@ -230,9 +128,6 @@ impl Settings {
             stop_grace: Duration::from_secs(2),
             lost_attempts: 10,
             task_queued_timeout: Duration::from_secs(600),
-            max_running: None,
-            webhooks: WebhookSettings::default(),
-            smtp: None,
             queues: Vec::new(),
             max_xcom_bytes: 1024 * 1024,
             max_log_bytes: 256 * 1024 * 1024,

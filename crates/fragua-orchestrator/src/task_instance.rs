@@ -171,8 +171,6 @@ pub struct TaskInstance {
     pub map_index: Option<u32>,
     /// What `{{ map }}` is in this instance.
     pub map_values: Option<Value>,
-    /// What the instance is called, where its task says so.
-    pub map_label: Option<String>,
     /// The operator's name.
     pub operator: String,
     /// Where it stands.

@@ -1,7 +1,6 @@
 //! Templates in arguments: `{{ ds }}`, `{{ params.x }}`, `{{ conn.warehouse.url }}`, with Airflow's names.
 
 mod instant;
-mod mentions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,18 +12,14 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use self::instant::Instant;
-pub(crate) use self::mentions::{Mentions, XcomsMentioned};
 use crate::dag::Task;
-use crate::operator::{Connection, PreviousRun, TaskContext};
+use crate::operator::{Connection, TaskContext};
 
 /// How many steps one template may take.
 const FUEL: u64 = 100_000;
 
 /// The longest text one template may give.
 const LONGEST_RESULT: usize = 4 * 1024 * 1024;
-
-/// The longest name of an instance.
-const LONGEST_LABEL: usize = 250;
 
 /// An argument whose template could not be rendered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,18 +109,6 @@ impl Renderer {
             let moved = logical_date.checked_add(jiff::SignedDuration::from_hours(24 * days));
             moved.unwrap_or(logical_date).strftime(pattern).to_string()
         };
-        // None where there is no such run, as in Airflow.
-        let maybe = |at: Option<fragua_base::Timestamp>| at.map_or(Jinja::from(()), date);
-        let previous_day = |pattern: &str| {
-            let day = task
-                .run_names
-                .previous_date
-                .map(|at| instant(at).strftime(pattern).to_string());
-            Jinja::from(day)
-        };
-        let success = |of: fn(&PreviousRun) -> Option<fragua_base::Timestamp>| {
-            maybe(task.run_names.previous_success.as_ref().and_then(of))
-        };
         let connections: BTreeMap<&str, Map<String, Value>> = task
             .connections
             .iter()
@@ -157,15 +140,6 @@ impl Renderer {
             yesterday_ds_nodash => day(-1, "%Y%m%d"),
             tomorrow_ds => day(1, "%Y-%m-%d"),
             tomorrow_ds_nodash => day(1, "%Y%m%d"),
-            prev_execution_date => maybe(task.run_names.previous_date),
-            prev_ds => previous_day("%Y-%m-%d"),
-            prev_ds_nodash => previous_day("%Y%m%d"),
-            prev_execution_date_success => success(|run| Some(run.data_interval_start)),
-            prev_data_interval_start_success => success(|run| Some(run.data_interval_start)),
-            prev_data_interval_end_success => success(|run| Some(run.data_interval_end)),
-            prev_start_date_success => success(|run| run.started_at),
-            prev_end_date_success => success(|run| run.ended_at),
-            triggering_asset_events => Jinja::from(Serde(&task.run_names.triggering_asset_events)),
             macros => instant::macros(),
             run_id => task.dag_run_id.as_str(),
             try_number => task.try_number,
@@ -222,21 +196,6 @@ impl Renderer {
                 line: None,
                 message,
             })
-    }
-
-    /// Renders what an instance of a task is called.
-    pub(crate) fn label(&self, task: &Task) -> Result<Option<String>, TemplateError> {
-        let Some(template) = &task.map_index_template else {
-            return Ok(None);
-        };
-        let label = self.text(template).map_err(|message| TemplateError {
-            task_id: task.task_id.clone(),
-            argument: "map_index_template".to_owned(),
-            line: None,
-            message,
-        })?;
-        let label = label.as_str().map_or_else(|| label.to_string(), str::to_owned);
-        Ok(Some(label.chars().take(LONGEST_LABEL).collect()))
     }
 
     fn value(&self, value: &Value, pointer: &mut String) -> Result<Value, (String, String)> {
@@ -441,12 +400,6 @@ mod tests {
         context.xcom.insert("mapped".to_owned(), json!([10, 11, 12]));
         let keys = [("path".to_owned(), json!("/tmp/a"))].into();
         context.xcom_keys.insert("before".to_owned(), keys);
-        context.run_names.previous_date = Some(context.logical_date);
-        let events = json!([{ "uri": "s3://in/rows", "extra": { "rows": 5 } }]);
-        context
-            .run_names
-            .triggering_asset_events
-            .insert("s3://in/rows".to_owned(), events);
         (context.map_index, context.map_values) = (Some(2), Some(json!({"item": "c"})));
         let rendered = Renderer::new(&context).arguments(&task(json!({ "command": text })));
         rendered
@@ -488,14 +441,6 @@ mod tests {
             json!("2025-03-31 02.04.25"),
         );
         check("{{ macros.uuid() | length }}", json!(36));
-        check(
-            "{{ prev_ds }} {{ prev_execution_date.month }} {{ prev_start_date_success is none }}",
-            json!("2025-04-02 4 True"),
-        );
-        check(
-            "{{ triggering_asset_events['s3://in/rows'][0].extra.rows }}",
-            json!(5),
-        );
         check(
             "{{ dag.dag_id }}.{{ task.task_id }}.{{ run_id }}",
             json!("example.load.scheduled__2025-04-02T00:00:00Z"),

@@ -40,23 +40,17 @@ pub(crate) fn at(text: &str) -> Timestamp {
 impl Bench {
     /// It is 2025-04-05, noon.
     pub(crate) async fn new(database: Database) -> Self {
-        Self::with(database, |_| {}).await
-    }
-
-    /// As [`Self::new`], with other settings.
-    pub(crate) async fn with(database: Database, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(at("2025-04-05T12:00:00Z")));
         database
             .migrate("orchestrator", store::migrations())
             .await
             .unwrap();
-        let mut settings = Settings {
+        let settings = Settings {
             dags_are_paused_at_creation: false,
             secret_key: Some(fragua_auth::new_secret_key()),
             ..Settings::for_project(folder.path())
         };
-        change(&mut settings);
         fs::create_dir_all(&settings.dags_folder).unwrap();
         let core = Arc::new(Core::new(
             database,

@@ -8,7 +8,7 @@ use fragua_base::Secret;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use crate::audit::{self, About};
+use crate::audit::About;
 use crate::core::Core;
 use crate::operator::Connection;
 use crate::pools::check_name;
@@ -42,7 +42,7 @@ pub struct NamedConnection {
 }
 
 impl Core {
-    pub(crate) fn fernet(&self) -> Result<Fernet, Error> {
+    fn fernet(&self) -> Result<Fernet, Error> {
         let key = self.settings.secret_key.as_ref();
         key.and_then(Fernet::new).ok_or(Error::NoSecretKey)
     }
@@ -95,35 +95,6 @@ impl Core {
 }
 
 impl Orchestrator {
-    /// Encrypts every variable and connection of the database again with the first of the secret keys, so that the
-    /// others can go. Returns how many there are.
-    ///
-    /// # Errors
-    /// [`Error::NoSecretKey`], [`Error::WrongSecretKey`] when one was encrypted with none of the keys, and when the
-    /// database fails; nothing is changed then.
-    pub async fn rotate_fernet_key(&self) -> Result<u64, Error> {
-        let fernet = self.core.fernet()?;
-        let transaction = self.core.database.begin().await?;
-        let mut count = 0;
-        for kind in [vault::VARIABLE, vault::CONNECTION] {
-            for row in vault::of_kind(&transaction, kind).await? {
-                let text = fernet.decrypt(&row.secret_value);
-                let text = text.ok_or_else(|| Error::WrongSecretKey {
-                    kind,
-                    name: row.name.clone(),
-                })?;
-                let secret_value = fernet.encrypt(&text, self.core.now());
-                vault::put(&transaction, vault::Model { secret_value, ..row }).await?;
-                count += 1;
-            }
-        }
-        let by = (self.core.now(), &*self.actor);
-        let extra = json!({ "count": count });
-        audit::note(&transaction, by, "rotate_fernet_key", About::default(), extra).await?;
-        transaction.commit().await?;
-        Ok(count)
-    }
-
     /// Returns every variable, by name; of two of one name that of the settings.
     ///
     /// # Errors
@@ -226,46 +197,6 @@ impl Orchestrator {
     /// As [`Self::delete_variable`].
     pub async fn delete_connection(&self, name: &str) -> Result<(), Error> {
         self.take_away(vault::CONNECTION, name).await
-    }
-
-    /// Encrypts everything that is kept with another key, all of it or nothing. Returns how many values there are.
-    /// What is encrypted with the new key already stays as it is.
-    ///
-    /// # Errors
-    /// [`Error::NoSecretKey`] for a key that is none, [`Error::WrongSecretKey`] for a value that neither key opens,
-    /// and when the database fails.
-    pub async fn rotate_secret_key(&self, from: &Secret, to: &Secret) -> Result<usize, Error> {
-        let key = |key: &Secret| Fernet::new(key).ok_or(Error::NoSecretKey);
-        let (from, to) = (key(from)?, key(to)?);
-        let now = self.core.now();
-        let transaction = self.core.database.begin().await?;
-        let mut values = 0;
-        for kind in [vault::VARIABLE, vault::CONNECTION] {
-            for row in vault::of_kind(&transaction, kind).await? {
-                values += 1;
-                if to.decrypt(&row.secret_value).is_some() {
-                    continue;
-                }
-                let value = from.decrypt(&row.secret_value);
-                let value = value.ok_or_else(|| Error::WrongSecretKey {
-                    kind,
-                    name: row.name.clone(),
-                })?;
-                let secret_value = to.encrypt(&value, now);
-                vault::put(&transaction, vault::Model { secret_value, ..row }).await?;
-            }
-        }
-        let extra = json!({ "values": values });
-        audit::note(
-            &transaction,
-            (now, &self.actor),
-            "rotate_secret_key",
-            About::default(),
-            extra,
-        )
-        .await?;
-        transaction.commit().await?;
-        Ok(values)
     }
 
     async fn put(&self, kind: &str, name: &str, value: &Secret, description: &str) -> Result<(), Error> {

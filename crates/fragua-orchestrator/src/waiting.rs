@@ -184,9 +184,6 @@ impl Orchestrator {
             .into_iter()
             .map(|(id, view)| (id, view.state))
             .filter(|(_, state)| !state.is_finished())
-            .filter(|(id, _)| {
-                id.map_index == instance.map_index || !dag.are_mapped_together(task, &id.task_id)
-            })
             .collect();
         if !open.is_empty() || !task.depends_on_past {
             return Ok((!open.is_empty()).then_some(Waiting::Tasks(open)));
@@ -228,7 +225,7 @@ impl Orchestrator {
 
     async fn why_queued(&self, instance: &TaskInstance) -> Result<Waiting, Error> {
         let reader = self.core.database.reader();
-        let (pools, busy) = count_busy(reader, self.core.settings.max_running, false).await?;
+        let (pools, busy) = count_busy(reader, false).await?;
         let id = instance.instance_id();
         let row = task_instances::find(reader, &instance.dag_id, &instance.run_id, &id).await?;
         let candidate = row.map(|row| row.candidate());
@@ -248,9 +245,6 @@ impl Orchestrator {
                     holders: self.pool_holders(&pool).await?,
                     pool,
                     slots,
-                },
-                Refusal::Parallelism => Waiting::NoFreeSlot {
-                    running: task_instances::count_in_state(reader, TaskState::Running).await?,
                 },
                 Refusal::DagRun => Waiting::RunLimit {
                     limit: candidate.max_active_tasks,

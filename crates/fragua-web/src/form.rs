@@ -1,7 +1,5 @@
 //! Forms that are built from a schema: the parameters of a DAG, the features of a model.
 
-use fragua_base::Timestamp;
-
 /// What a field takes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
@@ -85,18 +83,6 @@ impl Field {
     }
 }
 
-/// Reads an instant as people type it, in UTC: `2025-04-02`, `2025-04-02 06:00`, or with a zone as programs write it.
-pub(crate) fn instant(typed: &str) -> Option<Timestamp> {
-    let typed = typed.trim().replacen(' ', "T", 1);
-    let ways = [
-        typed.clone(),
-        format!("{typed}Z"),
-        format!("{typed}:00Z"),
-        format!("{typed}T00:00:00Z"),
-    ];
-    ways.iter().find_map(|way| Timestamp::parse_rfc3339(way).ok())
-}
-
 /// Returns the last value of a field of a submitted form: a checkbox may follow a hidden field of its name.
 pub(crate) fn value<'form>(form: &'form [(String, String)], name: &str) -> Option<&'form str> {
     form.iter()
@@ -119,26 +105,6 @@ mod tests {
             field.described(),
             " aria-invalid=\"true\" aria-describedby=\"field-3-hint field-3-error\""
         );
-    }
-
-    #[test]
-    fn an_instant_is_read_as_people_type_it() {
-        let noon = Timestamp::parse_rfc3339("2025-04-02T12:00:00Z").ok();
-        for typed in [
-            "2025-04-02 12:00",
-            "2025-04-02T12:00:00",
-            " 2025-04-02T12:00:00Z ",
-            "2025-04-02T14:00:00+02:00",
-        ] {
-            assert_eq!(instant(typed), noon, "{typed}");
-        }
-        assert_eq!(
-            instant("2025-04-02"),
-            Timestamp::parse_rfc3339("2025-04-02T00:00:00Z").ok()
-        );
-        for typed in ["", "tomorrow", "2025-13-01"] {
-            assert_eq!(instant(typed), None, "{typed}");
-        }
     }
 
     #[test]

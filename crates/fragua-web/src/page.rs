@@ -201,12 +201,6 @@ impl Page {
         self.with_all(&[])
     }
 
-    /// Returns how many entries of a list the present address passes over.
-    pub(crate) fn offset(&self) -> usize {
-        let offset = self.parameter("offset").and_then(|offset| offset.parse().ok());
-        offset.unwrap_or(0)
-    }
-
     /// Returns the present path with one parameter and no other; an empty value leaves the path alone.
     pub(crate) fn only(&self, name: &str, value: &str) -> String {
         if value.is_empty() {

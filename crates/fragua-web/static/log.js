@@ -12,21 +12,11 @@ function part(name, text) {
   return element;
 }
 
-const LEVELS = ["debug", "info", "warning", "error"];
-
-// As the server does for what was there before.
-function levelOf(text) {
-  if (/\b(ERROR|CRITICAL)\b/.test(text)) return "error";
-  if (/\bWARN(ING)?\b/.test(text)) return "warning";
-  return /\b(DEBUG|TRACE)\b/.test(text) ? "debug" : "info";
-}
-
 function lineElement(text) {
   const line = document.createElement("span");
   line.className = "log-line";
-  const level = levelOf(text);
-  line.dataset.level = level;
-  if (level !== "info") line.classList.add(`is-${level}`);
+  const level = /\b(ERROR|CRITICAL|WARN(?:ING)?)\b/.exec(text)?.[1];
+  if (level) line.classList.add(level.startsWith("WARN") ? "is-warning" : "is-error");
   const parts = /^\S+T(\d\S+)Z (out|err|fragua) (.*)$/s.exec(text);
   if (parts) {
     line.append(part("log-time", `${parts[1]} `), part(`log-source is-${parts[2]}`, `${parts[2]} `), `${parts[3]}\n`);
@@ -37,8 +27,6 @@ function lineElement(text) {
 }
 
 function isWanted(line, wanted) {
-  const least = LEVELS.indexOf(document.getElementById("log-level")?.value || "debug");
-  if (line.dataset.level && LEVELS.indexOf(line.dataset.level) < least) return false;
   return !wanted || line.textContent.toLowerCase().includes(wanted);
 }
 

@@ -1,7 +1,5 @@
 // Everything here makes a page that already works quicker to use. Each module finds its elements by a data attribute.
 import { followHash } from "./hash.js";
-import { startGrid } from "./grid.js";
-import { startGraph } from "./graph.js";
 import { startLog } from "./log.js";
 import { startLive } from "./live.js";
 import { startSwap } from "./swap.js";
@@ -23,8 +21,6 @@ startCopy();
 startSwap();
 startLive();
 startLog();
-startGrid();
-startGraph();
 startPlots();
 startColumns();
 startFilter();

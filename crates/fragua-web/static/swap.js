@@ -60,7 +60,7 @@ export function startSwap() {
 
   document.addEventListener("submit", async (event) => {
     const form = event.target;
-    if (!form.matches("form[data-swap]") || event.defaultPrevented || event.submitter?.hasAttribute("data-no-swap")) return;
+    if (!form.matches("form[data-swap]") || event.defaultPrevented) return;
     event.preventDefault();
     const dialog = form.closest("[popover]");
     const shown = await submit(form, event.submitter);

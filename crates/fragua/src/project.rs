@@ -48,7 +48,10 @@ impl Project {
     /// # Errors
     /// When the folder does not exist or cannot be written.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let project = Self::found(folder)?;
+        let project = Self {
+            folder: absolute(folder)?,
+            scratch: None,
+        };
         let state = project.state_folder();
         let locks = state.join(LOCKS);
         fs::create_dir_all(&locks).with_context(|| project.unwritable(&locks))?;
@@ -58,17 +61,6 @@ impl Project {
             fs::write(&ignore, "*\n").with_context(|| project.unwritable(&ignore))?;
         }
         Ok(project)
-    }
-
-    /// Takes the folder as it is, and makes nothing in it.
-    ///
-    /// # Errors
-    /// When the folder does not exist.
-    pub(crate) fn found(folder: &Path) -> anyhow::Result<Self> {
-        Ok(Self {
-            folder: absolute(folder)?,
-            scratch: None,
-        })
     }
 
     /// Opens the folder to read what is there. A project that was never started has no state: it is seen as one with an

@@ -11,7 +11,6 @@ use toml::{Table, Value};
 const ARROWS: &[(&str, &[&str])] = &[
     ("fragua-base", &[]),
     ("fragua-learn", &[]),
-    ("fragua-webhook", &[]),
     ("fragua-database", &["fragua-base"]),
     ("fragua-auth", &["fragua-base", "fragua-database"]),
     (
@@ -20,23 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "fragua-tracking",
-        &[
-            "fragua-auth",
-            "fragua-base",
-            "fragua-database",
-            "fragua-storage",
-            "fragua-webhook",
-        ],
+        &["fragua-auth", "fragua-base", "fragua-database", "fragua-storage"],
     ),
     (
         "fragua-orchestrator",
-        &[
-            "fragua-auth",
-            "fragua-base",
-            "fragua-database",
-            "fragua-storage",
-            "fragua-webhook",
-        ],
+        &["fragua-auth", "fragua-base", "fragua-database", "fragua-storage"],
     ),
     (
         "fragua-serving",

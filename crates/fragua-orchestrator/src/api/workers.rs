@@ -1,18 +1,13 @@
 //! The workers. Airflow has no such list in `/api/v2`; its form is that of the lists beside it.
 
 use axum::Json;
+use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
-use super::endpoint::{Endpoint, get};
-use super::failure::Failure;
-use super::shown::date;
+use super::{Failure, date};
+use crate::Orchestrator;
 
-pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![get("/api/v2/workers", "Lists the workers", list)]
-}
-
-async fn list(Caller(orchestrator): Caller) -> Result<Json<Value>, Failure> {
+pub(super) async fn list(State(orchestrator): State<Orchestrator>) -> Result<Json<Value>, Failure> {
     let workers = orchestrator.workers().await?;
     let entries: Vec<Value> = workers
         .iter()

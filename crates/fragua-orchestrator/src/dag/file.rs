@@ -4,8 +4,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::asset::AssetCondition;
-use super::callback::{Addresses, WrittenDeadline, WrittenNotifiers};
 use super::{Param, Ticks, TriggerRule, WeightRule};
 use crate::operator::OperatorCatalog;
 
@@ -19,8 +17,8 @@ pub(crate) struct DagFile {
     pub(crate) description: Option<String>,
     /// Labels to find it by.
     pub(crate) tags: Option<Vec<String>>,
-    /// When it runs: @hourly, @daily, @weekly, @monthly, @quarterly, @yearly, @once, @continuous, five cron fields, `every 5m`, or none; a list of cron expressions; or when assets were updated.
-    pub(crate) schedule: Option<WrittenSchedule>,
+    /// When it runs: @hourly, @daily, @weekly, @monthly, @quarterly, @yearly, @once, @continuous, five cron fields, `every 5m`, or none.
+    pub(crate) schedule: Option<String>,
     /// What a tick of the schedule means: the end of the interval that a run covers (data_interval, when absent), or the instant that a run stands for (trigger).
     pub(crate) timetable: Option<Ticks>,
     /// The IANA name of the time zone that the schedule and dates without offset are read in; UTC when absent.
@@ -39,16 +37,6 @@ pub(crate) struct DagFile {
     pub(crate) max_active_tasks: Option<u32>,
     /// After how long a run fails.
     pub(crate) dagrun_timeout: Option<WrittenDuration>,
-    /// Whether the first task that fails ends the run: what runs fails, what has not begun is skipped; false when absent.
-    pub(crate) fail_fast: Option<bool>,
-    /// After how many failed runs in a row it is paused; never when absent or 0.
-    pub(crate) max_consecutive_failed_dag_runs: Option<u32>,
-    /// Who is told when a run failed.
-    pub(crate) on_failure_callback: Option<WrittenNotifiers>,
-    /// Who is told when a run succeeded.
-    pub(crate) on_success_callback: Option<WrittenNotifiers>,
-    /// Until when a run is to be over, and who is told when it is late.
-    pub(crate) deadline: Option<WrittenDeadline>,
 }
 
 impl DagFile {
@@ -65,11 +53,6 @@ impl DagFile {
         "max_active_runs",
         "max_active_tasks",
         "dagrun_timeout",
-        "fail_fast",
-        "max_consecutive_failed_dag_runs",
-        "on_failure_callback",
-        "on_success_callback",
-        "deadline",
     ];
 
     /// Those that are read by themselves.
@@ -104,23 +87,10 @@ pub(crate) struct TaskFile {
     pub(crate) teardown: Option<bool>,
     /// Makes one instance for each item of a list, or for each combination of several lists by name: `{{ map.NAME }}`.
     pub(crate) expand: Option<Value>,
-    /// A template for what each of these instances is called, such as `{{ map.shop }}`.
-    pub(crate) map_index_template: Option<String>,
-    /// The assets that are updated when it succeeds, such as table://warehouse/sales.
-    pub(crate) outlets: Option<Vec<String>>,
 }
 
 impl TaskFile {
-    pub(crate) const KEYS: &[&str] = &[
-        "id",
-        "description",
-        "needs",
-        "setup",
-        "teardown",
-        "expand",
-        "map_index_template",
-        "outlets",
-    ];
+    pub(crate) const KEYS: &[&str] = &["id", "description", "needs", "setup", "teardown", "expand"];
 }
 
 /// The keys that a task and `default_args` may have.
@@ -164,22 +134,6 @@ pub(crate) struct TaskSettings {
     /// How many attempts of this task may run at once in one run.
     #[schemars(range(min = 1))]
     pub(crate) max_active_tis_per_dagrun: Option<u32>,
-    /// Who is told when it failed and is not tried again.
-    pub(crate) on_failure_callback: Option<WrittenNotifiers>,
-    /// Who is told when an attempt failed and another one comes.
-    pub(crate) on_retry_callback: Option<WrittenNotifiers>,
-    /// Who is told when it succeeded.
-    pub(crate) on_success_callback: Option<WrittenNotifiers>,
-    /// Who is told when it was skipped.
-    pub(crate) on_skipped_callback: Option<WrittenNotifiers>,
-    /// Until when, counted from an instant of the run, it is to be over, and who is told when it is late.
-    pub(crate) deadline: Option<WrittenDeadline>,
-    /// Whom to write when it failed, or an attempt did.
-    pub(crate) email: Option<Addresses>,
-    /// Whether to write when it failed; true when absent.
-    pub(crate) email_on_failure: Option<bool>,
-    /// Whether to write when an attempt failed and another one comes; true when absent.
-    pub(crate) email_on_retry: Option<bool>,
 }
 
 impl TaskSettings {
@@ -201,14 +155,6 @@ impl TaskSettings {
         "multiple_outputs",
         "max_active_tis_per_dag",
         "max_active_tis_per_dagrun",
-        "on_failure_callback",
-        "on_retry_callback",
-        "on_success_callback",
-        "on_skipped_callback",
-        "deadline",
-        "email",
-        "email_on_failure",
-        "email_on_retry",
     ];
 }
 
@@ -233,60 +179,6 @@ impl TaskSettings {
             multiple_outputs: self.multiple_outputs.or(other.multiple_outputs),
             max_active_tis_per_dag: self.max_active_tis_per_dag.or(other.max_active_tis_per_dag),
             max_active_tis_per_dagrun: self.max_active_tis_per_dagrun.or(other.max_active_tis_per_dagrun),
-            on_failure_callback: self.on_failure_callback.or(other.on_failure_callback),
-            on_retry_callback: self.on_retry_callback.or(other.on_retry_callback),
-            on_success_callback: self.on_success_callback.or(other.on_success_callback),
-            on_skipped_callback: self.on_skipped_callback.or(other.on_skipped_callback),
-            deadline: self.deadline.or(other.deadline),
-            email: self.email.or(other.email),
-            email_on_failure: self.email_on_failure.or(other.email_on_failure),
-            email_on_retry: self.email_on_retry.or(other.email_on_retry),
-        }
-    }
-}
-
-/// When a DAG runs, as its file has it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct WrittenSchedule {
-    /// By the clock; several cron expressions with `|` between them.
-    pub(crate) time: Option<String>,
-    /// By what was updated.
-    pub(crate) assets: Option<AssetCondition>,
-}
-
-impl<'de> Deserialize<'de> for WrittenSchedule {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let by_time = |written: Value| match written {
-            Value::String(text) => Ok(text),
-            Value::Array(several) => serde_json::from_value::<Vec<String>>(Value::Array(several))
-                .map(|several| several.join(" | "))
-                .map_err(D::Error::custom),
-            _ => Err(D::Error::custom(
-                "a text such as @daily, a list of cron expressions, or a mapping with assets was expected",
-            )),
-        };
-        let mut mapping = match Value::deserialize(deserializer)? {
-            Value::Object(mapping) => mapping,
-            written => {
-                let time = Some(by_time(written)?);
-                return Ok(Self { time, assets: None });
-            }
-        };
-        let assets = mapping.remove("assets");
-        let assets =
-            assets.ok_or_else(|| D::Error::custom("a schedule that is a mapping has the key assets"))?;
-        let assets: AssetCondition = serde_json::from_value(assets).map_err(D::Error::custom)?;
-        assets.check().map_err(D::Error::custom)?;
-        let time = mapping.remove("time").map(by_time).transpose()?;
-        match mapping.keys().next() {
-            Some(key) => Err(D::Error::custom(format!(
-                "unknown key {key:?}: a schedule has the keys assets and time"
-            ))),
-            None => Ok(Self {
-                time,
-                assets: Some(assets),
-            }),
         }
     }
 }
@@ -297,26 +189,6 @@ impl<'de> Deserialize<'de> for WrittenSchedule {
 pub(crate) enum WrittenBackoff {
     Flag(bool),
     Multiplier(f64),
-}
-
-impl JsonSchema for WrittenSchedule {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Schedule".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let assets = generator.subschema_for::<AssetCondition>();
-        let time = json!({ "type": ["string", "array"], "items": { "type": "string" } });
-        json_schema!({
-            "description": "A schedule, several cron expressions, or a mapping with the assets that start a run when they were updated.",
-            "anyOf": [time, {
-                "type": "object",
-                "properties": { "assets": assets, "time": time },
-                "required": ["assets"],
-                "additionalProperties": false,
-            }],
-        })
-    }
 }
 
 impl JsonSchema for WrittenBackoff {
@@ -423,7 +295,6 @@ pub fn dag_schema(catalog: &OperatorCatalog) -> Value {
                 "type": "array",
                 "items": { "type": "string" },
             },
-            "expand": { "description": "Makes one instance of all its tasks for each item of a list, or for each combination of several lists by name: `{{ map.NAME }}`." },
             "tasks": { "$ref": "#/properties/tasks" },
         },
         "required": ["group", "tasks"],

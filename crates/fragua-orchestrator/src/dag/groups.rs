@@ -10,7 +10,7 @@ use super::parse::{Faults, check_id, did_you_mean};
 /// The key that makes a group of an entry in a list of tasks.
 pub(super) const GROUP: &str = "group";
 
-const GROUP_KEYS: &[&str] = &["group", "description", "needs", "expand", "tasks"];
+const GROUP_KEYS: &[&str] = &["group", "description", "needs", "tasks"];
 
 /// An entry of a list of tasks that is no group, with where it stands.
 #[derive(Debug)]
@@ -19,16 +19,7 @@ pub(super) struct Entry<'v> {
     pub(super) mapping: &'v Map<String, Value>,
     /// The name in the DAG: that of the groups around it comes first. Nothing where the entry has none.
     pub(super) task_id: Option<String>,
-    /// The group around it that is made several instances of.
-    pub(super) mapped: Option<MappedGroup<'v>>,
     scope: Option<String>,
-}
-
-/// A group that is made several instances of, and what of.
-#[derive(Debug, Clone)]
-pub(super) struct MappedGroup<'v> {
-    pub(super) group_id: String,
-    pub(super) expand: &'v Value,
 }
 
 struct GroupEntry {
@@ -57,7 +48,7 @@ impl<'v> Entries<'v> {
         &mut self,
         list: &'v [Value],
         pointer: &str,
-        (scope, mapped): (Option<&str>, Option<&MappedGroup<'v>>),
+        scope: Option<&str>,
         faults: &mut Faults<'_>,
     ) {
         for (index, entry) in list.iter().enumerate() {
@@ -71,7 +62,7 @@ impl<'v> Entries<'v> {
                 continue;
             };
             if mapping.contains_key(GROUP) {
-                self.group(mapping, pointer, (scope, mapped), faults);
+                self.group(mapping, pointer, scope, faults);
                 continue;
             }
             let id = mapping.get("id").and_then(Value::as_str);
@@ -79,7 +70,6 @@ impl<'v> Entries<'v> {
                 task_id: id.map(|id| within(scope, id)),
                 pointer,
                 mapping,
-                mapped: mapped.cloned(),
                 scope: scope.map(str::to_owned),
             });
         }
@@ -89,7 +79,7 @@ impl<'v> Entries<'v> {
         &mut self,
         mapping: &'v Map<String, Value>,
         pointer: String,
-        (scope, around): (Option<&str>, Option<&MappedGroup<'v>>),
+        scope: Option<&str>,
         faults: &mut Faults<'_>,
     ) {
         for key in mapping.keys().filter(|key| !GROUP_KEYS.contains(&key.as_str())) {
@@ -144,18 +134,7 @@ impl<'v> Entries<'v> {
             .and_then(Value::as_array)
             .filter(|list| !list.is_empty())
         {
-            Some(list) => {
-                let own = mapping.get("expand").map(|expand| MappedGroup {
-                    group_id: group_id.clone(),
-                    expand,
-                });
-                if own.is_some() && around.is_some() {
-                    let message = "a group in one that is made several instances of cannot be, too";
-                    faults.add(&format!("{pointer}/expand"), message, None);
-                }
-                let scope = (Some(group_id.as_str()), own.as_ref().or(around));
-                self.collect(list, &format!("{pointer}/tasks"), scope, faults);
-            }
+            Some(list) => self.collect(list, &format!("{pointer}/tasks"), Some(&group_id), faults),
             None => faults.add(
                 &pointer,
                 format!("group {name:?} has a list of tasks, at least one"),

@@ -7,8 +7,6 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub(crate) mod asset;
-pub(crate) mod callback;
 pub(crate) mod duration;
 pub(crate) mod expand;
 mod file;
@@ -18,11 +16,8 @@ mod node;
 mod param;
 pub(crate) mod parse;
 mod schedule;
-pub(crate) mod template_file;
 mod validate;
 
-pub use asset::AssetCondition;
-pub use callback::{Addresses, Callbacks, Deadline, DeadlineReference, Notifier};
 pub use file::dag_schema;
 pub use import_error::ImportError;
 pub use param::{Param, ParamType};
@@ -52,18 +47,6 @@ pub struct Dag {
     pub dagrun_timeout: Option<Duration>,
     /// What a run can be given.
     pub params: IndexMap<String, Param>,
-    /// The assets that start a run when they were updated, beside the timetable.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub assets: Option<AssetCondition>,
-    /// Whether the first task that fails ends the run.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub fail_fast: bool,
-    /// After how many failed runs in a row it is paused.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub max_consecutive_failed_dag_runs: Option<u32>,
-    /// Who is told how its runs end.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub callbacks: Callbacks,
     /// The steps, in the order of the file.
     pub tasks: Vec<Task>,
     /// The groups that tasks are shown in. A task is in the group whose name, with a dot, its own name begins with.
@@ -82,12 +65,6 @@ impl Dag {
         self.tasks
             .iter()
             .filter(move |task| task.needs.iter().any(|need| need == task_id))
-    }
-
-    /// Returns whether two tasks are in one group that is made several instances of.
-    pub(crate) fn are_mapped_together(&self, one: &Task, other: &str) -> bool {
-        let other = self.task(other).and_then(|task| task.mapped_group.as_ref());
-        one.mapped_group.is_some() && one.mapped_group.as_ref() == other
     }
 
     /// Returns each dependency as (the task needed, the task that needs it).
@@ -261,19 +238,6 @@ pub struct Task {
     /// What it is made several instances of: lists, or tasks that give lists.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expand: Option<Value>,
-    /// The group around it that is made several instances of, as a whole: each of its instances needs those of the same
-    /// number in it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub mapped_group: Option<String>,
-    /// A template for what an instance is called, where the task is made several instances of.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub map_index_template: Option<String>,
-    /// The assets that are updated when it succeeds.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub outlets: Vec<String>,
-    /// Who is told how it ends.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub callbacks: Callbacks,
     /// The line of each argument in the file, by JSON pointer.
     pub argument_lines: BTreeMap<String, u32>,
 }
@@ -301,10 +265,6 @@ impl Task {
             multiple_outputs: false,
             placement: Placement::default(),
             expand: None,
-            mapped_group: None,
-            map_index_template: None,
-            outlets: Vec::new(),
-            callbacks: Callbacks::default(),
             argument_lines: BTreeMap::new(),
         }
     }

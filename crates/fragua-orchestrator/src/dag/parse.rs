@@ -9,16 +9,13 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::asset::check_asset;
-use super::callback::{WrittenDeadline, WrittenNotifiers};
 use super::duration::parse_duration;
 use super::file::{DagFile, DefaultArgs, TaskFile, TaskSettings, WrittenBackoff, WrittenDuration};
-use super::groups::{Entries, Entry};
+use super::groups::Entries;
 use super::node::{self, Document};
-use super::template_file::TemplateFiles;
 use super::{
-    Callbacks, DEFAULT_POOL, DEFAULT_QUEUE, Dag, Deadline, ImportError, Notifier, Param, Placement, Schedule,
-    Task, Timetable, TriggerRule, expand, validate,
+    DEFAULT_POOL, DEFAULT_QUEUE, Dag, ImportError, Param, Placement, Schedule, Task, Timetable, TriggerRule,
+    expand, validate,
 };
 use crate::operator::{OperatorCatalog, parse_arguments};
 use crate::template;
@@ -56,16 +53,6 @@ impl Faults<'_> {
 /// # Errors
 /// Everything found wrong, at least one thing.
 pub(crate) fn parse(path: &Path, bytes: &[u8], catalog: &OperatorCatalog) -> Result<Dag, Vec<ImportError>> {
-    parse_with(path, bytes, catalog, &mut TemplateFiles::of(None, path))
-}
-
-/// As [`parse`], with template files from a folder.
-pub(crate) fn parse_with(
-    path: &Path,
-    bytes: &[u8],
-    catalog: &OperatorCatalog,
-    template_files: &mut TemplateFiles,
-) -> Result<Dag, Vec<ImportError>> {
     let whole_file = |message: String, hint: Option<&str>| {
         let path = path.to_owned();
         vec![ImportError {
@@ -114,7 +101,6 @@ pub(crate) fn parse_with(
         document: &document,
         catalog,
         faults: &mut faults,
-        template_files,
     }
     .dag();
     match dag {
@@ -154,7 +140,6 @@ struct Reader<'a, 'f> {
     document: &'a Document,
     catalog: &'a OperatorCatalog,
     faults: &'f mut Faults<'a>,
-    template_files: &'f mut TemplateFiles,
 }
 
 impl Reader<'_, '_> {
@@ -180,19 +165,13 @@ impl Reader<'_, '_> {
         let dagrun_timeout = self.duration("/dagrun_timeout", file.dagrun_timeout.as_ref());
         let max_active_runs = self.at_least_one("/max_active_runs", file.max_active_runs, 16);
         let max_active_tasks = self.at_least_one("/max_active_tasks", file.max_active_tasks, 16);
-        let callbacks = Callbacks {
-            on_failure: notifiers(file.on_failure_callback.as_ref()),
-            on_success: notifiers(file.on_success_callback.as_ref()),
-            deadline: self.deadline("/deadline", file.deadline.as_ref()),
-            ..Callbacks::default()
-        };
         let mut entries = Entries::default();
         match tasks
             .as_ref()
             .and_then(Value::as_array)
             .filter(|list| !list.is_empty())
         {
-            Some(list) => entries.collect(list, "/tasks", (None, None), self.faults),
+            Some(list) => entries.collect(list, "/tasks", None, self.faults),
             None => {
                 let pointer = if tasks.is_some() { "/tasks" } else { "" };
                 self.faults
@@ -206,7 +185,7 @@ impl Reader<'_, '_> {
             let needs = needs.as_mut().zip(entry.task_id.as_ref());
             let needs = needs.and_then(|(needs, task_id)| needs.get(task_id).cloned());
             // The number of an instance is written behind its name.
-            let longest = if entry.mapped.is_some() || entry.mapping.contains_key("expand") {
+            let longest = if entry.mapping.contains_key("expand") {
                 LONGEST_ID - 10
             } else {
                 LONGEST_ID
@@ -219,7 +198,7 @@ impl Reader<'_, '_> {
                 let message = format!("{task_id:?}, with its groups, is longer than {longest} characters");
                 self.faults.add(&format!("{}/id", entry.pointer), message, None);
             }
-            let task = self.task(entry, &defaults);
+            let task = self.task(&entry.pointer, entry.mapping, &defaults);
             read.extend(task.map(|task| Task {
                 task_id: entry.task_id.clone().unwrap_or(task.task_id),
                 needs: needs.unwrap_or_default(),
@@ -238,10 +217,6 @@ impl Reader<'_, '_> {
             max_active_tasks,
             dagrun_timeout,
             params,
-            assets: file.schedule.and_then(|schedule| schedule.assets),
-            fail_fast: file.fail_fast.unwrap_or(false),
-            max_consecutive_failed_dag_runs: file.max_consecutive_failed_dag_runs.filter(|most| *most > 0),
-            callbacks,
             tasks: read,
             groups: entries.into_groups(),
         };
@@ -327,11 +302,7 @@ impl Reader<'_, '_> {
         });
         let start_date = self.date("/start_date", file.start_date.as_deref(), &zone);
         let end_date = self.date("/end_date", file.end_date.as_deref(), &zone);
-        let text = file
-            .schedule
-            .as_ref()
-            .and_then(|schedule| schedule.time.as_deref());
-        let text = text.unwrap_or("none");
+        let text = file.schedule.as_deref().unwrap_or("none");
         let schedule: Schedule = match text.parse() {
             Ok(schedule) => schedule,
             Err(error) => {
@@ -381,16 +352,6 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn deadline(&mut self, pointer: &str, written: Option<&WrittenDeadline>) -> Option<Deadline> {
-        let written = written?;
-        let interval = self.duration(&format!("{pointer}/interval"), Some(&written.interval))?;
-        Some(Deadline {
-            reference: written.reference,
-            interval,
-            callback: written.callback.0.clone(),
-        })
-    }
-
     fn params(&mut self, params: Option<&Value>) -> IndexMap<String, Param> {
         let mut read = IndexMap::new();
         let mapping = match params {
@@ -432,9 +393,8 @@ impl Reader<'_, '_> {
         read
     }
 
-    fn task(&mut self, entry: &Entry<'_>, defaults: &Defaults) -> Option<Task> {
-        let (pointer, mapping) = (entry.pointer.as_str(), entry.mapping);
-        let (operator, mut arguments) = self.operator(pointer, mapping)?;
+    fn task(&mut self, pointer: &str, mapping: &Map<String, Value>, defaults: &Defaults) -> Option<Task> {
+        let (operator, arguments) = self.operator(pointer, mapping)?;
         let mut rest = mapping.clone();
         rest.remove(&operator);
         let (own, rest) = split(rest, TaskSettings::KEYS);
@@ -442,42 +402,16 @@ impl Reader<'_, '_> {
         if let Err(reason) = check_id(&file.id) {
             self.faults.add(&format!("{pointer}/id"), reason, None);
         }
-        let expand = match (&entry.mapped, file.expand) {
-            (Some(_), Some(_)) => {
-                let hint = Some("put the lists together at the group".to_owned());
-                let message = "a task in a group that is made several instances of cannot be, too";
-                self.faults.add(&format!("{pointer}/expand"), message, hint);
-                None
-            }
-            (Some(group), None) => Some(group.expand.clone()),
-            (None, own) => own,
-        };
-        if let Some(expand) = &expand {
+        if let Some(expand) = &file.expand {
             let pointer = format!("{pointer}/expand");
             self.check_templates(&pointer, expand);
             if let Err(message) = expand::check(expand) {
                 self.faults.add(&pointer, message, None);
             }
         }
-        for (index, asset) in file.outlets.iter().flatten().enumerate() {
-            if let Err(message) = check_asset(asset) {
-                self.faults
-                    .add(&format!("{pointer}/outlets/{index}"), message, None);
-            }
-        }
-        if let Some(template) = &file.map_index_template {
-            let pointer = format!("{pointer}/map_index_template");
-            self.check_templates(&pointer, &Value::from(template.as_str()));
-            if expand.is_none() {
-                let hint = Some("add expand, or remove it".to_owned());
-                let message = "map_index_template names the instances that expand makes";
-                self.faults.add(&pointer, message, hint);
-            }
-        }
         let operator_pointer = format!("{pointer}/{operator}");
-        let known = self.catalog.get(&operator)?;
-        self.read_template_files(&operator_pointer, &mut arguments, known.template_ext());
         self.check_templates(&operator_pointer, &arguments);
+        let known = self.catalog.get(&operator)?;
         if let Err(error) = known.check(&arguments) {
             let place = format!("{operator_pointer}{}", error.pointer);
             self.faults.add(
@@ -490,10 +424,7 @@ impl Reader<'_, '_> {
         task.description = file.description;
         // As written; what they stand for is found when all names are known.
         task.needs = file.needs.unwrap_or_default();
-        task.expand = expand;
-        task.mapped_group = entry.mapped.as_ref().map(|group| group.group_id.clone());
-        task.map_index_template = file.map_index_template;
-        task.outlets = file.outlets.unwrap_or_default();
+        task.expand = file.expand;
         task.argument_lines = self.document.lines_below(&operator_pointer);
         (task.setup, task.teardown) = (file.setup.unwrap_or(false), file.teardown.unwrap_or(false));
         if task.setup && task.teardown {
@@ -559,24 +490,6 @@ impl Reader<'_, '_> {
         task.depends_on_past = written.depends_on_past.unwrap_or(false) || task.wait_for_downstream;
         task.keeps_xcom = !written.do_xcom_push.unwrap_or(true);
         task.multiple_outputs = written.multiple_outputs.unwrap_or(false);
-        task.callbacks = Callbacks {
-            on_failure: notifiers(written.on_failure_callback.as_ref()),
-            on_retry: notifiers(written.on_retry_callback.as_ref()),
-            on_success: notifiers(written.on_success_callback.as_ref()),
-            on_skipped: notifiers(written.on_skipped_callback.as_ref()),
-            deadline: self.deadline(&place("deadline"), written.deadline.as_ref()),
-        };
-        if let Some(email) = written.email {
-            let email = Notifier::Email(email);
-            for (wanted, told) in [
-                (written.email_on_failure, &mut task.callbacks.on_failure),
-                (written.email_on_retry, &mut task.callbacks.on_retry),
-            ] {
-                if wanted.unwrap_or(true) && !told.contains(&email) {
-                    told.push(email.clone());
-                }
-            }
-        }
         for (key, name) in [("pool", &written.pool), ("queue", &written.queue)] {
             if let Some(Err(reason)) = name.as_deref().map(check_id) {
                 self.faults.add(&place(key), reason, None);
@@ -645,34 +558,6 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Puts the text of template files where their names stand.
-    fn read_template_files(&mut self, pointer: &str, value: &mut Value, endings: &[&str]) {
-        match value {
-            Value::String(text) if TemplateFiles::is_name(text, endings) => {
-                match self.template_files.read(text) {
-                    Ok(content) => *text = content,
-                    Err(message) => {
-                        let hint =
-                            "put it beside the DAG file; what is no template file needs a space".to_owned();
-                        self.faults.add(pointer, message, Some(hint));
-                    }
-                }
-            }
-            Value::Array(items) => {
-                for (index, item) in items.iter_mut().enumerate() {
-                    self.read_template_files(&format!("{pointer}/{index}"), item, endings);
-                }
-            }
-            Value::Object(mapping) => {
-                for (key, item) in mapping {
-                    let key = key.replace('~', "~0").replace('/', "~1");
-                    self.read_template_files(&format!("{pointer}/{key}"), item, endings);
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn check_templates(&mut self, pointer: &str, value: &Value) {
         match value {
             Value::String(text) => {
@@ -695,10 +580,6 @@ impl Reader<'_, '_> {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
-}
-
-fn notifiers(written: Option<&WrittenNotifiers>) -> Vec<Notifier> {
-    written.map(|written| written.0.clone()).unwrap_or_default()
 }
 
 /// Reads a date or a time; without an offset it is one of the DAG's zone.

@@ -24,17 +24,17 @@ pub enum Schedule {
     Once,
     /// As soon as the run before is over.
     Continuous,
-    /// At the ticks of one or several cron expressions, in the DAG's time zone.
+    /// At the ticks of a cron expression, in the DAG's time zone.
     Cron(Box<CronSchedule>),
     /// At equal distances, counted from the start date.
     Every(Duration),
 }
 
-/// Cron expressions with the text they came from, in which `|` stands between them.
+/// A cron expression with the text it came from.
 #[derive(Debug, Clone)]
 pub struct CronSchedule {
     text: String,
-    crons: Vec<Cron>,
+    cron: Cron,
 }
 
 impl PartialEq for CronSchedule {
@@ -91,39 +91,33 @@ impl FromStr for Schedule {
             }
             return Ok(Self::Every(interval));
         }
-        let crons = text.split('|').map(|part| parse_cron(text, part.trim()));
-        let cron = CronSchedule {
+        let preset = PRESETS.iter().find(|(name, _)| *name == text);
+        if preset.is_none() && text.starts_with('@') {
+            let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+            return Err(InvalidSchedule::new(
+                text,
+                format!("the presets are @once, @continuous, {}", known.join(", ")),
+            ));
+        }
+        let expression = preset.map_or(text, |(_, expression)| expression);
+        if expression.split_whitespace().count() != 5 {
+            return Err(InvalidSchedule::new(
+                text,
+                "write a preset such as @daily, five cron fields such as `30 6 * * 1-5`, an interval such as `every 5m`, or none",
+            ));
+        }
+        let parser = CronParser::builder()
+            .seconds(Seconds::Disallowed)
+            .year(Year::Disallowed)
+            .build();
+        let cron = parser
+            .parse(expression)
+            .map_err(|error| InvalidSchedule::new(text, error))?;
+        Ok(Self::Cron(Box::new(CronSchedule {
             text: text.to_owned(),
-            crons: crons.collect::<Result<_, _>>()?,
-        };
-        Ok(Self::Cron(Box::new(cron)))
+            cron,
+        })))
     }
-}
-
-/// Reads one cron expression, or a preset that stands for one, of a schedule.
-fn parse_cron(text: &str, part: &str) -> Result<Cron, InvalidSchedule> {
-    let preset = PRESETS.iter().find(|(name, _)| *name == part);
-    if preset.is_none() && part.starts_with('@') {
-        let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-        return Err(InvalidSchedule::new(
-            text,
-            format!("the presets are @once, @continuous, {}", known.join(", ")),
-        ));
-    }
-    let expression = preset.map_or(part, |(_, expression)| expression);
-    if expression.split_whitespace().count() != 5 {
-        return Err(InvalidSchedule::new(
-            text,
-            "write a preset such as @daily, five cron fields such as `30 6 * * 1-5`, an interval such as `every 5m`, or none",
-        ));
-    }
-    let parser = CronParser::builder()
-        .seconds(Seconds::Disallowed)
-        .year(Year::Disallowed)
-        .build();
-    parser
-        .parse(expression)
-        .map_err(|error| InvalidSchedule::new(text, error))
 }
 
 impl TryFrom<String> for Schedule {
@@ -240,7 +234,7 @@ impl Timetable {
     /// Returns the intervals whose logical dates lie between two instants, both included, up to `most` of them; nothing
     /// where the schedule has no ticks. The dates of the timetable itself do not count.
     pub fn between(&self, from: Timestamp, to: Timestamp, most: usize) -> Option<Vec<NextRun>> {
-        if !self.has_ticks() {
+        if !matches!(self.schedule, Schedule::Cron(_) | Schedule::Every(_)) {
             return None;
         }
         let mut intervals = Vec::new();
@@ -258,16 +252,6 @@ impl Timetable {
             });
         }
         Some(intervals)
-    }
-
-    /// Returns whether it has ticks by the clock.
-    pub fn has_ticks(&self) -> bool {
-        matches!(self.schedule, Schedule::Cron(_) | Schedule::Every(_))
-    }
-
-    /// Returns the tick before an instant; nothing where the schedule has no ticks.
-    pub fn date_before(&self, instant: Timestamp) -> Option<Timestamp> {
-        self.tick_at_or_before(Timestamp::from_millis(instant.as_millis() - 1))
     }
 
     /// Returns the interval of a run asked for by hand at `instant`: the newest complete one of the schedule, or the
@@ -307,13 +291,11 @@ impl Timetable {
                 // second earlier, because a tick that a clock change moved is found only from before the change.
                 let seconds =
                     instant.as_millis().div_euclid(1000) + i64::from(instant.as_millis() % 1000 != 0);
-                let second = self.zoned_second(seconds - 1)?;
-                let ticks = cron.crons.iter().filter_map(|cron| {
-                    cron.find_next_occurrence(&second, false)
-                        .ok()
-                        .and_then(instant_of)
-                });
-                ticks.min()
+                instant_of(
+                    cron.cron
+                        .find_next_occurrence(&self.zoned_second(seconds - 1)?, false)
+                        .ok()?,
+                )
             }
         }
     }
@@ -328,13 +310,11 @@ impl Timetable {
             Schedule::Every(interval) => Some(self.step(instant, *interval, false)),
             Schedule::Cron(cron) => {
                 let seconds = instant.as_millis().div_euclid(1000);
-                let second = self.zoned_second(seconds)?;
-                let ticks = cron.crons.iter().filter_map(|cron| {
-                    cron.find_previous_occurrence(&second, true)
-                        .ok()
-                        .and_then(instant_of)
-                });
-                let mut tick = ticks.max()?;
+                let mut tick = instant_of(
+                    cron.cron
+                        .find_previous_occurrence(&self.zoned_second(seconds)?, true)
+                        .ok()?,
+                )?;
                 // Backwards a tick that a clock change moved is passed over; forwards it is found.
                 while let Some(next) = self.tick_after(tick).filter(|next| *next <= instant) {
                     tick = next;

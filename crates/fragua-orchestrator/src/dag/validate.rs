@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::Document;
 use super::parse::Faults;
-use super::{Dag, Schedule, Timetable, TriggerRule};
+use super::{Dag, Schedule, Timetable};
 
 pub(crate) fn timetable(timetable: &Timetable, catchup: bool, max_active_runs: u32, faults: &mut Faults<'_>) {
     if let (Some(start), Some(end)) = (timetable.start_date, timetable.end_date)
@@ -57,20 +57,13 @@ pub(crate) fn dag(
             Some(hint),
         );
     }
-    for task in dag.tasks.iter().filter(|task| dag.fail_fast && !task.teardown) {
-        if task.trigger_rule != TriggerRule::AllSuccess {
-            let hint = "remove it, or fail_fast".to_owned();
-            let message = "with fail_fast the trigger_rule of each task is all_success";
-            faults.add(&place(&task.task_id, "/trigger_rule"), message, Some(hint));
-        }
-    }
     let required: Vec<&str> = dag
         .params
         .iter()
         .filter(|(_, param)| param.required)
         .map(|(name, _)| name.as_str())
         .collect();
-    if !required.is_empty() && (dag.timetable.schedule != Schedule::None || dag.assets.is_some()) {
+    if !required.is_empty() && dag.timetable.schedule != Schedule::None {
         let hint = "set schedule: none, or give the parameter a default".to_owned();
         let message = format!(
             "nobody gives {} to a run that the schedule starts",

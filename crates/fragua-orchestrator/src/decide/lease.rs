@@ -32,8 +32,6 @@ pub(crate) enum Refusal {
     PoolTooSmall,
     /// Its pool has not as many free slots.
     PoolFull,
-    /// As many tasks are under way as may be at all.
-    Parallelism,
     /// As many tasks of its run are under way as may be.
     DagRun,
     /// As many attempts of this task are under way as may be.
@@ -45,9 +43,6 @@ pub(crate) enum Refusal {
 /// What is under way, counted the way the limits are.
 #[derive(Debug, Default)]
 pub(crate) struct Busy {
-    /// How many tasks may be under way at all.
-    most: Option<usize>,
-    total: usize,
     pools: BTreeMap<String, i64>,
     runs: BTreeMap<(String, String), i64>,
     tasks: BTreeMap<(String, String), i64>,
@@ -55,17 +50,8 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Counts from none, for a limit of all tasks.
-    pub(crate) fn up_to(most: Option<usize>) -> Self {
-        Self {
-            most,
-            ..Self::default()
-        }
-    }
-
     /// Counts a task that is under way.
     pub(crate) fn add(&mut self, task: &Candidate) {
-        self.total += 1;
         self.add_to_pool(&task.pool, task.pool_slots);
         let (dag_id, run_id, task_id) = (task.dag_id.clone(), task.run_id.clone(), task.task_id.clone());
         *self.runs.entry((dag_id.clone(), run_id.clone())).or_default() += 1;
@@ -91,9 +77,6 @@ impl Busy {
         }
         if slots >= 0 && self.taken(&task.pool) + task.pool_slots > slots {
             return Err(Refusal::PoolFull);
-        }
-        if self.most.is_some_and(|most| self.total >= most) {
-            return Err(Refusal::Parallelism);
         }
         let (dag_id, run_id, task_id) = (task.dag_id.clone(), task.run_id.clone(), task.task_id.clone());
         let in_run = self
@@ -205,10 +188,9 @@ mod tests {
         fn no_limit_is_ever_exceeded(
             tasks in proptest::collection::vec((0_u8..3, 0_u8..3, 1_i64..4, 1_i64..4, 1_i64..3, 1_i64..3), 0..60),
             slots in 0_i64..8,
-            most in proptest::option::of(0_usize..8),
         ) {
             let pools = [("p".to_owned(), PoolSize { slots })].into();
-            let mut busy = Busy::up_to(most);
+            let mut busy = Busy::default();
             let mut taken: Vec<Candidate> = Vec::new();
             for (run, task, pool_slots, in_run, per_dag, per_run) in tasks {
                 let next = Candidate {
@@ -223,7 +205,6 @@ mod tests {
                     taken.push(next);
                     let last = &taken[taken.len() - 1];
                     let count = |same: &dyn Fn(&Candidate) -> bool| taken.iter().filter(|task| same(task)).count() as i64;
-                    prop_assert!(most.is_none_or(|most| taken.len() <= most));
                     prop_assert!(taken.iter().map(|task| task.pool_slots).sum::<i64>() <= slots);
                     prop_assert!(count(&|task| task.run_id == last.run_id) <= in_run);
                     prop_assert!(count(&|task| task.task_id == last.task_id) <= per_dag);

@@ -58,7 +58,6 @@ pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
     };
     let mut tasks: Vec<&str> = match event {
         Event::Started => return Scope::All,
-        Event::Finished { .. } if dag.fail_fast => return Scope::All,
         Event::Finished { id } => dag.successors(&id.task_id).flat_map(with_needs).collect(),
         Event::PastChanged { task_ids } => {
             let tasks = task_ids.iter().filter_map(|task_id| dag.task(task_id));
@@ -71,9 +70,7 @@ pub(crate) fn scope<'a>(dag: &'a Dag, event: &'a Event) -> Scope<'a> {
         Event::Due { id } | Event::QueueTimedOut { id, .. } => {
             dag.task(&id.task_id).into_iter().flat_map(with_needs).collect()
         }
-        Event::Expanded { task_id } | Event::ExpandFailed { task_id, .. } => {
-            dag.task(task_id).into_iter().flat_map(with_needs).collect()
-        }
+        Event::Expanded { task_id } | Event::ExpandFailed { task_id, .. } => vec![task_id.as_str()],
     };
     tasks.sort_unstable();
     tasks.dedup();
@@ -163,8 +160,6 @@ pub(crate) struct Success {
     pub(crate) xcoms: BTreeMap<String, Value>,
     /// The tasks that are to be skipped because of it.
     pub(crate) skips: Vec<String>,
-    /// The assets it updated, beside those that the task names.
-    pub(crate) assets: Vec<String>,
 }
 
 impl Ending {
@@ -242,12 +237,8 @@ pub(crate) fn decide(view: &View<'_>, event: &Event, now: Timestamp) -> Vec<Acti
             actions
         }
         Event::Finished { id } => {
-            let mut actions = view.stop_after(id);
             let successors = view.dag.successors(&id.task_id);
-            // What is stopped is not considered; teardowns are not stopped.
-            let successors = successors.filter(|task| actions.is_empty() || task.teardown);
-            let successors: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
-            actions.extend(successors);
+            let mut actions: Vec<Action> = successors.flat_map(|task| view.consider(task)).collect();
             if view.unfinished == 0 {
                 actions.push(view.verdict());
             }
@@ -351,85 +342,30 @@ impl View<'_> {
         open.map(|(id, _)| id)
     }
 
-    /// Returns the tasks that a task needs and whose instances of the same number each of its instances needs.
-    fn needs_by_number<'v>(&'v self, task: &'v Task) -> impl Iterator<Item = &'v str> + use<'v> {
-        let needs = task.needs.iter().map(String::as_str);
-        needs.filter(|need| self.dag.are_mapped_together(task, need))
-    }
-
-    /// Returns whether what comes before a task concerns one instance of it: of a task that is mapped together with it
-    /// only the instance of the same number, or the one that was never expanded.
-    fn concerns(&self, task: &Task, before: &InstanceId, id: &InstanceId) -> bool {
-        let is_same = before.map_index.is_none() || before.map_index == id.map_index;
-        is_same || !self.dag.are_mapped_together(task, &before.task_id)
-    }
-
-    /// Returns the numbers of the instances of a task.
-    fn numbers(&self, task_id: &str) -> BTreeSet<u32> {
-        let there = self
-            .instances(task_id)
-            .filter(|(_, view)| view.state != TaskState::Removed);
-        there.filter_map(|(id, _)| id.map_index).collect()
-    }
-
-    /// As [`Self::consider`] for a task that needs others in a group which is made several instances of: it is expanded
-    /// as soon as one of these is, and each instance goes on by itself.
-    fn consider_by_number(&self, task: &Task, open: Vec<InstanceId>) -> Vec<Action> {
-        let numbers: BTreeSet<u32> = self
-            .needs_by_number(task)
-            .flat_map(|need| self.numbers(need))
-            .collect();
-        if !numbers.is_empty() && !open.is_empty() && self.numbers(&task.task_id) != numbers {
-            let task_id = task.task_id.clone();
-            return vec![Action::Expand { task_id }];
-        }
-        open.into_iter()
-            .flat_map(|id| self.consider_one(task, id))
-            .collect()
-    }
-
-    fn consider_one(&self, task: &Task, id: InstanceId) -> Option<Action> {
-        if let Some(branch) = self.skipped_by(task, &id) {
-            let message = format!("{branch} decided to skip it");
-            return Some(finish(&id, TaskState::Skipped, Some(&message)));
-        }
-        match Counts::of_instance(self, task, &id).verdict(task) {
-            Verdict::Wait => None,
-            Verdict::UpstreamFailed(message) => Some(finish(&id, TaskState::UpstreamFailed, Some(&message))),
-            Verdict::Skip(message) => Some(finish(&id, TaskState::Skipped, Some(&message))),
-            Verdict::Run if self.waits_for_past(task) => None,
-            Verdict::Run if id.map_index.is_none() => Some(Action::Expand {
-                task_id: task.task_id.clone(),
-            }),
-            Verdict::Run => Some(begin(task, id, Because::Ready)),
-        }
-    }
-
-    fn waits_for_past(&self, task: &Task) -> bool {
-        let blocks = self.past.get(&task.task_id);
-        blocks.is_some_and(|blocks| !blocks.is_empty())
-    }
-
     /// Says what becomes of the instances of a task that have not begun; nothing while they must wait.
     fn consider(&self, task: &Task) -> Vec<Action> {
         self.consider_instances(task, self.open_instances(&task.task_id).cloned().collect())
     }
 
     fn consider_instances(&self, task: &Task, open: Vec<InstanceId>) -> Vec<Action> {
-        if self.needs_by_number(task).next().is_some() {
-            return self.consider_by_number(task, open);
-        }
         let all = |state: TaskState, message: String| {
             open.iter().map(|id| finish(id, state, Some(&message))).collect()
         };
-        if let Some(branch) = open.first().and_then(|id| self.skipped_by(task, id)) {
+        if let Some(branch) = self.skipped_by(task) {
             return all(TaskState::Skipped, format!("{branch} decided to skip it"));
         }
         match Counts::of(self, task).verdict(task) {
             Verdict::Wait => Vec::new(),
             Verdict::UpstreamFailed(message) => all(TaskState::UpstreamFailed, message),
             Verdict::Skip(message) => all(TaskState::Skipped, message),
-            Verdict::Run if self.waits_for_past(task) => Vec::new(),
+            Verdict::Run
+                if self
+                    .past
+                    .get(&task.task_id)
+                    .is_some_and(|blocks| !blocks.is_empty()) =>
+            {
+                Vec::new()
+            }
             Verdict::Run if open.is_empty() => Vec::new(),
             Verdict::Run if task.expand.is_some() => vec![Action::Expand {
                 task_id: task.task_id.clone(),
@@ -441,11 +377,10 @@ impl View<'_> {
         }
     }
 
-    /// Returns what directly before an instance decided to skip it.
-    fn skipped_by(&self, task: &Task, id: &InstanceId) -> Option<&InstanceId> {
+    /// Returns the task directly before this one that decided to skip it.
+    fn skipped_by(&self, task: &Task) -> Option<&InstanceId> {
         let before = task.needs.iter().flat_map(|need| self.instances(need));
         before
-            .filter(|(before, _)| self.concerns(task, before, id))
             .filter(|(_, view)| view.state == TaskState::Success)
             .find(|(_, view)| view.skips.contains(&task.task_id))
             .map(|(id, _)| id)
@@ -455,12 +390,10 @@ impl View<'_> {
         let Some(task) = self.dag.task(task_id) else {
             return Vec::new();
         };
-        let by_number = self.needs_by_number(task).next().is_some();
         let open = self.open_instances(task_id);
-        open.filter_map(|id| match id.map_index {
-            None => Some(finish(id, TaskState::Skipped, Some("expand gave no item"))),
-            Some(_) if by_number => self.consider_one(task, id.clone()),
-            Some(_) => Some(begin(task, id.clone(), Because::Ready)),
+        open.map(|id| match id.map_index {
+            None => finish(id, TaskState::Skipped, Some("expand gave no item")),
+            Some(_) => begin(task, id.clone(), Because::Ready),
         })
         .collect()
     }
@@ -483,11 +416,7 @@ impl View<'_> {
                 }];
                 let message = format!("{id} decided to skip it");
                 for task_id in &success.skips {
-                    // Those that are mapped together are skipped by number, as soon as there are any.
-                    let together = self.dag.task(&id.task_id);
-                    let together = together.is_some_and(|task| self.dag.are_mapped_together(task, task_id));
                     let open = self.open_instances(task_id);
-                    let open = open.filter(|open| !together || open.map_index == id.map_index);
                     actions.extend(open.map(|open| finish(open, TaskState::Skipped, Some(&message))));
                 }
                 return actions;
@@ -529,22 +458,6 @@ impl View<'_> {
         })
     }
 
-    /// Says what a failure ends where the DAG is to fail fast: all that is not over, but for teardowns.
-    fn stop_after(&self, id: &InstanceId) -> Vec<Action> {
-        let is_work = |id: &InstanceId| self.dag.task(&id.task_id).is_some_and(|task| !task.teardown);
-        if !self.dag.fail_fast || self.state(id) != Some(TaskState::Failed) || !is_work(id) {
-            return Vec::new();
-        }
-        let message = format!("{id} failed, and the DAG fails fast");
-        let open = self.tasks.iter().filter(|(_, view)| !view.state.is_finished());
-        open.filter(|(id, _)| is_work(id))
-            .map(|(id, view)| match view.state.is_leased() {
-                true => finish(id, TaskState::Failed, Some(&message)),
-                false => finish(id, TaskState::Skipped, Some(&message)),
-            })
-            .collect()
-    }
-
     /// A run is judged by its leaves: what failed on the way shows there, unless a task was meant to run anyway.
     fn verdict(&self) -> Action {
         let mut leaves = self.dag.judged().flat_map(|leaf| {
@@ -554,15 +467,7 @@ impl View<'_> {
                 .map(|(_, view)| view.state.is_failure())
                 .chain(is_missing.then_some(true))
         });
-        let failed_fast = || {
-            let failed = self
-                .tasks
-                .iter()
-                .filter(|(_, view)| view.state == TaskState::Failed);
-            let mut tasks = failed.filter_map(|(id, _)| self.dag.task(&id.task_id));
-            self.dag.fail_fast && tasks.any(|task| !task.teardown)
-        };
-        let state = match leaves.any(|failed| failed) || failed_fast() {
+        let state = match leaves.any(|failed| failed) {
             true => DagRunState::Failed,
             false => DagRunState::Success,
         };

@@ -1,7 +1,5 @@
 //! Which runs a DAG makes and starts now, and when to look again.
 
-use std::collections::BTreeSet;
-
 use fragua_base::Timestamp;
 
 use crate::NextRun;
@@ -21,29 +19,6 @@ pub(crate) struct PlanView<'a> {
     pub(crate) queued: Vec<String>,
     /// The end of the newest interval that has a run.
     pub(crate) last_end: Option<Timestamp>,
-    /// The logical dates after it that backfills made runs for.
-    pub(crate) covered: BTreeSet<Timestamp>,
-    /// The assets that were updated since the last run that they started.
-    pub(crate) updated_assets: BTreeSet<String>,
-}
-
-impl PlanView<'_> {
-    /// Returns the next interval that has no run.
-    fn next(&self, mut last_end: Option<Timestamp>, now: Timestamp) -> Option<NextRun> {
-        loop {
-            let next = self.dag.timetable.next(last_end, self.dag.catchup, now)?;
-            if !self.covered.contains(&next.data_interval_start) {
-                return Some(next);
-            }
-            last_end = Some(next.data_interval_end);
-        }
-    }
-
-    /// Returns whether what was updated starts a run.
-    fn assets_are_due(&self) -> bool {
-        let assets = self.dag.assets.as_ref();
-        !self.updated_assets.is_empty() && assets.is_some_and(|assets| assets.is_met(&self.updated_assets))
-    }
 }
 
 /// What to do.
@@ -53,8 +28,6 @@ pub(crate) struct Plan {
     pub(crate) start: Vec<String>,
     /// Runs to make and let go.
     pub(crate) make: Vec<NextRun>,
-    /// Whether to make a run, and let it go, for the assets that were updated.
-    pub(crate) make_for_assets: bool,
     /// When to plan again by the clock. Nothing while a run that ends will be the reason.
     pub(crate) look_again: Option<Timestamp>,
 }
@@ -69,7 +42,7 @@ pub(crate) fn plan(view: &PlanView<'_>, now: Timestamp) -> Plan {
     let free = usize::try_from(free).unwrap_or(usize::MAX);
     plan.start = view.queued.iter().take(free.min(MOST_AT_ONCE)).cloned().collect();
     let mut last_end = view.last_end;
-    while let Some(next) = view.next(last_end, now) {
+    while let Some(next) = view.dag.timetable.next(last_end, view.dag.catchup, now) {
         if next.run_after > now {
             plan.look_again = Some(next.run_after);
             break;
@@ -84,7 +57,6 @@ pub(crate) fn plan(view: &PlanView<'_>, now: Timestamp) -> Plan {
         last_end = Some(next.data_interval_end);
         plan.make.push(next);
     }
-    plan.make_for_assets = view.assets_are_due() && view.queued.len() + plan.make.len() < free;
     plan
 }
 
@@ -102,8 +74,8 @@ pub(crate) fn wait_is_over(view: &WaitView<'_>, now: Timestamp) -> bool {
     let plan = &view.plan;
     let idle = plan.running == 0 && plan.queued.is_empty();
     let due = || {
-        let next = plan.next(plan.last_end, now);
-        !plan.is_paused && (plan.assets_are_due() || next.is_some_and(|next| next.run_after <= now))
+        let next = plan.dag.timetable.next(plan.last_end, plan.dag.catchup, now);
+        !plan.is_paused && next.is_some_and(|next| next.run_after <= now)
     };
     idle && view.last_run_succeeded == Some(true) && !due()
 }

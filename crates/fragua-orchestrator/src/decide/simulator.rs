@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use fragua_base::Timestamp;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::NextRun;
-use crate::dag::{AssetCondition, Placement, Schedule, Timetable, TriggerRule};
+use crate::dag::{Placement, Schedule, Timetable, TriggerRule};
 
 /// One run, as the store would keep it.
 struct Run<'a> {
@@ -73,9 +73,6 @@ impl<'a> Run<'a> {
     fn act(&mut self, action: Action) -> Option<Event> {
         let follows = match &action {
             Action::Finish { id, .. } => Some(Event::Finished { id: id.clone() }),
-            Action::Expand { task_id } => Some(Event::Expanded {
-                task_id: task_id.clone(),
-            }),
             Action::Hold { id } => Some(Event::HoldEnded {
                 id: id.clone(),
                 ending: Ending::success(),
@@ -89,15 +86,6 @@ impl<'a> Run<'a> {
                 self.queue.push(id);
             }
             Action::Hold { id } => self.set(&id, TaskState::Deferred),
-            Action::Expand { task_id } => {
-                // Expanding again keeps what there is.
-                if let Some(view) = self.tasks.remove(&InstanceId::of(&*task_id)) {
-                    for map_index in 0..2 {
-                        let id = InstanceId::mapped(&*task_id, map_index);
-                        self.tasks.insert(id, view.clone());
-                    }
-                }
-            }
             Action::RetryAt { id, at, .. } => {
                 self.set(&id, TaskState::UpForRetry);
                 self.tasks.get_mut(&id).unwrap().failures += 1;
@@ -107,8 +95,6 @@ impl<'a> Run<'a> {
                 id, state, success, ..
             } => {
                 assert!(!self.tasks[&id].state.is_finished(), "{id} is over twice");
-                self.queue.retain(|queued| *queued != id);
-                self.wake_at.remove(&id);
                 self.set(&id, state);
                 self.tasks.get_mut(&id).unwrap().skips = success.skips;
             }
@@ -139,21 +125,9 @@ impl<'a> Run<'a> {
             TriggerRule::OneDone,
         ];
         if !eager.contains(&task.trigger_rule) {
-            for (before, view) in self
-                .tasks
-                .iter()
-                .filter(|(before, _)| task.needs.contains(&before.task_id))
-            {
-                let other = before
-                    .map_index
-                    .is_some_and(|number| Some(number) != id.map_index);
-                if !(other && self.dag.are_mapped_together(task, &before.task_id)) {
-                    assert!(
-                        view.state.is_finished(),
-                        "{id} starts while {before} is {}",
-                        view.state
-                    );
-                }
+            for need in &task.needs {
+                let state = self.tasks[&InstanceId::of(&**need)].state;
+                assert!(state.is_finished(), "{id} starts while {need} is {state}");
             }
         }
     }
@@ -195,10 +169,6 @@ fn dag(tasks: Vec<Task>) -> Dag {
         max_active_tasks: 16,
         dagrun_timeout: None,
         params: Default::default(),
-        assets: None,
-        fail_fast: false,
-        max_consecutive_failed_dag_runs: None,
-        callbacks: Default::default(),
         tasks,
         groups: Vec::new(),
     }
@@ -243,8 +213,6 @@ fn a_year_of_daily_runs_takes_a_moment() {
             running,
             queued: Vec::new(),
             last_end,
-            covered: BTreeSet::new(),
-            updated_assets: BTreeSet::new(),
         };
         let planned = plan(&view, now);
         for next in &planned.make {
@@ -410,80 +378,6 @@ proptest! {
             let retries = dag.task(&id.task_id).unwrap().retries;
             prop_assert!(*started <= retries + 1, "{id} started {started} times");
         }
-    }
-
-    /// Where a DAG fails fast nothing begins after the first failure, and the run fails, whatever the order.
-    #[test]
-    fn a_run_that_fails_fast_ends_with_its_first_failure(
-        (dag, ends) in any_dag(&[TriggerRule::AllSuccess]),
-        one in proptest::collection::vec(any::<usize>(), 1..20),
-        other in proptest::collection::vec(any::<usize>(), 1..20),
-    ) {
-        let dag = Dag { fail_fast: true, ..dag };
-        let (one, other) = (work(&dag, &ends, &one), work(&dag, &ends, &other));
-        prop_assert_eq!(one.state, other.state);
-        prop_assert!(one.tasks.values().all(|task| task.state.is_finished()), "{:?}", one.outcome());
-        let any_failed = one.tasks.values().any(|task| task.state == TaskState::Failed);
-        prop_assert_eq!(any_failed, one.state == DagRunState::Failed);
-        prop_assert!(one.tasks.values().all(|task| task.state != TaskState::UpstreamFailed));
-    }
-
-    /// The instances of a group go their ways, and all of them end.
-    #[test]
-    fn no_run_with_a_mapped_group_is_stuck(
-        (dag, ends) in any_dag(&RULES),
-        (from, count) in (0_usize..10, 0_usize..10),
-        order in proptest::collection::vec(any::<usize>(), 0..20),
-    ) {
-        let mut dag = dag;
-        for task in dag.tasks.iter_mut().skip(from).take(count) {
-            task.expand = Some(json!([1, 2]));
-            task.mapped_group = Some("g".to_owned());
-        }
-        let run = work(&dag, &ends, &order);
-        prop_assert!(run.state.is_finished(), "{:?}", run.outcome());
-        prop_assert!(run.tasks.values().all(|task| task.state.is_finished()), "{:?}", run.outcome());
-    }
-
-    /// Updates come and runs end in any order: each update is part of one run, no run begins without what it waits for,
-    /// and there are never more than may be.
-    #[test]
-    fn each_update_of_an_asset_starts_one_run(
-        any_of in any::<bool>(),
-        events in proptest::collection::vec(0_u8..5, 0..60),
-    ) {
-        let written = if any_of { json!({ "any": ["a", ["b", "c"]] }) } else { json!(["a", { "any": ["b", "c"] }]) };
-        let assets: AssetCondition = serde_json::from_value(written).unwrap();
-        let dag = Dag { assets: Some(assets.clone()), timetable: timetable("none"), max_active_runs: 2, ..dag(Vec::new()) };
-        let (mut pending, mut running, mut consumed) = (Vec::new(), 0_u64, 0);
-        let mut updates = 0;
-        // At the end all runs end.
-        for event in events.iter().copied().chain([4; 60]) {
-            match event {
-                0..=2 => {
-                    updates += 1;
-                    pending.push(["a", "b", "c"][usize::from(event)].to_owned());
-                }
-                _ => running = running.saturating_sub(1),
-            }
-            let view = PlanView {
-                dag: &dag,
-                is_paused: false,
-                running,
-                queued: Vec::new(),
-                last_end: None,
-                covered: BTreeSet::new(),
-                updated_assets: pending.iter().cloned().collect(),
-            };
-            if plan(&view, day(0)).make_for_assets {
-                prop_assert!(assets.is_met(&view.updated_assets));
-                consumed += std::mem::take(&mut pending).len();
-                running += 1;
-            }
-            prop_assert!(running <= 2);
-        }
-        prop_assert_eq!(consumed + pending.len(), updates);
-        prop_assert!(!assets.is_met(&pending.into_iter().collect()));
     }
 
     /// Rules that say early that a task is skipped or cannot run say what came first; where nothing is skipped, the

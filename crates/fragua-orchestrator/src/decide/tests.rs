@@ -588,47 +588,6 @@ fn a_task_is_expanded_when_it_may_start_and_its_instances_count_singly() {
 }
 
 #[test]
-fn the_instances_of_a_mapped_group_go_on_by_number() {
-    let dag = dag(
-        "dag: d\ntasks:\n  - { id: list, bash: echo }\n  - group: g\n    needs: [list]\n    expand: '{{ xcom.list }}'\n    tasks:\n      \
-         - { id: a, bash: echo }\n      - { id: b, needs: [a], bash: echo }\n  - { id: sum, needs: [g], bash: echo }\n",
-    );
-    check_on(&dag, "list:success", finished("list"), &["expand g.a"]);
-    let two = "list:success g.a[0]:success g.a[1]:running";
-    check_on(&dag, two, finished("g.a[0]"), &["expand g.b"]);
-    let expanded = Event::Expanded {
-        task_id: "g.b".to_owned(),
-    };
-    let four = format!("{two} g.b[0]:none g.b[1]:none");
-    check_on(&dag, &four, expanded, &["queue g.b[0]: ready"]);
-    check_on(
-        &dag,
-        "g.a[0]:success g.a[1]:failed g.b[0]:running g.b[1]:none",
-        finished("g.a[1]"),
-        &["upstream_failed g.b[1]: g.a[1], which it needs, failed"],
-    );
-    check_on(
-        &dag,
-        "g.a[0]:success g.a[1]:success g.b[0]:success g.b[1]:running",
-        finished("g.b[0]"),
-        &[],
-    );
-    check_on(
-        &dag,
-        "g.a[0]:success g.a[1]:success g.b[0]:success g.b[1]:success",
-        finished("g.b[1]"),
-        &["queue sum: ready"],
-    );
-    // Nothing to expand: the group is skipped as a whole.
-    check_on(
-        &dag,
-        "list:success g.a:skipped",
-        finished("g.a"),
-        &["skipped g.b: g.a, which it needs, was skipped"],
-    );
-}
-
-#[test]
 fn a_run_is_not_judged_by_its_teardown() {
     let dag = dag(
         "dag: d\ntasks:\n  - { id: up, setup: true, bash: echo }\n  - { id: work, needs: [up], bash: echo }\n  - { id: down, needs: [up, work], teardown: true, bash: echo }\n",
@@ -707,8 +666,6 @@ fn runs_are_made_when_due_up_to_the_limit() {
         running,
         queued: queued.iter().map(|run_id| (*run_id).to_owned()).collect(),
         last_end: last_end.map(day),
-        covered: BTreeSet::new(),
-        updated_assets: BTreeSet::new(),
     };
     let check = |view: PlanView<'_>, at: Timestamp, start: &[&str], make: &[u32], look_again: Option<u32>| {
         let plan = plan(&view, at);
@@ -742,68 +699,6 @@ fn runs_are_made_when_due_up_to_the_limit() {
 }
 
 #[test]
-fn a_dag_that_fails_fast_stops_all_but_its_teardowns() {
-    let dag = dag(
-        "dag: d\nfail_fast: true\ntasks:\n  - { id: up, setup: true, bash: echo }\n  - { id: a, needs: [up], bash: echo }\n  \
-         - { id: b, needs: [up], bash: echo }\n  - { id: c, needs: [a], bash: echo }\n  \
-         - { id: down, needs: [up, a, b], teardown: true, bash: echo }\n",
-    );
-    check_on(
-        &dag,
-        "up:success a:failed b:running",
-        finished("a"),
-        &[
-            "failed b: a failed, and the DAG fails fast",
-            "skipped c: a failed, and the DAG fails fast",
-        ],
-    );
-    check_on(
-        &dag,
-        "up:success a:failed b:failed c:skipped",
-        finished("b"),
-        &["queue down: ready"],
-    );
-    // Skipped leaves do not make a success of it.
-    check_on(
-        &dag,
-        "up:success a:failed b:success c:skipped down:success",
-        finished("down"),
-        &["run failed"],
-    );
-    check_on(
-        &dag,
-        "up:success a:success b:success c:success down:failed",
-        finished("down"),
-        &["run success"],
-    );
-}
-
-#[test]
-fn what_a_backfill_covered_is_passed_over() {
-    let dag = scheduled("@daily");
-    let view = PlanView {
-        dag: &dag,
-        is_paused: false,
-        running: 0,
-        queued: Vec::new(),
-        last_end: Some(day(3)),
-        covered: [day(3), day(4), day(6), day(8)].into(),
-        updated_assets: BTreeSet::new(),
-    };
-    let plan = plan(&view, day(9));
-    assert_eq!(plan.make, [daily(5), daily(7)]);
-    // The last day is covered too: nothing is due.
-    let waits = WaitView {
-        plan: PlanView {
-            last_end: Some(day(8)),
-            ..view
-        },
-        last_run_succeeded: Some(true),
-    };
-    assert!(wait_is_over(&waits, day(9)));
-}
-
-#[test]
 fn catching_up_on_many_intervals_takes_several_turns() {
     let dag = dag(
         "dag: d\nschedule: every 1m\nstart_date: 2025-04-02\ncatchup: true\nmax_active_runs: 1000\ntasks: [{ id: t, bash: echo }]\n",
@@ -814,8 +709,6 @@ fn catching_up_on_many_intervals_takes_several_turns() {
         running: 0,
         queued: Vec::new(),
         last_end: None,
-        covered: BTreeSet::new(),
-        updated_assets: BTreeSet::new(),
     };
     let plan = plan(&view, day(3));
     assert_eq!(plan.make.len(), 50);
@@ -832,8 +725,6 @@ fn a_wait_for_a_dag_is_over_when_it_has_nothing_left_to_do() {
             running,
             queued: vec![String::new(); queued],
             last_end: Some(day(last_end)),
-            covered: BTreeSet::new(),
-            updated_assets: BTreeSet::new(),
         },
         last_run_succeeded: succeeded,
     };

@@ -34,22 +34,12 @@ pub(super) struct Counts<'v> {
 }
 
 impl<'v> Counts<'v> {
-    /// Counts the instances of all that a task needs.
     pub(super) fn of(view: &'v View<'_>, task: &Task) -> Self {
-        Self::of_those(view, task, |_| true)
-    }
-
-    /// Counts those that one instance needs.
-    pub(super) fn of_instance(view: &'v View<'_>, task: &Task, id: &InstanceId) -> Self {
-        Self::of_those(view, task, |before| view.concerns(task, before, id))
-    }
-
-    fn of_those(view: &'v View<'_>, task: &Task, counts_one: impl Fn(&InstanceId) -> bool) -> Self {
         let mut counts = Self::default();
         for need in &task.needs {
             let is_setup = view.dag.task(need).is_some_and(|task| task.setup);
             let mut is_known = false;
-            for (id, instance) in view.instances(need).filter(|(id, _)| counts_one(id)) {
+            for (id, instance) in view.instances(need) {
                 is_known = true;
                 counts.add(id, instance.state, is_setup);
             }

@@ -62,13 +62,10 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
         }
     };
     let end = match result {
-        Ok(Ok(mut outcome)) => {
-            let assets = std::mem::take(&mut outcome.assets);
-            match handed_on(&pushes, outcome, most) {
-                Ok(xcoms) => End::Success { xcoms, assets },
-                Err(message) => End::FailedForGood { message },
-            }
-        }
+        Ok(Ok(outcome)) => match handed_on(&pushes, outcome, most) {
+            Ok(xcoms) => End::Success { xcoms },
+            Err(message) => End::FailedForGood { message },
+        },
         Ok(Err(TaskError::Reschedule(after))) => End::Reschedule {
             millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
         },
@@ -169,7 +166,6 @@ mod tests {
         let outcome = || Outcome {
             xcom: Some(json!({ "rows": 5, "name": "x" })),
             more: [("path".to_owned(), json!("/tmp"))].into(),
-            ..Outcome::default()
         };
         let keys = |change: fn(&mut crate::Task)| {
             let mut task = crate::Task::new("t", "bash", Value::Null);

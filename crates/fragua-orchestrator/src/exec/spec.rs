@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dag::Task;
-use crate::operator::{Connection, RunNames, TaskContext};
+use crate::operator::{Connection, TaskContext};
 
 /// What an attempt is to do: one line of JSON on its standard input, which stays open as long as the worker lives.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,8 +34,6 @@ pub(crate) struct Spec {
     max_xcom_bytes: u64,
     map_index: Option<u32>,
     map_values: Option<Value>,
-    #[serde(default)]
-    run_names: RunNames,
     first_started_at: Timestamp,
     python: String,
 }
@@ -64,7 +62,6 @@ impl Spec {
             max_xcom_bytes: context.max_xcom_bytes,
             map_index: context.map_index,
             map_values: context.map_values,
-            run_names: context.run_names,
             first_started_at: context.first_started_at,
             python: context.python,
         }
@@ -94,7 +91,6 @@ impl Spec {
             max_xcom_bytes: self.max_xcom_bytes,
             map_index: self.map_index,
             map_values: self.map_values,
-            run_names: self.run_names,
             first_started_at: self.first_started_at,
             python: self.python,
         };
@@ -112,23 +108,11 @@ pub(crate) struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum End {
-    Success {
-        xcoms: BTreeMap<String, Value>,
-        #[serde(default)]
-        assets: Vec<String>,
-    },
-    Failed {
-        message: String,
-    },
-    FailedForGood {
-        message: String,
-    },
-    Skipped {
-        message: String,
-    },
-    Reschedule {
-        millis: u64,
-    },
+    Success { xcoms: BTreeMap<String, Value> },
+    Failed { message: String },
+    FailedForGood { message: String },
+    Skipped { message: String },
+    Reschedule { millis: u64 },
 }
 
 /// The file in an attempt's folder that its report is in.

@@ -100,79 +100,7 @@ async fn a_new_dag_rests_where_the_settings_say_so(database: Database) {
     assert!(!bench.orchestrator().dag("one").await.unwrap().is_paused);
 }
 
-async fn a_text_can_stand_in_a_file_of_its_own(database: Database) {
-    let mut bench = Bench::new(database).await;
-    let dags = bench.core.settings.dags_folder.clone();
-    fs::create_dir_all(dags.join("sales/sql")).unwrap();
-    let dag = "dag: d\ntasks:\n  - { id: sh, bash: load.sh }\n  - { id: sql, sql: { connection: w, statements: [sql/report.sql] } }\n";
-    bench.write("sales/d.yaml", dag).await;
-    let hint = "put it beside the DAG file; what is no template file needs a space";
-    assert_eq!(
-        errors(&bench).await,
-        [
-            format!("sales/d.yaml:3:15: there is no template file \"load.sh\" ({hint})"),
-            format!("sales/d.yaml:4:51: there is no template file \"sql/report.sql\" ({hint})"),
-        ]
-    );
-    // One beside the DAG file, one in the folder of all of them.
-    fs::write(dags.join("sales/load.sh"), "echo {{ ds }}\n").unwrap();
-    bench
-        .write("sales/sql/report.sql", "DELETE FROM sales WHERE day = '{{ ds }}'")
-        .await;
-    assert_eq!(errors(&bench).await, [] as [&str; 0]);
-    let arguments = async |bench: &Bench| -> Vec<String> {
-        let dag = bench.orchestrator().dag("d").await.unwrap().dag;
-        dag.tasks.iter().map(|task| task.arguments.to_string()).collect()
-    };
-    assert_eq!(
-        arguments(&bench).await,
-        [
-            "\"echo {{ ds }}\\n\"",
-            "{\"connection\":\"w\",\"statements\":[\"DELETE FROM sales WHERE day = '{{ ds }}'\"]}",
-        ]
-    );
-    let version = bench.orchestrator().dag("d").await.unwrap().version;
-    bench.write("sales/load.sh", "echo {{ ds }} {{ ts }}").await;
-    assert_ne!(bench.orchestrator().dag("d").await.unwrap().version, version);
-    assert_eq!(arguments(&bench).await[0], "\"echo {{ ds }} {{ ts }}\"");
-    bench.write("sales/load.sh", "echo {{ ds").await;
-    assert!(errors(&bench).await[0].contains("the template cannot be read"));
-}
-
-async fn no_template_file_lies_outside_of_the_folder(database: Database) {
-    let mut bench = Bench::new(database).await;
-    let dags = bench.core.settings.dags_folder.clone();
-    fs::write(dags.parent().unwrap().join("secret.sh"), "echo").unwrap();
-    std::os::unix::fs::symlink("../secret.sh", dags.join("link.sh")).unwrap();
-    fs::write(dags.join("large.sh"), vec![b'#'; 1024 * 1024 + 1]).unwrap();
-    fs::write(dags.join("latin.sh"), b"echo \xf1").unwrap();
-    for (name, expected) in [
-        ("../secret.sh", "is not in the folder of DAG files"),
-        ("/etc/profile.sh", "is not in the folder of DAG files"),
-        ("link.sh", "it leads out of the folder of DAG files"),
-        ("large.sh", "more than 1048576"),
-        ("latin.sh", "valid UTF-8"),
-    ] {
-        bench
-            .write("d.yaml", &format!("dag: d\ntasks: [{{ id: t, bash: {name} }}]\n"))
-            .await;
-        let errors = errors(&bench).await;
-        assert!(
-            errors.len() == 1 && errors[0].contains(expected),
-            "{name}: {errors:?}"
-        );
-    }
-    // What has a space, or more than a name, is a command.
-    for command in ["./load.sh rows", "sh -c ./load.sh", "'{{ params.script }}.sh'"] {
-        let dag = format!("dag: d\nparams: {{ script: x }}\ntasks: [{{ id: t, bash: {command} }}]\n");
-        bench.write("d.yaml", &dag).await;
-        assert_eq!(errors(&bench).await, [] as [&str; 0], "{command}");
-    }
-}
-
 fragua_database::each_engine!(engines:
-    a_text_can_stand_in_a_file_of_its_own,
-    no_template_file_lies_outside_of_the_folder,
     files_come_break_heal_and_go,
     a_name_belongs_to_the_first_file,
     a_new_dag_rests_where_the_settings_say_so,

@@ -44,10 +44,6 @@ impl Operator for Bash {
         )
     }
 
-    fn template_ext(&self) -> &'static [&'static str] {
-        &[".sh"]
-    }
-
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
         let arguments: Option<Arguments> = check_arguments(&long_form(arguments, "command"))?;
         match arguments {

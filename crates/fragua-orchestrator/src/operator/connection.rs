@@ -4,8 +4,6 @@ use fragua_base::Secret;
 use serde::Deserialize;
 use url::Url;
 
-use super::connection_parts::PASSWORD;
-
 /// What a task connects to. Its credentials never reach a log.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,15 +30,17 @@ impl Connection {
         let Some(url) = self.parts() else {
             return Vec::new();
         };
-        let mut secrets = Vec::new();
-        if let Some(written) = url.password().filter(|password| !password.is_empty()) {
-            let meant = percent_encoding::percent_decode_str(written).decode_utf8_lossy();
-            secrets.extend((meant != written).then(|| written.to_owned()));
-            secrets.push(meant.into_owned());
+        let Some(written) = url.password().filter(|password| !password.is_empty()) else {
+            return Vec::new();
+        };
+        let meant = percent_encoding::percent_decode_str(written)
+            .decode_utf8_lossy()
+            .into_owned();
+        if meant == written {
+            vec![meant]
+        } else {
+            vec![written.to_owned(), meant]
         }
-        let without_host = url.query_pairs().find(|(name, _)| name == PASSWORD);
-        secrets.extend(without_host.map(|(_, password)| password.into_owned()));
-        secrets
     }
 }
 

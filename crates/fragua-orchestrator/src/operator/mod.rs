@@ -9,12 +9,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fragua_base::{Secret, Timestamp};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod bash;
 mod connection;
-mod connection_parts;
 mod held;
 mod http_to_table;
 mod process;
@@ -26,10 +24,8 @@ pub(crate) mod testing;
 mod text;
 mod wait;
 mod warehouse;
-mod written_tables;
 
 pub use connection::Connection;
-pub use connection_parts::ConnectionParts;
 pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
 pub(crate) use process::{any_running, exit_words};
 pub use text::Text;
@@ -51,11 +47,6 @@ pub trait Operator: Send + Sync {
     /// The place and what is wrong with it.
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError>;
 
-    /// Returns how the names of files end that may stand in place of a text, as in Airflow's `template_ext`.
-    fn template_ext(&self) -> &'static [&'static str] {
-        &[]
-    }
-
     /// Does the work, in a process of its own. What it prints goes to the attempt's log as it is printed.
     ///
     /// # Errors
@@ -70,8 +61,6 @@ pub struct Outcome {
     pub xcom: Option<Value>,
     /// Values under other keys, which they see with `ti.xcom_pull`.
     pub more: BTreeMap<String, Value>,
-    /// The assets that it updated.
-    pub assets: Vec<String>,
 }
 
 impl Outcome {
@@ -79,15 +68,8 @@ impl Outcome {
     pub fn with_xcom(value: Value) -> Self {
         Self {
             xcom: Some(value),
-            ..Self::default()
+            more: BTreeMap::new(),
         }
-    }
-
-    /// Returns the outcome with assets that the task updated.
-    #[must_use]
-    pub fn with_assets(mut self, assets: impl IntoIterator<Item = String>) -> Self {
-        self.assets.extend(assets);
-        self
     }
 }
 
@@ -198,11 +180,6 @@ pub(crate) fn too_large(key: &str, bytes: u64, most: u64) -> String {
     )
 }
 
-/// Returns the asset that a table of a connection is.
-pub fn table_asset(connection: &str, table: &str) -> String {
-    format!("table://{connection}/{table}")
-}
-
 /// Gives arguments written as one text their long form, a mapping with that text under a key.
 pub(crate) fn long_form(arguments: &Value, key: &str) -> Value {
     match arguments {
@@ -254,36 +231,10 @@ pub struct TaskContext {
     pub map_index: Option<u32>,
     /// What `{{ map }}` is then.
     pub map_values: Option<Value>,
-    /// What else templates know of the run.
-    pub run_names: RunNames,
     /// When the first attempt began, which the time-out of a sensor is counted from.
     pub first_started_at: Timestamp,
     /// The interpreter of `python` tasks that name none.
     pub python: String,
-}
-
-/// What templates know of a DAG run beside itself; only what the task's templates mention.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunNames {
-    /// The tick of the schedule before the run's logical date.
-    pub previous_date: Option<Timestamp>,
-    /// The newest run before this one that succeeded.
-    pub previous_success: Option<PreviousRun>,
-    /// The updates of assets that started the run, by asset.
-    pub triggering_asset_events: Map<String, Value>,
-}
-
-/// A run before another one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct PreviousRun {
-    /// The first instant it covers.
-    pub data_interval_start: Timestamp,
-    /// The first instant after what it covers.
-    pub data_interval_end: Timestamp,
-    /// When it started.
-    pub started_at: Option<Timestamp>,
-    /// When it was over.
-    pub ended_at: Option<Timestamp>,
 }
 
 impl TaskContext {

@@ -107,7 +107,6 @@ pub(crate) async fn run(
         Some(0) => Ok(Outcome {
             xcom: read_xcom(&xcom_file, crate::RETURN_VALUE, context.max_xcom_bytes)?,
             more: read_xcoms(&xcom_folder, context.max_xcom_bytes)?,
-            assets: Vec::new(),
         }),
         Some(status) if statuses.skip.contains(&status) => {
             Err(TaskError::Skipped(format!("{name} ended with status {status}")))

@@ -217,10 +217,6 @@ impl Operator for SqlSensor {
         schema::<Query>("Waits until the first column of the first row of a query says yes.")
     }
 
-    fn template_ext(&self) -> &'static [&'static str] {
-        &[".sql"]
-    }
-
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
         check::<Query>(arguments, |query| match query.statement.trim() {
             "" => Err(ArgumentError::at("/statement", "the statement is empty")),

@@ -1,7 +1,5 @@
 //! `sql`: statements on a connection, in one transaction.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use fragua_database::Engine;
 use schemars::{JsonSchema, Schema};
@@ -9,10 +7,9 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::written_tables::written_tables;
 use super::{
     ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
-    table_asset, warehouse,
+    warehouse,
 };
 
 /// Runs statements in one transaction: all take effect, or none. MySQL commits `CREATE`, `ALTER` and `DROP` at once,
@@ -149,10 +146,6 @@ impl Operator for Sql {
         schemars::schema_for!(Arguments)
     }
 
-    fn template_ext(&self) -> &'static [&'static str] {
-        &[".sql"]
-    }
-
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
         let Some(arguments): Option<Arguments> = check_arguments(arguments)? else {
             return Ok(());
@@ -172,13 +165,12 @@ impl Operator for Sql {
         let database = warehouse::open(context, arguments.connection.as_str()).await?;
         let transaction = database.begin().await.map_err(TaskError::failed)?;
         let backend = transaction.get_database_backend();
-        let (mut changed, mut tables) = (Vec::new(), BTreeSet::new());
+        let mut changed = Vec::new();
         for (index, written) in arguments.statements.iter().enumerate() {
             let number = index + 1;
             let (text, values) = written
                 .statement(database.engine())
                 .map_err(|message| TaskError::FailedForGood(format!("statement {number}: {message}")))?;
-            tables.extend(written_tables(&text));
             let statement = Statement::from_sql_and_values(backend, text, values);
             let what = format!("statement {number} failed, nothing was changed");
             let result = transaction
@@ -193,9 +185,7 @@ impl Operator for Sql {
             .await
             .map_err(warehouse::failed("the transaction cannot be committed"))?;
         database.close().await;
-        let connection = arguments.connection.as_str();
-        let assets = tables.iter().map(|table| table_asset(connection, table));
-        Ok(Outcome::with_xcom(json!({ "rows_changed": changed })).with_assets(assets))
+        Ok(Outcome::with_xcom(json!({ "rows_changed": changed })))
     }
 }
 
@@ -270,7 +260,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(outcome.xcom, Some(json!({ "rows_changed": [1, 1, 2] })));
-        assert_eq!(outcome.assets, ["table://warehouse/t"]);
 
         let error = run(json!([insert, "DELETE FROM nothing"])).await.unwrap_err();
         assert!(

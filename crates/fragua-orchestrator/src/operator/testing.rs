@@ -48,7 +48,6 @@ pub(crate) fn context(dag_id: &str, task_id: &str) -> TaskContext {
         max_xcom_bytes: 1024 * 1024,
         map_index: None,
         map_values: None,
-        run_names: super::RunNames::default(),
         first_started_at: day("2025-04-03T00:00:00Z"),
         python: std::env::var("FRAGUA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned()),
     }

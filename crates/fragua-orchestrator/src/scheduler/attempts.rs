@@ -64,7 +64,7 @@ pub(crate) async fn claim(
         return Ok(Vec::new());
     }
     let mut work = Work::begin(core).await?;
-    let (pools, mut busy) = count_busy(&work.transaction, core.settings.max_running, true).await?;
+    let (pools, mut busy) = count_busy(&work.transaction, true).await?;
     // Counted once: a pool that fills up meanwhile must not move what the next page begins with.
     let full = pools
         .iter()
@@ -101,17 +101,16 @@ pub(crate) async fn claim(
     Ok(leases)
 }
 
-/// Counts what is under way, of which there may be so many at `most`. `alone` keeps others from counting until the transaction ends.
+/// Counts what is under way. `alone` keeps others from counting until the transaction ends.
 pub(crate) async fn count_busy(
     connection: &impl ConnectionTrait,
-    most: Option<usize>,
     alone: bool,
 ) -> Result<(BTreeMap<String, PoolSize>, Busy), Error> {
     let pools = match alone {
         true => pools::lock_all(connection).await?,
         false => pools::all(connection).await?,
     };
-    let mut busy = Busy::up_to(most);
+    let mut busy = Busy::default();
     let leased = [TaskState::Running, TaskState::Restarting];
     for row in task_instances::in_states(connection, &leased).await? {
         busy.add(&row.candidate());

@@ -236,7 +236,5 @@ async fn give_up(work: &mut Work<'_>, dag_id: &str, run_id: &str) -> Result<(), 
     }
     // Only what is under way can end.
     run.state = DagRunState::Running;
-    work.end_run(&mut run, DagRunState::Failed, Some(message))
-        .await
-        .map(drop)
+    work.end_run(&mut run, DagRunState::Failed, Some(message)).await
 }

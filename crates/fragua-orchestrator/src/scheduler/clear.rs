@@ -7,7 +7,7 @@ use serde_json::json;
 use super::work::Work;
 use crate::audit::{self, About};
 use crate::core::Core;
-use crate::dag::{Dag, Task};
+use crate::dag::Dag;
 use crate::decide::Event;
 use crate::store::{dag_runs, task_instances};
 use crate::{DagRunState, Error, InstanceId, TaskInstance};
@@ -45,8 +45,7 @@ pub(crate) async fn clear(
     for other in with_others(&work, dag_id, run_id, sides).await? {
         let (dag, run) = work.lock_run(dag_id, &other).await?;
         let directions = (clearing.upstream, clearing.downstream);
-        let mut chosen = Chosen::of(&dag, run_id, &clearing.task_ids, directions, other == run_id)?;
-        chosen.add_setups_and_teardowns(&dag);
+        let chosen = Chosen::of(&dag, run_id, &clearing.task_ids, directions, other == run_id)?;
         let before = cleared.len();
         for row in task_instances::lock_of_dag_run(&work.transaction, dag_id, &other).await? {
             let from = row.state()?;
@@ -164,36 +163,6 @@ impl Chosen {
             chosen.instances.extend(id.map_index.is_some().then_some(id));
         }
         Ok(chosen)
-    }
-
-    /// Adds what sets up for the tasks that are meant, and what takes that down: it is of no use to do work again without.
-    fn add_setups_and_teardowns(&mut self, dag: &Dag) {
-        let mut more = BTreeSet::new();
-        let is = |task_id: &str, kind: fn(&Task) -> bool| dag.task(task_id).is_some_and(kind);
-        for task_id in &self.task_ids {
-            if is(task_id, |task| task.setup || task.teardown) {
-                continue;
-            }
-            let (before, after) = (dag.all_before(task_id), dag.all_after(task_id));
-            for setup in before
-                .into_iter()
-                .filter(|task_id| is(task_id, |task| task.setup))
-            {
-                let teardowns = dag.successors(setup).filter(|task| task.teardown);
-                let teardowns: Vec<&str> = teardowns.map(|task| task.task_id.as_str()).collect();
-                let around: Vec<&str> = teardowns
-                    .iter()
-                    .copied()
-                    .filter(|teardown| after.contains(teardown))
-                    .collect();
-                // What was taken down before this task is not what it works with.
-                if teardowns.is_empty() || !around.is_empty() {
-                    more.insert(setup.to_owned());
-                    more.extend(around.into_iter().map(str::to_owned));
-                }
-            }
-        }
-        self.task_ids.extend(more);
     }
 
     /// Says whether an instance is meant.

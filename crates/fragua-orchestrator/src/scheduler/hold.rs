@@ -215,7 +215,6 @@ impl Work<'_> {
                 Ok(skips) => Begun::Over(Ending::Success(Success {
                     xcoms: [(crate::RETURN_VALUE.to_owned(), Value::from(chosen))].into(),
                     skips,
-                    ..Success::default()
                 })),
                 Err(message) => Begun::Over(Ending::FailedForGood { message }),
             },
@@ -402,7 +401,7 @@ pub(super) fn due(dag: &Dag, row: &task_instances::Model, now: i64) -> Result<En
 fn triggered(run_id: &str) -> Ending {
     Ending::Success(Success {
         xcoms: [("trigger_run_id".to_owned(), Value::from(run_id))].into(),
-        ..Success::default()
+        skips: Vec::new(),
     })
 }
 

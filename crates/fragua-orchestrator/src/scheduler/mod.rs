@@ -2,9 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod backfill;
-pub(crate) mod callbacks;
 pub(crate) mod clear;
-pub(crate) mod deliver;
 pub(crate) mod hold;
 pub(crate) mod mark;
 pub(crate) mod plan;
@@ -20,7 +18,7 @@ use self::work::Work;
 use crate::core::Core;
 use crate::decide::Event;
 use crate::files::DagFolder;
-use crate::store::{dag_runs, dags, deadlines, instant, millis, processes, task_instances};
+use crate::store::{dag_runs, dags, instant, millis, processes, task_instances};
 use crate::{DagRunState, Error, TaskState};
 
 /// The longest sleep: what another process wrote without ringing is found after it.
@@ -38,7 +36,6 @@ pub(crate) async fn run(core: &Core, shutdown: CancellationToken) -> Result<(), 
     tokio::select! {
         result = schedule(core, &id) => result?,
         result = folder.follow(core) => result?,
-        result = deliver::run(core) => result?,
         () = shutdown.cancelled() => {}
     }
     processes::end(core.database.writer(), &[id], millis(core.now())).await?;
@@ -83,7 +80,6 @@ pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
     attempts::expire(core).await?;
     end_waits(core).await?;
     time_out_runs(core).await?;
-    callbacks::find_late(core).await?;
     let due = dags::due(core.database.reader(), millis(core.now())).await?;
     settle(core, due.into_iter().collect()).await?;
     let reader = core.database.reader();
@@ -91,7 +87,6 @@ pub(crate) async fn tick(core: &Core) -> Result<Option<Timestamp>, Error> {
         task_instances::next_due(reader).await?,
         dag_runs::next_timeout(reader).await?,
         dags::next_due(reader).await?,
-        deadlines::next_due(reader).await?,
     ];
     Ok(instant(next.into_iter().flatten().min()))
 }
@@ -192,8 +187,6 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
             work.write(row, from).await?;
         }
         work.end_run(&mut run, DagRunState::Failed, Some(&message))
-            .await?;
-        work.tell_run_end(&dag, &run, DagRunState::Failed, Some(&message))
             .await?;
         work.ring(&core.lease_bell);
         let to_plan = work.commit().await?;

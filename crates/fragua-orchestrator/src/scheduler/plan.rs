@@ -2,17 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use fragua_base::Timestamp;
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use super::backfill;
-use super::work::{NewRun, Work};
-use crate::audit::{self, About, PAUSE, UNPAUSE};
+use super::work::Work;
 use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::{Event, PlanView, WaitView, plan, wait_is_over};
-use crate::store::{assets, audit_log, backfills, dag_runs, dags, millis, task_instances};
-use crate::{Change, DagRun, DagRunQuery, DagRunState, Error, NextRun, RunType};
+use crate::store::{backfills, dag_runs, dags, millis, task_instances};
+use crate::{DagRun, DagRunQuery, DagRunState, Error, NextRun, RunType};
 
 /// Plans a DAG in one transaction. Returns the DAGs to plan because of it.
 pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<String>, Error> {
@@ -31,25 +29,7 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
         running: dag_runs::count_running(&work.transaction, dag_id, &open).await?,
         queued: dag_runs::queued(&work.transaction, dag_id, &open).await?,
         last_end: last_ends.get(dag_id).copied(),
-        covered: BTreeSet::new(),
-        updated_assets: BTreeSet::new(),
     };
-    if dag.timetable.has_ticks() {
-        let from = view.last_end.map(millis);
-        view.covered = dag_runs::backfilled(&work.transaction, dag_id, from).await?;
-    }
-    let pending = match dag.assets {
-        Some(_) => assets::pending(&work.transaction, dag_id).await?,
-        None => Vec::new(),
-    };
-    view.updated_assets = pending.iter().map(|event| event.asset.clone()).collect();
-    if let Some(most) = dag.max_consecutive_failed_dag_runs
-        && !view.is_paused
-        && fails_again_and_again(&work, dag_id, most).await?
-    {
-        pause(&mut work, dag_id, most).await?;
-        view.is_paused = true;
-    }
     let plan = plan(&view, work.now);
     for run_id in &plan.start {
         let (dag, run) = work.lock_run(dag_id, run_id).await?;
@@ -60,15 +40,6 @@ pub(crate) async fn plan_dag(core: &Core, dag_id: &str) -> Result<BTreeSet<Strin
         work.make_run(&dag, &run).await?;
         work.start_run(&dag, run).await?;
         view.last_end = Some(next.data_interval_end);
-    }
-    if plan.make_for_assets {
-        let run = asset_run(&dag, &row.version, &pending, &work)?;
-        let event_ids = pending.iter().map(|event| event.id).collect();
-        assets::consume(&work.transaction, dag_id, event_ids, &run.run_id).await?;
-        work.make_run(&dag, &run).await?;
-        work.start_run(&dag, run).await?;
-        view.running += 1;
-        view.updated_assets.clear();
     }
     let look_again_at = plan.look_again.map(millis);
     if look_again_at != row.look_again_at {
@@ -104,57 +75,6 @@ fn scheduled_run(dag: &Dag, version: &str, next: NextRun, work: &Work<'_>) -> Re
         version: version.to_owned(),
         backfill_id: None,
     })
-}
-
-/// Returns a run for the assets that were updated. It covers the time from the first update to the last.
-fn asset_run(
-    dag: &Dag,
-    version: &str,
-    events: &[assets::event::Model],
-    work: &Work<'_>,
-) -> Result<DagRun, Error> {
-    let instants = || {
-        events
-            .iter()
-            .map(|event| Timestamp::from_millis(event.happened_at))
-    };
-    let new = NewRun {
-        run_type: RunType::AssetTriggered,
-        run_id: None,
-        logical_date: work.now,
-        params: Map::new(),
-        note: None,
-    };
-    Ok(DagRun {
-        data_interval_start: instants().min().unwrap_or(work.now),
-        data_interval_end: instants().max().unwrap_or(work.now),
-        ..work.new_run(dag, version, new)?
-    })
-}
-
-/// Returns whether the newest runs that are over failed, so many in a row, the last of them since somebody unpaused the
-/// DAG.
-async fn fails_again_and_again(work: &Work<'_>, dag_id: &str, most: u32) -> Result<bool, Error> {
-    let newest = dag_runs::newest_ended(&work.transaction, dag_id, u64::from(most)).await?;
-    let all_failed = newest.iter().all(|run| run.state == DagRunState::Failed.as_str());
-    if !all_failed || newest.len() < most as usize {
-        return Ok(false);
-    }
-    let last_end = newest.iter().filter_map(|run| run.ended_at).max();
-    let unpaused_at = audit_log::newest(&work.transaction, dag_id, UNPAUSE).await?;
-    Ok(unpaused_at.is_none_or(|at| last_end > Some(at)))
-}
-
-/// Pauses a DAG that fails again and again, and says so in the audit log.
-async fn pause(work: &mut Work<'_>, dag_id: &str, failures: u32) -> Result<(), Error> {
-    dags::set_paused(&work.transaction, dag_id, true).await?;
-    let reason = format!("its last {failures} runs failed (max_consecutive_failed_dag_runs)");
-    tracing::warn!(dag.id = dag_id, "the DAG is paused: {reason}");
-    let by = (work.now, "scheduler");
-    let extra = json!({ "reason": reason });
-    audit::note(&work.transaction, by, PAUSE, About::dag(dag_id), extra).await?;
-    work.changed(Change::Dags);
-    Ok(())
 }
 
 /// Ends the waits of other runs for this DAG, for runs of it and for tasks in these, where that has come.

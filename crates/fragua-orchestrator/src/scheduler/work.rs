@@ -9,14 +9,12 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 
 use crate::core::Core;
-use crate::dag::asset::check_asset;
-use crate::dag::{Dag, DeadlineReference, Task};
+use crate::dag::{Dag, Task};
 use crate::decide::{self, Action, Because, Event, Scope, View, decide};
-use crate::operator::TaskContext;
 use crate::store::dag_runs::StateChange;
 use crate::store::{dag_runs, map_column, map_index, millis, task_instances, transitions, xcoms};
 use crate::template::Renderer;
-use crate::{AssetSource, Change, DagRun, DagRunState, Error, InstanceId, RunType, TaskKey, TaskState};
+use crate::{Change, DagRun, DagRunState, Error, InstanceId, RunType, TaskKey, TaskState};
 
 /// A transaction with what is to be told once it is committed.
 pub(crate) struct Work<'a> {
@@ -55,10 +53,6 @@ impl<'a> Work<'a> {
 
     pub(crate) fn ring(&mut self, bell: &'a Notify) {
         self.bells.push(bell);
-    }
-
-    pub(crate) fn changed(&mut self, change: Change) {
-        self.changes.push(change);
     }
 
     pub(crate) fn plan_later(&mut self, dag_id: &str) {
@@ -105,12 +99,6 @@ impl<'a> Work<'a> {
         let weighted = dag.tasks.iter().zip(dag.effective_weights());
         let rows = weighted.map(|(task, weight)| instance_row(dag, run, task, weight));
         task_instances::insert(&self.transaction, rows.collect()).await?;
-        let logical_date = run.logical_date.unwrap_or(run.run_after);
-        let references = [
-            (DeadlineReference::LogicalDate, logical_date),
-            (DeadlineReference::QueuedAt, run.queued_at),
-        ];
-        self.set_deadlines(dag, run, &references).await?;
         self.run_changed(run, "none", DagRunState::Queued, None).await
     }
 
@@ -172,8 +160,6 @@ impl<'a> Work<'a> {
         };
         dag_runs::set_state(&self.transaction, &run.dag_id, &run.run_id, change).await?;
         self.run_changed(&run, run.state.as_str(), DagRunState::Running, None)
-            .await?;
-        self.set_deadlines(dag, &run, &[(DeadlineReference::StartedAt, started_at)])
             .await?;
         let run = DagRun {
             state: DagRunState::Running,
@@ -302,7 +288,6 @@ impl<'a> Work<'a> {
                 row.wake_at = Some(millis(at));
                 row.ended_at = Some(millis(self.now));
                 row.message = Some(message);
-                self.tell_end(dag, run, &row, TaskState::UpForRetry).await?;
                 self.write(row, from).await?;
                 Ok(None)
             }
@@ -336,15 +321,7 @@ impl<'a> Work<'a> {
                     true => None,
                     false => Some(Value::from(success.skips).to_string()),
                 };
-                if dag.fail_fast && from.is_leased() {
-                    // Its worker is to notice that it has ended.
-                    self.ring(&self.core.lease_bell);
-                }
-                self.tell_end(dag, run, &row, state).await?;
                 self.write(row, from).await?;
-                if state == TaskState::Success {
-                    self.update_assets(dag, run, &id, success.assets).await?;
-                }
                 if !success.xcoms.is_empty() {
                     let run = (run.dag_id.as_str(), run.run_id.as_str());
                     xcoms::replace(&self.transaction, run, &id, &success.xcoms, millis(self.now)).await?;
@@ -352,9 +329,7 @@ impl<'a> Work<'a> {
                 Ok(Some(Event::Finished { id }))
             }
             Action::EndRun { state } => {
-                if self.end_run(run, state, None).await? {
-                    self.tell_run_end(dag, run, state, None).await?;
-                }
+                self.end_run(run, state, None).await?;
                 Ok(None)
             }
         }
@@ -409,11 +384,6 @@ impl<'a> Work<'a> {
             Ok(items) => items,
             Err(message) => return Ok(Event::ExpandFailed { task_id, message }),
         };
-        let labels = match labels(&context, task, &items) {
-            Ok(labels) => labels,
-            Err(message) => return Ok(Event::ExpandFailed { task_id, message }),
-        };
-        let label = |place: usize| labels.get(place).cloned().flatten();
         let rows = task_instances::of_task(&self.transaction, &run.dag_id, &run.run_id, &task_id).await?;
         let weights = dag.effective_weights();
         let position = dag
@@ -439,7 +409,6 @@ impl<'a> Work<'a> {
                     Some(item) if matches!(from, TaskState::None | TaskState::Removed) => {
                         row.reset();
                         row.map_values = Some(item.to_string());
-                        row.map_label = label(place);
                         self.write(row, from).await?;
                     }
                     Some(_) => {}
@@ -452,7 +421,6 @@ impl<'a> Work<'a> {
             new.push(task_instances::Model {
                 map_index: place,
                 map_values: Some(item.to_string()),
-                map_label: usize::try_from(place).ok().and_then(label),
                 ..instance_row(dag, run, task, weight)
             });
         }
@@ -463,39 +431,15 @@ impl<'a> Work<'a> {
         Ok(Event::Expanded { task_id })
     }
 
-    /// Records which assets a task that succeeded updated.
-    async fn update_assets(
-        &mut self,
-        dag: &Dag,
-        run: &DagRun,
-        id: &InstanceId,
-        found: Vec<String>,
-    ) -> Result<(), Error> {
-        let named = dag.task(&id.task_id).map(|task| task.outlets.as_slice());
-        let named = named.unwrap_or_default().iter().cloned();
-        // What an operator found in somebody's SQL may be no name of an asset.
-        let found = found.into_iter().filter(|asset| check_asset(asset).is_ok());
-        for asset in named.chain(found).collect::<BTreeSet<_>>() {
-            let source = AssetSource {
-                dag_id: run.dag_id.clone(),
-                run_id: run.run_id.clone(),
-                task_id: id.task_id.clone(),
-                map_index: id.map_index,
-            };
-            self.asset_updated(&asset, Map::new(), Some(source)).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends a run that is under way, and lets its DAG be planned again. Returns whether it was.
+    /// Ends a run that is under way, and lets its DAG be planned again.
     pub(crate) async fn end_run(
         &mut self,
         run: &mut DagRun,
         state: DagRunState,
         message: Option<&str>,
-    ) -> Result<bool, Error> {
+    ) -> Result<(), Error> {
         if run.state != DagRunState::Running {
-            return Ok(false);
+            return Ok(());
         }
         let change = StateChange {
             state,
@@ -507,7 +451,7 @@ impl<'a> Work<'a> {
         self.run_changed(run, run.state.as_str(), state, message).await?;
         run.state = state;
         self.plan_later(&run.dag_id);
-        Ok(true)
+        Ok(())
     }
 
     /// Reads a run, and keeps others from deciding about it until this transaction ends.
@@ -588,25 +532,6 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Says what each instance of a task is called.
-fn labels(context: &TaskContext, task: &Task, items: &[Value]) -> Result<Vec<Option<String>>, String> {
-    if task.map_index_template.is_none() {
-        return Ok(Vec::new());
-    }
-    let places = (0_u32..).zip(items);
-    let labels = places.map(|(place, item)| {
-        let context = TaskContext {
-            map_index: Some(place),
-            map_values: Some(item.clone()),
-            ..context.clone()
-        };
-        Renderer::new(&context)
-            .label(task)
-            .map_err(|error| error.to_string())
-    });
-    labels.collect()
-}
-
 /// What a run is asked for with.
 #[derive(Debug, Clone)]
 pub(crate) struct NewRun {
@@ -647,7 +572,6 @@ fn instance_row(dag: &Dag, run: &DagRun, task: &Task, weight: i64) -> task_insta
         task_id: task.task_id.clone(),
         map_index: map_column(None),
         map_values: None,
-        map_label: None,
         id: uuid::Uuid::now_v7().to_string(),
         operator: task.operator.clone(),
         state: TaskState::None.as_str().to_owned(),

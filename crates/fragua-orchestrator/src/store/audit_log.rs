@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder, QuerySelect};
 
 use super::millis;
-use crate::{AuditEntry, AuditQuery, Error};
+use crate::{AuditEntry, Error};
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_log")]
@@ -58,39 +58,18 @@ pub(crate) async fn insert(connection: &impl ConnectionTrait, entry: AuditEntry)
     Ok(())
 }
 
-/// Returns when an event of a DAG happened last.
-pub(crate) async fn newest(
+/// Returns entries, newest first: of one DAG, or of all.
+pub(crate) async fn list(
     connection: &impl ConnectionTrait,
-    dag_id: &str,
-    event: &str,
-) -> Result<Option<i64>, DbErr> {
+    dag_id: Option<&str>,
+    limit: u64,
+    offset: u64,
+) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .select_only()
-        .column(Column::HappenedAt)
-        .filter(Column::DagId.eq(dag_id))
-        .filter(Column::Event.eq(event))
+        .filter(Condition::all().add_option(dag_id.map(|dag_id| Column::DagId.eq(dag_id))))
         .order_by_desc(Column::Id)
-        .into_tuple()
-        .one(connection)
-        .await
-}
-
-/// Returns the entries that a query asks for, newest first.
-pub(crate) async fn list(connection: &impl ConnectionTrait, query: &AuditQuery) -> Result<Vec<Model>, DbErr> {
-    let equal =
-        |column: Column, value: &Option<String>| value.as_ref().map(|value| column.eq(value.as_str()));
-    let event = query.event.as_ref();
-    Entity::find()
-        .filter(
-            Condition::all()
-                .add_option(equal(Column::DagId, &query.dag_id))
-                .add_option(equal(Column::RunId, &query.run_id))
-                .add_option(equal(Column::Owner, &query.owner))
-                .add_option(event.map(|event| Column::Event.starts_with(event.as_str()))),
-        )
-        .order_by_desc(Column::Id)
-        .limit(query.limit.min(1000))
-        .offset(query.offset)
+        .limit(limit)
+        .offset(offset)
         .all(connection)
         .await
 }

@@ -102,18 +102,6 @@ pub(crate) async fn find(connection: &impl ConnectionTrait, id: &str) -> Result<
     Entity::find_by_id(id).one(connection).await
 }
 
-/// Returns the backfill that was made at a millisecond.
-pub(crate) async fn created_at(connection: &impl ConnectionTrait, at: u64) -> Result<Option<Model>, DbErr> {
-    let Ok(at) = i64::try_from(at) else {
-        return Ok(None);
-    };
-    Entity::find()
-        .filter(Column::CreatedAt.eq(at))
-        .order_by_asc(Column::Id)
-        .one(connection)
-        .await
-}
-
 pub(crate) async fn update(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
     let id = row.id.clone();
     Entity::update_many()

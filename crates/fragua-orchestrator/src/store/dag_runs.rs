@@ -1,6 +1,6 @@
 //! DAG runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fragua_base::Timestamp;
 use sea_orm::ActiveValue::Set;
@@ -130,21 +130,6 @@ pub(crate) async fn previous(
         .await
 }
 
-/// Returns the newest run before a logical date that succeeded.
-pub(crate) async fn previous_success(
-    connection: &impl ConnectionTrait,
-    dag_id: &str,
-    before: i64,
-) -> Result<Option<Model>, DbErr> {
-    Entity::find()
-        .filter(Column::DagId.eq(dag_id))
-        .filter(Column::LogicalDate.lt(before))
-        .filter(Column::State.eq(DagRunState::Success.as_str()))
-        .order_by_desc(Column::LogicalDate)
-        .one(connection)
-        .await
-}
-
 /// Returns the runs under way after an instant, by logical date.
 pub(crate) async fn running_after(
     connection: &impl ConnectionTrait,
@@ -254,40 +239,6 @@ pub(crate) async fn last_ends(
         .into_iter()
         .filter_map(|(dag_id, end)| Some((dag_id, Timestamp::from_millis(end?))))
         .collect())
-}
-
-/// Returns the logical dates after an instant that backfills made runs for.
-pub(crate) async fn backfilled(
-    connection: &impl ConnectionTrait,
-    dag_id: &str,
-    from: Option<i64>,
-) -> Result<BTreeSet<Timestamp>, DbErr> {
-    let dates: Vec<Option<i64>> = Entity::find()
-        .select_only()
-        .column(Column::LogicalDate)
-        .filter(Column::DagId.eq(dag_id))
-        .filter(Column::RunType.eq(RunType::Backfill.as_str()))
-        .filter(Condition::all().add_option(from.map(|from| Column::LogicalDate.gte(from))))
-        .into_tuple()
-        .all(connection)
-        .await?;
-    Ok(dates.into_iter().flatten().map(Timestamp::from_millis).collect())
-}
-
-/// Returns the runs that are over, the newest end first.
-pub(crate) async fn newest_ended(
-    connection: &impl ConnectionTrait,
-    dag_id: &str,
-    limit: u64,
-) -> Result<Vec<Model>, DbErr> {
-    Entity::find()
-        .filter(Column::DagId.eq(dag_id))
-        .filter(Column::State.is_in([DagRunState::Success, DagRunState::Failed].map(DagRunState::as_str)))
-        .order_by_desc(Column::EndedAt)
-        .order_by_desc(Column::RunAfter)
-        .limit(limit)
-        .all(connection)
-        .await
 }
 
 /// Not those of some backfills.

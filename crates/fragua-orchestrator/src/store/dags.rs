@@ -122,27 +122,6 @@ pub(crate) async fn current_versions(
         .await
 }
 
-/// Returns the name, hash and birth of each version of some DAGs, oldest first.
-pub(crate) async fn versions_of(
-    connection: &impl ConnectionTrait,
-    dag_ids: &[&str],
-) -> Result<Vec<(String, String, i64)>, DbErr> {
-    version::Entity::find()
-        .select_only()
-        .columns([
-            version::Column::DagId,
-            version::Column::Version,
-            version::Column::CreatedAt,
-        ])
-        .filter(version::Column::DagId.is_in(dag_ids.iter().copied()))
-        .order_by_asc(version::Column::DagId)
-        .order_by_asc(version::Column::CreatedAt)
-        .order_by_asc(version::Column::Version)
-        .into_tuple()
-        .all(connection)
-        .await
-}
-
 /// Keeps a version; one that is known gets the text it has now, whose lines may have moved.
 pub(crate) async fn put_version(
     connection: &impl ConnectionTrait,

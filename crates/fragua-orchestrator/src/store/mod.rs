@@ -1,19 +1,14 @@
 //! What is remembered: rows of SQL tables, and the queries on them. No rule lives here.
 
-pub(crate) mod assets;
 pub(crate) mod attempts;
 pub(crate) mod audit_log;
 pub(crate) mod backfills;
-pub(crate) mod callbacks;
 pub(crate) mod dag_runs;
 pub(crate) mod dags;
-pub(crate) mod deadlines;
 pub(crate) mod import_errors;
 mod migrations;
-pub(crate) mod overview;
 pub(crate) mod pools;
 pub(crate) mod processes;
-pub(crate) mod removal;
 pub(crate) mod task_instances;
 pub(crate) mod transitions;
 pub(crate) mod vault;

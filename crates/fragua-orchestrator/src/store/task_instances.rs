@@ -22,8 +22,6 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) map_index: i64,
     pub(crate) map_values: Option<String>,
-    /// What its number stands for, in words.
-    pub(crate) map_label: Option<String>,
     pub(crate) id: String,
     pub(crate) operator: String,
     pub(crate) state: String,
@@ -139,7 +137,6 @@ impl TryFrom<Model> for TaskInstance {
             task_id: row.task_id,
             map_index: map_index(row.map_index),
             map_values: map_values.map_err(|error| Error::corrupt("task instance", error))?,
-            map_label: row.map_label,
             pool: row.pool,
             pool_slots: count(row.pool_slots),
             priority_weight: row.priority_weight,

@@ -1,9 +1,8 @@
 //! The values that tasks hand on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use fragua_base::Timestamp;
-use fragua_database::dialect;
 use sea_orm::entity::prelude::*;
 use sea_orm::{Condition, DbErr, QueryOrder};
 use serde_json::Value;
@@ -89,28 +88,6 @@ pub(crate) async fn replace(
     Ok(())
 }
 
-/// Writes one value, in place of the one of its key.
-pub(crate) async fn put(connection: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
-    let key = ["dag_id", "run_id", "task_id", "map_index", "xcom_key"];
-    Entity::insert(ActiveModel::from(row).reset_all())
-        .on_conflict(dialect::upsert(&key, &["value", "created_at"]))
-        .exec_without_returning(connection)
-        .await?;
-    Ok(())
-}
-
-/// Returns whether there was a value of this key.
-pub(crate) async fn delete_one(
-    connection: &impl ConnectionTrait,
-    (dag_id, run_id): (&str, &str),
-    id: &InstanceId,
-    key: &str,
-) -> Result<bool, DbErr> {
-    let this = of_instance(dag_id, run_id, id).add(Column::XcomKey.eq(key));
-    let deleted = Entity::delete_many().filter(this).exec(connection).await?;
-    Ok(deleted.rows_affected > 0)
-}
-
 pub(crate) async fn remove(
     connection: &impl ConnectionTrait,
     (dag_id, run_id): (&str, &str),
@@ -128,19 +105,6 @@ pub(crate) async fn of_dag_run(
     run_id: &str,
 ) -> Result<Vec<Xcom>, Error> {
     list(connection, of_run(dag_id, run_id)).await
-}
-
-/// Returns what some tasks of a run handed on, by task, instance and key.
-pub(crate) async fn of_tasks(
-    connection: &impl ConnectionTrait,
-    (dag_id, run_id): (&str, &str),
-    task_ids: &BTreeSet<String>,
-) -> Result<Vec<Xcom>, Error> {
-    if task_ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let these = Column::TaskId.is_in(task_ids.iter().map(String::as_str));
-    list(connection, of_run(dag_id, run_id).add(these)).await
 }
 
 /// Returns what one instance handed on, by key.

@@ -307,9 +307,8 @@ fn conclude(
 ) -> Ended {
     let peak_memory_bytes = peak.max(report.as_ref().and_then(|report| report.peak_memory_bytes));
     let ending = match (report.map(|report| report.end), stopped) {
-        (Some(End::Success { xcoms, assets }), _) => Ending::Success(Success {
+        (Some(End::Success { xcoms }), _) => Ending::Success(Success {
             xcoms,
-            assets,
             skips: Vec::new(),
         }),
         (Some(End::Reschedule { millis }), None) => Ending::Reschedule {
@@ -443,7 +442,6 @@ mod tests {
         check(
             report(End::Success {
                 xcoms: BTreeMap::new(),
-                assets: Vec::new(),
             }),
             None,
             0,
@@ -492,7 +490,6 @@ mod tests {
         check(
             report(End::Success {
                 xcoms: BTreeMap::new(),
-                assets: Vec::new(),
             }),
             Some(Stopped::Asked("the end")),
             0,

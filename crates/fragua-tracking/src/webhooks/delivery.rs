@@ -1,36 +1,71 @@
 //! Sends webhooks: one request a webhook and event, signed, tried again when it fails for now.
 
+use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fragua_base::Timestamp;
-use fragua_webhook::{Client, Failure, Guard, is_for_now, retry_after, sign};
+use futures::StreamExt as _;
+use hmac::{Hmac, Mac};
 use rand::Rng as _;
-use reqwest::Response;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use sha2::Sha256;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Occurrence, Webhook, WebhookEvent, WebhookReply, WebhookSettings};
+use super::guard::{Guard, NameFailure};
+use super::{Occurrence, Webhook, WebhookEvent, WebhookSettings};
 use crate::{Error, Tracking};
 
 /// No wait between two tries is longer.
 const MAX_DELAY: Duration = Duration::from_secs(60);
+/// How much of an answer is read.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long requests that are under way may take to end at shutdown.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// What a receiver answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookReply {
+    /// The status.
+    pub status: u16,
+    /// The beginning of the body.
+    pub body: String,
+}
+
+impl WebhookReply {
+    /// Returns whether the receiver took the message.
+    pub fn is_success(&self) -> bool {
+        self.status < 400
+    }
+}
 
 /// Why a request could not be sent or was not answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendFailure {
+    /// The address is not allowed.
+    #[error("{0}")]
+    Refused(String),
     /// The secret was encrypted with another key.
     #[error(
         "its secret cannot be read, because it was stored under another key; give the server that key \
          (tracking.secret_key or MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY), or set the secret of this webhook again"
     )]
     UnreadableSecret,
-    /// It was not sent, or not answered.
-    #[error(transparent)]
-    Failed(#[from] Failure),
+    /// There was no answer in time.
+    #[error("no answer within {} s", timeout.as_secs_f64())]
+    TimedOut {
+        /// How long was waited.
+        timeout: Duration,
+    },
+    /// The receiver cannot be reached, or does not speak HTTP.
+    #[error("{0}")]
+    Unreachable(String),
 }
 
 /// A request to send. Every try of it is the same to the last byte, so that a receiver can tell by the id of the
@@ -67,10 +102,18 @@ impl Message {
     }
 }
 
+fn sign(secret: &str, delivery_id: &str, seconds: &str, body: &str) -> String {
+    let mac: Hmac<Sha256> = Mac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    let mac = mac.chain_update(format!("{delivery_id}.{seconds}.{body}"));
+    format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
+}
+
 /// Sends messages. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Sender {
-    client: Client,
+    http: reqwest::Client,
+    guard: Guard,
+    timeout: Duration,
     max_retries: u32,
     retry_delay: Duration,
     workers: usize,
@@ -78,8 +121,20 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) fn new(guard: Guard, settings: &WebhookSettings) -> Result<Self, Error> {
+        crate::client::install_tls_provider();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("fragua/", env!("CARGO_PKG_VERSION")))
+            .timeout(settings.timeout)
+            .dns_resolver(Arc::new(guard.clone()))
+            // Where a receiver sends on to, and what a proxy reaches, is not checked.
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|error| Error::invalid(format!("webhooks cannot be sent from here: {error}")))?;
         Ok(Self {
-            client: Client::new(guard, settings.timeout).map_err(Error::invalid)?,
+            http,
+            guard,
+            timeout: settings.timeout,
             max_retries: settings.max_retries,
             retry_delay: settings.retry_delay,
             workers: settings.workers.max(1),
@@ -88,7 +143,7 @@ impl Sender {
 
     /// Sends a message and reads the answer.
     pub(super) async fn send_once(&self, message: &Message) -> Result<WebhookReply, SendFailure> {
-        Ok(WebhookReply::read(self.post(message).await?).await)
+        Ok(read(self.post(message).await?).await)
     }
 
     /// Sends a message until it is taken, refused for good, or has been tried too often, or until there is no time left
@@ -103,16 +158,16 @@ impl Sender {
             let result = self.post(message).await;
             let wait = match &result {
                 Ok(response) if is_for_now(response.status()) => Some(retry_after(response)),
-                Err(Failure::TimedOut { .. } | Failure::Unreachable(_)) => Some(None),
+                Err(SendFailure::TimedOut { .. } | SendFailure::Unreachable(_)) => Some(None),
                 _ => None,
             };
             let Some(asked) = wait.filter(|_| tries < self.max_retries) else {
-                return Ok(WebhookReply::read(result?).await);
+                return Ok(read(result?).await);
             };
             let wait = asked.unwrap_or_else(|| self.delay(tries)).min(MAX_DELAY);
             let waited = shutdown.run_until_cancelled(tokio::time::sleep(wait)).await;
             if waited.is_none() {
-                return Ok(WebhookReply::read(result?).await);
+                return Ok(read(result?).await);
             }
             tries += 1;
         }
@@ -124,20 +179,70 @@ impl Sender {
         self.retry_delay.saturating_mul(2_u32.saturating_pow(tries)) + jitter
     }
 
-    async fn post(&self, message: &Message) -> Result<Response, Failure> {
-        let mut headers = vec![
-            ("X-MLflow-Delivery-Id", message.delivery_id.as_str()),
-            ("X-MLflow-Timestamp", &message.seconds),
-        ];
-        headers.extend(
-            message
-                .signature
-                .as_deref()
-                .map(|signature| ("X-MLflow-Signature", signature)),
-        );
-        self.client
-            .post(&message.webhook.url, &headers, message.body.clone())
-            .await
+    async fn post(&self, message: &Message) -> Result<Response, SendFailure> {
+        // The settings may be others than when the webhook was made. Names are checked as they are resolved.
+        let url = self.guard.check(&message.webhook.url);
+        let url = url.map_err(|error| SendFailure::Refused(error.to_string()))?;
+        let mut request = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("X-MLflow-Delivery-Id", &message.delivery_id)
+            .header("X-MLflow-Timestamp", &message.seconds)
+            .body(message.body.clone());
+        if let Some(signature) = &message.signature {
+            request = request.header("X-MLflow-Signature", signature);
+        }
+        request.send().await.map_err(|error| self.failure(&error))
+    }
+
+    /// Tells the innermost cause: the outer ones say "error sending request" and name the address, which may hold a
+    /// password.
+    fn failure(&self, error: &reqwest::Error) -> SendFailure {
+        if error.is_timeout() {
+            return SendFailure::TimedOut {
+                timeout: self.timeout,
+            };
+        }
+        let mut cause = error.source();
+        while let Some(inner) = cause.and_then(std::error::Error::source) {
+            cause = Some(inner);
+        }
+        let Some(cause) = cause else {
+            return SendFailure::Unreachable("the request failed".to_owned());
+        };
+        match cause.downcast_ref::<NameFailure>() {
+            Some(NameFailure::NotPublic(refusal)) => SendFailure::Refused(refusal.clone()),
+            _ => SendFailure::Unreachable(cause.to_string()),
+        }
+    }
+}
+
+/// Returns whether the same request may succeed later.
+fn is_for_now(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
+}
+
+/// Returns how long the receiver asks to wait, where it says so in seconds.
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Reads the beginning of an answer. What is cut short on the way counts as far as it came.
+async fn read(response: Response) -> WebhookReply {
+    let status = response.status().as_u16();
+    let mut bytes = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while let Some(Ok(chunk)) = chunks.next().await {
+        bytes.extend_from_slice(&chunk[..chunk.len().min(MAX_ANSWER_BYTES - bytes.len())]);
+        if bytes.len() == MAX_ANSWER_BYTES {
+            break;
+        }
+    }
+    WebhookReply {
+        status,
+        body: String::from_utf8_lossy(&bytes).into_owned(),
     }
 }
 
@@ -214,10 +319,19 @@ async fn deliver(sender: Sender, message: Message, shutdown: CancellationToken) 
 mod tests {
     use super::*;
 
+    /// Made with Python: `base64.b64encode(hmac.new(b"secret", b"id.1700000000.{}", "sha256").digest())`.
+    #[test]
+    fn signatures_are_mlflows() {
+        assert_eq!(
+            sign("secret", "id", "1700000000", "{}"),
+            "v1,GBemBzTgbKoVEGKycqyY3615LbdJbhFLE1oQk+zZ+lo="
+        );
+    }
+
     #[test]
     fn waits_double() {
         let settings = WebhookSettings::default();
-        let sender = Sender::new(settings.guard(), &settings).unwrap();
+        let sender = Sender::new(Guard::new(&settings), &settings).unwrap();
         for (tries, least) in [(0, 1), (1, 2), (2, 4), (3, 8)] {
             let delay = sender.delay(tries);
             let (least, most) = (Duration::from_secs(least), Duration::from_secs(least + 1));

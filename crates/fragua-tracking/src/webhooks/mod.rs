@@ -2,6 +2,7 @@
 
 mod delivery;
 mod event;
+mod guard;
 
 use std::time::Duration;
 
@@ -14,15 +15,13 @@ use uuid::Uuid;
 use crate::search::token;
 use crate::validation;
 use crate::{Error, Settings, Tracking, store};
-pub use delivery::SendFailure;
 use delivery::{Message, Sender};
+pub use delivery::{SendFailure, WebhookReply};
 pub use event::WebhookEvent;
 pub(crate) use event::{Occurrence, is_prompt};
 use fragua_auth::Fernet;
 pub use fragua_auth::new_secret_key;
-/// What a receiver answered.
-pub use fragua_webhook::Reply as WebhookReply;
-use fragua_webhook::{Guard, Refusal};
+use guard::Guard;
 
 /// What has happened and is not told yet. A storm of changes that is longer loses its oldest ones, and the log says so:
 /// the registry does not wait for the receivers of webhooks.
@@ -63,18 +62,6 @@ impl Default for WebhookSettings {
             retry_delay: Duration::from_secs(1),
             workers: 10,
         }
-    }
-}
-
-impl WebhookSettings {
-    fn guard(&self) -> Guard {
-        Guard::new(self.allowed_schemes.clone(), self.allow_private_addresses)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        Self::invalid(refusal.0)
     }
 }
 
@@ -190,7 +177,7 @@ impl Webhooks {
                 "the secret key of tracking must be 32 bytes in URL-safe base64, as Fernet keys are",
             )
         })?;
-        let guard = settings.webhooks.guard();
+        let guard = Guard::new(&settings.webhooks);
         let (occurrences, _) = broadcast::channel(OCCURRENCES_KEPT);
         Ok(Self {
             fernet,

@@ -3,7 +3,7 @@
 mod app;
 mod console;
 mod download;
-pub(crate) mod orchestrator;
+mod orchestrator;
 mod tracking;
 
 pub use app::app_pages;

@@ -7,8 +7,6 @@ mod browser;
 mod chromium;
 mod compare;
 mod console;
-mod dag_pages;
-mod dag_pages_in_browser;
 mod deleted;
 mod frame;
 mod house;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use fragua_base::{Secret, SharedClock, SystemClock};
+use fragua_base::{SharedClock, SystemClock};
 use fragua_database::testing::TestDatabase;
-use fragua_orchestrator::{Change, OperatorCatalog, Orchestrator, Settings, TriggerRequest};
+use fragua_orchestrator::{OperatorCatalog, Orchestrator, Settings, TriggerRequest};
 use tokio_util::sync::CancellationToken;
 
 use super::browser::{assert_pages, get, post};
@@ -50,12 +50,12 @@ tasks: []
 ";
 
 /// An orchestrator whose scheduler runs and whose worker does not: nothing starts a process.
-pub(crate) struct Forge {
-    pub(crate) orchestrator: Orchestrator,
-    pub(crate) pages: Router,
-    folder: tempfile::TempDir,
+struct Forge {
+    orchestrator: Orchestrator,
+    pages: Router,
     shutdown: CancellationToken,
     _database: TestDatabase,
+    _folder: tempfile::TempDir,
 }
 
 impl Drop for Forge {
@@ -65,7 +65,7 @@ impl Drop for Forge {
 }
 
 impl Forge {
-    pub(crate) async fn open(files: &[(&str, &str)]) -> Self {
+    async fn open(files: &[(&str, &str)]) -> Self {
         let database = TestDatabase::sqlite().await;
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("dags")).unwrap();
@@ -73,10 +73,7 @@ impl Forge {
             fs::write(folder.path().join("dags").join(name), text).unwrap();
         }
         let clock: SharedClock = Arc::new(SystemClock);
-        let settings = Settings {
-            secret_key: Some(Secret::new("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")),
-            ..Settings::for_project(folder.path())
-        };
+        let settings = Settings::for_project(folder.path());
         let catalog = OperatorCatalog::builtin();
         let orchestrator = Orchestrator::open(database.database.clone(), settings, catalog, clock.clone())
             .await
@@ -105,21 +102,11 @@ impl Forge {
             pages,
             shutdown,
             _database: database,
-            folder,
+            _folder: folder,
         }
     }
 
-    /// Writes a DAG file anew and waits until it is read.
-    pub(crate) async fn rewrite(&self, name: &str, text: &str) {
-        let mut changes = self.orchestrator.changes();
-        fs::write(self.folder.path().join("dags").join(name), text).unwrap();
-        let read = async { while !matches!(changes.recv().await, Ok(Change::Dags)) {} };
-        tokio::time::timeout(Duration::from_secs(30), read)
-            .await
-            .expect("the scheduler reads the file");
-    }
-
-    pub(crate) async fn trigger(&self, dag_id: &str) -> String {
+    async fn trigger(&self, dag_id: &str) -> String {
         self.orchestrator.set_paused(dag_id, false).await.unwrap();
         let run = self
             .orchestrator
@@ -157,8 +144,8 @@ async fn the_list_shows_each_dag_and_each_broken_file() {
         ">ada<",
         "No runs yet",
         "aria-checked=\"false\"",
-        "One DAG file could not be read",
-        "href=\"/import-errors\"",
+        "broken.yaml:2:1",
+        "schedule",
     ]);
     assert_pages(
         &forge.pages,
@@ -169,9 +156,6 @@ async fn the_list_shows_each_dag_and_each_broken_file() {
         ("/?search=HEL", true),
         ("/?search=ada", true),
         ("/?search=nothing", false),
-        ("/?owner=ada", true),
-        ("/?owner=somebody", false),
-        ("/?state=running", false),
         ("/?tag=second", true),
         ("/?tag=other", false),
         ("/?state=active", false),
@@ -211,45 +195,30 @@ async fn a_dag_shows_its_graph_runs_details_and_code() {
     let forge = Forge::open(&[("hello.yaml", HELLO)]).await;
     let tabs = [
         "/dags/hello",
-        "/dags/hello?span=200",
-        "/dags/hello?tab=graph",
-        "/dags/hello?tab=charts",
-        "/dags/hello?tab=calendar",
-        "/dags/hello?tab=calendar&year=2024",
         "/dags/hello?tab=runs",
-        "/dags/hello?tab=runs&day=2025-04-02",
         "/dags/hello?tab=details",
         "/dags/hello?tab=code",
     ];
     assert_pages(&forge.pages, &tabs).await;
-    get(&forge.pages, tabs[0])
-        .await
-        .has(&["No runs yet", ", runs ", "00:00 UTC"]);
-    let graph = get(&forge.pages, tabs[2]).await;
+    let graph = get(&forge.pages, "/dags/hello").await;
     assert_eq!(graph.body.matches("class=\"graph-edge\"").count(), 3);
-    graph.has(&["leave needs greet, rest.", "<title id=\"dag-graph-title\">"]);
-    get(&forge.pages, tabs[8]).await.has(&[
-        "hello.yaml",
-        "@daily",
-        "greet, rest",
-        "Greets &#60;everybody&#62;",
+    graph.has(&[
+        "leave needs greet, rest.",
+        "<title id=\"dag-graph-title\">",
+        "No runs yet",
     ]);
-    get(&forge.pages, tabs[9])
+    get(&forge.pages, tabs[2])
+        .await
+        .has(&["hello.yaml", "@daily", "greet, rest"]);
+    get(&forge.pages, tabs[3])
         .await
         .has(&["description: Greets &#60;everybody&#62;"]);
 
     forge.trigger("hello").await;
     assert_pages(&forge.pages, &tabs).await;
     let grid = get(&forge.pages, tabs[0]).await;
-    grid.has(&[
-        "class=\"grid-run",
-        "data-task=\"greet\"",
-        "<td class=\"state-queued is-live\">≡",
-    ]);
-    get(&forge.pages, tabs[6]).await.has(&["By hand", "manual__"]);
-    get(&forge.pages, tabs[2])
-        .await
-        .has(&["state-queued is-live\"", "?task=greet"]);
+    grid.has(&["class=\"grid-run", "?task=greet"]);
+    get(&forge.pages, tabs[1]).await.has(&["By hand", "manual__"]);
 }
 
 #[tokio::test]
@@ -264,8 +233,7 @@ async fn a_run_says_why_its_tasks_wait() {
         "Waits for greet (queued)",
         "No task has started yet",
         "0 of 3 done",
-        "/clear\"",
-        "/mark\"",
+        "popovertarget=\"clear-run\"",
         "http://127.0.0.1:8084/dag-runs?dag=hello&#38;run=manual__",
     ]);
     get(&forge.pages, &format!("{run}?lang=es"))
@@ -308,7 +276,7 @@ async fn a_trigger_checks_its_parameters() {
     .await;
     assert_eq!(started.status, StatusCode::SEE_OTHER, "{}", started.body);
     let run = get(&forge.pages, started.header("location")).await;
-    run.has(&["rows = 7", "sure = true", "why not"]);
+    run.has(&["rows = 7, sure = true", "why not"]);
 }
 
 #[tokio::test]

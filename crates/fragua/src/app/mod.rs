@@ -120,41 +120,6 @@ pub(crate) async fn open_orchestrator(
         .context("the orchestrator cannot be opened")
 }
 
-/// Opens an orchestrator that keeps what it does in a folder of its own, to try a DAG out. Its tasks are given what
-/// those of the project are, as far as the project is in use; the project itself is left as it is.
-///
-/// # Errors
-/// As [`App::open`].
-pub(crate) async fn open_rehearsal(
-    loaded: &Loaded,
-    folder: &Path,
-    clock: SharedClock,
-) -> anyhow::Result<Orchestrator> {
-    let project = Project::found(&loaded.project)?;
-    let mut settings = tasks::keyless_settings(loaded, &project).with_state_in(folder);
-    settings.secret_key = Some(fragua_auth::new_secret_key());
-    if project.state_folder().is_dir() {
-        let kept = open_orchestrator(loaded, &project, clock.clone()).await?;
-        for named in kept.connections().await? {
-            settings.connections.insert(named.name, named.connection);
-        }
-        for variable in kept.variables().await? {
-            let value = serde_json::Value::from(variable.value.expose());
-            settings.variables.insert(variable.name, value);
-        }
-        settings.environment = client_variables(loaded, &project, clock.clone()).await?;
-        if let Some(source) = project.live_endpoints()?.source {
-            tasks::add_source(&mut settings.connections, source);
-        }
-    }
-    std::fs::create_dir_all(&settings.dags_folder)?;
-    let url = format!("sqlite:{}", folder.join("orchestrator.db").display());
-    let database = Database::open(&url, "the database of the trial").await?;
-    Orchestrator::open(database, settings, operators::catalog(), clock)
-        .await
-        .context("the orchestrator cannot be opened")
-}
-
 /// Returns what clients of a person need: addresses and keys.
 ///
 /// # Errors

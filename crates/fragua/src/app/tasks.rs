@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fragua_auth::{AccessKey, Auth};
 use fragua_base::{Endpoints, Secret};
-use fragua_orchestrator::{Connection, Smtp, SmtpSecurity, TaskKey, TaskVariables};
+use fragua_orchestrator::{Connection, TaskKey, TaskVariables};
 use serde_json::Value;
 
 use crate::databases::{default_url, in_project};
 use crate::project::Project;
-use crate::settings::{Loaded, SmtpSettings};
+use crate::settings::Loaded;
 use crate::surface::Surface;
 
 /// How long the token of an attempt is good for: longer than any task of tables takes.
@@ -108,19 +108,15 @@ impl Environment {
     ) -> anyhow::Result<fragua_orchestrator::Settings> {
         let mut settings = orchestrator_settings(loaded, project)?;
         if let Some(source) = self.source {
-            add_source(&mut settings.connections, source);
+            settings
+                .connections
+                .entry(DATA_SOURCE.to_owned())
+                .or_insert_with(|| Connection::new(source));
         }
         settings.environment = self.plain;
         settings.task_variables = Some(Arc::new(self.secrets));
         Ok(settings)
     }
-}
-
-/// Names the example's source, where no setting gives it another address.
-pub(super) fn add_source(connections: &mut BTreeMap<String, Connection>, source: String) {
-    connections
-        .entry(DATA_SOURCE.to_owned())
-        .or_insert_with(|| Connection::new(source));
 }
 
 /// Returns the orchestrator's settings as far as they do not depend on what else runs.
@@ -131,15 +127,6 @@ pub(super) fn orchestrator_settings(
     loaded: &Loaded,
     project: &Project,
 ) -> anyhow::Result<fragua_orchestrator::Settings> {
-    let secret_key = loaded.settings.orchestrator.secret_key.as_ref();
-    Ok(fragua_orchestrator::Settings {
-        secret_key: Some(super::secret_key("orchestrator", secret_key, project)?),
-        ..keyless_settings(loaded, project)
-    })
-}
-
-/// As [`orchestrator_settings`], without the key that secrets are encrypted with.
-pub(super) fn keyless_settings(loaded: &Loaded, project: &Project) -> fragua_orchestrator::Settings {
     let settings = &loaded.settings;
     let mut connections: BTreeMap<String, Connection> = settings
         .connections
@@ -157,40 +144,18 @@ pub(super) fn keyless_settings(loaded: &Loaded, project: &Project) -> fragua_orc
         .iter()
         .map(|(name, value)| (name.clone(), Value::String(value.expose().to_owned())))
         .collect();
-    fragua_orchestrator::Settings {
+    let secret_key = settings.orchestrator.secret_key.as_ref();
+    Ok(fragua_orchestrator::Settings {
+        secret_key: Some(super::secret_key("orchestrator", secret_key, project)?),
         dags_folder: project.path(&settings.orchestrator.dags_folder),
         logs_folder: project.path(&settings.orchestrator.logs_folder),
         work_folder: project.state_folder().join("work"),
         parallelism: slots(loaded),
         dags_are_paused_at_creation: settings.orchestrator.dags_are_paused_at_creation,
         python: settings.orchestrator.python.clone(),
-        max_running: Some(settings.orchestrator.parallelism),
-        webhooks: fragua_orchestrator::WebhookSettings {
-            allowed_schemes: settings.webhooks.allowed_schemes.clone(),
-            allow_private_addresses: settings.webhooks.allow_private_addresses,
-            timeout: Duration::from_secs(settings.webhooks.timeout_seconds as u64),
-        },
-        smtp: smtp(&settings.smtp),
         connections,
         variables,
         ..fragua_orchestrator::Settings::for_project(project.folder())
-    }
-}
-
-/// Returns the mail server, where one is set.
-fn smtp(settings: &SmtpSettings) -> Option<Smtp> {
-    Some(Smtp {
-        host: settings.host.clone()?,
-        port: settings.port,
-        user: settings.user.clone(),
-        password: settings.password.clone(),
-        from: settings.from.clone(),
-        security: match (settings.ssl, settings.starttls) {
-            (true, _) => SmtpSecurity::Tls,
-            (false, true) => SmtpSecurity::StartTls,
-            (false, false) => SmtpSecurity::None,
-        },
-        timeout: Duration::from_secs(settings.timeout_seconds as u64),
     })
 }
 

@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::dags::parameters;
 use super::desk::Desk;
-use super::output::Form;
 use super::{Common, output};
 
 #[derive(Debug, Subcommand)]
@@ -28,22 +27,16 @@ pub(crate) enum Command {
     Pause {
         /// Id of the backfill
         id: String,
-        #[command(flatten)]
-        form: Form,
     },
     /// Goes on with a backfill
     Unpause {
         /// Id of the backfill
         id: String,
-        #[command(flatten)]
-        form: Form,
     },
     /// Ends a backfill: what runs goes on, what has not started fails
     Cancel {
         /// Id of the backfill
         id: String,
-        #[command(flatten)]
-        form: Form,
     },
 }
 
@@ -78,7 +71,7 @@ pub(crate) struct Create {
     json: bool,
 }
 
-pub(super) fn date(text: &str) -> Result<Timestamp, String> {
+fn date(text: &str) -> Result<Timestamp, String> {
     let instant = match text.len() {
         10 => Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")),
         _ => Timestamp::parse_rfc3339(text),
@@ -110,13 +103,9 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                 false => list(&backfills)?,
             }
         }
-        Command::Pause { id, form } => {
-            say(&desk, orchestrator.set_backfill_paused(&id, true).await?, form).await?;
-        }
-        Command::Unpause { id, form } => {
-            say(&desk, orchestrator.set_backfill_paused(&id, false).await?, form).await?;
-        }
-        Command::Cancel { id, form } => say(&desk, orchestrator.cancel_backfill(&id).await?, form).await?,
+        Command::Pause { id } => say(&desk, orchestrator.set_backfill_paused(&id, true).await?).await?,
+        Command::Unpause { id } => say(&desk, orchestrator.set_backfill_paused(&id, false).await?).await?,
+        Command::Cancel { id } => say(&desk, orchestrator.cancel_backfill(&id).await?).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -159,13 +148,12 @@ async fn create(desk: &Desk, options: Create) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn say(desk: &Desk, backfill: Backfill, form: Form) -> anyhow::Result<()> {
+async fn say(desk: &Desk, backfill: Backfill) -> anyhow::Result<()> {
     desk.ring().await?;
-    let words = format!(
+    output::line(&format!(
         "backfill {} of {} is {}",
         backfill.id, backfill.dag_id, backfill.state
-    );
-    form.say(&words, &backfill_json(&backfill))
+    ))
 }
 
 fn list(backfills: &[Backfill]) -> anyhow::Result<()> {

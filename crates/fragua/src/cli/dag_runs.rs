@@ -9,7 +9,6 @@ use serde_json::{Map, Value, json};
 
 use super::desk::Desk;
 use super::logs::Logs;
-use super::output::Form;
 use super::{Common, output};
 
 #[derive(Debug, Subcommand)]
@@ -37,27 +36,6 @@ pub(crate) enum Command {
         /// Prints JSON
         #[arg(long)]
         json: bool,
-    },
-    /// Says how a run ended, and its tasks with it: success or failed
-    Mark {
-        /// Name of the DAG
-        dag: String,
-        /// Name of the run
-        run: String,
-        /// success or failed
-        #[arg(value_parser = state)]
-        state: DagRunState,
-        #[command(flatten)]
-        form: Form,
-    },
-    /// Forgets a run that is over, with its logs
-    Delete {
-        /// Name of the DAG
-        dag: String,
-        /// Name of the run
-        run: String,
-        #[command(flatten)]
-        form: Form,
     },
     /// Prints the log of a task, or of every task of the run
     Logs {
@@ -90,23 +68,6 @@ fn state(text: &str) -> Result<DagRunState, String> {
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
     let desk = Desk::open_to_read(common).await?;
     match command {
-        Command::Mark {
-            dag,
-            run,
-            state,
-            form,
-        } => {
-            desk.orchestrator.mark_run(&dag, &run, state).await?;
-            desk.ring().await?;
-            let words = format!("{dag} {run} is marked as {state}");
-            form.say(&words, &run_json(&desk.orchestrator.dag_run(&dag, &run).await?))?;
-        }
-        Command::Delete { dag, run, form } => {
-            desk.orchestrator.delete_dag_run(&dag, &run).await?;
-            desk.ring().await?;
-            let shown = json!({ "dag_id": dag, "dag_run_id": run, "deleted": true });
-            form.say(&format!("{dag} {run} is forgotten"), &shown)?;
-        }
         Command::List {
             dag,
             state,
@@ -217,7 +178,7 @@ pub(super) fn run_json(run: &DagRun) -> Value {
     })
 }
 
-pub(super) fn task_json(task: &TaskInstance, xcoms: &[Xcom]) -> Value {
+fn task_json(task: &TaskInstance, xcoms: &[Xcom]) -> Value {
     let of_task = |xcom: &&Xcom| xcom.task_id == task.task_id && xcom.map_index == task.map_index;
     let of_task = xcoms.iter().filter(of_task);
     let (returned, others): (Vec<_>, Vec<_>) = of_task.partition(|xcom| xcom.key == RETURN_VALUE);
@@ -240,11 +201,11 @@ pub(super) fn task_json(task: &TaskInstance, xcoms: &[Xcom]) -> Value {
     })
 }
 
-pub(super) fn instant(instant: Option<Timestamp>) -> String {
+fn instant(instant: Option<Timestamp>) -> String {
     instant.map(Timestamp::to_rfc3339).unwrap_or_default()
 }
 
-pub(super) fn took(started: Option<Timestamp>, ended: Option<Timestamp>) -> String {
+fn took(started: Option<Timestamp>, ended: Option<Timestamp>) -> String {
     match (started, ended) {
         (Some(started), Some(ended)) => format!("{:.1} s", ended.since(started).as_secs_f64()),
         _ => String::new(),

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -12,8 +11,7 @@ use fragua_orchestrator::{DagSummary, ImportError, Task, TriggerRequest};
 use serde_json::{Map, Value, json};
 
 use super::desk::Desk;
-use super::output::Form;
-use super::{Common, dag_runs, output, rehearsal};
+use super::{Common, dag_runs, output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -24,7 +22,6 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Shows one DAG with its tasks
-    #[command(alias = "details")]
     Show {
         /// Name of the DAG
         dag: String,
@@ -46,15 +43,11 @@ pub(crate) enum Command {
     Pause {
         /// Name of the DAG
         dag: String,
-        #[command(flatten)]
-        form: Form,
     },
     /// Lets the schedule start runs
     Unpause {
         /// Name of the DAG
         dag: String,
-        #[command(flatten)]
-        form: Form,
     },
     /// Makes tasks of a run go again, with the tasks after them
     Clear {
@@ -65,49 +58,6 @@ pub(crate) enum Command {
         /// Tasks to clear [default: all]
         #[arg(long = "task", value_name = "TASK")]
         tasks: Vec<String>,
-        #[command(flatten)]
-        form: Form,
-    },
-    /// Runs one DAG file in the foreground, with no server, and forgets it: the status is 1 when the run fails
-    Test(rehearsal::Test),
-    /// Says when the schedule makes the next runs, and what they cover
-    NextExecution {
-        /// Name of the DAG
-        dag: String,
-        /// How many runs
-        #[arg(short, long, default_value_t = 1, value_name = "N")]
-        num_executions: usize,
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Reads the DAG files again now; a running server does so by itself
-    #[command(alias = "reserialize")]
-    Reload {
-        #[command(flatten)]
-        form: Form,
-    },
-    /// Says for each DAG file how many tasks it has and how long it takes to read
-    Report {
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Lists what is wrong with DAG files
-    ListImportErrors {
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Forgets a DAG with all its runs and logs; it comes back when its file is read again
-    Delete {
-        /// Name of the DAG
-        dag: String,
-        /// Asks nothing
-        #[arg(short, long)]
-        yes: bool,
-        #[command(flatten)]
-        form: Form,
     },
 }
 
@@ -136,7 +86,7 @@ pub(crate) struct Trigger {
     json: bool,
 }
 
-pub(super) fn parameter(text: &str) -> Result<(String, Value), String> {
+fn parameter(text: &str) -> Result<(String, Value), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
             let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
@@ -155,11 +105,6 @@ pub(super) fn parameters(text: &str) -> Result<Map<String, Value>, String> {
 /// # Errors
 /// When a setting is wrong, the database cannot be opened, or the DAG does not allow what was asked.
 pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
-    let command = match command {
-        // It leaves the project as it is.
-        Command::Test(options) => return Box::pin(rehearsal::test(common, options)).await,
-        command => command,
-    };
     let desk = match &command {
         Command::List { .. } | Command::Show { .. } | Command::Check { .. } => {
             Desk::open_to_read(common).await?
@@ -171,24 +116,9 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
         Command::Show { dag, json } => show(&desk, &dag, json).await?,
         Command::Check { paths, json } => return check(&desk, &paths, json),
         Command::Trigger(options) => trigger(&desk, options).await?,
-        Command::Pause { dag, form } => set_paused(&desk, &dag, true, form).await?,
-        Command::Unpause { dag, form } => set_paused(&desk, &dag, false, form).await?,
-        Command::Clear {
-            dag,
-            run,
-            tasks,
-            form,
-        } => clear(&desk, &dag, &run, &tasks, form).await?,
-        Command::Test(_) => {}
-        Command::NextExecution {
-            dag,
-            num_executions,
-            json,
-        } => next_executions(&desk, &dag, num_executions, json).await?,
-        Command::Reload { form } => reload(&desk, form).await?,
-        Command::Report { json } => report(&desk, json)?,
-        Command::ListImportErrors { json } => list_import_errors(&desk, json).await?,
-        Command::Delete { dag, yes, form } => delete(&desk, &dag, yes, form).await?,
+        Command::Pause { dag } => set_paused(&desk, &dag, true).await?,
+        Command::Unpause { dag } => set_paused(&desk, &dag, false).await?,
+        Command::Clear { dag, run, tasks } => clear(&desk, &dag, &run, &tasks).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -336,7 +266,6 @@ fn check(desk: &Desk, paths: &[PathBuf], as_json: bool) -> anyhow::Result<ExitCo
 
 fn import_error(error: &ImportError) -> Value {
     json!({
-        "path": error.path,
         "line": error.line,
         "column": error.column,
         "message": error.message,
@@ -381,118 +310,20 @@ async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
     }
 }
 
-async fn set_paused(desk: &Desk, dag_id: &str, paused: bool, form: Form) -> anyhow::Result<()> {
+async fn set_paused(desk: &Desk, dag_id: &str, paused: bool) -> anyhow::Result<()> {
     let changed = desk.orchestrator.set_paused(dag_id, paused).await;
     changed.map_err(|error| desk.explain(error))?;
     desk.ring().await?;
-    let words = format!("{dag_id} is {}", state_word(paused));
-    form.say(&words, &json!({ "dag_id": dag_id, "is_paused": paused }))
+    output::line(&format!("{dag_id} is {}", state_word(paused)))
 }
 
-async fn clear(desk: &Desk, dag_id: &str, run_id: &str, tasks: &[String], form: Form) -> anyhow::Result<()> {
+async fn clear(desk: &Desk, dag_id: &str, run_id: &str, tasks: &[String]) -> anyhow::Result<()> {
     let cleared = desk.orchestrator.clear(dag_id, run_id, tasks).await?;
     desk.ring().await?;
-    let names: Vec<String> = cleared
-        .iter()
-        .map(|instance| instance.instance_id().to_string())
-        .collect();
-    if form.json {
-        return output::json(&json!({ "dag_id": dag_id, "dag_run_id": run_id, "cleared": names }));
-    }
-    for name in names {
-        output::line(&format!("cleared {name}"))?;
+    for instance in &cleared {
+        output::line(&format!("cleared {}", instance.task_id))?;
     }
     Ok(())
-}
-
-async fn next_executions(desk: &Desk, dag_id: &str, count: usize, as_json: bool) -> anyhow::Result<()> {
-    let next_runs = desk.orchestrator.next_runs(dag_id, count.min(1000)).await;
-    let next_runs = next_runs.map_err(|error| desk.explain(error))?;
-    if as_json {
-        let shown = next_runs.iter().map(|next| {
-            json!({
-                "logical_date": next.data_interval_start.to_rfc3339(),
-                "data_interval_start": next.data_interval_start.to_rfc3339(),
-                "data_interval_end": next.data_interval_end.to_rfc3339(),
-                "run_after": next.run_after.to_rfc3339(),
-            })
-        });
-        return output::json(&shown.collect::<Vec<_>>());
-    }
-    if next_runs.is_empty() {
-        return output::line(&format!("the schedule of {dag_id} makes no run any more"));
-    }
-    for next in next_runs {
-        output::line(&next.to_string())?;
-    }
-    Ok(())
-}
-
-async fn reload(desk: &Desk, form: Form) -> anyhow::Result<()> {
-    desk.orchestrator.read_dag_files().await?;
-    desk.ring().await?;
-    let dags = desk.orchestrator.list_dags().await?.len();
-    let errors = desk.orchestrator.import_errors().await?;
-    if !form.json {
-        errors.iter().for_each(|error| eprintln!("broken: {error}"));
-    }
-    let shown = json!({ "dags": dags, "import_errors": errors.iter().map(import_error).collect::<Vec<_>>() });
-    form.say(&format!("{dags} DAGs, {} faults in files", errors.len()), &shown)
-}
-
-fn report(desk: &Desk, as_json: bool) -> anyhow::Result<()> {
-    let folder = desk.project.path(&desk.loaded.settings.orchestrator.dags_folder);
-    let mut files = Vec::new();
-    collect(&folder, &mut files)?;
-    files.sort();
-    let mut read = Vec::with_capacity(files.len());
-    for file in &files {
-        let started = Instant::now();
-        let dags = desk.orchestrator.check_file(file).unwrap_or_default();
-        let tasks: usize = dags.iter().map(|dag| dag.tasks.len()).sum();
-        let shown = file.strip_prefix(&folder).unwrap_or(file).display().to_string();
-        read.push((shown, started.elapsed(), dags, tasks));
-    }
-    read.sort_by_key(|(_, took, _, _)| std::cmp::Reverse(*took));
-    if as_json {
-        let shown = read.iter().map(|(file, took, dags, tasks)| {
-            let names: Vec<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
-            json!({ "file": file, "duration": took.as_secs_f64(), "dags": names, "tasks": tasks })
-        });
-        return output::json(&shown.collect::<Vec<_>>());
-    }
-    let rows: Vec<[String; 4]> = read
-        .iter()
-        .map(|(file, took, dags, tasks)| {
-            let names: Vec<&str> = dags.iter().map(|dag| dag.dag_id.as_str()).collect();
-            let took = format!("{:.1} ms", took.as_secs_f64() * 1000.0);
-            [file.clone(), took, names.join(", "), tasks.to_string()]
-        })
-        .collect();
-    output::table(["file", "read in", "dags", "tasks"], &rows)
-}
-
-async fn list_import_errors(desk: &Desk, as_json: bool) -> anyhow::Result<()> {
-    let errors = desk.orchestrator.import_errors().await?;
-    if as_json {
-        return output::json(&errors.iter().map(import_error).collect::<Vec<_>>());
-    }
-    for error in errors {
-        output::line(&error.to_string())?;
-    }
-    Ok(())
-}
-
-async fn delete(desk: &Desk, dag_id: &str, yes: bool, form: Form) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        yes,
-        "this forgets every run of {dag_id} with its logs, and cannot be taken back: say so with --yes"
-    );
-    let deleted = desk.orchestrator.delete_dag(dag_id).await;
-    deleted.map_err(|error| desk.explain(error))?;
-    desk.ring().await?;
-    let words = format!("{dag_id} is forgotten; it comes back when its file is read again");
-    form.say(&words, &json!({ "dag_id": dag_id, "deleted": true }))
 }
 
 #[cfg(test)]

@@ -10,16 +10,11 @@ mod keys;
 mod logs;
 pub(crate) mod output;
 mod pools;
-mod rehearsal;
-mod rotate;
 mod schema;
 mod settings;
-mod tasks;
 mod tracking;
-mod transfer;
 mod up;
 mod vault;
-mod xcom;
 
 pub(crate) use schema::write_beside as write_schema;
 
@@ -152,32 +147,24 @@ enum Command {
     Settings(settings::Options),
     /// Prints addresses and keys for clients of S3 and MLflow, such as boto3: eval "$(fragua keys)"
     Keys(keys::Options),
-    /// DAGs: list, show, check, test, trigger, pause, unpause, clear, next-execution, reload, report, delete
+    /// DAGs: list, show, check, trigger, pause, unpause, clear
     #[command(subcommand)]
     Dags(dags::Command),
-    /// Tasks of DAGs: list, state, states-for-dag-run, failed-deps, render, clear, mark, test
-    #[command(subcommand)]
-    Tasks(tasks::Command),
-    /// Runs of DAGs: list, show, logs, mark, delete
+    /// Runs of DAGs: list, show, logs
     #[command(subcommand)]
     DagRuns(dag_runs::Command),
-    /// Values that tasks hand on: list, get, set, delete
-    #[command(subcommand)]
-    Xcom(xcom::Command),
     /// Backfills of DAGs: create, list, pause, unpause, cancel
     #[command(subcommand)]
     Backfill(backfill::Command),
-    /// Pools, which tasks share slots of: list, get, set, delete, import, export
+    /// Pools, which tasks share slots of: list, set, delete
     #[command(subcommand)]
     Pools(pools::Command),
-    /// Variables of tasks: list, get, set, delete, import, export
+    /// Variables of tasks: list, get, set, delete
     #[command(subcommand)]
     Variables(vault::Variables),
-    /// Connections of tasks: list, get, add, set, delete, test, import, export
+    /// Connections of tasks: list, set, delete
     #[command(subcommand)]
     Connections(vault::Connections),
-    /// Encrypts variables and connections with another key
-    RotateFernetKey(rotate::Options),
     /// Experiments and models: import, purge
     #[command(subcommand)]
     Tracking(tracking::Command),
@@ -217,9 +204,6 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Settings(options) => settings::run(&common, options),
         Command::Keys(options) => keys::run(&common, options).await,
         Command::Dags(command) => dags::run(&common, command).await,
-        Command::Tasks(command) => tasks::run(&common, command).await,
-        Command::Xcom(command) => xcom::run(&common, command).await,
-        Command::RotateFernetKey(options) => rotate::run(&common, options).await,
         Command::DagRuns(command) => dag_runs::run(&common, command).await,
         Command::Backfill(command) => backfill::run(&common, command).await,
         Command::Pools(command) => pools::run(&common, command).await,

@@ -15,27 +15,6 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How a command says what it did.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(crate) struct Form {
-    /// Prints JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl Form {
-    /// Prints what was done, in words or as JSON.
-    ///
-    /// # Errors
-    /// When standard output cannot be written.
-    pub(crate) fn say(self, words: &str, value: &impl Serialize) -> anyhow::Result<()> {
-        match self.json {
-            true => json(value),
-            false => line(words),
-        }
-    }
-}
-
 /// Prints a line.
 ///
 /// # Errors

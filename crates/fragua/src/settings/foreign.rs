@@ -134,14 +134,6 @@ const NAMES: &[(&str, Rule)] = &[
         "MLFLOW_WEBHOOK_DELIVERY_MAX_WORKERS",
         Rule::Key("webhooks.workers"),
     ),
-    ("AIRFLOW__SMTP__SMTP_HOST", Rule::Key("smtp.host")),
-    ("AIRFLOW__SMTP__SMTP_PORT", Rule::Key("smtp.port")),
-    ("AIRFLOW__SMTP__SMTP_USER", Rule::Key("smtp.user")),
-    ("AIRFLOW__SMTP__SMTP_PASSWORD", Rule::Key("smtp.password")),
-    ("AIRFLOW__SMTP__SMTP_MAIL_FROM", Rule::Key("smtp.from")),
-    ("AIRFLOW__SMTP__SMTP_STARTTLS", Rule::Key("smtp.starttls")),
-    ("AIRFLOW__SMTP__SMTP_SSL", Rule::Key("smtp.ssl")),
-    ("AIRFLOW__SMTP__SMTP_TIMEOUT", Rule::Key("smtp.timeout_seconds")),
     ("MLFLOW_S3_ENDPOINT_URL", Rule::Key("storage.endpoint")),
     ("AWS_ENDPOINT_URL_S3", Rule::Key("storage.endpoint")),
     ("AWS_ENDPOINT_URL", Rule::Key("storage.endpoint")),
@@ -762,32 +754,6 @@ mod tests {
                 "webhooks.max_retries = 0",
                 "webhooks.timeout_seconds = 5",
                 "webhooks.workers = 2",
-            ],
-        );
-    }
-
-    #[test]
-    fn airflow_mail_server() {
-        check(
-            &[
-                ("AIRFLOW__SMTP__SMTP_HOST", "mail"),
-                ("AIRFLOW__SMTP__SMTP_PORT", "587"),
-                ("AIRFLOW__SMTP__SMTP_USER", "ana"),
-                ("AIRFLOW__SMTP__SMTP_PASSWORD", "p"),
-                ("AIRFLOW__SMTP__SMTP_MAIL_FROM", "a@example.com"),
-                ("AIRFLOW__SMTP__SMTP_STARTTLS", "False"),
-                ("AIRFLOW__SMTP__SMTP_SSL", "True"),
-                ("AIRFLOW__SMTP__SMTP_TIMEOUT", "5"),
-            ],
-            &[
-                "smtp.from = a@example.com",
-                "smtp.host = mail",
-                "smtp.password = p",
-                "smtp.port = 587",
-                "smtp.ssl = True",
-                "smtp.starttls = False",
-                "smtp.timeout_seconds = 5",
-                "smtp.user = ana",
             ],
         );
     }

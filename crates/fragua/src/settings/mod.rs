@@ -21,7 +21,7 @@ pub(crate) use error::{Error, Problem};
 pub(crate) use foreign::Notice;
 pub(crate) use layer::{Entry, Layer, Origin};
 pub(crate) use schema::{DEFAULTS, is_secret};
-pub(crate) use sections::{Executor, LogFilter, LogFormat, LogSettings, Role, Settings, SmtpSettings};
+pub(crate) use sections::{Executor, LogFilter, LogFormat, LogSettings, Role, Settings};
 
 use environment::Variables;
 use schema::Schema;

@@ -21,7 +21,6 @@ pub(crate) struct Settings {
     pub(crate) worker: WorkerSettings,
     pub(crate) tracking: TrackingSettings,
     pub(crate) webhooks: WebhookSettings,
-    pub(crate) smtp: SmtpSettings,
     pub(crate) storage: StorageSettings,
     pub(crate) console: PortSettings,
     pub(crate) serving: ServingSettings,
@@ -122,24 +121,6 @@ pub(crate) struct WebhookSettings {
     pub(crate) max_retries: u32,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) workers: usize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SmtpSettings {
-    #[serde(deserialize_with = "optional")]
-    pub(crate) host: Option<String>,
-    #[serde(deserialize_with = "port")]
-    pub(crate) port: u16,
-    #[serde(deserialize_with = "optional")]
-    pub(crate) user: Option<String>,
-    #[serde(deserialize_with = "optional")]
-    pub(crate) password: Option<Secret>,
-    pub(crate) from: String,
-    pub(crate) starttls: bool,
-    pub(crate) ssl: bool,
-    #[serde(deserialize_with = "at_least_one")]
-    pub(crate) timeout_seconds: usize,
 }
 
 #[derive(Debug, Deserialize)]

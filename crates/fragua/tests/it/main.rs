@@ -2,10 +2,8 @@
 
 mod support;
 
-mod airflow;
 mod command_line;
 mod demo;
-mod orchestrator;
 mod roles;
 mod shutdown;
 mod tracking;

@@ -1,5 +1,4 @@
 use super::*;
-use crate::dag::{Addresses, DeadlineReference};
 
 fn parse_text(text: &str) -> Result<Dag, Vec<ImportError>> {
     parse(
@@ -85,7 +84,7 @@ fn unknown_keys_are_errors_with_a_hint() {
     check(
         "dag: a\ntasks:\n  - id: t\n    comand: echo\n",
         &[
-            "4:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, map_index_template, outlets, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun, on_failure_callback, on_retry_callback, on_success_callback, on_skipped_callback, deadline, email, email_on_failure, email_on_retry)",
+            "4:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
         ],
     );
     check(
@@ -145,6 +144,10 @@ fn values_of_the_wrong_kind_are_named() {
     check(
         "dag: a\ntasks: [{ id: t, bash: echo, retries: many }]\n",
         &["2:30: retries: expected a whole number, found string \"many\""],
+    );
+    check(
+        "dag: a\nschedule: { every: 1h }\ntasks: [{ id: t, bash: echo }]\n",
+        &["2:1: schedule: expected a text, found map"],
     );
     check(
         "dag: a\ntags: [a, [b]]\ntasks: [{ id: t, bash: echo }]\n",
@@ -256,105 +259,9 @@ fn several_errors_are_told_at_once_in_order() {
         "dag: a\ntasks:\n  - id: one\n    wait: soon\n  - id: two\n    comand: echo\n  - id: three\n    needs: [one, two, four]\n    bash: echo\n",
         &[
             "4:5: wait: \"soon\" is not a duration such as 90s, 5m, 1h30m or 2d",
-            "6:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, map_index_template, outlets, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun, on_failure_callback, on_retry_callback, on_success_callback, on_skipped_callback, deadline, email, email_on_failure, email_on_retry)",
+            "6:5: unknown key \"comand\" (the keys known here are bash, branch, empty, external_task, http_sensor, http_to_table, latest_only, object_sensor, python, short_circuit, sql, sql_sensor, time, time_delta, trigger_dag, wait, id, description, needs, setup, teardown, expand, retries, retry_delay, retry_exponential_backoff, max_retry_delay, execution_timeout, trigger_rule, depends_on_past, wait_for_downstream, pool, pool_slots, priority_weight, weight_rule, queue, do_xcom_push, multiple_outputs, max_active_tis_per_dag, max_active_tis_per_dagrun)",
             "8:23: task \"three\" needs \"four\", which is no task of this DAG (the tasks are one, three, two)",
         ],
-    );
-}
-
-#[test]
-fn callbacks_and_assets_are_read() {
-    let dag = parse_text(
-        r#"
-dag: d
-schedule: { time: ["0 6 * * *", "30 18 * * 5"], assets: { any: [a, [b, c]] } }
-start_date: 2025-04-02
-fail_fast: true
-max_consecutive_failed_dag_runs: 3
-on_failure_callback: [{ webhook: alerts }, { email: "ana@example.com; eva@example.com" }]
-deadline: { reference: logical_date, interval: 2h, callback: { webhook: "https://example.com/hook" } }
-default_args: { email: ana@example.com, email_on_retry: false }
-tasks:
-  - { id: t, outlets: ["table://w/sales"], on_retry_callback: { webhook: alerts }, bash: echo }
-  - { id: u, email: [eva@example.com], email_on_failure: false, expand: [1], map_index_template: "{{ map.item }}", bash: echo }
-"#,
-    )
-    .unwrap();
-    let email = |address: &str| Notifier::Email(Addresses(vec![address.to_owned()]));
-    let alerts = || Notifier::Webhook("alerts".to_owned());
-    assert_eq!(dag.timetable.schedule.to_string(), "0 6 * * * | 30 18 * * 5");
-    assert_eq!(dag.assets.as_ref().unwrap().to_string(), "a | (b & c)");
-    assert_eq!(
-        (dag.fail_fast, dag.max_consecutive_failed_dag_runs),
-        (true, Some(3))
-    );
-    let both = ["ana@example.com", "eva@example.com"].map(str::to_owned).to_vec();
-    assert_eq!(
-        dag.callbacks.on_failure,
-        [alerts(), Notifier::Email(Addresses(both))]
-    );
-    let deadline = dag.callbacks.deadline.as_ref().unwrap();
-    assert_eq!(deadline.reference, DeadlineReference::LogicalDate);
-    assert_eq!(deadline.interval, Duration::from_secs(7200));
-    assert_eq!(deadline.callback[0].to_string(), "webhook example.com");
-    let (t, u) = (&dag.tasks[0], &dag.tasks[1]);
-    assert_eq!(t.outlets, ["table://w/sales"]);
-    assert_eq!(t.callbacks.on_failure, [email("ana@example.com")]);
-    assert_eq!(t.callbacks.on_retry, [alerts()]);
-    assert_eq!(u.callbacks, Callbacks::default());
-    assert_eq!(u.map_index_template.as_deref(), Some("{{ map.item }}"));
-    let kept = serde_json::to_string(&dag).unwrap();
-    assert_eq!(serde_json::from_str::<Dag>(&kept).unwrap(), dag);
-}
-
-#[test]
-fn what_callbacks_and_assets_cannot_be_is_told_at_its_place() {
-    let with = |key: &str| format!("dag: a\n{key}\ntasks: [{{ id: t, bash: echo }}]\n");
-    let said = |key: &str, expected: &str| {
-        let errors = parse_text(&with(key)).expect_err(key);
-        assert_eq!(errors[0].line, Some(2), "{key}: {errors:?}");
-        assert!(errors[0].to_string().contains(expected), "{key}: {}", errors[0]);
-    };
-    said(
-        "on_failure_callback: { slack: x }",
-        "unknown variant `slack`, expected `webhook` or `email`",
-    );
-    said(
-        "on_failure_callback: { webhook: 'ftp://x' }",
-        "is not an address such as https://example.com/hook",
-    );
-    said(
-        "on_failure_callback: { email: ana }",
-        "\"ana\" is not an e-mail address",
-    );
-    said("on_failure_callback: { email: [] }", "no e-mail address is given");
-    said(
-        "deadline: { interval: soon, callback: { webhook: x } }",
-        "is not a duration",
-    );
-    said("deadline: { interval: 1h }", "missing key `callback`");
-    said(
-        "deadline: { interval: 1h, reference: dawn, callback: [] }",
-        "unknown variant `dawn`",
-    );
-    said(
-        "schedule: { every: 1h }",
-        "a schedule that is a mapping has the key assets",
-    );
-    said("schedule: { assets: [] }", "name at least one asset");
-    said("schedule: { assets: ['a', ''] }", "cannot be an asset");
-    said("schedule: { assets: a, cron: x }", "unknown key \"cron\"");
-    said("schedule: ['0 6 * * *', often]", "is not a schedule");
-    said("schedule: 5", "a text such as @daily");
-    let rule = "dag: a\nfail_fast: true\ntasks: [{ id: t, trigger_rule: all_done, bash: echo }]\n";
-    check(
-        rule,
-        &["3:18: with fail_fast the trigger_rule of each task is all_success (remove it, or fail_fast)"],
-    );
-    let template = "dag: a\ntasks: [{ id: t, map_index_template: x, bash: echo }]\n";
-    check(
-        template,
-        &["2:18: map_index_template names the instances that expand makes (add expand, or remove it)"],
     );
 }
 
@@ -464,28 +371,6 @@ fn groups_give_their_tasks_names_and_needs() {
     assert_eq!(groups, [("load", None), ("load.check", Some("load"))]);
     assert_eq!(dag.tasks_in("load.check").count(), 2);
     assert_eq!(dag.tasks_in("load").count(), 5);
-}
-
-#[test]
-fn a_group_that_is_made_instances_of_gives_its_list_to_its_tasks() {
-    let text = "dag: a\ntasks:\n  - group: g\n    expand: [1, 2]\n    tasks:\n      - { id: t, bash: echo }\n      \
-         - { group: h, tasks: [{ id: u, needs: [t], bash: echo }] }\n";
-    let dag = parse_text(text).unwrap();
-    for task in &dag.tasks {
-        assert_eq!(task.mapped_group.as_deref(), Some("g"));
-        assert_eq!(task.expand, Some(serde_json::json!([1, 2])));
-    }
-    assert_eq!(dag.tasks[1].needs, ["g.t"]);
-    check(
-        "dag: a\ntasks:\n  - group: g\n    expand: [1]\n    tasks:\n      - { id: t, expand: [1], bash: echo }\n",
-        &[
-            "6:18: a task in a group that is made several instances of cannot be, too (put the lists together at the group)",
-        ],
-    );
-    check(
-        "dag: a\ntasks:\n  - group: g\n    expand: [1]\n    tasks:\n      - { group: h, expand: [1], tasks: [{ id: t, bash: echo }] }\n",
-        &["6:21: a group in one that is made several instances of cannot be, too"],
-    );
 }
 
 #[test]

@@ -247,38 +247,6 @@ fn a_schedule_is_written_as_it_was_read() {
     }
 }
 
-#[test]
-fn several_cron_expressions_tick_together() {
-    let several = timetable(
-        "0 6 * * * | 30 18 * * 5 | @weekly",
-        "Europe/Madrid",
-        "2025-04-04",
-        None,
-    );
-    let expected = [
-        "2025-04-04T04:00:00Z",
-        "2025-04-04T16:30:00Z",
-        "2025-04-05T04:00:00Z",
-        "2025-04-05T22:00:00Z",
-        "2025-04-06T04:00:00Z",
-    ];
-    assert_eq!(starts(&several, 5), expected);
-    let next = several.next(None, false, at("2025-04-05T23:00:00Z")).unwrap();
-    assert_eq!(next.data_interval_start, at("2025-04-05T04:00:00Z"));
-    assert_eq!(
-        several.date_before(at("2025-04-05T04:00:00Z")),
-        Some(at("2025-04-04T16:30:00Z"))
-    );
-    for wrong in [
-        "0 6 * * * |",
-        "0 6 * * * | often",
-        "@daily | every 5m",
-        "@once | @daily",
-    ] {
-        assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
-    }
-}
-
 fn triggered(schedule: &str, start: &str) -> Timetable {
     Timetable {
         ticks: Ticks::Trigger,

@@ -19,7 +19,7 @@ use self::table::{Load, LoadKey};
 use super::warehouse::Kind;
 use super::{
     ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
-    table_asset, warehouse,
+    warehouse,
 };
 use crate::dag::duration::parse_duration;
 
@@ -192,7 +192,6 @@ impl Operator for HttpToTable {
         println!("wrote {count} rows to {table}");
         let handed_on =
             json!({ "table": table, "rows": count, "digest": answer.digest, "source_fields": answer.fields });
-        let asset = table_asset(arguments.connection.as_str(), table);
-        Ok(Outcome::with_xcom(handed_on).with_assets([asset]))
+        Ok(Outcome::with_xcom(handed_on))
     }
 }

@@ -2,9 +2,7 @@
 
 mod m0001_first_schema;
 mod m0002_engine;
-mod m0003_callbacks_and_assets;
 mod m0003_workers;
-mod m0004_indexes_of_lists;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -13,9 +11,7 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m0001_first_schema::Migration),
         Box::new(m0002_engine::Migration),
-        Box::new(m0003_callbacks_and_assets::Migration),
         Box::new(m0003_workers::Migration),
-        Box::new(m0004_indexes_of_lists::Migration),
     ]
 }
 

@@ -1,17 +1,16 @@
 //! The list of DAGs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_orchestrator::{DagHeader, DagOverview, DagRunState, DagSummary, Orchestrator, RecentDagRun};
+use fragua_orchestrator::{DagRunState, DagSummary, ImportError, Orchestrator, RecentDagRun};
 
 use crate::error::{Error, render};
 use crate::filters;
 use crate::format;
-use crate::markdown;
 use crate::page::{Page, encode};
 use crate::schedule;
 use crate::state::StateView;
@@ -23,31 +22,18 @@ struct DagsPage<'a> {
     page: &'a Page,
     search: String,
     tag: Option<String>,
-    owner: Option<String>,
-    /// The present address without the owner.
-    without_owner: String,
     is_filtered: bool,
     filters: Vec<Choice>,
     tags: Vec<Choice>,
     dags: Vec<DagView>,
-    found: u64,
-    first: Option<String>,
-    next: Option<String>,
-    broken_files: u64,
+    import_errors: Vec<ImportErrorView>,
 }
-
-/// How many DAGs one page shows.
-const DAGS_PER_PAGE: usize = 100;
-
-/// How many runs of each DAG the list shows.
-const RECENT_RUNS: u32 = 14;
 
 /// A DAG as its list and its page show it.
 pub(super) struct DagView {
     pub(super) id: String,
     pub(super) description: String,
     pub(super) owner: String,
-    pub(super) owner_address: String,
     pub(super) tags: Vec<String>,
     pub(super) schedule: String,
     pub(super) schedule_words: String,
@@ -64,11 +50,17 @@ pub(super) struct DagView {
     pub(super) next_run_at: Option<Timestamp>,
 }
 
-/// A small sign for a run, with its words for those who hover or listen.
+/// A small sign for a run or a task, with its words for those who hover or listen.
 pub(super) struct Mark {
     pub(super) view: StateView,
     pub(super) label: String,
     pub(super) address: String,
+}
+
+struct ImportErrorView {
+    place: String,
+    message: String,
+    hint: String,
 }
 
 /// Which DAGs are shown.
@@ -77,19 +69,17 @@ enum Filter {
     All,
     Active,
     Paused,
-    Busy,
     Failing,
 }
 
 impl Filter {
-    const ALL: [Self; 5] = [Self::All, Self::Active, Self::Paused, Self::Busy, Self::Failing];
+    const ALL: [Self; 4] = [Self::All, Self::Active, Self::Paused, Self::Failing];
 
     const fn name(self) -> &'static str {
         match self {
             Self::All => "",
             Self::Active => "active",
             Self::Paused => "paused",
-            Self::Busy => "running",
             Self::Failing => "failing",
         }
     }
@@ -99,46 +89,48 @@ impl Filter {
             Self::All => "dags-all",
             Self::Active => "dags-active",
             Self::Paused => "dags-paused",
-            Self::Busy => "dags-running",
             Self::Failing => "dags-failing",
         }
     }
 
-    fn admits(self, dag: &DagOverview) -> bool {
+    fn admits(self, dag: &DagSummary) -> bool {
         match self {
             Self::All => true,
             Self::Active => !dag.is_paused,
             Self::Paused => dag.is_paused,
-            Self::Busy => dag.is_busy,
-            Self::Failing => dag.last_state == Some(DagRunState::Failed),
+            Self::Failing => newest_finished(&dag.recent_runs) == Some(DagRunState::Failed),
         }
     }
 }
 
+/// Returns how the newest run that is over ended. The runs come newest first.
+fn newest_finished(runs: &[RecentDagRun]) -> Option<DagRunState> {
+    let is_over = |state: DagRunState| matches!(state, DagRunState::Success | DagRunState::Failed);
+    runs.iter().map(|run| run.state).find(|state| is_over(*state))
+}
+
 pub(super) async fn list(State(orchestrator): State<Orchestrator>, page: Page) -> Result<Response, Error> {
-    let all = orchestrator.dag_overviews().await?;
-    let named = |name: &str| {
-        let value = page.parameter(name).map(str::trim);
-        value.filter(|value| !value.is_empty()).map(str::to_owned)
-    };
-    let search = named("search").unwrap_or_default();
-    let (tag, owner) = (named("tag"), named("owner"));
+    let all = orchestrator.list_dags().await?;
+    let import_errors = orchestrator.import_errors().await?;
+    let search = page.parameter("search").unwrap_or_default().trim().to_owned();
+    let tag = page
+        .parameter("tag")
+        .filter(|tag| !tag.is_empty())
+        .map(str::to_owned);
     let wanted = page.parameter("state").unwrap_or_default();
     let filter = Filter::ALL.into_iter().find(|filter| filter.name() == wanted);
     let filter = filter.unwrap_or(Filter::All);
 
-    let lowered = search.to_lowercase();
-    let matching: Vec<&DagOverview> = all
+    let matching: Vec<&DagSummary> = all
         .iter()
-        .filter(|dag| matches_search(&dag.header, &lowered))
-        .filter(|dag| tag.as_ref().is_none_or(|tag| dag.header.tags.contains(tag)))
-        .filter(|dag| owner.is_none() || dag.header.owner == owner)
+        .filter(|dag| matches_search(dag, &search))
+        .filter(|dag| tag.as_ref().is_none_or(|tag| dag.dag.tags.contains(tag)))
         .collect();
     let filters = Filter::ALL
         .into_iter()
         .map(|choice| Choice {
             label: page.t(choice.text_key()),
-            address: page.with2("state", choice.name(), "offset", ""),
+            address: page.with("state", choice.name()),
             is_current: choice == filter,
             count: matching
                 .iter()
@@ -147,107 +139,83 @@ pub(super) async fn list(State(orchestrator): State<Orchestrator>, page: Page) -
                 .to_string(),
         })
         .collect();
-    let admitted: Vec<&DagOverview> = matching.into_iter().filter(|dag| filter.admits(dag)).collect();
-    let offset = page.offset();
-    let shown: Vec<&DagOverview> = admitted
-        .iter()
-        .copied()
-        .skip(offset)
-        .take(DAGS_PER_PAGE)
+    let dags: Vec<DagView> = matching
+        .into_iter()
+        .filter(|dag| filter.admits(dag))
+        .map(|dag| view(&page, dag))
         .collect();
-    let ids: Vec<String> = shown.iter().map(|dag| dag.header.dag_id.clone()).collect();
-    let recent = orchestrator.recent_runs(&ids, RECENT_RUNS).await?;
-    let known_tags: BTreeSet<&String> = all.iter().flat_map(|dag| &dag.header.tags).collect();
+    let known_tags: BTreeSet<&String> = all.iter().flat_map(|dag| &dag.dag.tags).collect();
     let tags = known_tags
         .into_iter()
         .map(|known| {
             let is_current = tag.as_ref() == Some(known);
             Choice {
                 label: known.clone(),
-                address: page.with2("tag", if is_current { "" } else { known }, "offset", ""),
+                address: page.with("tag", if is_current { "" } else { known }),
                 is_current,
                 count: String::new(),
             }
         })
         .collect();
-    let next = offset + DAGS_PER_PAGE;
     render(&DagsPage {
         page: &page,
         is_filtered: !all.is_empty(),
         search,
         tag,
-        owner,
-        without_owner: page.with2("owner", "", "offset", ""),
         filters,
         tags,
-        dags: shown.into_iter().map(|dag| row(&page, dag, &recent)).collect(),
-        found: admitted.len() as u64,
-        first: (offset > 0).then(|| page.with("offset", "")),
-        next: (next < admitted.len()).then(|| page.with("offset", &next.to_string())),
-        broken_files: broken_files(&orchestrator).await?,
+        dags,
+        import_errors: import_errors.iter().map(import_error).collect(),
     })
 }
 
-/// Returns how many files cannot be read; one may have several errors.
-async fn broken_files(orchestrator: &Orchestrator) -> Result<u64, Error> {
-    let errors = orchestrator.import_errors().await?;
-    let files: BTreeSet<_> = errors.iter().map(|error| &error.path).collect();
-    Ok(files.len() as u64)
-}
-
-fn matches_search(dag: &DagHeader, lowered: &str) -> bool {
+fn matches_search(dag: &DagSummary, search: &str) -> bool {
+    let search = search.to_lowercase();
+    let dag = &dag.dag;
     let words = [&dag.dag_id].into_iter().chain(&dag.owner).chain(&dag.tags);
-    lowered.is_empty()
+    search.is_empty()
         || words
             .into_iter()
-            .any(|word| word.to_lowercase().contains(lowered))
+            .any(|word| word.to_lowercase().contains(&search))
 }
 
-fn row(page: &Page, dag: &DagOverview, recent: &BTreeMap<String, Vec<RecentDagRun>>) -> DagView {
-    let header = &dag.header;
-    let runs = recent.get(&header.dag_id).map(Vec::as_slice).unwrap_or_default();
-    DagView {
-        is_paused: dag.is_paused,
-        is_broken: dag.has_import_errors,
-        next_run_at: dag.next_run(page.now()).map(|next| next.run_after),
-        ..base(page, header, runs)
+fn import_error(error: &ImportError) -> ImportErrorView {
+    let mut place = error.path.display().to_string();
+    if let Some(line) = error.line {
+        place.push_str(&format!(":{line}"));
+        if let Some(column) = error.column {
+            place.push_str(&format!(":{column}"));
+        }
+    }
+    ImportErrorView {
+        place,
+        message: error.message.clone(),
+        hint: error.hint.clone().unwrap_or_default(),
     }
 }
 
 pub(super) fn view(page: &Page, summary: &DagSummary) -> DagView {
-    DagView {
-        is_paused: summary.is_paused,
-        is_broken: summary.has_import_errors,
-        is_gone: !summary.is_active,
-        next_run_at: summary.next_run.map(|next| next.run_after),
-        ..base(page, &DagHeader::from(&*summary.dag), &summary.recent_runs)
-    }
-}
-
-/// Shows what a file says, and its last runs, which come newest first.
-fn base(page: &Page, dag: &DagHeader, runs: &[RecentDagRun]) -> DagView {
+    let dag = &summary.dag;
     let schedule = dag.timetable.schedule.to_string();
-    let owner = dag.owner.clone().unwrap_or_default();
-    let description = markdown::plain(dag.description.as_deref().unwrap_or_default());
     DagView {
         id: dag.dag_id.clone(),
-        description: format::shorten(&description, 200),
-        owner_address: format!("/?owner={}", encode(&owner)),
-        owner,
+        description: format::shorten(dag.description.as_deref().unwrap_or_default(), 200),
+        owner: dag.owner.clone().unwrap_or_default(),
         tags: dag.tags.clone(),
         schedule_words: schedule::words(&schedule, page.language()),
         schedule,
-        is_paused: false,
-        is_broken: false,
-        is_gone: false,
-        has_params: dag.has_params,
-        marks: runs
+        is_paused: summary.is_paused,
+        is_broken: summary.has_import_errors,
+        is_gone: !summary.is_active,
+        has_params: !dag.params.is_empty(),
+        marks: summary
+            .recent_runs
             .iter()
             .rev()
             .map(|run| mark(page, &dag.dag_id, run))
             .collect(),
-        last_date: runs.first().and_then(|run| run.logical_date),
-        next_run_at: None,
+        last_date: summary.recent_runs.first().and_then(|run| run.logical_date),
+        next_run_at: summary.next_run.map(|next| next.run_after),
     }
 }
 

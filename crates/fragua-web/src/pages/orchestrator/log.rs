@@ -15,7 +15,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use crate::error::Error;
 use crate::live;
 use crate::page::{Page, encode};
-use crate::view::SelectOption;
 
 /// A page begins with at most this much; what follows comes as a stream while the attempt runs, and is in the raw file.
 const MOST_BYTES: usize = 512 * 1024;
@@ -27,13 +26,20 @@ pub(super) struct LogView {
     pub(super) attempt: u32,
     pub(super) attempts: Vec<AttemptLink>,
     pub(super) lines: Vec<LogLine>,
-    /// The least level that is shown.
-    pub(super) levels: Vec<SelectOption>,
     pub(super) find: String,
     pub(super) is_live: bool,
     pub(super) is_cut: bool,
     pub(super) stream_address: String,
     pub(super) raw_address: String,
+    pub(super) clear_address: String,
+    pub(super) clear_title: String,
+}
+
+impl LogView {
+    /// Changes when the page must show another log than the one a reader follows.
+    pub(super) fn version(&self) -> String {
+        format!("{}/{}", self.task_id, self.attempt)
+    }
 }
 
 pub(super) struct AttemptLink {
@@ -74,9 +80,6 @@ pub(super) async fn view(
         .filter(|attempt| (1..=instance.attempt).contains(attempt))
         .unwrap_or(instance.attempt);
     let find = page.parameter("find").unwrap_or_default().trim().to_owned();
-    let wanted = page.parameter("level").unwrap_or_default();
-    let level = Level::ALL.into_iter().find(|level| level.name() == wanted);
-    let level = level.unwrap_or(Level::Debug);
     let read = read(orchestrator, instance, attempt).await?;
     let which = format!(
         "task={}&attempt={attempt}",
@@ -96,16 +99,14 @@ pub(super) async fn view(
         task_id: instance.instance_id().to_string(),
         attempt,
         attempts: attempts.collect(),
-        lines: lines(&read.text, &find, level),
-        levels: Level::ALL
-            .into_iter()
-            .map(|choice| SelectOption::new(page.t(choice.text_key()), choice.name(), choice == level))
-            .collect(),
+        lines: lines(&read.text, &find),
         find,
         is_live: !read.is_finished,
         is_cut: read.is_cut,
         stream_address: format!("{run_address}/log/events?{which}&offset={}", read.next_offset),
         raw_address: format!("{run_address}/log?{which}"),
+        clear_address: format!("{run_address}/clear"),
+        clear_title: page.t1("clear-task-title", "task", &instance.instance_id().to_string()),
     }))
 }
 
@@ -168,69 +169,10 @@ async fn chunk(
         .await
 }
 
-/// How much a line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    Debug,
-    Info,
-    Warning,
-    Error,
-}
-
-impl Level {
-    const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warning, Self::Error];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Debug => "",
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-
-    const fn text_key(self) -> &'static str {
-        match self {
-            Self::Debug => "log-level-all",
-            Self::Info => "log-level-info",
-            Self::Warning => "log-level-warning",
-            Self::Error => "log-level-error",
-        }
-    }
-
-    /// Returns the level that a line names; that of people's messages where it names none.
-    fn of(line: &str) -> Self {
-        let has = |word: &str| {
-            line.split(|letter: char| !letter.is_ascii_alphanumeric())
-                .any(|part| part == word)
-        };
-        if has("ERROR") || has("CRITICAL") {
-            Self::Error
-        } else if has("WARN") || has("WARNING") {
-            Self::Warning
-        } else if has("DEBUG") || has("TRACE") {
-            Self::Debug
-        } else {
-            Self::Info
-        }
-    }
-
-    /// Marks the lines that people look for first. `static/log.js` does the same with what comes later.
-    const fn class(self) -> &'static str {
-        match self {
-            Self::Error => " is-error",
-            Self::Warning => " is-warning",
-            Self::Info => "",
-            Self::Debug => " is-debug",
-        }
-    }
-}
-
-fn lines(text: &str, find: &str, least: Level) -> Vec<LogLine> {
+fn lines(text: &str, find: &str) -> Vec<LogLine> {
     let wanted = find.to_lowercase();
     text.lines()
         .filter(|line| wanted.is_empty() || line.to_lowercase().contains(&wanted))
-        .filter(|line| Level::of(line) >= least)
         .map(line)
         .collect()
 }
@@ -241,7 +183,7 @@ fn line(line: &str) -> LogLine {
         time: time.to_owned(),
         source: source.to_owned(),
         text: text.to_owned(),
-        class: Level::of(text).class(),
+        class: class(text),
     }
 }
 
@@ -252,6 +194,21 @@ fn parts(line: &str) -> Option<(&str, &str, &str)> {
     let time = time.strip_suffix('Z')?.split_once('T')?.1;
     let is_time = time.starts_with(|first: char| first.is_ascii_digit());
     (is_time && matches!(source, "out" | "err" | "fragua")).then_some((time, source, text))
+}
+
+/// Marks the lines that people look for first. `static/log.js` does the same with what comes later.
+fn class(line: &str) -> &'static str {
+    let has = |word: &str| {
+        line.split(|letter: char| !letter.is_ascii_alphanumeric())
+            .any(|part| part == word)
+    };
+    if has("ERROR") || has("CRITICAL") {
+        " is-error"
+    } else if has("WARN") || has("WARNING") {
+        " is-warning"
+    } else {
+        ""
+    }
 }
 
 /// Sends what is written after an offset until the attempt is over.
@@ -432,7 +389,7 @@ mod tests {
             ("NOERRORS here", ""),
             ("error_count = 0", ""),
         ] {
-            assert_eq!(Level::of(line).class(), expected, "{line}");
+            assert_eq!(class(line), expected, "{line}");
         }
     }
 
@@ -465,18 +422,9 @@ mod tests {
 
     #[test]
     fn a_search_keeps_the_lines_that_hold_it() {
-        let found = lines("one\nTwo words\nthree\n", "WORDS", Level::Debug);
+        let found = lines("one\nTwo words\nthree\n", "WORDS");
         let texts: Vec<_> = found.iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["Two words"]);
-        assert_eq!(lines("a\nb\n", "", Level::Debug).len(), 2);
-        let text = "DEBUG a\nb\nWARN c\nERROR d\n";
-        for (least, count) in [
-            (Level::Debug, 4),
-            (Level::Info, 3),
-            (Level::Warning, 2),
-            (Level::Error, 1),
-        ] {
-            assert_eq!(lines(text, "", least).len(), count, "{least:?}");
-        }
+        assert_eq!(lines("a\nb\n", "").len(), 2);
     }
 }

@@ -1,22 +1,12 @@
 //! The pages of DAGs and their runs.
 
-mod act;
-mod admin;
-mod backfills;
-mod calendar;
-mod charts;
-mod code;
 mod dag;
 mod dag_run;
 mod dags;
-mod fold;
 mod grid;
 mod log;
 mod picture;
-mod pools;
-mod task;
 mod trigger;
-mod vault;
 mod waiting;
 
 use axum::Router;
@@ -31,19 +21,6 @@ use crate::live;
 use crate::page::{Page, encode, parse_query};
 use crate::site::{Role, Site};
 
-/// The lists of this role: name, address, and the key of the word.
-pub(crate) const SECTIONS: [(&str, &str, &str); 9] = [
-    ("dags", "/", "dags-title"),
-    ("runs", "/runs", "runs"),
-    ("backfills", "/backfills", "backfills-title"),
-    ("pools", "/pools", "pools-title"),
-    ("variables", "/variables", "variables-title"),
-    ("connections", "/connections", "connections-title"),
-    ("workers", "/workers", "workers-title"),
-    ("import-errors", "/import-errors", "import-errors-title"),
-    ("audit", "/audit", "audit-title"),
-];
-
 /// Returns the pages of the orchestrator. `/health` belongs to its API.
 pub fn orchestrator_pages(orchestrator: Orchestrator, site: Site) -> Router {
     let routes = Router::new()
@@ -53,27 +30,9 @@ pub fn orchestrator_pages(orchestrator: Orchestrator, site: Site) -> Router {
         .route("/dags/{dag}/pause", post(pause))
         .route("/dags/{dag}/trigger", get(trigger::show).post(trigger::start))
         .route("/dags/{dag}/runs/{run}", get(dag_run::show))
-        .route("/dags/{dag}/runs/{run}/note", post(dag_run::note))
-        .route(
-            "/dags/{dag}/runs/{run}/clear",
-            get(act::show_clear).post(act::clear),
-        )
-        .route("/dags/{dag}/runs/{run}/mark", get(act::show_mark).post(act::mark))
+        .route("/dags/{dag}/runs/{run}/clear", post(dag_run::clear))
         .route("/dags/{dag}/runs/{run}/log", get(log::raw))
         .route("/dags/{dag}/runs/{run}/log/events", get(log::events))
-        .route("/runs", get(dag_run::list))
-        .route("/backfills", get(backfills::list).post(backfills::act))
-        .route("/backfills/new", get(backfills::form).post(backfills::create))
-        .route("/pools", get(pools::list).post(pools::act))
-        .route("/pools/{pool}", get(pools::show))
-        .route("/variables", get(vault::variables).post(vault::act_on_variables))
-        .route(
-            "/connections",
-            get(vault::connections).post(vault::act_on_connections),
-        )
-        .route("/workers", get(admin::workers))
-        .route("/import-errors", get(admin::import_errors))
-        .route("/audit", get(admin::audit))
         .route("/events", get(events))
         .with_state(orchestrator);
     site.frame(Role::Orchestrator, routes)

@@ -23,7 +23,7 @@ struct TriggerPage<'a> {
     dag_id: String,
     crumbs: Vec<Crumb>,
     fields: Vec<Field>,
-    rest: Rest,
+    note: String,
     problem: String,
 }
 
@@ -33,25 +33,8 @@ pub(super) async fn show(
     Path(dag_id): Path<String>,
 ) -> Result<Response, Error> {
     let dag = orchestrator.dag(&dag_id).await?.dag;
-    let mut fields = fields(&page, &dag, None);
-    // A run to do again lends its parameters.
-    if let Some(run_id) = page.parameter("from") {
-        let run = orchestrator.dag_run(&dag_id, run_id).await?;
-        for field in &mut fields {
-            if let Some(value) = run.params.get(&field.name) {
-                field.value = written(Some(value), &field.kind);
-            }
-        }
-    }
-    answer(&page, &dag, fields, Rest::default(), String::new())
-}
-
-/// What the form asks beside the parameters, as it was typed.
-#[derive(Debug, Clone, Default)]
-struct Rest {
-    note: String,
-    logical_date: String,
-    run_id: String,
+    let fields = fields(&page, &dag, None);
+    answer(&page, &dag, fields, String::new(), String::new())
 }
 
 pub(super) async fn start(
@@ -62,13 +45,7 @@ pub(super) async fn start(
 ) -> Result<Response, Error> {
     let dag = orchestrator.dag(&dag_id).await?.dag;
     let form = parse_query(&String::from_utf8_lossy(&body));
-    let text = |name: &str| form::value(&form, name).unwrap_or_default().trim().to_owned();
-    let rest = Rest {
-        note: text("note"),
-        // Names with a dot are those of no parameter.
-        logical_date: text("run.date"),
-        run_id: text("run.id"),
-    };
+    let note = form::value(&form, "note").unwrap_or_default().trim().to_owned();
     let mut fields = fields(&page, &dag, Some(&form));
     // The button of a list sends no fields: the defaults are in force then.
     let params = if form::value(&form, "form").is_some() {
@@ -77,19 +54,12 @@ pub(super) async fn start(
         Some(Map::new())
     };
     let Some(params) = params else {
-        return answer(&page, &dag, fields, rest, String::new());
+        return answer(&page, &dag, fields, note, String::new());
     };
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let logical_date = form::instant(&rest.logical_date);
-    if logical_date.is_none() && !rest.logical_date.is_empty() {
-        let problem = format!("{}: {}", page.t("logical-date"), page.t("field-not-date"));
-        return answer(&page, &dag, fields, rest, problem);
-    }
     let request = TriggerRequest {
         params,
-        note: some(&rest.note),
-        run_id: some(&rest.run_id),
-        logical_date,
+        note: Some(note.clone()).filter(|note| !note.is_empty()),
+        ..TriggerRequest::default()
     };
     match orchestrator.trigger(&dag_id, request).await {
         Ok(run) => Ok(see_other(&run_address(&run.dag_id, &run.run_id))),
@@ -101,10 +71,10 @@ pub(super) async fn start(
                 }
                 None => format!("{name} {reason}"),
             };
-            answer(&page, &dag, fields, rest, problem)
+            answer(&page, &dag, fields, note, problem)
         }
-        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::InvalidInput) => {
-            answer(&page, &dag, fields, rest, error.to_string())
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            answer(&page, &dag, fields, note, error.to_string())
         }
         Err(error) => Err(error.into()),
     }
@@ -114,7 +84,7 @@ fn answer(
     page: &Page,
     dag: &Dag,
     fields: Vec<Field>,
-    rest: Rest,
+    note: String,
     problem: String,
 ) -> Result<Response, Error> {
     let dag_id = dag.dag_id.clone();
@@ -127,7 +97,7 @@ fn answer(
         ],
         dag_id,
         fields,
-        rest,
+        note,
         problem,
     })
 }

@@ -3,9 +3,8 @@
 use fragua_base::Timestamp;
 use fragua_orchestrator::{DagIsOpen, InstanceId, TaskState, Waiting};
 
-use super::dags::run_address;
 use crate::format;
-use crate::page::{Page, encode};
+use crate::page::Page;
 use crate::state::StateView;
 
 /// Says what a task waits for.
@@ -93,38 +92,6 @@ pub(super) fn words(page: &Page, waiting: &Waiting) -> String {
             }
         }
         Waiting::Stop => page.t("waits-stop"),
-    }
-}
-
-/// Returns what can be looked at about the reason: its name and its address.
-pub(super) fn links(page: &Page, waiting: &Waiting) -> Vec<(String, String)> {
-    let dag = |dag_id: &str| (dag_id.to_owned(), format!("/dags/{}", encode(dag_id)));
-    let pool = |name: &str| (name.to_owned(), format!("/pools/{}", encode(name)));
-    let workers = || vec![(page.t("workers-title"), "/workers".to_owned())];
-    match waiting {
-        Waiting::Tasks(tasks) => tasks
-            .iter()
-            .take(10)
-            .map(|(id, _)| {
-                let id = id.to_string();
-                let address = page.only("task", &id);
-                (id, address)
-            })
-            .collect(),
-        Waiting::NoPool { .. } => vec![(page.t("pools-title"), "/pools".to_owned())],
-        Waiting::PoolTooSmall { pool: name, .. } | Waiting::PoolFull { pool: name, .. } => vec![pool(name)],
-        Waiting::NoWorker
-        | Waiting::NoWorkerForQueue { .. }
-        | Waiting::SilentWorker { .. }
-        | Waiting::NoFreeSlot { .. } => workers(),
-        Waiting::Dag { dag_id, .. } => vec![dag(dag_id)],
-        Waiting::Other { dag_id, run_id, .. } => {
-            let run = run_id
-                .iter()
-                .map(|run_id| (run_id.clone(), run_address(dag_id, run_id)));
-            [dag(dag_id)].into_iter().chain(run).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

@@ -9,14 +9,17 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::WebhookSettings;
+use crate::{Error, validation};
+
 /// How long a name may take to be resolved.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest address.
-pub const MAX_URL_CHARS: usize = 500;
+/// The width of the column.
+const MAX_URL_CHARS: usize = 500;
 
 /// Why a name, or an address in place of one, is not connected to.
 #[derive(Debug, thiserror::Error)]
-pub enum NameFailure {
+pub(super) enum NameFailure {
     /// It leads to where webhooks must not.
     #[error("{0}")]
     NotPublic(String),
@@ -25,64 +28,46 @@ pub enum NameFailure {
     Unresolved(String),
 }
 
-/// Why an address is not allowed, in words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Refusal(pub String);
-
-impl From<NameFailure> for Refusal {
+impl From<NameFailure> for Error {
     fn from(failure: NameFailure) -> Self {
-        Self(failure.to_string())
+        Self::InvalidParameter(failure.to_string())
     }
-}
-
-/// Returns the beginning of a foreign text, for messages.
-fn shorten(text: &str) -> String {
-    const MOST: usize = 300;
-    if text.chars().count() <= MOST {
-        return text.to_owned();
-    }
-    text.chars().take(MOST).chain(['…']).collect()
 }
 
 /// Checks addresses, and resolves names for the HTTP client.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub(super) struct Guard {
     allowed_schemes: Vec<String>,
     allow_private_addresses: bool,
 }
 
 impl Guard {
-    /// Lets addresses of some schemes through; those of this machine and its network only where that is allowed.
-    pub fn new(allowed_schemes: Vec<String>, allow_private_addresses: bool) -> Self {
+    pub(super) fn new(settings: &WebhookSettings) -> Self {
         Self {
-            allowed_schemes,
-            allow_private_addresses,
+            allowed_schemes: settings.allowed_schemes.clone(),
+            allow_private_addresses: settings.allow_private_addresses,
         }
     }
 
     /// Checks what can be known of an address without asking anybody.
-    ///
-    /// # Errors
-    /// Why it is not allowed.
-    pub fn check(&self, text: &str) -> Result<Url, Refusal> {
+    pub(super) fn check(&self, text: &str) -> Result<Url, Error> {
         if text.trim().is_empty() {
-            return Err(Refusal(format!(
+            return Err(Error::invalid(format!(
                 "Webhook URL cannot be empty or just whitespace: '{text}'"
             )));
         }
-        if text.chars().count() > MAX_URL_CHARS {
-            return Err(Refusal(format!(
-                "'url' exceeds the maximum length of {MAX_URL_CHARS} characters"
-            )));
-        }
-        let invalid =
-            |why: &dyn std::fmt::Display| Refusal(format!("Invalid webhook URL '{}': {why}", shorten(text)));
+        validation::max_chars("url", text, MAX_URL_CHARS)?;
+        let invalid = |why: &dyn std::fmt::Display| {
+            Error::invalid(format!(
+                "Invalid webhook URL '{}': {why}",
+                validation::shorten(text)
+            ))
+        };
         let url = Url::parse(text).map_err(|error| invalid(&error))?;
         if !self.allowed_schemes.iter().any(|scheme| scheme == url.scheme()) {
-            return Err(Refusal(format!(
+            return Err(Error::invalid(format!(
                 "Invalid webhook URL scheme: '{}'. Allowed schemes are: {}.",
-                shorten(url.scheme()),
+                validation::shorten(url.scheme()),
                 self.allowed_schemes.join(", ")
             )));
         }
@@ -96,10 +81,7 @@ impl Guard {
     }
 
     /// Checks an address, and what its name stands for now.
-    ///
-    /// # Errors
-    /// Why it is not allowed.
-    pub async fn check_resolved(&self, text: &str) -> Result<Url, Refusal> {
+    pub(super) async fn check_resolved(&self, text: &str) -> Result<Url, Error> {
         let url = self.check(text)?;
         if let (Some(Host::Domain(name)), false) = (url.host(), self.allow_private_addresses) {
             self.resolve_name(name).await?;
@@ -112,7 +94,7 @@ impl Guard {
         let failed = |why: &dyn std::fmt::Display| {
             NameFailure::Unresolved(format!(
                 "Cannot resolve Webhook URL hostname '{}': {why}",
-                shorten(name)
+                validation::shorten(name)
             ))
         };
         let found = tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host((name, 0)))
@@ -135,7 +117,7 @@ impl Guard {
         }
         Err(NameFailure::NotPublic(format!(
             "Webhook URL must not resolve to a non-public IP address. '{}' resolves to {address}.",
-            shorten(host)
+            validation::shorten(host)
         )))
     }
 }
@@ -209,7 +191,10 @@ mod tests {
     use super::*;
 
     fn guard(allow_private_addresses: bool) -> Guard {
-        Guard::new(vec!["https".to_owned()], allow_private_addresses)
+        Guard {
+            allowed_schemes: vec!["https".to_owned()],
+            allow_private_addresses,
+        }
     }
 
     #[test]
