@@ -457,8 +457,7 @@ impl Orchestrator {
             .into_iter()
             .map(TaskInstance::try_from)
             .collect::<Result<Vec<_>, _>>()?;
-        let position = |task_id: &str| dag.tasks.iter().position(|task| task.task_id == task_id);
-        instances.sort_by_key(|instance| (position(&instance.task_id), instance.map_index));
+        instances.sort_by_key(|instance| (dag.position(&instance.task_id), instance.map_index));
         Ok(instances)
     }
 

@@ -77,6 +77,11 @@ impl Dag {
         self.tasks.iter().find(|task| task.task_id == task_id)
     }
 
+    /// Returns the place of a task in the file.
+    pub(crate) fn position(&self, task_id: &str) -> Option<usize> {
+        self.tasks.iter().position(|task| task.task_id == task_id)
+    }
+
     /// Returns the tasks that need this one directly.
     pub fn successors<'a>(&'a self, task_id: &'a str) -> impl Iterator<Item = &'a Task> {
         self.tasks

@@ -9,7 +9,7 @@ use crate::audit::{self, About};
 use crate::core::Core;
 use crate::dag::{Dag, Task};
 use crate::decide::Event;
-use crate::store::{dag_runs, task_instances};
+use crate::store::dag_runs;
 use crate::{DagRunState, Error, InstanceId, TaskInstance};
 
 /// Which tasks of a run are to start over.
@@ -48,7 +48,7 @@ pub(crate) async fn clear(
         let mut chosen = Chosen::of(&dag, run_id, &clearing.task_ids, directions, other == run_id)?;
         chosen.add_setups_and_teardowns(&dag);
         let before = cleared.len();
-        for row in task_instances::lock_of_dag_run(&work.transaction, dag_id, &other).await? {
+        for row in work.lock_instances(&dag, &run).await? {
             let from = row.state()?;
             if chosen.has(&row.instance_id()) && (!clearing.only_failed || from.is_failure()) {
                 cleared.push(TaskInstance::try_from(row.clone())?);

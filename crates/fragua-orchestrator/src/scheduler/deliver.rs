@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use fragua_base::Timestamp;
 use fragua_webhook::{Client, Failure, Guard, Reply, is_for_now, retry_after, sign};
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
@@ -21,7 +23,7 @@ use crate::settings::{Smtp, SmtpSecurity};
 use crate::store::{callbacks, instant, millis};
 
 /// How many are told at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// How long one that is being told is left alone by other processes; longer than any try takes.
 const CLAIMED_FOR: Duration = Duration::from_secs(600);
@@ -60,12 +62,16 @@ impl Undelivered {
     }
 }
 
-/// Tells what is to be told, for ever.
+/// The tries that are under way.
+type Tries<'a> = FuturesUnordered<BoxFuture<'a, (callbacks::Model, Result<(), Undelivered>)>>;
+
+/// Tells what is to be told, for ever. A receiver that is slow holds up nobody else.
 pub(super) async fn run(core: &Core) -> Result<(), Error> {
     let postman = Postman::new(core)?;
     let mut bell = core.bells.callbacks.listen();
+    let mut tries = Tries::new();
     loop {
-        let sleep = match deliver(core, &postman).await {
+        let sleep = match begin_due(core, &postman, &mut tries).await {
             Ok(next) => next.map_or(LONGEST_SLEEP, |next| next.since(core.now()).min(LONGEST_SLEEP)),
             Err(error) => {
                 tracing::error!(%error, "callbacks cannot be delivered, and are tried again");
@@ -73,22 +79,46 @@ pub(super) async fn run(core: &Core) -> Result<(), Error> {
             }
         };
         tokio::select! {
+            Some((row, result)) = tries.next() => {
+                if let Err(error) = record(core, row, result).await {
+                    tracing::error!(%error, "how a callback ended cannot be noted, so it is told again");
+                }
+            }
             () = bell.rung() => {}
             () = tokio::time::sleep(sleep + Duration::from_millis(1)) => {}
         }
     }
 }
 
-/// Tells all that is due. Returns when something will be due next.
-pub(crate) async fn deliver(core: &Core, postman: &Postman) -> Result<Option<Timestamp>, Error> {
+/// Tells all that is due and waits for the answers. Returns when something will be due next.
+#[cfg(test)]
+pub(super) async fn deliver(core: &Core) -> Result<Option<Timestamp>, Error> {
+    let postman = Postman::new(core)?;
+    let mut tries = Tries::new();
     loop {
+        let next = begin_due(core, &postman, &mut tries).await?;
+        match tries.next().await {
+            Some((row, result)) => record(core, row, result).await?,
+            None => return Ok(next),
+        }
+    }
+}
+
+/// Begins to tell what is due, as much as goes at once. Returns when something will be due next; nothing where that
+/// has to wait for a try to end.
+async fn begin_due<'a>(
+    core: &'a Core,
+    postman: &'a Postman,
+    tries: &mut Tries<'a>,
+) -> Result<Option<Timestamp>, Error> {
+    while tries.len() < AT_ONCE {
         let now = core.now();
         let next = instant(callbacks::next_due(core.database.reader()).await?);
         if next.is_none_or(|next| next > now) {
             return Ok(next);
         }
         let transaction = core.database.begin().await?;
-        let rows = callbacks::claim(&transaction, millis(now), AT_ONCE as u64).await?;
+        let rows = callbacks::claim(&transaction, millis(now), (AT_ONCE - tries.len()) as u64).await?;
         if rows.is_empty() {
             // Another process is claiming them.
             return Ok(Some(now.plus(FIRST_DELAY)));
@@ -96,15 +126,15 @@ pub(crate) async fn deliver(core: &Core, postman: &Postman) -> Result<Option<Tim
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         callbacks::begin(&transaction, &ids, millis(now.plus(CLAIMED_FOR))).await?;
         transaction.commit().await?;
-        let told = futures::stream::iter(rows).map(|row| async {
-            let result = postman.tell(core, &row).await;
-            (row, result)
-        });
-        let mut told = told.buffer_unordered(AT_ONCE);
-        while let Some((row, result)) = told.next().await {
-            record(core, row, result).await?;
-        }
+        tries.extend(rows.into_iter().map(|row| {
+            async move {
+                let result = postman.tell(core, &row).await;
+                (row, result)
+            }
+            .boxed()
+        }));
     }
+    Ok(None)
 }
 
 /// Notes how a try ended.
@@ -150,12 +180,12 @@ fn delay(tries: i64) -> Duration {
 }
 
 /// Posts webhooks and sends mails.
-pub(crate) struct Postman {
+struct Postman {
     webhooks: Client,
 }
 
 impl Postman {
-    pub(crate) fn new(core: &Core) -> Result<Self, Error> {
+    fn new(core: &Core) -> Result<Self, Error> {
         let settings = &core.settings.webhooks;
         let guard = Guard::new(settings.allowed_schemes.clone(), settings.allow_private_addresses);
         let webhooks = Client::new(guard, settings.timeout).map_err(|reason| Error::InvalidRequest {

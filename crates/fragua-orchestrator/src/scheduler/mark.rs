@@ -70,7 +70,7 @@ pub(crate) async fn mark(
         let (dag, run) = work.lock_run(dag_id, &other).await?;
         let directions = (marking.upstream, marking.downstream);
         let chosen = Chosen::of(&dag, run_id, &marking.task_ids, directions, other == run_id)?;
-        let rows = task_instances::lock_of_dag_run(&work.transaction, dag_id, &other).await?;
+        let rows = work.lock_instances(&dag, &run).await?;
         let (meant, others): (Vec<_>, Vec<_>) =
             rows.into_iter().partition(|row| chosen.has(&row.instance_id()));
         let mut is_changed = false;

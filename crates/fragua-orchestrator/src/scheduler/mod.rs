@@ -178,7 +178,7 @@ async fn time_out_runs(core: &Core) -> Result<(), Error> {
         }
         let timeout = crate::dag::duration::Written(dag.dagrun_timeout.unwrap_or_default());
         let message = format!("the run was not over after {timeout}");
-        for mut row in task_instances::lock_of_dag_run(&work.transaction, &run.dag_id, &run.run_id).await? {
+        for mut row in work.lock_instances(&dag, &run).await? {
             let from = row.state()?;
             if from.is_finished() {
                 continue;

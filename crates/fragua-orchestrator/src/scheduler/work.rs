@@ -127,8 +127,8 @@ impl<'a> Work<'a> {
 
     /// Lets all tasks of a run start over, whatever they are doing.
     pub(crate) async fn start_over(&mut self, dag_id: &str, run_id: &str) -> Result<(), Error> {
-        let (_, run) = self.lock_run(dag_id, run_id).await?;
-        for row in task_instances::lock_of_dag_run(&self.transaction, dag_id, run_id).await? {
+        let (dag, run) = self.lock_run(dag_id, run_id).await?;
+        for row in self.lock_instances(&dag, &run).await? {
             self.clear_row(row).await?;
         }
         self.requeue_run(&run, "it starts over").await
@@ -427,11 +427,7 @@ impl<'a> Work<'a> {
         let label = |place: usize| labels.get(place).cloned().flatten();
         let rows = task_instances::of_task(&self.transaction, &run.dag_id, &run.run_id, &task_id).await?;
         let weights = dag.effective_weights();
-        let position = dag
-            .tasks
-            .iter()
-            .position(|task| task.task_id == task_id)
-            .unwrap_or_default();
+        let position = dag.position(&task_id).unwrap_or_default();
         let weight = weights.get(position).copied().unwrap_or(1);
         for row in &rows {
             let place = map_index(row.map_index).map(|map_index| map_index as usize);
@@ -534,6 +530,17 @@ impl<'a> Work<'a> {
             .dag_version(&self.transaction, dag_id, &run.version)
             .await?;
         Ok((dag, run))
+    }
+
+    /// Reads the task instances of a run in the order of its DAG's file, and keeps others from changing them.
+    pub(crate) async fn lock_instances(
+        &self,
+        dag: &Dag,
+        run: &DagRun,
+    ) -> Result<Vec<task_instances::Model>, Error> {
+        let mut rows = task_instances::lock_of_dag_run(&self.transaction, &run.dag_id, &run.run_id).await?;
+        rows.sort_by_key(|row| (dag.position(&row.task_id), row.map_index));
+        Ok(rows)
     }
 
     pub(super) async fn row(&self, run: &DagRun, id: &InstanceId) -> Result<task_instances::Model, Error> {

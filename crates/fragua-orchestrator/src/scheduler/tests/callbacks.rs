@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{failed, success};
 use crate::operator::Connection;
-use crate::scheduler::deliver::{Postman, deliver};
+use crate::scheduler::deliver::{self, deliver};
 use crate::testing::{Bench, at};
 use crate::{
     BackfillRequest, Callback, CallbackEvent, CallbackQuery, CallbackState, DagRunState, Error, Reprocess,
@@ -148,9 +148,7 @@ fn local(settings: &mut Settings) {
 }
 
 async fn tell(bench: &Bench) {
-    deliver(&bench.core, &Postman::new(&bench.core).unwrap())
-        .await
-        .unwrap();
+    deliver(&bench.core).await.unwrap();
 }
 
 async fn callbacks(bench: &Bench) -> Vec<Callback> {
@@ -212,6 +210,28 @@ async fn a_failure_is_told_until_it_is_taken(database: Database) {
     );
     tell(&bench).await;
     assert_eq!(receiver.told(), []);
+}
+
+async fn a_slow_receiver_held_up_the_others(database: Database) {
+    // Takes what it is told, and answers nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slow = format!("http://{}/hook", silent.local_addr().unwrap());
+    let mut receiver = Receiver::start(Vec::new()).await;
+    let mut bench = Bench::with(database, local).await;
+    for (dag, hook) in [("slow", &slow), ("quick", &receiver.url)] {
+        let file = format!(
+            "dag: {dag}\non_success_callback: {{ webhook: '{hook}' }}\ntasks: [{{ id: t, empty: {{}} }}]\n"
+        );
+        bench.write(&format!("{dag}.yaml"), &file).await;
+    }
+    bench.trigger("slow").await;
+    let core = bench.core.clone();
+    let postman = tokio::spawn(async move { deliver::run(&core).await });
+    let (_held, _) = silent.accept().await.unwrap();
+    bench.trigger("quick").await;
+    let (_, body) = receiver.requests.recv().await.unwrap();
+    assert!(body.contains("quick"), "{body}");
+    postman.abort();
 }
 
 async fn each_end_tells_those_who_asked(database: Database) {
@@ -490,6 +510,7 @@ async fn attempts_go_on(bench: &Bench) {
 
 fragua_database::each_engine!(engines:
     a_failure_is_told_until_it_is_taken,
+    a_slow_receiver_held_up_the_others,
     each_end_tells_those_who_asked,
     mails_are_sent_as_default_args_say,
     what_cannot_be_told_is_given_up_and_says_why,

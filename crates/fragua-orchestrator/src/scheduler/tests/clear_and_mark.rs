@@ -19,6 +19,26 @@ tasks:
   - { id: c, needs: [b], bash: echo }
 ";
 
+async fn a_clear_listed_tasks_in_another_order_than_their_file(database: Database) {
+    let mut bench = Bench::new(database).await;
+    let dag = "dag: d\ntasks: [{ id: z, bash: echo }, { id: m, needs: [z], bash: echo }, { id: a, needs: [m], bash: echo }]\n";
+    bench.write("d.yaml", dag).await;
+    let run_id = bench.trigger("d").await;
+    let clearing = Clearing {
+        dry_run: true,
+        downstream: true,
+        task_ids: vec!["z".to_owned()],
+        ..Clearing::default()
+    };
+    let listed = bench
+        .orchestrator()
+        .clear_tasks("d", &run_id, &clearing)
+        .await
+        .unwrap();
+    let listed: Vec<&str> = listed.iter().map(|instance| instance.task_id.as_str()).collect();
+    assert_eq!(listed, ["z", "m", "a"]);
+}
+
 async fn cleared_tasks_start_over_with_what_comes_after(database: Database) {
     let mut bench = Bench::new(database).await;
     bench.write("retry.yaml", RETRY).await;
@@ -315,6 +335,7 @@ async fn work_is_cleared_with_what_it_is_set_up_by(database: Database) {
 }
 
 fragua_database::each_engine!(engines:
+    a_clear_listed_tasks_in_another_order_than_their_file,
     work_is_cleared_with_what_it_is_set_up_by,
     cleared_tasks_start_over_with_what_comes_after,
     a_task_marked_by_hand_lets_the_run_go_on_from_there,

@@ -39,7 +39,7 @@ struct DagsPage<'a> {
 }
 
 /// How many DAGs one page shows.
-const DAGS_PER_PAGE: usize = 100;
+const DAGS_PER_PAGE: usize = 50;
 
 /// How many runs of each DAG the list shows.
 const RECENT_RUNS: u32 = 14;
