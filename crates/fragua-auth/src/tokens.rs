@@ -1,4 +1,4 @@
-//! Tokens of task attempts.
+//! Tokens of tasks.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const PREFIX: &str = "frg_";
 /// What a valid task token says of its bearer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskToken {
-    /// The attempt the token was made for, such as `dag/run/task/1`.
+    /// What the token was made for, such as `dag/run`.
     pub subject: String,
 }
 

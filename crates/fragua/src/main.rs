@@ -26,7 +26,6 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let arguments = cli::Arguments::parse();
     // Every TLS connection of the program goes through one provider; it can be chosen once, before the first of them.
     if rustls::crypto::ring::default_provider()
         .install_default()
@@ -35,5 +34,9 @@ fn main() -> ExitCode {
         eprintln!("error: a TLS provider was installed before the program's own");
         return ExitCode::FAILURE;
     }
-    cli::run(arguments)
+    // A process of a task starts often and takes nothing from its command line, so none is built for it.
+    match std::env::args_os().nth(1) {
+        Some(command) if command == cli::EXEC_TASK => cli::exec_task(),
+        _ => cli::run(cli::Arguments::parse()),
+    }
 }

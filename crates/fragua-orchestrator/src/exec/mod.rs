@@ -17,7 +17,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::time::TimeValLike as _;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{getpgrp, getpid, read};
+use nix::unistd::{getpgrp, getpid, read, setsid};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,6 +43,8 @@ const MOST_LOOKS: usize = 100;
 /// this process is gone, and everything that belongs to the attempt is killed. So it is when the lease runs out and nobody
 /// said that it was prolonged.
 pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
+    // Only a shell in which somebody tries this by hand has made it the leader of a group already.
+    let _ = setsid();
     let mut orders = Orders::default();
     let spec = match orders.read_spec() {
         Ok(Some(spec)) => spec,

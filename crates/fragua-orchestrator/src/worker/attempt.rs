@@ -11,15 +11,16 @@ use std::time::Duration;
 use fragua_base::SharedClock;
 use nix::sys::signal::Signal;
 use nix::time::{ClockId, clock_gettime};
-use process_wrap::tokio::ChildWrapper;
 use tokio::io::AsyncWriteExt as _;
-use tokio::process::ChildStdin;
+use tokio::process::{Child, ChildStdin};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::link::Link;
 use super::output::Log;
-use super::processes::{TOKEN_VARIABLE, kill_leftovers, signal_group, start_of, usage_of_session};
+use super::processes::{
+    TOKEN_VARIABLE, kill_leftovers, signal_child, signal_group, start_of, usage_of_session,
+};
 use super::spare::Spares;
 use super::wire::{Assignment, Began, Done};
 use super::{Pause, WorkerSettings};
@@ -147,8 +148,8 @@ async fn execute(
         let (place, token) = (place.clone(), token.clone());
         async move { place.link.began(&token, &began).await }
     });
-    let mut out = log.follow(Source::Out, child.stdout().take());
-    let mut err = log.follow(Source::Err, child.stderr().take());
+    let mut out = log.follow(Source::Out, child.stdout.take());
+    let mut err = log.follow(Source::Err, child.stderr.take());
     let watched = Watched {
         process_id,
         deadline: timeout.map(|timeout| Instant::now() + timeout),
@@ -210,7 +211,7 @@ async fn start(
     assignment: &mut Assignment,
     folder: &Path,
     orders: &watch::Receiver<Orders>,
-) -> std::io::Result<(Box<dyn ChildWrapper>, ChildStdin)> {
+) -> std::io::Result<(Child, ChildStdin)> {
     let settings = &place.settings;
     let spec = &mut assignment.spec;
     spec.place(&settings.project_folder, folder, &settings.python);
@@ -229,7 +230,7 @@ async fn start(
     let mut line = serde_json::to_vec(&Line::Run(Box::new(spec.clone())))?;
     line.push(b'\n');
     let mut child = place.spares.take(spec.task.operator == "python")?;
-    let mut lifeline = child.stdin().take().ok_or(std::io::ErrorKind::BrokenPipe)?;
+    let mut lifeline = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
     lifeline.write_all(&line).await?;
     Ok((child, lifeline))
 }
@@ -261,7 +262,7 @@ impl Watched {
     /// Waits for the end; stops what runs when time is up or the worker says so: politely, and after a while not.
     async fn wait(
         mut self,
-        child: &mut Box<dyn ChildWrapper>,
+        child: &mut Child,
         mut orders: watch::Receiver<Orders>,
         grace: Duration,
     ) -> (Option<Stopped>, std::io::Result<ExitStatus>, Usage) {
@@ -271,7 +272,7 @@ impl Watched {
         let mut held_until = orders.borrow().held_until;
         let mut samples = tokio::time::interval(SAMPLE);
         samples.tick().await;
-        let mut ending = child.wait();
+        let mut ending = std::pin::pin!(child.wait());
         let status = loop {
             let wanted = *orders.borrow_and_update();
             if wanted.held_until > held_until
@@ -298,7 +299,7 @@ impl Watched {
                 Some(_) if stopped.is_none() => {
                     stopped = wanted;
                     next_step = Some(Instant::now() + grace);
-                    signal_group(process_id, Signal::SIGTERM);
+                    signal_child(process_id, Signal::SIGTERM);
                 }
                 _ => {}
             }
@@ -317,7 +318,7 @@ impl Watched {
                         next_step = match self.lifeline.take() {
                             Some(_) => Some(Instant::now() + CLEARS_UP_WITHIN),
                             None => {
-                                signal_group(process_id, Signal::SIGKILL);
+                                signal_child(process_id, Signal::SIGKILL);
                                 None
                             }
                         };

@@ -100,6 +100,15 @@ fn peak_memory_bytes(process_id: u32) -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
+/// Sends a signal to the group of a child that was not waited for yet. One that has just been started leads none so far.
+pub(crate) fn signal_child(child: u32, signal: Signal) {
+    if let Ok(child) = i32::try_from(child).map(Pid::from_raw)
+        && killpg(child, signal).is_err()
+    {
+        let _ = kill(child, signal);
+    }
+}
+
 /// Sends a signal to a process group; one that is gone is fine.
 pub(crate) fn signal_group(leader: u32, signal: Signal) {
     if let Ok(leader) = i32::try_from(leader) {

@@ -8,8 +8,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
 
 use super::WorkerSettings;
 use crate::exec::spec::Line;
@@ -36,7 +36,7 @@ struct State {
 }
 
 struct Spare {
-    child: Box<dyn ChildWrapper>,
+    child: Child,
     has_python: bool,
 }
 
@@ -50,8 +50,8 @@ impl Spares {
         }))
     }
 
-    /// Returns a process in a session of its own that waits to be told what to do, and starts the next.
-    pub(super) fn take(&self, needs_python: bool) -> io::Result<Box<dyn ChildWrapper>> {
+    /// Returns a process that waits to be told what to do, and starts the next.
+    pub(super) fn take(&self, needs_python: bool) -> io::Result<Child> {
         let spare = self.state().spare.take();
         // One that ended meanwhile is replaced; one that cannot do what is needed would not be quicker.
         let ready = spare
@@ -71,7 +71,7 @@ impl Spares {
             return;
         }
         let Ok(mut child) = self.0.spawn() else { return };
-        if with_python && let Some(stdin) = child.stdin() {
+        if with_python && let Some(stdin) = &mut child.stdin {
             let python = self.0.python.clone();
             let mut line = serde_json::to_vec(&Line::Prepare { python }).unwrap_or_default();
             line.push(b'\n');
@@ -112,7 +112,9 @@ impl Spares {
 }
 
 impl Shared {
-    fn spawn(&self) -> io::Result<Box<dyn ChildWrapper>> {
+    /// Starts a process that makes a session of its own. Were it made for it, between fork and exec, the memory of this
+    /// process would have to be marked as shared for that moment, which takes longer than all the rest.
+    fn spawn(&self) -> io::Result<Child> {
         // Our own settings hold secrets that a task has no business with.
         let is_ours = |name: &OsString| {
             let name = name.to_string_lossy();
@@ -120,17 +122,14 @@ impl Shared {
                 .iter()
                 .any(|prefix| name.starts_with(prefix))
         };
-        let mut command = CommandWrap::with_new(&self.program, |command| {
-            command
-                .arg("exec-task")
-                .env_clear()
-                .envs(std::env::vars_os().filter(|(name, _)| !is_ours(name)))
-                .current_dir(&self.project_folder)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
-        });
-        command.wrap(ProcessSession);
-        command.spawn()
+        Command::new(&self.program)
+            .arg("exec-task")
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| !is_ours(name)))
+            .current_dir(&self.project_folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
     }
 }

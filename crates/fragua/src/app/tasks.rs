@@ -1,8 +1,8 @@
 //! What a task's process is given: addresses and keys, so that every client in it works with no set-up.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use fragua_auth::{AccessKey, Auth};
@@ -17,6 +17,9 @@ use crate::surface::Surface;
 
 /// How long the token of an attempt is good for: longer than any task of tables takes.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long after a token was made it is given to attempts.
+const TOKEN_SHARED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// Name of the connection to the table of rows.
 const WAREHOUSE: &str = "warehouse";
@@ -69,10 +72,10 @@ pub(super) fn environment(
         }
     }
     // Our token is for our own server; another one has its own ways to know its clients.
-    let auth = other_tracking.is_none().then(|| auth.clone());
+    let tokens = other_tracking.is_none().then(|| RunTokens::new(auth.clone()));
     Environment {
         plain,
-        secrets: Secrets { fixed, auth },
+        secrets: Secrets { fixed, tokens },
         source: endpoints.source.clone(),
     }
 }
@@ -210,19 +213,49 @@ pub(crate) fn slots(loaded: &Loaded) -> usize {
 /// Variables whose values are masked in logs.
 struct Secrets {
     fixed: BTreeMap<String, Secret>,
-    auth: Option<Auth>,
+    tokens: Option<RunTokens>,
+}
+
+/// The tokens of DAG runs. The attempts of a run share one, so that a short task need not wait for a token to be on the
+/// disk.
+struct RunTokens {
+    auth: Auth,
+    /// By DAG and run, with when it was made.
+    made: Mutex<HashMap<(String, String), (Instant, Secret)>>,
+}
+
+impl RunTokens {
+    fn new(auth: Auth) -> Self {
+        Self {
+            auth,
+            made: Mutex::default(),
+        }
+    }
+
+    /// Returns a token that is valid for most of [`TOKEN_LIFETIME`].
+    async fn of(&self, key: &TaskKey) -> Result<Secret, String> {
+        let run = (key.dag_id.clone(), key.run_id.clone());
+        let made = || self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = made().get(&run).cloned();
+        if let Some((_, token)) = known.filter(|(at, _)| at.elapsed() < TOKEN_SHARED_FOR) {
+            return Ok(token);
+        }
+        let subject = format!("{}/{}", run.0, run.1);
+        let token = self.auth.issue_task_token(&subject, TOKEN_LIFETIME).await;
+        let token = token.map_err(|error| format!("no token could be made for the task: {error}"))?;
+        let mut made = made();
+        made.retain(|_, (at, _)| at.elapsed() < TOKEN_SHARED_FOR);
+        made.insert(run, (Instant::now(), token.clone()));
+        Ok(token)
+    }
 }
 
 #[async_trait]
 impl TaskVariables for Secrets {
     async fn variables(&self, key: &TaskKey) -> Result<BTreeMap<String, Secret>, String> {
         let mut variables = self.fixed.clone();
-        if let Some(auth) = &self.auth {
-            let token = auth
-                .issue_task_token(&key.to_string(), TOKEN_LIFETIME)
-                .await
-                .map_err(|error| format!("no token could be made for the task: {error}"))?;
-            variables.insert("MLFLOW_TRACKING_TOKEN".to_owned(), token);
+        if let Some(tokens) = &self.tokens {
+            variables.insert("MLFLOW_TRACKING_TOKEN".to_owned(), tokens.of(key).await?);
         }
         Ok(variables)
     }

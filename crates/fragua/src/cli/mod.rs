@@ -198,13 +198,22 @@ enum Command {
     /// JSON Schemas for editors
     #[command(subcommand)]
     Schema(schema::Command),
-    /// Runs one task attempt that the orchestrator describes on standard input
-    #[command(hide = true)]
-    ExecTask,
+}
+
+/// The command that runs one attempt of a task, which the worker describes on standard input.
+pub(crate) const EXEC_TASK: &str = "exec-task";
+
+/// Runs the attempt of a task.
+pub(crate) fn exec_task() -> ExitCode {
+    block_on(async { Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await) })
 }
 
 /// Runs the command and returns how the process ends.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    block_on(dispatch(arguments))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> ExitCode {
     let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 8));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -215,7 +224,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("the threads cannot be started")),
     };
-    let result = runtime.block_on(dispatch(arguments));
+    let result = runtime.block_on(work);
     runtime.shutdown_timeout(shutdown::LAST_MOMENT);
     result.unwrap_or_else(|error| failed(&error))
 }
@@ -243,7 +252,6 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
         Command::Learn(command) => learn::run(command),
         Command::Schema(command) => schema::run(command),
-        Command::ExecTask => Ok(fragua_orchestrator::exec_task(crate::operators::catalog()).await),
     }
 }
 
