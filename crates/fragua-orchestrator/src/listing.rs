@@ -349,12 +349,7 @@ impl Orchestrator {
         let (rows, total) = listing
             .rows_with_runs::<task_instances::Entity>(self.core.database.reader(), of_run, &key)
             .await?;
-        let pairs = rows
-            .into_iter()
-            .filter_map(|(row, run)| Some((row, run?)))
-            .map(|(row, run)| Ok((row.try_into()?, run.try_into()?)))
-            .collect::<Result<_, Error>>()?;
-        Ok((pairs, total))
+        Ok((shown_with_runs(rows)?, total))
     }
 
     /// Returns values that tasks handed on, with their runs.
@@ -370,12 +365,7 @@ impl Orchestrator {
         let (rows, total) = listing
             .rows_with_runs::<xcoms::Entity>(self.core.database.reader(), of_run, &key)
             .await?;
-        let pairs = rows
-            .into_iter()
-            .filter_map(|(row, run)| Some((row, run?)))
-            .map(|(row, run)| Ok((row.try_into()?, run.try_into()?)))
-            .collect::<Result<_, Error>>()?;
-        Ok((pairs, total))
+        Ok((shown_with_runs(rows)?, total))
     }
 
     /// Returns entries of the audit log with their numbers.
@@ -437,6 +427,18 @@ impl Orchestrator {
         }
         Ok(slots)
     }
+}
+
+/// Returns rows as they are shown, with their runs. One whose run was deleted meanwhile is left out.
+fn shown_with_runs<Row, Shown>(rows: Vec<(Row, Option<dag_runs::Model>)>) -> Result<Vec<(Shown, DagRun)>, Error>
+where
+    Row: TryInto<Shown>,
+    Error: From<Row::Error>,
+{
+    rows.into_iter()
+        .filter_map(|(row, run)| Some((row, run?)))
+        .map(|(row, run)| Ok((row.try_into()?, run.try_into()?)))
+        .collect()
 }
 
 #[cfg(test)]
