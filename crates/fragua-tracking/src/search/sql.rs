@@ -32,7 +32,9 @@ pub(crate) fn filter(
     if only_models {
         select.and_where(Expr::not_exists(prompts(plan.target, engine)));
     }
-    for condition in &plan.conditions {
+    let mut conditions: Vec<&Condition> = plan.conditions.iter().collect();
+    conditions.sort_by_key(|condition| effort(condition));
+    for condition in conditions {
         if !(only_models && is_about_prompts(condition)) {
             select.and_where(where_clause(plan.target, condition, engine, datasets));
         }
@@ -45,6 +47,16 @@ pub(crate) fn filter(
         let mut measured = belonging(plan.target, values);
         measured.cond_where(of_datasets(values, datasets));
         select.and_where(Expr::exists(measured));
+    }
+}
+
+/// What is tried first: SQLite takes the conditions in the order they are written. A column costs no look into another
+/// table, and few rows have the very value that a parameter or tag is asked for.
+fn effort(condition: &Condition) -> u8 {
+    match (&condition.subject, &condition.test) {
+        (Subject::Column { .. } | Subject::Duration, _) => 0,
+        (Subject::Param(_) | Subject::Tag(_), Test::Text(Operator::Equal, _) | Test::In { negated: false, .. }) => 1,
+        _ => 2,
     }
 }
 
