@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
+mod calibrate;
 mod codec;
 pub mod config;
 mod csv_file;
 mod error;
+mod explain;
 mod feature;
 mod label;
 mod linear;
@@ -31,6 +33,7 @@ mod tree;
 pub use config::{Task, TrainConfig};
 pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;
+pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;

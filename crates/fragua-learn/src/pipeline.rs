@@ -1,8 +1,9 @@
-use crate::config::Task;
+use crate::calibrate::Calibration;
+use crate::config::{CalibrationMethod, Task};
 use crate::feature::{Feature, FeatureKind};
 use crate::metrics::{NumberOutcome, Outcome};
 use crate::model::{Answers, Model};
-use crate::prepare::Preparation;
+use crate::prepare::{Matrix, Preparation};
 use crate::progress::NoProgress;
 use crate::report::FeatureImportance;
 use crate::table::{Categorical, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
@@ -20,6 +21,8 @@ pub struct Pipeline {
     pub(crate) importance: Vec<f64>,
     pub(crate) preparation: Preparation,
     pub(crate) model: Model,
+    /// What the probabilities go through behind the model.
+    pub(crate) calibration: Option<Calibration>,
 }
 
 /// Labels of some rows, with the probabilities of classes.
@@ -92,6 +95,11 @@ impl Pipeline {
         &self.labels
     }
 
+    /// Returns how the probabilities are calibrated; `None` when they are the model's own.
+    pub fn calibration(&self) -> Option<CalibrationMethod> {
+        self.calibration.as_ref().map(Calibration::method)
+    }
+
     /// Returns the share of each column in what the model decides, greatest first.
     pub fn feature_importance(&self) -> Vec<FeatureImportance> {
         let name = |(feature, &importance): (&Feature, &f64)| FeatureImportance {
@@ -118,28 +126,25 @@ impl Pipeline {
     /// # Errors
     /// A feature is not in the table, or is text where training saw numbers or the other way round.
     pub fn predict(&self, table: &Table) -> Result<Predictions, Error> {
-        let columns = self
-            .features
-            .iter()
-            .map(|feature| feature.column_of(table))
-            .collect::<Result<Vec<_>, _>>()?;
-        let columns: Vec<&Column> = columns.iter().map(|column| column.as_ref()).collect();
-        let matrix = self
-            .preparation
-            .encode(&columns, table.row_count(), &NoProgress)?;
+        let matrix = self.prepared(table)?;
         Ok(match self.model.predict(&matrix, &self.preparation) {
             Answers::Classes {
-                classes,
-                probabilities,
-            } => Predictions {
-                labels: classes
-                    .iter()
-                    .map(|&class| self.labels[usize::from(class)].clone())
-                    .collect(),
-                classes,
-                probabilities,
-                class_count: self.labels.len(),
-            },
+                mut classes,
+                mut probabilities,
+            } => {
+                if let Some(calibration) = &self.calibration {
+                    classes = calibration.apply(&mut probabilities, self.labels.len());
+                }
+                Predictions {
+                    labels: classes
+                        .iter()
+                        .map(|&class| self.labels[usize::from(class)].clone())
+                        .collect(),
+                    classes,
+                    probabilities,
+                    class_count: self.labels.len(),
+                }
+            }
             Answers::Numbers(numbers) => Predictions {
                 labels: numbers.into_iter().map(Label::Number).collect(),
                 classes: Vec::new(),
@@ -147,6 +152,17 @@ impl Pipeline {
                 class_count: 0,
             },
         })
+    }
+
+    /// Prepares the features of all rows.
+    pub(crate) fn prepared(&self, table: &Table) -> Result<Matrix, Error> {
+        let columns = self
+            .features
+            .iter()
+            .map(|feature| feature.column_of(table))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns: Vec<&Column> = columns.iter().map(|column| column.as_ref()).collect();
+        self.preparation.encode(&columns, table.row_count(), &NoProgress)
     }
 
     /// Compares predictions for all rows with the target column.

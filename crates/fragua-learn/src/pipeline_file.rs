@@ -3,6 +3,7 @@
 //! Magic, version, length and SHA-256 of the packed content, then the content packed by zlib. The checksum finds
 //! accidents; nothing that follows it trusts the content: every length, position and kind is checked again.
 
+use crate::calibrate::Calibration;
 use crate::codec::{Reader, Writer, damaged};
 use crate::config::NeighborWeights;
 use crate::feature::{Feature, FeatureKind};
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -49,9 +50,9 @@ impl Pipeline {
     /// # Errors
     /// [`Error::PipelineFile`] when it is not a pipeline file, is damaged, or comes from a newer version.
     pub fn load(bytes: &[u8]) -> Result<Self, Error> {
-        let content = unpack(bytes)?;
+        let (content, version) = unpack(bytes)?;
         let mut reader = Reader(&content);
-        let pipeline = read_pipeline(&mut reader)?;
+        let pipeline = read_pipeline(&mut reader, version)?;
         if !reader.0.is_empty() {
             return Err(damaged("there is more after its end"));
         }
@@ -69,7 +70,8 @@ fn checksum(version: u32, packed: &[u8]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+/// Returns the content and its version.
+fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::PipelineFile("this is not a pipeline file".to_owned()));
     }
@@ -83,7 +85,8 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
             .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let (version, length) = (number(8..12), number(12..20));
-    // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories.
+    // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories, version
+    // 3 without the rows of leaves and calibration.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
@@ -103,7 +106,7 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     if content.len() as u64 != length {
         return Err(damaged("its length does not match"));
     }
-    Ok(content)
+    Ok((content, version as u32))
 }
 
 fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
@@ -150,9 +153,66 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             writer.doubles(&linear.coefficients);
         }
     }
+    write_calibration(writer, pipeline.calibration.as_ref());
 }
 
-fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
+fn write_calibration(writer: &mut Writer, calibration: Option<&Calibration>) {
+    match calibration {
+        None => writer.byte(0),
+        Some(Calibration::Sigmoid(curves)) => {
+            writer.byte(1);
+            for (slope, intercept) in curves {
+                writer.double(*slope);
+                writer.double(*intercept);
+            }
+        }
+        Some(Calibration::Isotonic(curves)) => {
+            writer.byte(2);
+            for corners in curves {
+                writer.count(corners.len());
+                for (probability, share) in corners {
+                    writer.double(*probability);
+                    writer.double(*share);
+                }
+            }
+        }
+    }
+}
+
+/// Reads one curve a class, or the one of two classes.
+fn read_calibration(reader: &mut Reader<'_>, class_count: usize) -> Result<Option<Calibration>, Error> {
+    let curve_count = if class_count == 2 { 1 } else { class_count };
+    match reader.byte()? {
+        0 => Ok(None),
+        1 if class_count > 0 => {
+            let curve = |_| Ok((reader.finite_double()?, reader.finite_double()?));
+            let curves = (0..curve_count).map(curve).collect::<Result<_, Error>>()?;
+            Ok(Some(Calibration::Sigmoid(curves)))
+        }
+        2 if class_count > 0 => {
+            let curves = (0..curve_count)
+                .map(|_| read_corners(reader))
+                .collect::<Result<_, Error>>()?;
+            Ok(Some(Calibration::Isotonic(curves)))
+        }
+        _ => Err(damaged("an unknown kind of calibration")),
+    }
+}
+
+fn read_corners(reader: &mut Reader<'_>) -> Result<Vec<(f64, f64)>, Error> {
+    let count = reader.count(16)?;
+    let corners: Vec<(f64, f64)> = (0..count)
+        .map(|_| Ok((reader.finite_double()?, reader.finite_double()?)))
+        .collect::<Result<_, Error>>()?;
+    let within = |corner: &(f64, f64)| (0.0..=1.0).contains(&corner.0) && (0.0..=1.0).contains(&corner.1);
+    let rises = corners.is_sorted_by(|one, two| one.0 < two.0 && one.1 <= two.1);
+    if corners.is_empty() || !rises || !corners.iter().all(within) {
+        return Err(damaged("a calibration does not rise"));
+    }
+    Ok(corners)
+}
+
+fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Error> {
     let target = reader.text()?;
     let model_name = reader.text()?;
     let feature_count = reader.count(8)?;
@@ -188,14 +248,14 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         Ok((linear, design))
     };
     let model = match (reader.byte()?, labels.len()) {
-        (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes)?),
+        (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes, version)?),
         (1, classes @ 2..) => {
             let (linear, design) = linear(reader, classes)?;
             Model::Linear { linear, design }
         }
         (2, 0) => {
             let (scale, offset) = (reader.finite_double()?, reader.finite_double()?);
-            let ensemble = read_ensemble(reader, &preparation, 1)?;
+            let ensemble = read_ensemble(reader, &preparation, 1, version)?;
             let span = Span { scale, offset };
             Model::TreeNumbers { ensemble, span }
         }
@@ -205,6 +265,11 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
+    let calibration = if version >= 4 {
+        read_calibration(reader, labels.len())?
+    } else {
+        None
+    };
     Ok(Pipeline {
         target,
         model_name,
@@ -213,6 +278,7 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         importance,
         preparation,
         model,
+        calibration,
     })
 }
 
@@ -512,6 +578,9 @@ fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
                         writer.count(usize::from(value.class));
                         writer.single(value.value);
                     }
+                    // A model from an older file does not know: 0 says so.
+                    let rows = ensemble.rows.get(node.values().start).copied();
+                    writer.number(u64::from(rows.unwrap_or(0)));
                     continue;
                 }
             };
@@ -544,6 +613,7 @@ fn read_ensemble(
     reader: &mut Reader<'_>,
     preparation: &Preparation,
     class_count: usize,
+    version: u32,
 ) -> Result<Ensemble, Error> {
     let softmax = reader.flag()?;
     let base = (0..class_count)
@@ -560,11 +630,13 @@ fn read_ensemble(
             roots: Vec::new(),
             nodes: Vec::new(),
             values: Vec::new(),
+            rows: Vec::new(),
             sets: Vec::new(),
             base,
             softmax,
         },
         numbers: Vec::new(),
+        has_rows: version >= 4,
     };
     let tree_count = reader.count(2)?;
     for _ in 0..tree_count {
@@ -584,6 +656,8 @@ struct Number {
 struct Trees {
     ensemble: Ensemble,
     numbers: Vec<Number>,
+    /// Whether leaves say how many rows they have.
+    has_rows: bool,
 }
 
 impl Trees {
@@ -629,6 +703,10 @@ impl Trees {
                     let class = reader.below(ensemble.class_count)? as u16;
                     let value = reader.finite_single()?;
                     ensemble.values.push(LeafValue { class, value });
+                }
+                if self.has_rows {
+                    let rows = reader.below(1 << 32)? as u32;
+                    ensemble.rows.resize(ensemble.values.len(), rows);
                 }
                 let begin = u32::try_from(begin).map_err(|_| damaged("there are too many leaves"))?;
                 return Ok(Node::leaf(begin, count as u16));
@@ -676,6 +754,12 @@ impl Trees {
 
     /// Finds the edges that the nodes compare with, and gives each node its own.
     fn finish(mut self) -> Result<Ensemble, Error> {
+        // All leaves know their rows, or none does: the model came from an older file once.
+        match self.ensemble.rows.iter().filter(|&&rows| rows == 0).count() {
+            0 => {}
+            unknown if unknown == self.ensemble.rows.len() => self.ensemble.rows.clear(),
+            _ => return Err(damaged("a leaf has no rows")),
+        }
         let mut edges: Vec<Vec<f32>> = vec![Vec::new(); self.ensemble.columns.len()];
         for number in &self.numbers {
             edges[usize::from(number.column)].push(number.threshold);

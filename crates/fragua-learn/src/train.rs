@@ -1,6 +1,7 @@
 //! From a table and a configuration to a fitted pipeline with its figures.
 
-use crate::config::{ColumnSelector, TrainConfig};
+use crate::calibrate::{self, Calibration};
+use crate::config::{CalibrationMethod, ColumnSelector, TrainConfig};
 use crate::feature;
 use crate::metrics::{self, ConfusionMatrix, NumberOutcome, Outcome};
 use crate::model::TrainingSet;
@@ -27,6 +28,8 @@ pub(crate) enum Stream {
     Intervals = 5,
     Resampling = 6,
     Preparation = 7,
+    LearningCurve = 8,
+    Judging = 9,
 }
 
 /// Splits the rows, searches for the best candidate by cross-validation on the training part, fits it on all
@@ -182,6 +185,19 @@ fn fit_pipeline(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Pipeline, Error> {
+    let calibration = match config.calibrate {
+        None => None,
+        Some(method) => {
+            let search = Search {
+                table: features,
+                target: &target,
+                config,
+                progress,
+            };
+            let probabilities = search.out_of_fold(params)?;
+            Some(calibrate(&target, &probabilities, method))
+        }
+    };
     let seed = Random::derive(config.seed, &[Stream::Preparation as u64]).next_u64();
     let (preparation, matrix) = Preparation::fit(features, &target, &config.preparation, seed, progress)?;
     let seed = Random::derive(config.seed, &[Stream::Resampling as u64]).next_u64();
@@ -197,7 +213,21 @@ fn fit_pipeline(
         importance,
         preparation: set.preparation,
         model,
+        calibration,
     })
+}
+
+fn calibrate(target: &Target, probabilities: &[f32], method: CalibrationMethod) -> Calibration {
+    let Truth::Classes(classes) = &target.truth else {
+        unreachable!("the configuration was checked: only classes are calibrated")
+    };
+    let sample = calibrate::Sample {
+        classes,
+        probabilities,
+        class_count: target.labels.len(),
+        weights: target.weights.as_deref(),
+    };
+    Calibration::fit(&sample, method)
 }
 
 fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {

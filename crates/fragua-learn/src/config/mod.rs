@@ -1,5 +1,6 @@
 //! What to train, as written in a DAG.
 
+mod calibration;
 mod candidates;
 mod columns;
 mod parameters;
@@ -7,6 +8,7 @@ mod preparation;
 mod resampling;
 mod scoring;
 
+pub use calibration::CalibrationMethod;
 pub use candidates::{
     Candidate, ExtraTreesSpace, GradientBoostingSpace, LinearRegressionSpace, LogisticRegressionSpace,
     RandomForestSpace,
@@ -59,6 +61,10 @@ pub struct TrainConfig {
     /// How candidates are drawn and compared.
     #[serde(default)]
     pub search: SearchConfig,
+    /// Makes the probabilities of classes come true as often as they say: `sigmoid` or `isotonic`. The curve is fitted on
+    /// predictions for rows left out of a fold, `search.cv` times, and saved with the model. The search compares without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibrate: Option<CalibrationMethod>,
     /// How sure the final figures are.
     #[serde(default)]
     pub intervals: IntervalConfig,
@@ -147,6 +153,7 @@ impl TrainConfig {
             resampling: Vec::new(),
             candidates: default_candidates(),
             search: SearchConfig::default(),
+            calibrate: None,
             intervals: IntervalConfig::default(),
             seed: default_seed(),
         }
@@ -239,7 +246,10 @@ impl TrainConfig {
             .search
             .scoring
             .map(|scoring| (scoring.task(), "search.scoring".to_owned(), scoring.name()));
-        for (task, field, name) in models.chain(scoring) {
+        let calibrate = self
+            .calibrate
+            .map(|method| (Task::Classification, "calibrate".to_owned(), method.name()));
+        for (task, field, name) in models.chain(scoring).chain(calibrate) {
             match &implied {
                 Some((known, by)) if *known != task => {
                     let message = format!(
