@@ -7,6 +7,7 @@ mod csv_file;
 mod error;
 mod explain;
 mod feature;
+pub mod judge;
 mod label;
 mod linear;
 pub mod metrics;
@@ -35,6 +36,7 @@ pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;
 pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
+pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;
 pub use params::{

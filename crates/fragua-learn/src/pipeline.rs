@@ -126,25 +126,19 @@ impl Pipeline {
     /// # Errors
     /// A feature is not in the table, or is text where training saw numbers or the other way round.
     pub fn predict(&self, table: &Table) -> Result<Predictions, Error> {
-        let matrix = self.prepared(table)?;
-        Ok(match self.model.predict(&matrix, &self.preparation) {
+        Ok(match self.answers(table)? {
             Answers::Classes {
-                mut classes,
-                mut probabilities,
-            } => {
-                if let Some(calibration) = &self.calibration {
-                    classes = calibration.apply(&mut probabilities, self.labels.len());
-                }
-                Predictions {
-                    labels: classes
-                        .iter()
-                        .map(|&class| self.labels[usize::from(class)].clone())
-                        .collect(),
-                    classes,
-                    probabilities,
-                    class_count: self.labels.len(),
-                }
-            }
+                classes,
+                probabilities,
+            } => Predictions {
+                labels: classes
+                    .iter()
+                    .map(|&class| self.labels[usize::from(class)].clone())
+                    .collect(),
+                classes,
+                probabilities,
+                class_count: self.labels.len(),
+            },
             Answers::Numbers(numbers) => Predictions {
                 labels: numbers.into_iter().map(Label::Number).collect(),
                 classes: Vec::new(),
@@ -152,6 +146,23 @@ impl Pipeline {
                 class_count: 0,
             },
         })
+    }
+
+    /// Predicts all rows; probabilities are calibrated.
+    pub(crate) fn answers(&self, table: &Table) -> Result<Answers, Error> {
+        let matrix = self.prepared(table)?;
+        let mut answers = self.model.predict(&matrix, &self.preparation);
+        if let (
+            Answers::Classes {
+                classes,
+                probabilities,
+            },
+            Some(calibration),
+        ) = (&mut answers, &self.calibration)
+        {
+            *classes = calibration.apply(probabilities, self.labels.len());
+        }
+        Ok(answers)
     }
 
     /// Prepares the features of all rows.
@@ -201,7 +212,7 @@ impl Pipeline {
         }
     }
 
-    fn numbers_of<'a>(&self, table: &'a Table) -> Result<&'a [f64], Error> {
+    pub(crate) fn numbers_of<'a>(&self, table: &'a Table) -> Result<&'a [f64], Error> {
         let refuse = |row: usize, message: &str| Error::Cell {
             row: row + 1,
             column: self.target.clone(),
@@ -216,7 +227,7 @@ impl Pipeline {
         }
     }
 
-    fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {
+    pub(crate) fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {
         let column = table.names().iter().position(|name| *name == self.target);
         let column = column.ok_or_else(|| Error::MissingColumn {
             name: self.target.clone(),

@@ -230,7 +230,7 @@ fn calibrate(target: &Target, probabilities: &[f32], method: CalibrationMethod) 
     Calibration::fit(&sample, method)
 }
 
-fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {
+pub(crate) fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {
     let named = config.features.iter().flatten().chain(&config.exclude);
     for selector in named {
         if let ColumnSelector::Name(name) = selector {

@@ -3,6 +3,7 @@
 mod calibration;
 mod candidates;
 mod columns;
+mod judging;
 mod parameters;
 mod preparation;
 mod resampling;
@@ -14,6 +15,10 @@ pub use candidates::{
     RandomForestSpace,
 };
 pub use columns::{ColumnFilter, ColumnSelector, ColumnType};
+pub use judging::{
+    ContributionConfig, JudgeConfig, Language, LearningCurveConfig, PartialDependenceConfig,
+    PermutationConfig, ReliabilityConfig, SliceConfig,
+};
 pub use parameters::{ClassWeight, FeatureRule, GrowPolicy, MaxFeatures, NumberLoss};
 pub use preparation::{
     CategoricalConfig, CategoricalImputer, ColumnPreparation, Frequency, NeighborWeights, NumericConfig,
@@ -68,6 +73,9 @@ pub struct TrainConfig {
     /// How sure the final figures are.
     #[serde(default)]
     pub intervals: IntervalConfig,
+    /// What else is found out about the best model, for its card.
+    #[serde(default)]
+    pub judge: JudgeConfig,
     /// Seed of folds, draws and models; the same seed gives the same model on any number of threads.
     #[serde(default = "default_seed")]
     pub seed: u64,
@@ -155,6 +163,7 @@ impl TrainConfig {
             search: SearchConfig::default(),
             calibrate: None,
             intervals: IntervalConfig::default(),
+            judge: JudgeConfig::default(),
             seed: default_seed(),
         }
     }
@@ -201,6 +210,7 @@ impl TrainConfig {
             return Err(Error::config("intervals.level", message));
         }
         self.implied_task()?;
+        self.judge.check()?;
         self.preparation.check()?;
         for (index, step) in self.resampling.iter().enumerate() {
             step.check(&format!("resampling[{index}]"))?;
@@ -249,7 +259,11 @@ impl TrainConfig {
         let calibrate = self
             .calibrate
             .map(|method| (Task::Classification, "calibrate".to_owned(), method.name()));
-        for (task, field, name) in models.chain(scoring).chain(calibrate) {
+        for (task, field, name) in models
+            .chain(scoring)
+            .chain(calibrate)
+            .chain(self.judge.scorings())
+        {
             match &implied {
                 Some((known, by)) if *known != task => {
                     let message = format!(

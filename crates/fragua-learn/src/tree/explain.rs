@@ -11,7 +11,7 @@
 //! and since that is a polynomial of `t`, a Gauss-Legendre rule with enough points gives the integral exactly. No number
 //! in it is negative but `o − z`, so nothing cancels out, however deep the trees are.
 
-use super::ensemble::{CodeSet, Ensemble, Node};
+use super::ensemble::{Ensemble, Node};
 use crate::prepare::Matrix;
 use rayon::prelude::*;
 
@@ -339,11 +339,10 @@ pub(crate) fn said_by_known(ensemble: &Ensemble, row: &[f32], known: &[bool]) ->
             return;
         }
         let (left, right) = (node.next as usize, node.next as usize + 1);
-        let sets: &[CodeSet] = &ensemble.sets;
         let share = match known[node.column()] {
             true => {
                 let bin = ensemble.columns[node.column()].bin(row[node.column()]);
-                f64::from(u8::from(node.goes_left(bin, sets)))
+                f64::from(u8::from(node.goes_left(bin, &ensemble.sets)))
             }
             false => rows(ensemble, left) / rows(ensemble, index),
         };
