@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod calibrate;
+pub mod card;
 mod codec;
 pub mod config;
 mod csv_file;
@@ -31,6 +32,7 @@ mod target;
 mod train;
 mod tree;
 
+pub use card::ModelCard;
 pub use config::{Task, TrainConfig};
 pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;

@@ -3,8 +3,8 @@
 use crate::calibrate::{self, Calibration};
 use crate::config::{CalibrationMethod, ColumnSelector, TrainConfig};
 use crate::feature;
-use crate::metrics::{self, ConfusionMatrix, NumberOutcome, Outcome};
 use crate::model::TrainingSet;
+use crate::pipeline;
 use crate::prepare::Preparation;
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
@@ -13,7 +13,6 @@ use crate::search::{self, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
 use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, split};
-use std::collections::BTreeMap;
 
 /// Most columns; trees keep a column's position in 16 bits.
 const MAX_COLUMNS: usize = 10_000;
@@ -80,56 +79,30 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
     let test_target = target.select(&test_rows);
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
     let seed = Random::derive(config.seed, &[Stream::Intervals as u64]).next_u64();
-    let rows = test_rows.len();
-    let mut report = TrainReport {
+    let measured = pipeline::measure(
+        &test_target.truth,
+        &train_target.truth,
+        &predictions,
+        &target.labels,
+        &config.intervals,
+        seed,
+    )?;
+    Ok(TrainReport {
         task: target.task(),
         task_reason,
         best,
         candidates,
-        metrics: BTreeMap::new(),
-        intervals: BTreeMap::new(),
-        baseline: BTreeMap::new(),
-        classes: Vec::new(),
-        confusion_matrix: None,
+        metrics: measured.metrics,
+        intervals: measured.intervals,
+        baseline: measured.baseline,
+        classes: measured.classes,
+        confusion_matrix: measured.confusion_matrix,
         labels: target.labels,
         feature_importance: pipeline.feature_importance(),
         pipeline,
         train_rows,
         test_rows,
-    };
-    match (&train_target.truth, &test_target.truth) {
-        (Truth::Classes(learned), Truth::Classes(truth)) => {
-            let class_count = report.labels.len();
-            let outcome = Outcome::new(
-                truth,
-                &predictions.classes,
-                &predictions.probabilities,
-                class_count,
-            )?;
-            report.metrics = outcome.metrics();
-            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
-                Ok(outcome.weighted(draws)?.metrics())
-            })?;
-            report.baseline = baseline(truth, most_frequent(learned, class_count), class_count)?;
-            report.classes = outcome.per_class();
-            report.confusion_matrix = Some(ConfusionMatrix {
-                labels: report.labels.clone(),
-                counts: outcome.confusion(),
-            });
-        }
-        (Truth::Numbers(learned), Truth::Numbers(truth)) => {
-            let numbers = predictions.numbers();
-            let outcome = NumberOutcome::new(truth, &numbers)?;
-            report.metrics = outcome.metrics();
-            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
-                Ok(outcome.weighted(draws)?.metrics())
-            })?;
-            let mean = learned.iter().sum::<f64>() / learned.len() as f64;
-            report.baseline = NumberOutcome::new(truth, &vec![mean; truth.len()])?.metrics();
-        }
-        _ => unreachable!("both are parts of one target"),
-    }
-    Ok(report)
+    })
 }
 
 /// Scores all candidates by cross-validation on all rows of a table; nothing is held out and no model is kept.
@@ -282,23 +255,4 @@ pub(crate) fn select_features(table: &Table, config: &TrainConfig) -> Result<Tab
         )));
     }
     table.select_columns(&names)
-}
-
-fn most_frequent(classes: &[u16], class_count: usize) -> u16 {
-    let mut counts = vec![0usize; class_count];
-    classes.iter().for_each(|&class| counts[usize::from(class)] += 1);
-    let greatest = counts.iter().max().copied().unwrap_or(0);
-    counts.iter().position(|&count| count == greatest).unwrap_or(0) as u16
-}
-
-/// Figures for always answering one class.
-fn baseline(truth: &[u16], class: u16, class_count: usize) -> Result<BTreeMap<String, f64>, Error> {
-    let predicted = vec![class; truth.len()];
-    let mut probabilities = vec![0.0; truth.len() * class_count];
-    probabilities
-        .iter_mut()
-        .skip(usize::from(class))
-        .step_by(class_count)
-        .for_each(|slot| *slot = 1.0);
-    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?.metrics())
 }
