@@ -43,6 +43,12 @@ pub(crate) enum Stream {
 pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<TrainReport, Error> {
     config.check()?;
     let features = select_features(table, config)?;
+    // What is judged comes last, but must not fail for a name after a long search.
+    for selector in config.judge.slices.columns.iter().flatten() {
+        if let ColumnSelector::Name(name) = selector {
+            table.column(name)?;
+        }
+    }
     let (target, task_reason) = Target::new(table, config)?;
     progress.event(Event::TaskSettled {
         task: target.task(),

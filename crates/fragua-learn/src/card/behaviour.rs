@@ -192,9 +192,10 @@ impl ModelCard<'_> {
                 format!("Desde {base}, la predicción en promedio, las columnas llevan a {score}.")
             }
         };
-        page.open_grid();
-        page.picture(title, &chart::bars(title, &bars), &below);
-        page.close_grid();
+        page.body.push_str("<div class=\"beside\">");
+        page.picture(title, &chart::bars(title, &bars), "");
+        page.body
+            .push_str(&format!("<p class=\"below\">{below}</p></div>"));
     }
 
     /// The classes whose partial dependence is drawn: those that change most, at most as many as there are colours.
@@ -341,16 +342,16 @@ impl ModelCard<'_> {
         };
         let lead = match words.0 {
             Language::English => format!(
-                "{metric}{less} for parts of the rows, with intervals; the thin mark is that of all rows, {overall}. A part whose \
+                "“{metric}”{less} for parts of the rows, with intervals; the thin mark is that of all rows, {overall}. A part whose \
                  whole interval is worse is marked."
             ),
             Language::Spanish => format!(
-                "{metric}{less} para partes de las filas, con intervalos; la marca fina es la de todas las filas, {overall}. Una \
+                "«{metric}»{less} para partes de las filas, con intervalos; la marca fina es la de todas las filas, {overall}. Una \
                  parte cuyo intervalo entero es peor lleva una señal."
             ),
         };
         page.open("slices", page.say("Slices", "Segmentos"), &lead);
-        page.open_grid();
+        page.body.push_str("<div class=\"grid slices\">");
         for column in &self.judgement.slices {
             self.slice_table(page, column);
         }
@@ -425,7 +426,7 @@ impl ModelCard<'_> {
         let heads = [
             page.say("Part", "Parte"),
             page.say("#Rows", "#Filas"),
-            page.say("#Figure", "#Métrica"),
+            page.say("#Metric", "#Métrica"),
             "",
         ];
         page.table(&heads, &rows);
@@ -463,11 +464,11 @@ impl ModelCard<'_> {
         let turn = |score: f64| if is_turned { -score } else { score };
         let lead = match words.0 {
             Language::English => format!(
-                "{metric} in cross-validation with fewer rows to learn from; the band is a standard deviation over the folds, the \
+                "“{metric}” in cross-validation with fewer rows to learn from; the band is a standard deviation over the folds, the \
                  dashed line the rows that were learned from. While the line still climbs, more rows would help."
             ),
             Language::Spanish => format!(
-                "{metric} en validación cruzada con menos filas de las que aprender; la banda es una desviación típica entre \
+                "«{metric}» en validación cruzada con menos filas de las que aprender; la banda es una desviación típica entre \
                  pliegues, la línea discontinua las filas de las que aprendió. Mientras la línea siga subiendo, más filas \
                  ayudarían."
             ),

@@ -160,7 +160,7 @@ impl Axes {
                 &words.decimals(tick, digits),
             );
         }
-        let (ticks, digits) = self.x.ticks(5);
+        let (ticks, digits) = self.x.ticks(6);
         for tick in ticks {
             let x = self.x.at(tick);
             svg.line("grid", (x, self.y.from), (x, self.y.from + 4.0));
@@ -189,40 +189,39 @@ pub(super) struct Bar {
     pub(super) shown: String,
 }
 
-/// Bars from 0 to the right, and to the left for numbers below 0.
+/// Bars from 0 to the right, and to the left for numbers below 0; names stand above, where long ones have room.
 pub(super) fn bars(name: &str, bars: &[Bar]) -> String {
-    const STEP: f64 = 25.0;
-    let longest_value = bars
-        .iter()
-        .map(|bar| bar.shown.chars().count())
-        .max()
-        .unwrap_or(0) as f64;
-    let (left, right) = (126.0, WIDTH - 10.0 - 6.8 * longest_value);
+    const STEP: f64 = 33.0;
+    const NAME_CHARACTERS: usize = 44;
     let low = bars.iter().map(|bar| bar.value - bar.spread).fold(0.0, f64::min);
     let high = bars.iter().map(|bar| bar.value + bar.spread).fold(0.0, f64::max);
     // A little below 0 by chance takes no room.
-    let scale = Scale::new(if low < -0.03 * high { low } else { 0.0 }, high, left, right);
-    let height = STEP * bars.len() as f64 + 4.0;
+    let scale = Scale::new(if low < -0.03 * high { low } else { 0.0 }, high, 0.0, WIDTH);
+    let height = STEP * bars.len() as f64;
     let mut svg = Svg::new(WIDTH, height, "chart", name);
     for (number, bar) in bars.iter().enumerate() {
-        let top = STEP * number as f64 + 3.0;
+        let top = STEP * number as f64;
         let (zero, end) = (scale.at(0.0), scale.at(bar.value));
-        svg.fitting("label end", (left - 8.0, top + 13.0), &bar.name, 19);
+        let room = NAME_CHARACTERS.saturating_sub(bar.shown.chars().count());
+        svg.fitting("label", (0.0, top + 12.0), &bar.name, room);
+        svg.text("value end", (WIDTH, top + 12.0), &bar.shown);
+        svg.rectangle("groove", (0.0, top + 18.0), (WIDTH, 7.0), "");
         let class = if bar.value < 0.0 { "bar negative" } else { "bar" };
         let title = format!("{}: {}", bar.name, bar.shown);
         svg.rectangle(
             class,
-            (zero.min(end), top),
-            ((end - zero).abs().max(1.0), 16.0),
+            (zero.min(end), top + 18.0),
+            ((end - zero).abs().max(1.0), 7.0),
             &title,
         );
         if bar.spread > 0.0 {
             let (from, to) = (scale.at(bar.value - bar.spread), scale.at(bar.value + bar.spread));
-            svg.line("whisker", (from, top + 8.0), (to, top + 8.0));
+            svg.line("whisker", (from, top + 21.5), (to, top + 21.5));
         }
-        svg.text("value", (right + 8.0, top + 13.0), &bar.shown);
+        if scale.low < 0.0 {
+            svg.line("axis", (zero, top + 15.0), (zero, top + 28.0));
+        }
     }
-    svg.line("axis", (scale.at(0.0), 0.0), (scale.at(0.0), height));
     svg.end()
 }
 
@@ -466,7 +465,7 @@ pub(super) fn strip(range: (f64, f64), value: f64, interval: Option<Interval>, m
     if let Some(mark) = mark {
         svg.line("compare", (scale.at(mark), 2.0), (scale.at(mark), 16.0));
     }
-    svg.circle("now", (scale.at(value), 9.0), 4.0, "");
+    svg.circle("now", (scale.at(value), 9.0), 3.0, "");
     svg.end()
         .replacen("role=\"img\" aria-label=\"\"", "aria-hidden=\"true\"", 1)
 }
@@ -486,11 +485,12 @@ pub(super) fn confusion(
         .max()
         .unwrap_or(0)
         .min(14) as f64;
-    let (left, top) = (30.0 + 7.0 * longest, 44.0);
+    let left = (16.0 + 7.0 * longest).max(24.0 + 6.4 * axis.0.chars().count() as f64);
+    let top = 44.0;
     let side = size * labels.len() as f64;
     let mut svg = Svg::new(left + side + 8.0, top + side + 6.0, "chart matrix", name);
     svg.text("name", (left, 14.0), &format!("{} →", axis.1));
-    svg.text("name end", (left - 8.0, 32.0), &format!("{} ↓", axis.0));
+    svg.text("name", (0.0, 32.0), &format!("{} ↓", axis.0));
     for (class, label) in labels.iter().enumerate() {
         let middle = size * (class as f64 + 0.5);
         svg.fitting(

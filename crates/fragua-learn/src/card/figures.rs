@@ -22,7 +22,7 @@ impl ModelCard<'_> {
         let level = words.decimals(level * 100.0, 0);
         let lead = match (words.0, self.figures.intervals.is_empty()) {
             (Language::English, false) => format!(
-                "On {} the model did not learn from. The interval is where a figure lies in {level} of 100 draws of those rows; \
+                "On {} the model did not learn from. The interval is where a metric lies in {level} of 100 draws of those rows; \
                  the thin mark is the baseline, an answer that looks at no column.",
                 words.rows(self.judgement.rows)
             ),
@@ -40,7 +40,7 @@ impl ModelCard<'_> {
                 words.rows(self.judgement.rows)
             ),
         };
-        page.open("figures", page.say("Figures", "Métricas"), &lead);
+        page.open("metrics", page.say("Metrics", "Métricas"), &lead);
         let main = self.main_figure();
         let names = std::iter::once(main).chain(ORDER.into_iter().filter(|name| *name != main));
         let rows: Vec<Vec<String>> = names
@@ -81,7 +81,7 @@ impl ModelCard<'_> {
             })
             .collect();
         let heads = [
-            page.say("Figure", "Métrica"),
+            page.say("Metric", "Métrica"),
             page.say("#Value", "#Valor"),
             "",
             page.say("#Interval", "#Intervalo"),
@@ -256,7 +256,7 @@ impl ModelCard<'_> {
             for (position, curve) in reliability.classes.iter().enumerate() {
                 let name = format!("{} {}", page.say("Class", "Clase"), curve.label);
                 let gap = words.percent(curve.expected_calibration_error);
-                let below = format!("{} {gap}", page.say("Off by", "Falla por"));
+                let below = format!("{} {gap}", page.say("Off by", "Error de"));
                 let series = (position + of_two) % chart::SERIES;
                 page.picture(
                     &name,

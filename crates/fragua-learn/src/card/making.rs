@@ -191,7 +191,7 @@ impl ModelCard<'_> {
         let metric = escape(&words.metric(name));
         let lead = match words.0 {
             Language::English => format!(
-                "{} of parameters were compared by {metric} on {} folds of the rows that are learned from; the best one was fitted \
+                "{} of parameters were compared by “{metric}” on {} folds of the rows that are learned from; the best one was fitted \
                  on all of them.",
                 match report.candidates.len() {
                     1 => "1 set".to_owned(),
@@ -200,7 +200,7 @@ impl ModelCard<'_> {
                 config.search.cv
             ),
             Language::Spanish => format!(
-                "Se compararon {} de parámetros según {metric} en {} pliegues de las filas de las que aprende; el mejor se ajustó \
+                "Se compararon {} de parámetros según «{metric}» en {} pliegues de las filas de las que aprende; el mejor se ajustó \
                  con todas.",
                 match report.candidates.len() {
                     1 => "1 conjunto".to_owned(),
@@ -234,7 +234,7 @@ impl ModelCard<'_> {
                 let params = candidate.params.to_map();
                 let params: Vec<String> = params
                     .iter()
-                    .filter(|(key, _)| *key != "model")
+                    .filter(|(key, value)| *key != "model" && *value != "{}")
                     .map(|(key, value)| format!("{}={}", escape(key), escape(value)))
                     .collect();
                 let badge = if candidate.index == report.best {

@@ -287,7 +287,7 @@ impl<'a> ModelCard<'a> {
             };
             tile(
                 "",
-                words.say("Probabilities are off by", "Las probabilidades fallan por"),
+                words.say("Probabilities are off by", "Error de las probabilidades"),
                 &words.percent(reliability.expected_calibration_error),
                 &how,
             );
