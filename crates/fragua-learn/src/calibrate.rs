@@ -160,7 +160,7 @@ fn sigmoid_curve(points: &[Point]) -> (f64, f64) {
             h_ii += bend;
         }
         let determinant = h_ss * h_ii - h_si * h_si;
-        if !(determinant > 0.0) || g_slope.abs().max(g_intercept.abs()) < 1e-9 * total.max(1.0) {
+        if determinant <= 0.0 || g_slope.abs().max(g_intercept.abs()) < 1e-9 * total.max(1.0) {
             break;
         }
         let step = (

@@ -17,9 +17,9 @@ impl ModelCard<'_> {
     pub(super) fn importance_section(&self, page: &mut Page) {
         let words = page.words;
         let lead = page.say(
-            "Three answers to the question which columns matter. They describe this model, not what causes what; columns that \
+            "Answers to the question which columns matter. They describe this model, not what causes what; columns that \
              go together share what they tell.",
-            "Tres respuestas a la pregunta de qué columnas importan. Describen este modelo, no qué causa qué; las columnas que \
+            "Respuestas a la pregunta de qué columnas importan. Describen este modelo, no qué causa qué; las columnas que \
              van juntas se reparten lo que dicen.",
         );
         page.open("importance", page.say("What it looks at", "En qué se fija"), lead);
@@ -173,24 +173,23 @@ impl ModelCard<'_> {
             .label
             .as_ref()
             .map(|label| format!("<strong>{}</strong>", escape(&label.to_string())));
-        let what = self.score(page);
+        let is_margin = self.pipeline.model_name() == "gradient_boosting";
         let below = match (words.0, label) {
-            (Language::English, Some(label)) => {
-                format!(
-                    "Predicted {label}. From {base}, {what} of {label} on average, the columns lead to {score}."
-                )
-            }
-            (Language::Spanish, Some(label)) => {
-                format!(
-                    "Predicho {label}. Desde {base} en promedio para {label}, las columnas llevan a {score} ({what})."
-                )
-            }
-            (Language::English, None) => {
-                format!("From {base}, the prediction on average, the columns lead to {score}.")
-            }
-            (Language::Spanish, None) => {
-                format!("Desde {base}, la predicción en promedio, las columnas llevan a {score}.")
-            }
+            (Language::English, Some(label)) => format!(
+                "Predicted {label}. Its {} is {base} on average over training; the values of this row move it to {score}.",
+                if is_margin { "raw margin" } else { "probability" }
+            ),
+            (Language::Spanish, Some(label)) => format!(
+                "Predicho {label}. Su {} es {base} en promedio en el entrenamiento; los valores de esta fila {} llevan a {score}.",
+                if is_margin { "margen bruto" } else { "probabilidad" },
+                if is_margin { "lo" } else { "la" }
+            ),
+            (Language::English, None) => format!(
+                "The prediction is {base} on average over training; the values of this row move it to {score}."
+            ),
+            (Language::Spanish, None) => format!(
+                "La predicción es {base} en promedio en el entrenamiento; los valores de esta fila la llevan a {score}."
+            ),
         };
         page.body.push_str("<div class=\"beside\">");
         page.picture(title, &chart::bars(title, &bars), "");

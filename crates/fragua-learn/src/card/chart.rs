@@ -176,7 +176,7 @@ impl Axes {
             svg.text("name middle", (middle, self.y.from + 33.0), names.0);
         }
         if !names.1.is_empty() {
-            svg.text("name", (self.x.from - 34.0, self.y.to - 8.0), names.1);
+            svg.text("name", (self.x.from - 34.0, self.y.to - 13.0), names.1);
         }
     }
 }
@@ -192,11 +192,11 @@ pub(super) struct Bar {
 /// Bars from 0 to the right, and to the left for numbers below 0; names stand above, where long ones have room.
 pub(super) fn bars(name: &str, bars: &[Bar]) -> String {
     const STEP: f64 = 33.0;
-    const NAME_CHARACTERS: usize = 44;
+    const NAME_CHARACTERS: usize = 52;
     let low = bars.iter().map(|bar| bar.value - bar.spread).fold(0.0, f64::min);
     let high = bars.iter().map(|bar| bar.value + bar.spread).fold(0.0, f64::max);
     // A little below 0 by chance takes no room.
-    let scale = Scale::new(if low < -0.03 * high { low } else { 0.0 }, high, 0.0, WIDTH);
+    let scale = Scale::new(if low < -0.1 * high { low } else { 0.0 }, high, 0.0, WIDTH);
     let height = STEP * bars.len() as f64;
     let mut svg = Svg::new(WIDTH, height, "chart", name);
     for (number, bar) in bars.iter().enumerate() {

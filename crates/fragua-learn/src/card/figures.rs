@@ -60,7 +60,7 @@ impl ModelCard<'_> {
                 let range = if is_loss(name) {
                     (0.0, highest * 1.05)
                 } else {
-                    (lowest.min(0.0).max(-1.0), 1.0)
+                    (lowest.clamp(-1.0, 0.0), 1.0)
                 };
                 Some(vec![
                     format!(
