@@ -210,6 +210,30 @@ fn a_slice_where_the_model_fails_is_marked() {
 }
 
 #[test]
+fn a_few_numbers_are_slices_and_many_are_ranges() {
+    let grade = |row: usize| if row % 11 == 7 { f64::NAN } else { (row % 3) as f64 };
+    let mut columns: Vec<(String, Column)> = table()
+        .names()
+        .iter()
+        .cloned()
+        .zip(table().columns().to_vec())
+        .collect();
+    columns.push(("grade".into(), numbers(grade)));
+    let table = Table::new(columns).unwrap();
+    let config = config(json!({ "judge": { "slices": { "columns": ["grade", "nothing"], "ranges": 2 } } }));
+    let report = train(&table, &config, &NoProgress).unwrap();
+    let judgement = judge(&table, &config, &report, &NoProgress).unwrap();
+    let [nothing, grade] = &judgement.slices[..] else {
+        panic!("{:?}", judgement.slices)
+    };
+    let of: Vec<&SliceRows> = grade.slices.iter().map(|slice| &slice.of).collect();
+    let one = |number: f64| SliceRows::Range(number, number);
+    assert_eq!(of, [&one(0.0), &one(1.0), &one(2.0), &SliceRows::Missing]);
+    let rows: Vec<usize> = nothing.slices.iter().map(|slice| slice.rows).collect();
+    assert_eq!(rows, [135, 135]);
+}
+
+#[test]
 fn the_number_of_threads_does_not_matter() {
     let config = config(json!({ "judge": { "learning_curve": { "shares": [0.4] } } }));
     let on = |threads: usize| {

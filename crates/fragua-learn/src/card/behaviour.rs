@@ -480,6 +480,7 @@ impl ModelCard<'_> {
         let points: Vec<(f64, f64, f64, f64)> = curve
             .points
             .iter()
+            .filter(|point| point.mean.is_finite() && point.learned_mean.is_finite())
             .map(|point| {
                 (
                     point.rows as f64,
@@ -489,6 +490,10 @@ impl ModelCard<'_> {
                 )
             })
             .collect();
+        if points.is_empty() {
+            page.body.push_str("<p>–</p>");
+            return page.close();
+        }
         let name = page.say(
             "Score by rows learned from",
             "Métrica según las filas de las que aprende",

@@ -452,6 +452,9 @@ pub(super) fn learning_curve(
 
 /// A figure on a strip: the number, its interval, and a mark to compare with.
 pub(super) fn strip(range: (f64, f64), value: f64, interval: Option<Interval>, mark: Option<f64>) -> String {
+    if !value.is_finite() {
+        return String::new();
+    }
     let scale = Scale::new(range.0, range.1, 5.0, 155.0);
     let mut svg = Svg::new(160.0, 18.0, "strip", "");
     svg.line("track", (5.0, 9.0), (155.0, 9.0));

@@ -125,7 +125,7 @@ pub struct SliceConfig {
     pub columns: Option<Vec<ColumnSelector>>,
     /// Most columns; 0 leaves the part out.
     pub most: usize,
-    /// Ranges of a column of numbers, with as many rows each.
+    /// Ranges of a column of numbers, with as many rows each; at most 12 different numbers are told apart.
     pub ranges: usize,
     /// Texts in fewer rows are put together; what is still smaller is marked.
     pub min_rows: usize,

@@ -3,7 +3,7 @@ use crate::model::Model;
 use crate::{Cell, Error, Label};
 use serde::Serialize;
 
-/// Most leaves that are visited: a large forest explains fewer rows.
+/// Most leaves that are visited, and most numbers that are kept: a large forest or a wide table explains fewer rows.
 const MAX_VISITS: usize = 20_000_000;
 
 /// What columns add to the scores of held-out rows, see [`crate::Explanations`].
@@ -58,11 +58,13 @@ pub(super) fn of(bench: &Bench<'_>) -> Result<Option<Contributions>, Error> {
     let (Model::Trees(ensemble) | Model::TreeNumbers { ensemble, .. }) = &bench.pipeline.model else {
         return Ok(None);
     };
-    let most =
-        (MAX_VISITS / ensemble.leaf_count().max(1)).clamp(1, bench.config.judge.contributions.rows.max(1));
-    if bench.config.judge.contributions.rows == 0 || !ensemble.can_explain() {
+    let asked = bench.config.judge.contributions.rows;
+    if asked == 0 || !ensemble.can_explain() {
         return Ok(None);
     }
+    let numbers_a_row = bench.pipeline.labels().len().max(1) * bench.pipeline.features().len();
+    let cost = ensemble.leaf_count().max(numbers_a_row).max(1);
+    let most = (MAX_VISITS / cost).clamp(1, asked);
     let sample = bench.sample(most, Part::Contributions);
     let table = bench.held_out.select_rows(&sample);
     let explained = bench.pipeline.explain(&table)?;

@@ -31,7 +31,8 @@ use serde::Serialize;
 pub struct Judgement {
     /// Rows it was judged on.
     pub rows: usize,
-    /// How much worse the model gets when a column is shuffled; `None` when it is not asked for.
+    /// How much worse the model gets when a column is shuffled; `None` when it is not asked for, or the figure is undefined
+    /// on these rows.
     pub permutation: Option<PermutationImportance>,
     /// What the model says on average for each value of the most important columns.
     pub partial_dependence: Vec<PartialDependence>,

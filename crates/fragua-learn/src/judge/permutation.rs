@@ -51,6 +51,9 @@ pub(super) fn of(bench: &Bench<'_>) -> Result<Option<PermutationImportance>, Err
     let class_count = bench.pipeline.labels().len();
     let score_of = |table: &_| bench.pipeline.answers(table)?.score(&truth, class_count, scoring);
     let score = score_of(&table)?;
+    if !score.is_finite() {
+        return Ok(None);
+    }
 
     let chosen: Vec<String> = bench
         .pipeline

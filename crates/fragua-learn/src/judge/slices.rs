@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// Texts that get a slice of their own; rarer ones are put together.
+/// Texts that get a slice of their own, rarer ones are put together; numbers do, unless there are more.
 const MAX_TEXTS: usize = 12;
 
 /// The rows parted by the values of one column.
@@ -167,10 +167,18 @@ fn parts(column: &Column, ranges: usize, min_rows: usize) -> Vec<(SliceRows, Vec
         Column::Numeric(values) => {
             let mut rows: Vec<usize> = (0..values.len()).filter(|&row| !values[row].is_nan()).collect();
             rows.sort_by(|&one, &two| values[one].total_cmp(&values[two]));
+            let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row]).collect();
+            distinct.dedup();
+            // A few numbers, such as grades, are told apart as texts are.
+            let is_few = distinct.len() <= MAX_TEXTS;
             let mut parts = Vec::new();
             let mut begin = 0;
-            for range in 1..=ranges {
-                let mut end = rows.len() * range / ranges;
+            let cuts = if is_few { distinct.len() } else { ranges };
+            for range in 1..=cuts {
+                let mut end = match is_few {
+                    true => (begin + 1).min(rows.len()),
+                    false => rows.len() * range / ranges,
+                };
                 // Equal numbers stay together.
                 while end > begin && end < rows.len() && values[rows[end]] == values[rows[end - 1]] {
                     end += 1;
