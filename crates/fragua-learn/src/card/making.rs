@@ -54,21 +54,25 @@ impl ModelCard<'_> {
                 ).to_owned());
             }
         }
-        if let Some(reliability) = &self.judgement.reliability {
-            let gap = words.percent(reliability.expected_calibration_error);
-            limits.push(match (words.0, reliability.expected_calibration_error > LARGE_GAP) {
-                (Language::English, true) => format!(
-                    "Probabilities are off by {gap} on average: use them to rank, not as chances. {} may help.",
-                    code("calibrate: isotonic")
+        let gap = self.judgement.reliability.as_ref();
+        let gap = gap.map(|reliability| reliability.expected_calibration_error);
+        if let Some(gap) = gap.filter(|&gap| gap > LARGE_GAP) {
+            let gap = words.percent(gap);
+            let help = match self.pipeline.calibration() {
+                Some(_) => String::new(),
+                None => format!(
+                    " {} {}.",
+                    code("calibrate: isotonic"),
+                    page.say("may help", "puede ayudar")
                 ),
-                (Language::Spanish, true) => format!(
-                    "Las probabilidades fallan por {gap} en promedio: sirven para ordenar, no como frecuencias. {} puede ayudar.",
-                    code("calibrate: isotonic")
-                ),
-                (Language::English, false) => format!("Probabilities may be read as chances: they are off by {gap} on average."),
-                (Language::Spanish, false) => {
-                    format!("Las probabilidades pueden leerse como frecuencias: fallan por {gap} en promedio.")
+            };
+            limits.push(match words.0 {
+                Language::English => {
+                    format!("Probabilities are off by {gap} on average: use them to rank, not as chances.{help}")
                 }
+                Language::Spanish => format!(
+                    "Las probabilidades fallan por {gap} en promedio: sirven para ordenar, no como frecuencias.{help}"
+                ),
             });
         }
         let classes = self.pipeline.labels().iter().zip(self.figures.classes);
@@ -235,7 +239,16 @@ impl ModelCard<'_> {
                 let params: Vec<String> = params
                     .iter()
                     .filter(|(key, value)| *key != "model" && *value != "{}")
-                    .map(|(key, value)| format!("{}={}", escape(key), escape(value)))
+                    .map(|(key, value)| match value.parse::<f64>() {
+                        // A number that was drawn has more digits than anybody reads.
+                        Ok(number) if value.len() > 8 => format!(
+                            "{}=<span title=\"{}\">{}</span>",
+                            escape(key),
+                            escape(value),
+                            words.number(number)
+                        ),
+                        _ => format!("{}={}", escape(key), escape(value)),
+                    })
                     .collect();
                 let badge = if candidate.index == report.best {
                     format!(

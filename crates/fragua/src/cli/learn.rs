@@ -77,9 +77,12 @@ pub(crate) struct Evaluate {
     /// Writes the model's card on these rows: one HTML file
     #[arg(long, value_name = "FILE")]
     card: Option<PathBuf>,
-    /// Language of the card
-    #[arg(long, value_enum, default_value_t = CardLanguage::En, requires = "card")]
-    language: CardLanguage,
+    /// YAML with the arguments of a `train` task, whose `judge` and `intervals` say what the card tells
+    #[arg(long, value_name = "FILE", requires = "card")]
+    config: Option<PathBuf>,
+    /// Language of the card; wins over the configuration
+    #[arg(long, value_enum, requires = "card")]
+    language: Option<CardLanguage>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -124,25 +127,30 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 impl Learn {
     fn load(&self) -> anyhow::Result<(Table, TrainConfig)> {
-        let mut arguments = match &self.config {
-            None => json!({}),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?;
-                serde_saphyr::from_str::<Value>(&text)
-                    .with_context(|| format!("{} is not YAML", path.display()))?
-            }
-        };
-        if let (Some(target), Some(arguments)) = (&self.target, arguments.as_object_mut()) {
-            arguments.insert("target".to_owned(), json!(target));
-        }
-        let config = train_config(&arguments).map_err(|error| match &self.config {
-            Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
-            None => anyhow::anyhow!("{error}"),
-        })?;
+        let config = read_config(self.config.as_deref(), self.target.as_deref())?;
         let table = read_csv(open(&self.data)?).with_context(|| self.data.display().to_string())?;
         Ok((table, config))
     }
+}
+
+/// Reads what to learn; a target that is given wins over that of the file.
+fn read_config(path: Option<&Path>, target: Option<&str>) -> anyhow::Result<TrainConfig> {
+    let mut arguments = match path {
+        None => json!({}),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            serde_saphyr::from_str::<Value>(&text)
+                .with_context(|| format!("{} is not YAML", path.display()))?
+        }
+    };
+    if let (Some(target), Some(arguments)) = (target, arguments.as_object_mut()) {
+        arguments.insert("target".to_owned(), json!(target));
+    }
+    train_config(&arguments).map_err(|error| match path {
+        Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
+        None => anyhow::anyhow!("{error}"),
+    })
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
@@ -279,13 +287,18 @@ fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
     let evaluation = match &options.card {
         None => pipeline.evaluate(&table)?,
         Some(path) => {
-            let config = TrainConfig::new(pipeline.target());
+            let mut config = match &options.config {
+                Some(file) => read_config(Some(file), Some(pipeline.target()))?,
+                None => TrainConfig::new(pipeline.target()),
+            };
             let evaluation = pipeline.evaluate_with_intervals(&table, &config.intervals, config.seed)?;
             let judgement = judge_pipeline(&pipeline, &table, &config, &Teller)?;
-            let language = match options.language {
-                CardLanguage::En => Language::English,
-                CardLanguage::Es => Language::Spanish,
-            };
+            match options.language {
+                Some(CardLanguage::En) => config.judge.language = Language::English,
+                Some(CardLanguage::Es) => config.judge.language = Language::Spanish,
+                None => {}
+            }
+            let language = config.judge.language;
             let title = name_of(&options.model);
             let page = ModelCard::of_evaluation(title, &pipeline, &evaluation, &judgement, language)
                 .made_at(now())

@@ -125,6 +125,12 @@ async fn numbers_are_fitted_evaluated_and_predicted() {
     assert_eq!(evaluated["judgement"]["rows"], 300);
     let card = std::fs::read_to_string(project.path("tarjeta.html")).unwrap();
     assert!(card.contains("<html lang=\"es\">") && card.contains("Dependencia parcial"));
+    let judge = "target: price\njudge: { slices: { columns: [dear], scoring: r2 }, partial_dependence: { columns: 0 } }\n";
+    project.write("judge.yaml", judge);
+    let with_config = [&evaluate[..], &["--card", "card.html", "--config", "judge.yaml"]].concat();
+    let evaluated = json(&learned(&project, &with_config).await.0);
+    assert_eq!(evaluated["judgement"]["slices"][0]["column"], "dear");
+    assert_eq!(evaluated["judgement"]["partial_dependence"], json!([]));
 
     // A column that the model learned from is missing.
     let (ok, _, told) = learn(
