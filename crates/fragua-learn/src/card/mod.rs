@@ -4,7 +4,10 @@
 mod behaviour;
 mod chart;
 mod figures;
+mod limits;
 mod making;
+mod slices;
+mod svg;
 mod words;
 
 use crate::config::{Language, Task};
