@@ -54,6 +54,12 @@ impl ModelCard<'_> {
             page.picture(name, &chart::bars(name, &bars), &below);
         }
         if let Some(contributions) = &self.judgement.contributions {
+            // Three digits of the greatest one, and as many decimals for the others.
+            let greatest = contributions
+                .columns
+                .first()
+                .map_or(1.0, |column| column.mean_absolute);
+            let decimals = (2.0 - greatest.max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
             let bars: Vec<Bar> = contributions
                 .columns
                 .iter()
@@ -62,7 +68,7 @@ impl ModelCard<'_> {
                     name: column.feature.clone(),
                     value: column.mean_absolute,
                     spread: 0.0,
-                    shown: words.number(column.mean_absolute),
+                    shown: words.decimals(column.mean_absolute, decimals),
                 })
                 .collect();
             let name = page.say("Contribution", "Contribución");

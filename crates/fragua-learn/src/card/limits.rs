@@ -3,6 +3,7 @@
 use super::{ModelCard, Page, code};
 use crate::config::Language;
 use crate::feature::FeatureKind;
+use crate::judge::Slice;
 use crate::metrics::Interval;
 use crate::picture::escape;
 
@@ -109,12 +110,15 @@ impl ModelCard<'_> {
                 }
             });
         }
-        let worse = self.judgement.slices.iter().flat_map(|column| {
+        // The worst slice of each column.
+        let worse = self.judgement.slices.iter().filter_map(|column| {
             let slices = column
                 .slices
                 .iter()
                 .filter(|slice| slice.is_worse && !slice.is_small);
-            slices.map(move |slice| (column, slice))
+            let score = |slice: &&Slice| slice.score.unwrap_or(f64::INFINITY);
+            let worst = slices.min_by(|one, two| score(one).total_cmp(&score(two)))?;
+            Some((column, worst))
         });
         for (column, slice) in worse.take(MAX_WARNINGS) {
             let (Some(score), Some(overall)) = (slice.score, column.overall) else {

@@ -20,24 +20,23 @@ impl ModelCard<'_> {
         let best = report.best_candidate();
         let name = best.scoring.name();
         let metric = escape(&words.metric(name));
-        let lead = match words.0 {
-            Language::English => format!(
-                "{} of parameters were compared by “{metric}” on {} folds of the rows that are learned from; the best one was fitted \
-                 on all of them.",
-                match report.candidates.len() {
-                    1 => "1 set".to_owned(),
-                    count => format!("{count} sets"),
-                },
-                config.search.cv
+        let folds = config.search.cv;
+        let lead = match (words.0, report.candidates.len()) {
+            (Language::English, 1) => format!(
+                "One set of parameters was scored by “{metric}” on {folds} folds of the rows that are learned from, then fitted \
+                 on all of them."
             ),
-            Language::Spanish => format!(
-                "Se compararon {} de parámetros según «{metric}» en {} pliegues de las filas de las que aprende; el mejor se ajustó \
-                 con todas.",
-                match report.candidates.len() {
-                    1 => "1 conjunto".to_owned(),
-                    count => format!("{count} conjuntos"),
-                },
-                config.search.cv
+            (Language::Spanish, 1) => format!(
+                "Un conjunto de parámetros se midió según «{metric}» en {folds} pliegues de las filas de las que aprende y \
+                 después se ajustó con todas."
+            ),
+            (Language::English, count) => format!(
+                "{count} sets of parameters were compared by “{metric}” on {folds} folds of the rows that are learned from; the \
+                 best one was fitted on all of them."
+            ),
+            (Language::Spanish, count) => format!(
+                "Se compararon {count} conjuntos de parámetros según «{metric}» en {folds} pliegues de las filas de las que \
+                 aprende; el mejor se ajustó con todas."
             ),
         };
         page.open("search", page.say("Search", "Búsqueda"), &lead);

@@ -129,7 +129,8 @@ pub struct SliceConfig {
     pub ranges: usize,
     /// Texts in fewer rows are put together; what is still smaller is marked.
     pub min_rows: usize,
-    /// The figure; when absent that of the search for classes, and `neg_mean_absolute_error` for numbers.
+    /// The figure; when absent `accuracy` for classes and `neg_mean_absolute_error` for numbers, whose means over the slices
+    /// are those of all rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scoring: Option<Scoring>,
 }
