@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod calibrate;
+pub mod card;
 mod codec;
 pub mod config;
 mod csv_file;
 mod error;
+mod explain;
 mod feature;
+pub mod judge;
 mod label;
 mod linear;
 pub mod metrics;
@@ -28,10 +32,13 @@ mod target;
 mod train;
 mod tree;
 
+pub use card::ModelCard;
 pub use config::{Task, TrainConfig};
 pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;
+pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
+pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;
 pub use params::{

@@ -310,7 +310,7 @@ impl Answers {
 }
 
 /// Position of the greatest number, the first of equals.
-fn greatest<T: PartialOrd>(scores: &[T]) -> u16 {
+pub(crate) fn greatest<T: PartialOrd>(scores: &[T]) -> u16 {
     let mut best = 0;
     for position in 1..scores.len() {
         if scores[position] > scores[best] {

@@ -162,7 +162,7 @@ fn text_width(names: &[String]) -> usize {
     names.iter().map(|name| name.chars().count()).max().unwrap_or(0) * 8
 }
 
-fn shorten(text: &str, most: usize) -> String {
+pub(crate) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -178,7 +178,7 @@ fn compact(number: u64) -> String {
 }
 
 /// Text for use in XML; control characters, which XML cannot hold, become spaces.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -186,6 +186,7 @@ fn escape(text: &str) -> String {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
             '\u{fffe}' | '\u{ffff}' => escaped.push(' '),
             character if character.is_control() => escaped.push(' '),
             character => escaped.push(character),

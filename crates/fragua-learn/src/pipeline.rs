@@ -1,11 +1,13 @@
-use crate::config::Task;
+use crate::calibrate::Calibration;
+use crate::config::{CalibrationMethod, IntervalConfig, Task};
 use crate::feature::{Feature, FeatureKind};
-use crate::metrics::{NumberOutcome, Outcome};
+use crate::metrics::{self, ClassMetrics, Interval, NumberOutcome, Outcome};
 use crate::model::{Answers, Model};
-use crate::prepare::Preparation;
+use crate::prepare::{Matrix, Preparation};
 use crate::progress::NoProgress;
 use crate::report::FeatureImportance;
 use crate::table::{Categorical, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
+use crate::target::Truth;
 use crate::{Cell, ConfusionMatrix, Error, Label};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +22,8 @@ pub struct Pipeline {
     pub(crate) importance: Vec<f64>,
     pub(crate) preparation: Preparation,
     pub(crate) model: Model,
+    /// What the probabilities go through behind the model.
+    pub(crate) calibration: Option<Calibration>,
 }
 
 /// Labels of some rows, with the probabilities of classes.
@@ -59,6 +63,12 @@ impl Predictions {
 pub struct Evaluation {
     /// Figures by name, as in [`crate::TrainReport::metrics`].
     pub metrics: BTreeMap<String, f64>,
+    /// Where each of them lies, were other rows given; empty when no intervals are asked for.
+    pub intervals: BTreeMap<String, Interval>,
+    /// The same figures for always answering the most frequent class, or the mean, of these rows.
+    pub baseline: BTreeMap<String, f64>,
+    /// Figures of each class in the order of [`Pipeline::labels`]; empty for numbers.
+    pub classes: Vec<ClassMetrics>,
     /// Rows by true and predicted class; `None` for numbers.
     pub confusion_matrix: Option<ConfusionMatrix>,
 }
@@ -92,6 +102,11 @@ impl Pipeline {
         &self.labels
     }
 
+    /// Returns how the probabilities are calibrated; `None` when they are the model's own.
+    pub fn calibration(&self) -> Option<CalibrationMethod> {
+        self.calibration.as_ref().map(Calibration::method)
+    }
+
     /// Returns the share of each column in what the model decides, greatest first.
     pub fn feature_importance(&self) -> Vec<FeatureImportance> {
         let name = |(feature, &importance): (&Feature, &f64)| FeatureImportance {
@@ -118,16 +133,7 @@ impl Pipeline {
     /// # Errors
     /// A feature is not in the table, or is text where training saw numbers or the other way round.
     pub fn predict(&self, table: &Table) -> Result<Predictions, Error> {
-        let columns = self
-            .features
-            .iter()
-            .map(|feature| feature.column_of(table))
-            .collect::<Result<Vec<_>, _>>()?;
-        let columns: Vec<&Column> = columns.iter().map(|column| column.as_ref()).collect();
-        let matrix = self
-            .preparation
-            .encode(&columns, table.row_count(), &NoProgress)?;
-        Ok(match self.model.predict(&matrix, &self.preparation) {
+        Ok(match self.answers(table)? {
             Answers::Classes {
                 classes,
                 probabilities,
@@ -149,43 +155,66 @@ impl Pipeline {
         })
     }
 
+    /// Predicts all rows; probabilities are calibrated.
+    pub(crate) fn answers(&self, table: &Table) -> Result<Answers, Error> {
+        let matrix = self.prepared(table)?;
+        let mut answers = self.model.predict(&matrix, &self.preparation);
+        if let (
+            Answers::Classes {
+                classes,
+                probabilities,
+            },
+            Some(calibration),
+        ) = (&mut answers, &self.calibration)
+        {
+            *classes = calibration.apply(probabilities, self.labels.len());
+        }
+        Ok(answers)
+    }
+
+    /// Prepares the features of all rows.
+    pub(crate) fn prepared(&self, table: &Table) -> Result<Matrix, Error> {
+        let columns = self
+            .features
+            .iter()
+            .map(|feature| feature.column_of(table))
+            .collect::<Result<Vec<_>, _>>()?;
+        let columns: Vec<&Column> = columns.iter().map(|column| column.as_ref()).collect();
+        self.preparation.encode(&columns, table.row_count(), &NoProgress)
+    }
+
     /// Compares predictions for all rows with the target column.
     ///
     /// # Errors
     /// As [`Pipeline::predict`]; also a target that is missing, holds a class the pipeline does not know, or a text where
     /// it predicts numbers.
     pub fn evaluate(&self, table: &Table) -> Result<Evaluation, Error> {
-        match self.task() {
-            Task::Classification => {
-                let truth = self.classes_of(table)?;
-                let predictions = self.predict(table)?;
-                let outcome = Outcome::new(
-                    &truth,
-                    &predictions.classes,
-                    &predictions.probabilities,
-                    self.labels.len(),
-                )?;
-                let confusion_matrix = ConfusionMatrix {
-                    labels: self.labels.clone(),
-                    counts: outcome.confusion(),
-                };
-                Ok(Evaluation {
-                    metrics: outcome.metrics(),
-                    confusion_matrix: Some(confusion_matrix),
-                })
-            }
-            Task::Regression => {
-                let truth = self.numbers_of(table)?;
-                let numbers = self.predict(table)?.numbers();
-                Ok(Evaluation {
-                    metrics: NumberOutcome::new(truth, &numbers)?.metrics(),
-                    confusion_matrix: None,
-                })
-            }
-        }
+        let without = IntervalConfig {
+            resamples: 0,
+            ..IntervalConfig::default()
+        };
+        self.evaluate_with_intervals(table, &without, 0)
     }
 
-    fn numbers_of<'a>(&self, table: &'a Table) -> Result<&'a [f64], Error> {
+    /// Compares predictions for all rows with the target column, and tells how sure the figures are; the same seed gives the
+    /// same intervals.
+    ///
+    /// # Errors
+    /// As [`Pipeline::evaluate`].
+    pub fn evaluate_with_intervals(
+        &self,
+        table: &Table,
+        config: &IntervalConfig,
+        seed: u64,
+    ) -> Result<Evaluation, Error> {
+        let truth = match self.task() {
+            Task::Classification => Truth::Classes(self.classes_of(table)?),
+            Task::Regression => Truth::Numbers(self.numbers_of(table)?.to_vec()),
+        };
+        measure(&truth, &truth, &self.predict(table)?, &self.labels, config, seed)
+    }
+
+    pub(crate) fn numbers_of<'a>(&self, table: &'a Table) -> Result<&'a [f64], Error> {
         let refuse = |row: usize, message: &str| Error::Cell {
             row: row + 1,
             column: self.target.clone(),
@@ -200,7 +229,7 @@ impl Pipeline {
         }
     }
 
-    fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {
+    pub(crate) fn classes_of(&self, table: &Table) -> Result<Vec<u16>, Error> {
         let column = table.names().iter().position(|name| *name == self.target);
         let column = column.ok_or_else(|| Error::MissingColumn {
             name: self.target.clone(),
@@ -226,6 +255,74 @@ impl Pipeline {
         };
         (0..table.row_count()).map(class).collect()
     }
+}
+
+/// Puts predictions beside the truth; the baseline answers what is most frequent, or the mean, in `learned`.
+pub(crate) fn measure(
+    truth: &Truth,
+    learned: &Truth,
+    predictions: &Predictions,
+    labels: &[Label],
+    intervals: &IntervalConfig,
+    seed: u64,
+) -> Result<Evaluation, Error> {
+    match (truth, learned) {
+        (Truth::Classes(truth), Truth::Classes(learned)) => {
+            let outcome = Outcome::new(
+                truth,
+                &predictions.classes,
+                &predictions.probabilities,
+                labels.len(),
+            )?;
+            let confusion_matrix = ConfusionMatrix {
+                labels: labels.to_vec(),
+                counts: outcome.confusion(),
+            };
+            Ok(Evaluation {
+                metrics: outcome.metrics(),
+                intervals: metrics::intervals(truth.len(), intervals, seed, |draws| {
+                    Ok(outcome.weighted(draws)?.metrics())
+                })?,
+                baseline: always(truth, most_frequent(learned, labels.len()), labels.len())?,
+                classes: outcome.per_class(),
+                confusion_matrix: Some(confusion_matrix),
+            })
+        }
+        (Truth::Numbers(truth), Truth::Numbers(learned)) => {
+            let numbers = predictions.numbers();
+            let outcome = NumberOutcome::new(truth, &numbers)?;
+            let mean = learned.iter().sum::<f64>() / learned.len() as f64;
+            Ok(Evaluation {
+                metrics: outcome.metrics(),
+                intervals: metrics::intervals(truth.len(), intervals, seed, |draws| {
+                    Ok(outcome.weighted(draws)?.metrics())
+                })?,
+                baseline: NumberOutcome::new(truth, &vec![mean; truth.len()])?.metrics(),
+                classes: Vec::new(),
+                confusion_matrix: None,
+            })
+        }
+        _ => unreachable!("both are parts of one target"),
+    }
+}
+
+fn most_frequent(classes: &[u16], class_count: usize) -> u16 {
+    let mut counts = vec![0usize; class_count];
+    classes.iter().for_each(|&class| counts[usize::from(class)] += 1);
+    let greatest = counts.iter().max().copied().unwrap_or(0);
+    counts.iter().position(|&count| count == greatest).unwrap_or(0) as u16
+}
+
+/// Figures for always answering one class.
+fn always(truth: &[u16], class: u16, class_count: usize) -> Result<BTreeMap<String, f64>, Error> {
+    let predicted = vec![class; truth.len()];
+    let mut probabilities = vec![0.0; truth.len() * class_count];
+    probabilities
+        .iter_mut()
+        .skip(usize::from(class))
+        .step_by(class_count)
+        .for_each(|slot| *slot = 1.0);
+    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?.metrics())
 }
 
 impl Feature {

@@ -36,6 +36,8 @@ pub enum Event<'a> {
         /// Index of the candidate.
         candidate: usize,
     },
+    /// The model is judged, see [`crate::judge()`].
+    JudgingStarted,
 }
 
 /// Watches a training and can stop it. Called from several threads at once.

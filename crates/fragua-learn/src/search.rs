@@ -1,7 +1,7 @@
 //! Randomised search with cross-validation.
 
 use crate::config::{Candidate, Scoring, Task, TrainConfig};
-use crate::model::TrainingSet;
+use crate::model::{Answers, TrainingSet};
 use crate::prepare::{Matrix, Preparation};
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
@@ -30,6 +30,8 @@ struct Fold {
     training: TrainingSet,
     matrix: Matrix,
     held_out: Target,
+    /// Rows that are learned from, before resampling.
+    learned_rows: usize,
 }
 
 struct FoldScore {
@@ -56,13 +58,11 @@ impl Search<'_> {
             candidates: drawn.len(),
             folds: fold_count,
         });
-        let seed = Random::derive(self.config.seed, &[Stream::Folds as u64]).next_u64();
-        let (strata, stratum_count) = self.target.strata();
-        let held_out = split::stratified_folds(&strata, stratum_count, fold_count, seed)?;
-        let folds: Vec<Fold> = held_out
+        let folds: Vec<Fold> = self
+            .held_out_rows()?
             .par_iter()
             .enumerate()
-            .map(|(fold, rows)| self.prepare(fold, rows))
+            .map(|(fold, rows)| self.prepare(fold, rows, 1.0))
             .collect::<Result<_, Error>>()?;
 
         let finished: Vec<Mutex<Vec<Option<FoldScore>>>> = drawn
@@ -101,10 +101,80 @@ impl Search<'_> {
         Ok(summaries.collect())
     }
 
-    fn prepare(&self, fold: usize, held_out: &[usize]) -> Result<Fold, Error> {
+    /// The rows that each fold holds out.
+    pub(crate) fn held_out_rows(&self) -> Result<Vec<Vec<usize>>, Error> {
+        let seed = Random::derive(self.config.seed, &[Stream::Folds as u64]).next_u64();
+        let (strata, stratum_count) = self.target.strata();
+        split::stratified_folds(&strata, stratum_count, self.config.search.cv, seed)
+    }
+
+    /// Predicts every row by a model that was fitted without the row's fold.
+    pub(crate) fn out_of_fold(&self, params: &ModelParams) -> Result<Vec<f32>, Error> {
+        let class_count = self.target.labels.len();
+        let held_out = self.held_out_rows()?;
+        let of_fold = |(number, rows): (usize, &Vec<usize>)| {
+            let fold = self.prepare(number, rows, 1.0)?;
+            let path = [Stream::FoldModels as u64, u64::MAX, number as u64];
+            let seed = Random::derive(self.config.seed, &path).next_u64();
+            let (model, _) = fold.training.fit(params, seed, self.progress)?;
+            Ok(model.predict(&fold.matrix, &fold.training.preparation))
+        };
+        let answers: Vec<Answers> = held_out
+            .par_iter()
+            .enumerate()
+            .map(of_fold)
+            .collect::<Result<_, Error>>()?;
+        let mut whole = vec![0.0; self.target.len() * class_count];
+        for (rows, answers) in held_out.iter().zip(answers) {
+            if let Answers::Classes { probabilities, .. } = answers {
+                for (&row, of_row) in rows.iter().zip(probabilities.chunks_exact(class_count)) {
+                    whole[row * class_count..(row + 1) * class_count].copy_from_slice(of_row);
+                }
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Scores a model fitted on a share of each fold's rows; returns the scores on rows that were learned from and on those
+    /// held out, and the number of rows that were learned from, fold by fold.
+    pub(crate) fn scores_at(
+        &self,
+        params: &ModelParams,
+        share: f64,
+    ) -> Result<Vec<(f64, f64, usize)>, Error> {
+        let held_out = self.held_out_rows()?;
+        let of_fold = |(number, rows): (usize, &Vec<usize>)| {
+            check_cancelled(self.progress)?;
+            let fold = self.prepare(number, rows, share)?;
+            let path = [Stream::FoldModels as u64, u64::MAX, number as u64];
+            let seed = Random::derive(self.config.seed, &path).next_u64();
+            let (model, _) = fold.training.fit(params, seed, self.progress)?;
+            let score = |matrix: &Matrix, target: &Target| {
+                let answers = model.predict(matrix, &fold.training.preparation);
+                answers.score(&target.truth, target.labels.len(), self.scoring())
+            };
+            let learned = &fold.training;
+            Ok((
+                score(&learned.matrix, &learned.target)?,
+                score(&fold.matrix, &fold.held_out)?,
+                fold.learned_rows,
+            ))
+        };
+        held_out.par_iter().enumerate().map(of_fold).collect()
+    }
+
+    /// Prepares a fold that learns from a share of the rows that are not held out.
+    fn prepare(&self, fold: usize, held_out: &[usize], share: f64) -> Result<Fold, Error> {
         let mut is_held_out = vec![false; self.target.len()];
         held_out.iter().for_each(|&row| is_held_out[row] = true);
-        let kept: Vec<usize> = (0..self.target.len()).filter(|&row| !is_held_out[row]).collect();
+        let mut kept: Vec<usize> = (0..self.target.len()).filter(|&row| !is_held_out[row]).collect();
+        if share < 1.0 {
+            let (strata, stratum_count) = self.target.select(&kept).strata();
+            let path = [Stream::LearningCurve as u64, fold as u64];
+            let seed = Random::derive(self.config.seed, &path).next_u64();
+            let part = split::share_of(&strata, stratum_count, share, seed);
+            kept = part.into_iter().map(|row| kept[row]).collect();
+        }
         let target = self.target.select(&kept);
         let seed =
             |stream: Stream| Random::derive(self.config.seed, &[stream as u64, 1 + fold as u64]).next_u64();
@@ -127,6 +197,7 @@ impl Search<'_> {
             self.progress,
         )?;
         Ok(Fold {
+            learned_rows: kept.len(),
             training: TrainingSet::new(self.table.names(), preparation, matrix, target),
             matrix: validation_matrix,
             held_out: self.target.select(held_out),

@@ -46,6 +46,22 @@ pub(crate) fn hold_out(
     part(&by_class, total)
 }
 
+/// Returns a share of the rows of each class, at least one of those it has, in rising order. With the same seed a smaller
+/// share is part of a larger one.
+pub(crate) fn share_of(classes: &[u16], class_count: usize, share: f64, seed: u64) -> Vec<usize> {
+    let mut random = Random::derive(seed, &[]);
+    let by_class = shuffled_by_class(classes, class_count, &mut random);
+    let mut taken: Vec<usize> = by_class
+        .iter()
+        .flat_map(|rows| {
+            &rows[..((rows.len() as f64 * share).round() as usize).clamp(1.min(rows.len()), rows.len())]
+        })
+        .copied()
+        .collect();
+    taken.sort_unstable();
+    taken
+}
+
 /// Takes `total` rows from all classes by their sizes; returns the rows left and those taken.
 fn part(by_class: &[Vec<usize>], total: usize) -> (Vec<usize>, Vec<usize>) {
     let sizes: Vec<usize> = by_class.iter().map(Vec::len).collect();

@@ -186,6 +186,13 @@ impl Table {
         }
     }
 
+    /// Copies the table with other values in one column, as many as there are rows.
+    pub(crate) fn with_column(&self, column: usize, values: Column) -> Self {
+        let mut copy = self.clone();
+        copy.columns[column] = values;
+        copy
+    }
+
     /// Copies the given columns into a new table.
     ///
     /// # Errors
@@ -226,7 +233,7 @@ impl Column {
         }
     }
 
-    fn select(&self, rows: &[usize]) -> Self {
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
         match self {
             Column::Numeric(values) => Column::Numeric(rows.iter().map(|&row| values[row]).collect()),
             Column::Categorical(values) => Column::Categorical(Categorical {

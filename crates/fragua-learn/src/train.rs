@@ -1,9 +1,10 @@
 //! From a table and a configuration to a fitted pipeline with its figures.
 
-use crate::config::{ColumnSelector, TrainConfig};
+use crate::calibrate::{self, Calibration};
+use crate::config::{CalibrationMethod, ColumnSelector, TrainConfig};
 use crate::feature;
-use crate::metrics::{self, ConfusionMatrix, NumberOutcome, Outcome};
 use crate::model::TrainingSet;
+use crate::pipeline;
 use crate::prepare::Preparation;
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
@@ -12,7 +13,6 @@ use crate::search::{self, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
 use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, split};
-use std::collections::BTreeMap;
 
 /// Most columns; trees keep a column's position in 16 bits.
 const MAX_COLUMNS: usize = 10_000;
@@ -27,6 +27,8 @@ pub(crate) enum Stream {
     Intervals = 5,
     Resampling = 6,
     Preparation = 7,
+    LearningCurve = 8,
+    Judging = 9,
 }
 
 /// Splits the rows, searches for the best candidate by cross-validation on the training part, fits it on all
@@ -41,6 +43,12 @@ pub(crate) enum Stream {
 pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<TrainReport, Error> {
     config.check()?;
     let features = select_features(table, config)?;
+    // What is judged comes last, but must not fail for a name after a long search.
+    for selector in config.judge.slices.columns.iter().flatten() {
+        if let ColumnSelector::Name(name) = selector {
+            table.column(name)?;
+        }
+    }
     let (target, task_reason) = Target::new(table, config)?;
     progress.event(Event::TaskSettled {
         task: target.task(),
@@ -77,56 +85,30 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
     let test_target = target.select(&test_rows);
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
     let seed = Random::derive(config.seed, &[Stream::Intervals as u64]).next_u64();
-    let rows = test_rows.len();
-    let mut report = TrainReport {
+    let measured = pipeline::measure(
+        &test_target.truth,
+        &train_target.truth,
+        &predictions,
+        &target.labels,
+        &config.intervals,
+        seed,
+    )?;
+    Ok(TrainReport {
         task: target.task(),
         task_reason,
         best,
         candidates,
-        metrics: BTreeMap::new(),
-        intervals: BTreeMap::new(),
-        baseline: BTreeMap::new(),
-        classes: Vec::new(),
-        confusion_matrix: None,
+        metrics: measured.metrics,
+        intervals: measured.intervals,
+        baseline: measured.baseline,
+        classes: measured.classes,
+        confusion_matrix: measured.confusion_matrix,
         labels: target.labels,
         feature_importance: pipeline.feature_importance(),
         pipeline,
         train_rows,
         test_rows,
-    };
-    match (&train_target.truth, &test_target.truth) {
-        (Truth::Classes(learned), Truth::Classes(truth)) => {
-            let class_count = report.labels.len();
-            let outcome = Outcome::new(
-                truth,
-                &predictions.classes,
-                &predictions.probabilities,
-                class_count,
-            )?;
-            report.metrics = outcome.metrics();
-            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
-                Ok(outcome.weighted(draws)?.metrics())
-            })?;
-            report.baseline = baseline(truth, most_frequent(learned, class_count), class_count)?;
-            report.classes = outcome.per_class();
-            report.confusion_matrix = Some(ConfusionMatrix {
-                labels: report.labels.clone(),
-                counts: outcome.confusion(),
-            });
-        }
-        (Truth::Numbers(learned), Truth::Numbers(truth)) => {
-            let numbers = predictions.numbers();
-            let outcome = NumberOutcome::new(truth, &numbers)?;
-            report.metrics = outcome.metrics();
-            report.intervals = metrics::intervals(rows, &config.intervals, seed, |draws| {
-                Ok(outcome.weighted(draws)?.metrics())
-            })?;
-            let mean = learned.iter().sum::<f64>() / learned.len() as f64;
-            report.baseline = NumberOutcome::new(truth, &vec![mean; truth.len()])?.metrics();
-        }
-        _ => unreachable!("both are parts of one target"),
-    }
-    Ok(report)
+    })
 }
 
 /// Scores all candidates by cross-validation on all rows of a table; nothing is held out and no model is kept.
@@ -182,6 +164,19 @@ fn fit_pipeline(
     config: &TrainConfig,
     progress: &dyn Progress,
 ) -> Result<Pipeline, Error> {
+    let calibration = match config.calibrate {
+        None => None,
+        Some(method) => {
+            let search = Search {
+                table: features,
+                target: &target,
+                config,
+                progress,
+            };
+            let probabilities = search.out_of_fold(params)?;
+            Some(calibrate(&target, &probabilities, method))
+        }
+    };
     let seed = Random::derive(config.seed, &[Stream::Preparation as u64]).next_u64();
     let (preparation, matrix) = Preparation::fit(features, &target, &config.preparation, seed, progress)?;
     let seed = Random::derive(config.seed, &[Stream::Resampling as u64]).next_u64();
@@ -197,10 +192,24 @@ fn fit_pipeline(
         importance,
         preparation: set.preparation,
         model,
+        calibration,
     })
 }
 
-fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {
+fn calibrate(target: &Target, probabilities: &[f32], method: CalibrationMethod) -> Calibration {
+    let Truth::Classes(classes) = &target.truth else {
+        unreachable!("the configuration was checked: only classes are calibrated")
+    };
+    let sample = calibrate::Sample {
+        classes,
+        probabilities,
+        class_count: target.labels.len(),
+        weights: target.weights.as_deref(),
+    };
+    Calibration::fit(&sample, method)
+}
+
+pub(crate) fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {
     let named = config.features.iter().flatten().chain(&config.exclude);
     for selector in named {
         if let ColumnSelector::Name(name) = selector {
@@ -252,23 +261,4 @@ fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> 
         )));
     }
     table.select_columns(&names)
-}
-
-fn most_frequent(classes: &[u16], class_count: usize) -> u16 {
-    let mut counts = vec![0usize; class_count];
-    classes.iter().for_each(|&class| counts[usize::from(class)] += 1);
-    let greatest = counts.iter().max().copied().unwrap_or(0);
-    counts.iter().position(|&count| count == greatest).unwrap_or(0) as u16
-}
-
-/// Figures for always answering one class.
-fn baseline(truth: &[u16], class: u16, class_count: usize) -> Result<BTreeMap<String, f64>, Error> {
-    let predicted = vec![class; truth.len()];
-    let mut probabilities = vec![0.0; truth.len() * class_count];
-    probabilities
-        .iter_mut()
-        .skip(usize::from(class))
-        .step_by(class_count)
-        .for_each(|slot| *slot = 1.0);
-    Ok(Outcome::new(truth, &predicted, &probabilities, class_count)?.metrics())
 }

@@ -55,6 +55,7 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
         pipeline,
         graph: Graph::default(),
         prefix: free_prefix(pipeline),
+        has_labels: false,
     };
     export.inputs();
     let filled = export.numbers();
@@ -65,7 +66,8 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
             let features = export.tree_features(numbers.as_deref());
             let probabilities = export.name("probabilities");
             let attributes = trees::attributes(ensemble, &export.tree_columns(), &pipeline.labels);
-            let made = [outputs.label.as_str(), &probabilities];
+            let label = export.model_label(&outputs.label);
+            let made = [label.as_str(), &probabilities];
             export.graph.nodes.push(node(
                 "TreeEnsembleClassifier",
                 ML,
@@ -73,11 +75,14 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
                 &made,
                 &attributes,
             ));
+            let probabilities = export.calibrated(probabilities, &outputs.label);
             export.outputs(&outputs, &probabilities);
         }
         Model::Linear { linear, design } => {
             let scores = export.linear_scores(numbers.as_deref(), linear, design);
-            let probabilities = export.classes(&scores, &outputs.label);
+            let label = export.model_label(&outputs.label);
+            let probabilities = export.classes(&scores, &label);
+            let probabilities = export.calibrated(probabilities, &outputs.label);
             export.outputs(&outputs, &probabilities);
         }
         Model::TreeNumbers { ensemble, span } => {
@@ -114,18 +119,20 @@ fn free_prefix(pipeline: &Pipeline) -> String {
     prefix
 }
 
-struct Export<'a> {
-    pipeline: &'a Pipeline,
-    graph: Graph,
+pub(super) struct Export<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) graph: Graph,
     prefix: String,
+    /// Whether the constant of the labels is there already.
+    has_labels: bool,
 }
 
 impl Export<'_> {
-    fn name(&self, name: &str) -> String {
+    pub(super) fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    fn constant(&mut self, name: &str, make: impl FnOnce(&str) -> encoder::Message) -> String {
+    pub(super) fn constant(&mut self, name: &str, make: impl FnOnce(&str) -> encoder::Message) -> String {
         let name = self.name(name);
         self.graph.constants.push(make(&name));
         name
@@ -456,10 +463,24 @@ impl Export<'_> {
             &class,
             &[attribute::int("axis", 1), attribute::int("keepdims", 0)],
         );
-        let labels = self.constant("labels", |name| label_tensor(name, &self.pipeline.labels));
-        self.graph
-            .add("Gather", &[&labels, &class], label, &[attribute::int("axis", 0)]);
+        self.labels(&class, label);
         probabilities
+    }
+
+    /// Adds the labels of some classes.
+    pub(super) fn labels(&mut self, classes: &str, output: &str) {
+        let labels = self.name("labels");
+        if !self.has_labels {
+            self.has_labels = true;
+            let pipeline = self.pipeline;
+            self.graph.constants.push(label_tensor(&labels, &pipeline.labels));
+        }
+        self.graph.add(
+            "Gather",
+            &[&labels, classes],
+            output,
+            &[attribute::int("axis", 0)],
+        );
     }
 
     /// Adds the way from the scores of trees to the predicted numbers, in 64 bits.

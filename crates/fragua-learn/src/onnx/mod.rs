@@ -1,5 +1,6 @@
 //! Writing a pipeline as an ONNX file that onnxruntime runs with the same labels.
 
+mod calibration;
 mod encoder;
 mod graph;
 mod neighbors;

@@ -437,6 +437,7 @@ impl Boosting<'_> {
                     value: -value,
                 });
             }
+            tree.close_leaf((leaf.end - leaf.begin) as u32);
             tree.nodes[leaf.node] = Node::leaf(begin, tree.values.len() as u16 - begin as u16);
             moves.push((value, leaf.begin..leaf.end));
         }

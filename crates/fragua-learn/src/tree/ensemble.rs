@@ -186,7 +186,16 @@ pub(crate) struct LeafValue {
 pub(crate) struct Tree {
     pub(crate) nodes: Vec<Node>,
     pub(crate) values: Vec<LeafValue>,
+    /// For each value: the rows of the tree's sample in its leaf, at least 1.
+    pub(crate) rows: Vec<u32>,
     pub(crate) sets: Vec<CodeSet>,
+}
+
+impl Tree {
+    /// Says how many rows the leaf has whose values were pushed last.
+    pub(super) fn close_leaf(&mut self, rows: u32) {
+        self.rows.resize(self.values.len(), rows.max(1));
+    }
 }
 
 /// How the trees read a column.
@@ -208,6 +217,9 @@ pub(crate) struct Ensemble {
     pub(crate) roots: Vec<u32>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) values: Vec<LeafValue>,
+    /// For each value: the rows of the tree's sample in its leaf, at least 1. Empty when the model comes from a file
+    /// older than version 4, which did not keep them.
+    pub(crate) rows: Vec<u32>,
     pub(crate) sets: Vec<CodeSet>,
     /// Scores before the first tree.
     pub(crate) base: Vec<f32>,
@@ -227,6 +239,7 @@ impl Ensemble {
             roots: Vec::with_capacity(trees.len()),
             nodes: Vec::with_capacity(trees.iter().map(|tree| tree.nodes.len()).sum()),
             values: Vec::with_capacity(trees.iter().map(|tree| tree.values.len()).sum()),
+            rows: Vec::with_capacity(trees.iter().map(|tree| tree.rows.len()).sum()),
             sets: Vec::new(),
             base,
             softmax,
@@ -245,6 +258,7 @@ impl Ensemble {
                 moved
             }));
             ensemble.values.extend(tree.values);
+            ensemble.rows.extend(tree.rows);
             ensemble.sets.extend(tree.sets);
         }
         ensemble.make_sums_exact();

@@ -263,6 +263,7 @@ impl<'a> Grower<'a> {
         self.grow_from(root, &columns, &mut entries, TILE);
         self.tree.nodes.shrink_to_fit();
         self.tree.values.shrink_to_fit();
+        self.tree.rows.shrink_to_fit();
         (self.tree, self.gains)
     }
 
@@ -360,6 +361,7 @@ impl<'a> Grower<'a> {
         };
         let values = content.classes.iter().zip(&content.weights).map(value);
         self.tree.values.extend(values);
+        self.tree.close_leaf(content.rows);
         self.tree.nodes[node] = Node::leaf(begin, content.classes.len() as u16);
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod bins;
 pub(crate) mod boosting;
 pub(crate) mod ensemble;
+pub(crate) mod explain;
 pub(crate) mod forest;
 mod grow;
 mod predict;

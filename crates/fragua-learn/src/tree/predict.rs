@@ -32,7 +32,7 @@ impl Bins {
 }
 
 impl Quantizer {
-    fn bin(&self, value: f32) -> u8 {
+    pub(super) fn bin(&self, value: f32) -> u8 {
         match self {
             Quantizer::Codes => value as u8,
             Quantizer::Edges(_) if value.is_nan() => MISSING_BIN,

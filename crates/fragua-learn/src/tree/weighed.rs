@@ -248,6 +248,7 @@ impl<'a> Grower<'a> {
             self.tree.values.truncate(begin as usize);
             self.tree.values.push(LeafValue { class: 0, value: 0.0 });
         }
+        self.tree.close_leaf(whole[self.outputs + 1] as u32);
         let count = self.tree.values.len() as u16 - begin as u16;
         self.tree.nodes[node] = Node::leaf(begin, count);
     }

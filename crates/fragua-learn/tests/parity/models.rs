@@ -22,8 +22,12 @@ struct Answers {
 }
 
 fn fit(table: &Table, preparation: Value, candidate: Value) -> TrainReport {
+    fit_calibrated(table, preparation, candidate, Value::Null)
+}
+
+fn fit_calibrated(table: &Table, preparation: Value, candidate: Value, calibrate: Value) -> TrainReport {
     let config = json!({
-        "target": TARGET, "preparation": preparation, "candidates": [candidate],
+        "target": TARGET, "preparation": preparation, "candidates": [candidate], "calibrate": calibrate,
         "search": { "n_iter": 1, "cv": 2 },
     });
     let config: TrainConfig = serde_json::from_value(config).unwrap();
@@ -31,7 +35,10 @@ fn fit(table: &Table, preparation: Value, candidate: Value) -> TrainReport {
 }
 
 fn check(table: &Table, preparation: Value, candidate: Value) {
-    let report = fit(table, preparation, candidate);
+    check_report(table, &fit(table, preparation, candidate));
+}
+
+fn check_report(table: &Table, report: &TrainReport) {
     let pipeline = Pipeline::load(&report.pipeline.to_bytes()).unwrap();
     assert_eq!(
         pipeline.to_bytes(),
@@ -164,14 +171,32 @@ fn words_as_classes_and_kept_first_category() {
     }
 }
 
-#[test]
-fn two_classes() {
+/// Rows of the first two classes.
+fn of_two_classes() -> Table {
     let table = small();
     let fragua_learn::Column::Numeric(classes) = table.column(TARGET).unwrap() else {
         panic!("numeric")
     };
     let kept: Vec<usize> = (0..table.row_count()).filter(|&row| classes[row] < 3.0).collect();
-    let table = table.select_rows(&kept);
+    table.select_rows(&kept)
+}
+
+#[test]
+fn calibrated_probabilities() {
+    for table in [small(), of_two_classes()] {
+        for candidate in [forest(), boosting(), logistic()] {
+            for method in ["sigmoid", "isotonic"] {
+                let report = fit_calibrated(&table, json!({}), candidate.clone(), json!(method));
+                assert!(report.pipeline.calibration().is_some());
+                check_report(&table, &report);
+            }
+        }
+    }
+}
+
+#[test]
+fn two_classes() {
+    let table = of_two_classes();
     for candidate in [
         forest(),
         extra_trees(),

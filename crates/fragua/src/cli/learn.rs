@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
-use fragua_learn::config::Scoring;
+use clap::{Args, Subcommand, ValueEnum};
+use fragua_learn::card::Fact;
+use fragua_learn::config::{Language, Scoring};
 use fragua_learn::metrics::Interval;
 use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{
-    CandidateResult, ColumnKind, Event, FeatureKind, Label, Pipeline, Progress, Table, TrainConfig,
-    TrainReport, compare, read_csv, read_csv_typed, train,
+    CandidateResult, ColumnKind, Event, FeatureKind, Label, ModelCard, Pipeline, Progress, Table,
+    TrainConfig, TrainReport, compare, judge, judge_pipeline, read_csv, read_csv_typed, train,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +24,8 @@ use crate::operators::train_config;
 /// What `fragua learn` can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Searches for the best model, measures it on rows held out, and writes it to a folder that MLflow loads, too
+    /// Searches for the best model, measures it on rows held out, and writes it with its card to a folder that MLflow
+    /// loads, too
     Fit(Fit),
     /// Measures a model on rows whose truth is known
     Evaluate(Evaluate),
@@ -58,6 +60,9 @@ pub(crate) struct Fit {
     /// Folder to write the model to; made when it is missing
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
+    /// Leaves out model_card.html, and what is found out for it alone; `judge` of the configuration says what that is
+    #[arg(long)]
+    no_card: bool,
 }
 
 /// Options of `fragua learn evaluate`.
@@ -69,9 +74,27 @@ pub(crate) struct Evaluate {
     /// Folder of the model, or its pipeline.fragua
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
+    /// Writes the model's card on these rows: one HTML file
+    #[arg(long, value_name = "FILE")]
+    card: Option<PathBuf>,
+    /// YAML with the arguments of a `train` task, whose `judge` and `intervals` say what the card tells
+    #[arg(long, value_name = "FILE", requires = "card")]
+    config: Option<PathBuf>,
+    /// Language of the card; wins over the configuration
+    #[arg(long, value_enum, requires = "card")]
+    language: Option<CardLanguage>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
+}
+
+/// A language of cards.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CardLanguage {
+    /// English
+    En,
+    /// Spanish
+    Es,
 }
 
 /// Options of `fragua learn predict`.
@@ -104,25 +127,30 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 impl Learn {
     fn load(&self) -> anyhow::Result<(Table, TrainConfig)> {
-        let mut arguments = match &self.config {
-            None => json!({}),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("{} cannot be read", path.display()))?;
-                serde_saphyr::from_str::<Value>(&text)
-                    .with_context(|| format!("{} is not YAML", path.display()))?
-            }
-        };
-        if let (Some(target), Some(arguments)) = (&self.target, arguments.as_object_mut()) {
-            arguments.insert("target".to_owned(), json!(target));
-        }
-        let config = train_config(&arguments).map_err(|error| match &self.config {
-            Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
-            None => anyhow::anyhow!("{error}"),
-        })?;
+        let config = read_config(self.config.as_deref(), self.target.as_deref())?;
         let table = read_csv(open(&self.data)?).with_context(|| self.data.display().to_string())?;
         Ok((table, config))
     }
+}
+
+/// Reads what to learn; a target that is given wins over that of the file.
+fn read_config(path: Option<&Path>, target: Option<&str>) -> anyhow::Result<TrainConfig> {
+    let mut arguments = match path {
+        None => json!({}),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("{} cannot be read", path.display()))?;
+            serde_saphyr::from_str::<Value>(&text)
+                .with_context(|| format!("{} is not YAML", path.display()))?
+        }
+    };
+    if let (Some(target), Some(arguments)) = (target, arguments.as_object_mut()) {
+        arguments.insert("target".to_owned(), json!(target));
+    }
+    train_config(&arguments).map_err(|error| match path {
+        Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
+        None => anyhow::anyhow!("{error}"),
+    })
 }
 
 fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
@@ -165,6 +193,10 @@ fn rows_for(pipeline: &Pipeline, path: &Path, with_target: bool) -> anyhow::Resu
 fn fit(options: &Fit) -> anyhow::Result<()> {
     let (table, config) = options.learn.load()?;
     let report = train(&table, &config, &Teller)?;
+    let judgement = match options.no_card {
+        true => None,
+        false => Some(judge(&table, &config, &report, &Teller)?),
+    };
     let created_at = jiff::Timestamp::now()
         .strftime("%Y-%m-%d %H:%M:%S.%6f")
         .to_string();
@@ -173,8 +205,20 @@ fn fit(options: &Fit) -> anyhow::Result<()> {
         ..ModelInfo::default()
     };
     mlflow_model::write(&options.model, &report.pipeline, &info)?;
+    let card = options.model.join(CARD_FILE);
+    if let Some(judgement) = &judgement {
+        let title = name_of(&options.model);
+        let page = ModelCard::of_training(title, &config, &report, judgement)
+            .made_at(now())
+            .fact(Fact::Rows, options.learn.data.display().to_string())
+            .fact(Fact::Model, options.model.display().to_string());
+        write(&card, &page.to_html())?;
+    }
     if options.learn.json {
-        return output::json(&described(&report, &options.model));
+        let mut described = described(&report, &options.model);
+        described["judgement"] = json!(judgement);
+        described["card"] = json!(judgement.is_some().then_some(card));
+        return output::json(&described);
     }
     let best = report.best_candidate();
     output::line(&format!(
@@ -184,7 +228,32 @@ fn fit(options: &Fit) -> anyhow::Result<()> {
         shown(best)
     ))?;
     figures(&report.metrics, &report.intervals, &report.baseline)?;
-    output::line(&format!("written to {}", options.model.display()))
+    output::line(&format!("written to {}", options.model.display()))?;
+    if judgement.is_some() {
+        output::line(&format!("its card: {}", card.display()))?;
+    }
+    Ok(())
+}
+
+/// The name of a model's card in its folder.
+const CARD_FILE: &str = "model_card.html";
+
+/// The name of a model: that of its folder.
+fn name_of(model: &Path) -> String {
+    let folder = match model.file_name() {
+        Some(name) if name == mlflow_model::PIPELINE_FILE => model.parent().and_then(Path::file_name),
+        name => name,
+    };
+    folder.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The time as people read it.
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn described(report: &TrainReport, model: &Path) -> Value {
@@ -210,17 +279,51 @@ fn described(report: &TrainReport, model: &Path) -> Value {
 fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
     let pipeline = load_model(&options.model)?;
     let table = rows_for(&pipeline, &options.data, true)?;
-    let evaluation = pipeline.evaluate(&table)?;
+    let mut described = json!({
+        "task": pipeline.task(),
+        "model": pipeline.model_name(),
+        "rows": table.row_count(),
+    });
+    let evaluation = match &options.card {
+        None => pipeline.evaluate(&table)?,
+        Some(path) => {
+            let mut config = match &options.config {
+                Some(file) => read_config(Some(file), Some(pipeline.target()))?,
+                None => TrainConfig::new(pipeline.target()),
+            };
+            let evaluation = pipeline.evaluate_with_intervals(&table, &config.intervals, config.seed)?;
+            let judgement = judge_pipeline(&pipeline, &table, &config, &Teller)?;
+            match options.language {
+                Some(CardLanguage::En) => config.judge.language = Language::English,
+                Some(CardLanguage::Es) => config.judge.language = Language::Spanish,
+                None => {}
+            }
+            let language = config.judge.language;
+            let title = name_of(&options.model);
+            let page = ModelCard::of_evaluation(title, &pipeline, &evaluation, &judgement, language)
+                .made_at(now())
+                .fact(Fact::Rows, options.data.display().to_string())
+                .fact(Fact::Model, options.model.display().to_string());
+            write(path, &page.to_html())?;
+            described["judgement"] = json!(judgement);
+            described["card"] = json!(path);
+            evaluation
+        }
+    };
     if options.json {
-        return output::json(&json!({
-            "task": pipeline.task(),
-            "model": pipeline.model_name(),
-            "rows": table.row_count(),
-            "metrics": evaluation.metrics,
-            "confusion_matrix": evaluation.confusion_matrix,
-        }));
+        described["metrics"] = json!(evaluation.metrics);
+        described["confusion_matrix"] = json!(evaluation.confusion_matrix);
+        return output::json(&described);
     }
-    figures(&evaluation.metrics, &BTreeMap::new(), &BTreeMap::new())
+    let (intervals, baseline) = match options.card {
+        Some(_) => (evaluation.intervals, evaluation.baseline),
+        None => (BTreeMap::new(), BTreeMap::new()),
+    };
+    figures(&evaluation.metrics, &intervals, &baseline)?;
+    if let Some(path) = &options.card {
+        output::line(&format!("its card: {}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn predict(options: &Predict) -> anyhow::Result<()> {
@@ -327,6 +430,7 @@ impl Progress for Teller {
                     result.std
                 );
             }
+            Event::JudgingStarted => eprintln!("judging the model"),
             _ => {}
         }
     }

@@ -6,8 +6,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_database::Database;
+use fragua_learn::card::Fact;
 use fragua_learn::{
-    CandidateResult, Event, Progress, Table, TrainConfig, TrainReport, mlflow_model, picture, train,
+    CandidateResult, Event, Judgement, ModelCard, NoProgress, Progress, Table, TrainConfig, TrainReport,
+    judge, mlflow_model, picture, train,
 };
 use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
 use fragua_tracking::client::MlflowClient;
@@ -23,6 +25,9 @@ use super::{dataset, held_out};
 
 /// The longest tag that MLflow keeps.
 const MAXIMUM_TAG_CHARACTERS: usize = 8_000;
+
+/// The best model's card among the run's artifacts.
+const MODEL_CARD: &str = "model_card.html";
 
 /// Trains on a table, tracks what it did, and registers the best model.
 pub(super) struct Train;
@@ -173,7 +178,8 @@ async fn log_training(
             vec![dataset::input(&destination.connection, &destination.table, &rows)],
         )
         .await?;
-    let mut settings = params(&serde_json::to_value(&config)?, &["candidates"]);
+    // What is judged changes nothing about the model.
+    let mut settings = params(&serde_json::to_value(&config)?, &["candidates", "judge"]);
     settings.push(Param::new("rows", rows.table.row_count().to_string()));
     client
         .log_batch(
@@ -190,6 +196,7 @@ async fn log_training(
     println!("best: candidate {}, {}", best.index, shown(best));
     client.log_batch(run_id, figures(&report)).await?;
     log_files(client, run, &report).await?;
+    let report = log_judgement(client, run, context, destination, config, report, &rows).await?;
     let held_out = held_out::pack(&rows.table, &report.test_rows)?;
     client
         .put_artifact_bytes(&run.artifact_uri, held_out::ARTIFACT, held_out)
@@ -245,6 +252,62 @@ async fn search(
         log_candidate(client, run, context, &candidate).await?;
     }
     Ok(training.await.context("the training panicked")??)
+}
+
+/// Judges the best model, and logs what was found: as a page for people, as JSON for programs.
+async fn log_judgement(
+    client: &MlflowClient,
+    run: &RunInfo,
+    context: &TaskContext,
+    destination: &Destination,
+    config: TrainConfig,
+    report: TrainReport,
+    rows: &Rows,
+) -> anyhow::Result<TrainReport> {
+    println!("judging the model on {} held-out rows", report.test_rows.len());
+    let table = rows.table.clone();
+    let judging = tokio::task::spawn_blocking(move || {
+        let judgement = judge(&table, &config, &report, &NoProgress)?;
+        Ok::<_, fragua_learn::Error>((config, report, judgement))
+    });
+    let (config, report, judgement) = judging.await.context("the judging panicked")??;
+    let title = destination.register.as_deref().unwrap_or(&destination.experiment);
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let card = ModelCard::of_training(title, &config, &report, &judgement)
+        .made_at(now)
+        .fact(Fact::Run, &run.run_id)
+        .fact(Fact::Experiment, &destination.experiment)
+        .fact(Fact::DagRun, context.dag_run_id.to_string())
+        .fact(Fact::Rows, &destination.table)
+        .fact(Fact::Digest, rows.digest.to_string());
+    let files = [
+        (MODEL_CARD, card.to_html().into_bytes()),
+        ("judgement.json", serde_json::to_vec_pretty(&judgement)?),
+    ];
+    for (path, bytes) in files {
+        client.put_artifact_bytes(&run.artifact_uri, path, bytes).await?;
+    }
+    client.log_batch(&run.run_id, judged(&judgement)).await?;
+    Ok(report)
+}
+
+/// What the judgement adds to the figures.
+fn judged(judgement: &Judgement) -> Batch {
+    let now = SystemClock.now();
+    let reliability = judgement.reliability.iter();
+    Batch {
+        metrics: reliability
+            .map(|reliability| {
+                Metric::new(
+                    "expected_calibration_error",
+                    reliability.expected_calibration_error,
+                    now,
+                    0,
+                )
+            })
+            .collect(),
+        ..Batch::default()
+    }
 }
 
 async fn log_candidate(

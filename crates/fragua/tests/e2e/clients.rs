@@ -36,6 +36,10 @@ fn mlflow_finds_the_runs_and_predicts_what_the_inference_api_predicts() {
         (1..=10).map(Some).collect::<Vec<_>>(),
         "the data set names the batch of each load"
     );
+    let artifacts = found["artifacts"].as_array().unwrap();
+    for expected in ["judgement.json", "model_card.html"] {
+        assert!(artifacts.iter().any(|path| path == expected), "{found}");
+    }
     assert_eq!(
         (&found["rows"], &found["equal_labels"]),
         (&1_000.into(), &1_000.into()),

@@ -96,6 +96,17 @@ async fn numbers_are_fitted_evaluated_and_predicted() {
     assert!(fitted["intervals"]["r2"]["low"].is_f64());
     assert!(fitted["baseline"]["r2"].as_f64().unwrap() < 0.1);
     assert!(project.path("out/model/MLmodel").exists() && project.path("out/model/model.onnx").exists());
+    let columns = fitted["judgement"]["permutation"]["columns"].as_array().unwrap();
+    assert_eq!(columns[0]["feature"], "size");
+    let card = std::fs::read_to_string(project.path("out/model/model_card.html")).unwrap();
+    for part in [
+        "<html lang=\"en\">",
+        "<h1>model</h1>",
+        "Partial dependence",
+        "Predicted less true",
+    ] {
+        assert!(card.contains(part), "{part} is not in the card");
+    }
 
     let evaluate = [
         "evaluate",
@@ -108,6 +119,18 @@ async fn numbers_are_fitted_evaluated_and_predicted() {
     let evaluated = json(&learned(&project, &evaluate).await.0);
     assert!(evaluated["metrics"]["r2"].as_f64().unwrap() > 0.99, "{evaluated}");
     assert_eq!(evaluated["rows"], 300);
+    assert_eq!(evaluated["judgement"], Value::Null);
+    let with_card = [&evaluate[..], &["--card", "tarjeta.html", "--language", "es"]].concat();
+    let evaluated = json(&learned(&project, &with_card).await.0);
+    assert_eq!(evaluated["judgement"]["rows"], 300);
+    let card = std::fs::read_to_string(project.path("tarjeta.html")).unwrap();
+    assert!(card.contains("<html lang=\"es\">") && card.contains("Dependencia parcial"));
+    let judge = "target: price\njudge: { slices: { columns: [dear], scoring: r2 }, partial_dependence: { columns: 0 } }\n";
+    project.write("judge.yaml", judge);
+    let with_config = [&evaluate[..], &["--card", "card.html", "--config", "judge.yaml"]].concat();
+    let evaluated = json(&learned(&project, &with_config).await.0);
+    assert_eq!(evaluated["judgement"]["slices"][0]["column"], "dear");
+    assert_eq!(evaluated["judgement"]["partial_dependence"], json!([]));
 
     // A column that the model learned from is missing.
     let (ok, _, told) = learn(
@@ -151,6 +174,7 @@ async fn classes_are_fitted_and_predicted_with_their_probabilities() {
         "train.yaml",
         "--model",
         "model",
+        "--no-card",
     ];
     let (report, _) = learned(&project, &fit).await;
     for part in [
@@ -161,6 +185,7 @@ async fn classes_are_fitted_and_predicted_with_their_probabilities() {
     ] {
         assert!(report.contains(part), "{part} is not in {report}");
     }
+    assert!(!report.contains("its card") && !project.path("model/model_card.html").exists());
     let (rows, _) = learned(&project, &["predict", "--data", "new.csv", "--model", "model"]).await;
     let rows: Vec<&str> = rows.lines().collect();
     assert_eq!((rows[0], rows.len()), ("label,proba_no,proba_yes", 6));
@@ -212,6 +237,16 @@ async fn what_does_not_fit_is_named() {
     let with_config = ["compare", "--data", "flats.csv", "--config", "train.yaml"];
     check(&with_config, "train.yaml: ").await;
     check(&with_config, "unknown field `candidats`").await;
+    project.write(
+        "judge.yaml",
+        "target: price\njudge: { permutations: { repeats: 2 } }\n",
+    );
+    let with_judge = ["compare", "--data", "flats.csv", "--config", "judge.yaml"];
+    check(
+        &with_judge,
+        "unknown field `permutations`, expected one of `language`, `permutation`",
+    )
+    .await;
     check(
         &["compare", "--data", "flats.csv", "--target", "rent"],
         "column `rent` is not in the table",

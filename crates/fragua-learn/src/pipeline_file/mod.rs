@@ -3,6 +3,9 @@
 //! Magic, version, length and SHA-256 of the packed content, then the content packed by zlib. The checksum finds
 //! accidents; nothing that follows it trusts the content: every length, position and kind is checked again.
 
+mod calibration;
+mod trees;
+
 use crate::codec::{Reader, Writer, damaged};
 use crate::config::NeighborWeights;
 use crate::feature::{Feature, FeatureKind};
@@ -14,14 +17,15 @@ use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
 use crate::prepare::{Preparation, PreparedColumn};
 use crate::table::ColumnKind;
-use crate::tree::ensemble::{CodeSet, Ensemble, Kind, LeafValue, MAX_SETS, Node, Quantizer, Test};
 use crate::{Error, Label, Pipeline};
+use calibration::{read_calibration, write_calibration};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
+use trees::{read_ensemble, write_ensemble};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -49,9 +53,9 @@ impl Pipeline {
     /// # Errors
     /// [`Error::PipelineFile`] when it is not a pipeline file, is damaged, or comes from a newer version.
     pub fn load(bytes: &[u8]) -> Result<Self, Error> {
-        let content = unpack(bytes)?;
+        let (content, version) = unpack(bytes)?;
         let mut reader = Reader(&content);
-        let pipeline = read_pipeline(&mut reader)?;
+        let pipeline = read_pipeline(&mut reader, version)?;
         if !reader.0.is_empty() {
             return Err(damaged("there is more after its end"));
         }
@@ -69,7 +73,8 @@ fn checksum(version: u32, packed: &[u8]) -> [u8; 32] {
     digest.finalize().into()
 }
 
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+/// Returns the content and its version.
+fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     if !bytes.starts_with(MAGIC) {
         return Err(Error::PipelineFile("this is not a pipeline file".to_owned()));
     }
@@ -83,7 +88,8 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
             .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
     };
     let (version, length) = (number(8..12), number(12..20));
-    // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories.
+    // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories, version
+    // 3 without the rows of leaves and calibration.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
@@ -103,7 +109,7 @@ fn unpack(bytes: &[u8]) -> Result<Vec<u8>, Error> {
     if content.len() as u64 != length {
         return Err(damaged("its length does not match"));
     }
-    Ok(content)
+    Ok((content, version as u32))
 }
 
 fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
@@ -150,9 +156,10 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             writer.doubles(&linear.coefficients);
         }
     }
+    write_calibration(writer, pipeline.calibration.as_ref());
 }
 
-fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
+fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Error> {
     let target = reader.text()?;
     let model_name = reader.text()?;
     let feature_count = reader.count(8)?;
@@ -188,14 +195,14 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         Ok((linear, design))
     };
     let model = match (reader.byte()?, labels.len()) {
-        (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes)?),
+        (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes, version)?),
         (1, classes @ 2..) => {
             let (linear, design) = linear(reader, classes)?;
             Model::Linear { linear, design }
         }
         (2, 0) => {
             let (scale, offset) = (reader.finite_double()?, reader.finite_double()?);
-            let ensemble = read_ensemble(reader, &preparation, 1)?;
+            let ensemble = read_ensemble(reader, &preparation, 1, version)?;
             let span = Span { scale, offset };
             Model::TreeNumbers { ensemble, span }
         }
@@ -205,6 +212,11 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
+    let calibration = if version >= 4 {
+        read_calibration(reader, labels.len())?
+    } else {
+        None
+    };
     Ok(Pipeline {
         target,
         model_name,
@@ -213,6 +225,7 @@ fn read_pipeline(reader: &mut Reader<'_>) -> Result<Pipeline, Error> {
         importance,
         preparation,
         model,
+        calibration,
     })
 }
 
@@ -486,225 +499,4 @@ fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImp
         donors,
         means,
     })
-}
-
-const LEAF: u8 = 0;
-const NUMERIC: u8 = 1;
-const CATEGORY: u8 = 2;
-const SET: u8 = 3;
-const MISSING_LEFT: u8 = 4;
-
-fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
-    writer.flag(ensemble.softmax);
-    ensemble.base.iter().for_each(|&base| writer.single(base));
-    writer.count(ensemble.roots.len());
-    for (tree, &root) in ensemble.roots.iter().enumerate() {
-        let nodes = ensemble.tree_nodes(tree);
-        writer.count(nodes.len());
-        for (position, node) in nodes.iter().enumerate() {
-            let (column, test) = match node.kind(|column| ensemble.is_category(column)) {
-                Kind::Split { column, test } => (usize::from(column), test),
-                Kind::Leaf { .. } => {
-                    writer.byte(LEAF);
-                    let values = &ensemble.values[node.values()];
-                    writer.count(values.len());
-                    for value in values {
-                        writer.count(usize::from(value.class));
-                        writer.single(value.value);
-                    }
-                    continue;
-                }
-            };
-            match test {
-                Test::Numeric { cut, missing_left } => {
-                    let missing = if missing_left { MISSING_LEFT } else { 0 };
-                    writer.byte(NUMERIC | missing);
-                    writer.single(ensemble.threshold(column, cut));
-                }
-                Test::Category { code } => {
-                    writer.byte(CATEGORY);
-                    writer.byte(code);
-                }
-                Test::Set { index } => {
-                    writer.byte(SET);
-                    let words = ensemble.sets[usize::from(index)].0;
-                    words
-                        .iter()
-                        .for_each(|word| writer.0.extend_from_slice(&word.to_le_bytes()));
-                }
-            }
-            writer.count(column);
-            // The right child follows the left one; both come after their parent.
-            writer.count((node.next - root) as usize - position - 1);
-        }
-    }
-}
-
-fn read_ensemble(
-    reader: &mut Reader<'_>,
-    preparation: &Preparation,
-    class_count: usize,
-) -> Result<Ensemble, Error> {
-    let softmax = reader.flag()?;
-    let base = (0..class_count)
-        .map(|_| reader.finite_single())
-        .collect::<Result<_, _>>()?;
-    let quantizer = |column: &PreparedColumn| match column.kind() {
-        ColumnKind::Numeric => Quantizer::Edges(Vec::new()),
-        ColumnKind::Categorical => Quantizer::Codes,
-    };
-    let mut trees = Trees {
-        ensemble: Ensemble {
-            class_count,
-            columns: preparation.columns.iter().map(quantizer).collect(),
-            roots: Vec::new(),
-            nodes: Vec::new(),
-            values: Vec::new(),
-            sets: Vec::new(),
-            base,
-            softmax,
-        },
-        numbers: Vec::new(),
-    };
-    let tree_count = reader.count(2)?;
-    for _ in 0..tree_count {
-        trees.read_tree(reader)?;
-    }
-    trees.finish()
-}
-
-/// A node that compares with a number: its edge is known once all are read.
-struct Number {
-    node: u32,
-    column: u16,
-    threshold: f32,
-    missing_left: bool,
-}
-
-struct Trees {
-    ensemble: Ensemble,
-    numbers: Vec<Number>,
-}
-
-impl Trees {
-    fn read_tree(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
-        let root = self.ensemble.nodes.len();
-        let size = reader.count(2)?;
-        if size == 0 || root + size > u32::MAX as usize {
-            return Err(damaged("the size of a tree is out of range"));
-        }
-        self.ensemble.roots.push(root as u32);
-        // Each node but the root has one parent: nothing is walked twice.
-        let mut has_parent = vec![false; size];
-        has_parent[0] = true;
-        for position in 0..size {
-            let node = self.read_node(reader, root + position, root + size)?;
-            if !node.is_leaf() {
-                let left = node.next as usize - root;
-                if has_parent[left] || has_parent[left + 1] {
-                    return Err(damaged("a node has two parents"));
-                }
-                has_parent[left..=left + 1].fill(true);
-            }
-            self.ensemble.nodes.push(node);
-        }
-        if has_parent.contains(&false) {
-            return Err(damaged("a node has no parent"));
-        }
-        Ok(())
-    }
-
-    /// Reads the node at `index` of a tree that ends at `end`.
-    fn read_node(&mut self, reader: &mut Reader<'_>, index: usize, end: usize) -> Result<Node, Error> {
-        let tag = reader.byte()?;
-        let ensemble = &mut self.ensemble;
-        let (test, threshold) = match tag & !MISSING_LEFT {
-            LEAF => {
-                let begin = ensemble.values.len();
-                let count = reader.count(5)?;
-                if !(1..=256).contains(&count) {
-                    return Err(damaged("the number of a leaf's values is out of range"));
-                }
-                for _ in 0..count {
-                    let class = reader.below(ensemble.class_count)? as u16;
-                    let value = reader.finite_single()?;
-                    ensemble.values.push(LeafValue { class, value });
-                }
-                let begin = u32::try_from(begin).map_err(|_| damaged("there are too many leaves"))?;
-                return Ok(Node::leaf(begin, count as u16));
-            }
-            NUMERIC => {
-                let test = Test::Numeric {
-                    cut: 0,
-                    missing_left: false,
-                };
-                (test, Some(reader.finite_single()?))
-            }
-            CATEGORY => (Test::Category { code: reader.byte()? }, None),
-            SET => {
-                let mut words = [0; 4];
-                for word in &mut words {
-                    *word = reader.word()?;
-                }
-                if ensemble.sets.len() == MAX_SETS {
-                    return Err(damaged("there are too many sets of categories"));
-                }
-                ensemble.sets.push(CodeSet(words));
-                let index = ensemble.sets.len() as u16 - 1;
-                (Test::Set { index }, None)
-            }
-            _ => return Err(damaged("an unknown kind of node")),
-        };
-        let column = reader.below(ensemble.columns.len())?;
-        if threshold.is_some() == ensemble.is_category(column) {
-            return Err(damaged("a node does not fit its column"));
-        }
-        let left = reader.below(end)? + index + 1;
-        if left + 1 >= end {
-            return Err(damaged("a node's child is outside the tree"));
-        }
-        if let Some(threshold) = threshold {
-            self.numbers.push(Number {
-                node: index as u32,
-                column: column as u16,
-                threshold,
-                missing_left: tag & MISSING_LEFT != 0,
-            });
-        }
-        Ok(Node::split(column as u16, test, left as u32))
-    }
-
-    /// Finds the edges that the nodes compare with, and gives each node its own.
-    fn finish(mut self) -> Result<Ensemble, Error> {
-        let mut edges: Vec<Vec<f32>> = vec![Vec::new(); self.ensemble.columns.len()];
-        for number in &self.numbers {
-            edges[usize::from(number.column)].push(number.threshold);
-        }
-        for edges in &mut edges {
-            edges.sort_unstable_by(f32::total_cmp);
-            edges.dedup();
-            if edges.len() > 255 {
-                return Err(damaged("a column is compared with too many numbers"));
-            }
-        }
-        for number in &self.numbers {
-            let edges = &edges[usize::from(number.column)];
-            let cut = edges.partition_point(|&edge| edge < number.threshold) as u8;
-            if cut == 254 && number.missing_left {
-                return Err(damaged("a node sends every row to the left"));
-            }
-            let test = Test::Numeric {
-                cut,
-                missing_left: number.missing_left,
-            };
-            let node = &mut self.ensemble.nodes[number.node as usize];
-            *node = Node::split(number.column, test, node.next);
-        }
-        for (column, edges) in self.ensemble.columns.iter_mut().zip(edges) {
-            if let Quantizer::Edges(slot) = column {
-                *slot = edges;
-            }
-        }
-        Ok(self.ensemble)
-    }
 }
