@@ -437,7 +437,7 @@ where
 {
     rows.into_iter()
         .filter_map(|(row, run)| Some((row, run?)))
-        .map(|(row, run)| Ok((row.try_into()?, run.try_into()?)))
+        .map(|(row, run)| Ok((row.try_into()?, DagRun::try_from(run)?)))
         .collect()
 }
 
