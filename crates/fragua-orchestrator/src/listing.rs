@@ -430,7 +430,9 @@ impl Orchestrator {
 }
 
 /// Returns rows as they are shown, with their runs. One whose run was deleted meanwhile is left out.
-fn shown_with_runs<Row, Shown>(rows: Vec<(Row, Option<dag_runs::Model>)>) -> Result<Vec<(Shown, DagRun)>, Error>
+fn shown_with_runs<Row, Shown>(
+    rows: Vec<(Row, Option<dag_runs::Model>)>,
+) -> Result<Vec<(Shown, DagRun)>, Error>
 where
     Row: TryInto<Shown>,
     Error: From<Row::Error>,

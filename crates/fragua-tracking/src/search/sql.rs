@@ -55,7 +55,10 @@ pub(crate) fn filter(
 fn effort(condition: &Condition) -> u8 {
     match (&condition.subject, &condition.test) {
         (Subject::Column { .. } | Subject::Duration, _) => 0,
-        (Subject::Param(_) | Subject::Tag(_), Test::Text(Operator::Equal, _) | Test::In { negated: false, .. }) => 1,
+        (
+            Subject::Param(_) | Subject::Tag(_),
+            Test::Text(Operator::Equal, _) | Test::In { negated: false, .. },
+        ) => 1,
         _ => 2,
     }
 }
