@@ -315,7 +315,7 @@ impl DagFolder {
     }
 }
 
-/// Reads the folder once and keeps what was found.
+/// Reads the folder once and keeps what was found. What is due is left to a scheduler: whoever only looks starts nothing.
 pub(crate) async fn read_once(core: &Core) -> Result<(), Error> {
     let (folder, catalog) = (core.settings.dags_folder.clone(), core.catalog.clone());
     let read = tokio::task::spawn_blocking(move || {
@@ -324,11 +324,20 @@ pub(crate) async fn read_once(core: &Core) -> Result<(), Error> {
         files
     });
     let mut files = read.await.map_err(|error| Error::corrupt("DAG file", error))?;
-    sync(core, &mut files).await
+    keep(core, &mut files).await?;
+    Ok(())
 }
 
 /// Brings what was read into the database, and plans the DAGs that changed.
 pub(crate) async fn sync(core: &Core, files: &mut Files) -> Result<(), Error> {
+    let changed = keep(core, files).await?;
+    scheduler::settle(core, changed).await?;
+    core.tell(Change::Dags);
+    Ok(())
+}
+
+/// Brings what was read into the database. Returns the DAGs that changed.
+async fn keep(core: &Core, files: &mut Files) -> Result<BTreeSet<String>, Error> {
     let (found, errors) = files.dags(&core.settings.dags_folder);
     let broken: BTreeSet<&Path> = errors.iter().map(|error| error.path.as_path()).collect();
     let now = core.now();
@@ -383,9 +392,7 @@ pub(crate) async fn sync(core: &Core, files: &mut Files) -> Result<(), Error> {
         let file = files.0.get_mut(&core.settings.dags_folder.join(&found.path));
         file.into_iter().for_each(|file| file.is_kept = true);
     }
-    scheduler::settle(core, changed).await?;
-    core.tell(Change::Dags);
-    Ok(())
+    Ok(changed)
 }
 
 /// Keeps what a file says, unless it is known from an earlier start.

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::work::{NewRun, Work};
+use crate::store::pools;
 use crate::{Change, DagRun, Error, Marking, Orchestrator, RunType, Settings, TaskState, TriggerRequest};
 
 impl Orchestrator {
@@ -20,6 +21,16 @@ impl Orchestrator {
         let summary = self.dag(dag_id).await?;
         let dag = summary.dag;
         let mut work = Work::begin(&self.core).await?;
+        // One run alone has no need of limits; a pool that is missing here would be waited for.
+        for pool in dag.tasks.iter().map(|task| &task.placement.pool) {
+            let unlimited = pools::Model {
+                name: pool.clone(),
+                slots: -1,
+                description: String::new(),
+                include_deferred: false,
+            };
+            pools::put(&work.transaction, unlimited).await?;
+        }
         let new = NewRun {
             run_type: RunType::Manual,
             run_id: request.run_id,

@@ -50,13 +50,13 @@ impl fmt::Display for Waiting {
             Self::PoolTooSmall { pool, slots, needed } => {
                 write!(
                     formatter,
-                    "the pool {pool} has {slots} slots, and {needed} are needed"
+                    "slots that it needs: {needed}; the pool {pool} has {slots}"
                 )
             }
             Self::PoolFull { pool, slots, holders } => {
                 write!(
                     formatter,
-                    "the {slots} slots of the pool {pool} are taken, by {}",
+                    "the pool {pool} is full ({slots}), held by {}",
                     holders.join(", ")
                 )
             }

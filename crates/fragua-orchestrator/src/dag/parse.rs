@@ -133,7 +133,13 @@ fn yaml_message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let first = text.lines().next().unwrap_or_default();
     let end = first.find(" at line ").unwrap_or(first.len());
-    format!("the YAML cannot be read: {}", first[..end].trim_end_matches(':'))
+    let what = first[..end].trim_end_matches(':');
+    // The usual cause: `bash: echo "a: b"`.
+    let quote = match what.contains("mapping values are not allowed") {
+        true => " (put a text that has a colon and a space in it between single quotes)",
+        false => "",
+    };
+    format!("the YAML cannot be read: {what}{quote}")
 }
 
 /// What `default_args` say.
@@ -731,7 +737,8 @@ fn plain(pointer: &str, message: &str) -> String {
         .replace("missing field", "missing key")
         .replace("unknown field", "unknown key")
         .replace("expected u32", "expected a whole number")
-        .replace("expected a string", "expected a text");
+        .replace("expected a string", "expected a text")
+        .replace("expected a sequence", "expected a list such as [a, b]");
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
         .and_then(|kinds| kinds.split_once(", expected "))
@@ -762,7 +769,17 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
         {
             format!("did you mean {candidate}?")
         }
-        _ => format!("{what} are {}", known.join(", ")),
+        _ => {
+            // Such as `bash_command`, where `bash` is enough.
+            let is_begun = |candidate: &&&str| {
+                word.strip_prefix(**candidate)
+                    .is_some_and(|rest| rest.starts_with('_'))
+            };
+            match known.iter().find(is_begun) {
+                Some(begun) => format!("did you mean {begun}?"),
+                None => format!("{what} are {}", known.join(", ")),
+            }
+        }
     }
 }
 

@@ -123,7 +123,35 @@ fn parse_cron(text: &str, part: &str) -> Result<Cron, InvalidSchedule> {
         .build();
     parser
         .parse(expression)
-        .map_err(|error| InvalidSchedule::new(text, error))
+        .map_err(|_| InvalidSchedule::new(text, what_is_wrong(&parser, expression)))
+}
+
+/// The fields of a cron expression, and what they take.
+const CRON_FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31, or L for the last"),
+    ("month", "1 to 12, or JAN to DEC"),
+    (
+        "day of the week",
+        "0 to 7, where 0 and 7 are Sunday, or SUN to SAT",
+    ),
+];
+
+/// Names the field of a cron expression that cannot be read.
+fn what_is_wrong(parser: &CronParser, expression: &str) -> String {
+    let fields: Vec<&str> = expression.split_whitespace().collect();
+    for (place, (name, takes)) in CRON_FIELDS.iter().enumerate() {
+        let mut alone = ["*"; 5];
+        alone[place] = fields[place];
+        if parser.parse(&alone.join(" ")).is_err() {
+            return format!(
+                "the {name} {:?} is not {takes}, with * , - and / as in cron",
+                fields[place]
+            );
+        }
+    }
+    "these fields make no date together".to_owned()
 }
 
 impl TryFrom<String> for Schedule {

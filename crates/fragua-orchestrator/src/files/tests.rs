@@ -73,6 +73,20 @@ async fn files_come_break_heal_and_go(database: Database) {
     );
 }
 
+async fn a_command_that_read_the_files_started_a_run_that_nobody_worked_on(database: Database) {
+    let bench = Bench::new(database).await;
+    let dag = "dag: d\nschedule: '@daily'\nstart_date: 2025-04-02\ntasks: [{ id: t, bash: echo }]\n";
+    std::fs::write(bench.core.settings.dags_folder.join("d.yaml"), dag).unwrap();
+    bench.orchestrator().read_dag_files().await.unwrap();
+    assert_eq!(dag_ids(&bench).await, ["d"]);
+    assert_eq!(bench.runs("d").await, []);
+    // The scheduler that starts later finds what is due.
+    crate::scheduler::plan_everything_active(&bench.core)
+        .await
+        .unwrap();
+    assert_eq!(bench.runs("d").await.len(), 1);
+}
+
 async fn a_name_belongs_to_the_first_file(database: Database) {
     let mut bench = Bench::new(database).await;
     bench.write("b.yaml", ONE).await;
@@ -175,6 +189,7 @@ async fn no_template_file_lies_outside_of_the_folder(database: Database) {
 }
 
 fragua_database::each_engine!(engines:
+    a_command_that_read_the_files_started_a_run_that_nobody_worked_on,
     a_text_can_stand_in_a_file_of_its_own,
     no_template_file_lies_outside_of_the_folder,
     files_come_break_heal_and_go,

@@ -19,16 +19,24 @@ time.tzset()
 
 module_name, _, attribute_path = job["function"].partition(":")
 arguments = job["arguments"]
-target = importlib.import_module(module_name)
-for attribute in attribute_path.split("."):
-    target = getattr(target, attribute)
+
+def tell(error):
+    """Leaves one line that says what went wrong; the traceback is in the log."""
+    text = "".join(traceback.format_exception_only(type(error), error)).strip().splitlines()
+    with open(job["reason"], "w", encoding="utf-8", errors="replace") as file:
+        file.write(text[-1] if text else type(error).__name__)
+
+
 try:
+    target = importlib.import_module(module_name)
+    for attribute in attribute_path.split("."):
+        target = getattr(target, attribute)
     result = target(**arguments) if isinstance(arguments, dict) else target(*arguments)
 except Exception as error:
     # By name: the class may be Airflow's own, or one that stands in for it.
     names = {base.__name__ for base in type(error).__mro__}
+    tell(error)
     if "AirflowSkipException" in names:
-        print(f"skipped: {error}")
         sys.exit(SKIPPED)
     if "AirflowFailException" in names:
         traceback.print_exc()

@@ -1,6 +1,7 @@
 //! Programs that an operator starts. They belong to the attempt's process group and are stopped with it.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -18,6 +19,12 @@ use super::{Outcome, TaskContext, TaskError, Text};
 /// Where programs hand on values, in the folder of their attempt.
 const XCOM_FILE: &str = "xcom";
 const XCOM_FOLDER: &str = "xcoms";
+
+/// Where a program of ours says why it failed, in the same folder.
+pub(super) const REASON_FILE: &str = "reason";
+
+/// The most of a reason that is read.
+const LONGEST_REASON: u64 = 2000;
 
 /// A program that ends with this status says that there was nothing to do.
 const SKIP_STATUS: i32 = 99;
@@ -155,14 +162,23 @@ pub(super) async fn wait(
             more: read_xcoms(&context.work_folder.join(XCOM_FOLDER), context.max_xcom_bytes)?,
             assets: Vec::new(),
         }),
-        Some(status) if statuses.skip.contains(&status) => {
-            Err(TaskError::Skipped(format!("{name} ended with status {status}")))
+        code => {
+            let message = read_reason(context).unwrap_or_else(|| format!("{name} {}", exit_words(status)));
+            Err(match code {
+                Some(code) if statuses.skip.contains(&code) => TaskError::Skipped(message),
+                Some(code) if statuses.fail.contains(&code) => TaskError::FailedForGood(message),
+                _ => TaskError::Failed(message),
+            })
         }
-        Some(status) if statuses.fail.contains(&status) => Err(TaskError::FailedForGood(format!(
-            "{name} ended with status {status}"
-        ))),
-        _ => Err(TaskError::Failed(format!("{name} {}", exit_words(status)))),
     }
+}
+
+fn read_reason(context: &TaskContext) -> Option<String> {
+    let file = std::fs::File::open(context.work_folder.join(REASON_FILE)).ok()?;
+    let mut reason = Vec::new();
+    file.take(LONGEST_REASON).read_to_end(&mut reason).ok()?;
+    let reason = String::from_utf8_lossy(&reason).trim().to_owned();
+    (!reason.is_empty()).then_some(reason)
 }
 
 fn read_xcoms(folder: &Path, most: u64) -> Result<BTreeMap<String, Value>, TaskError> {

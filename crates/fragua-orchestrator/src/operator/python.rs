@@ -22,7 +22,8 @@ use super::{
     process, process::ExitCodes,
 };
 
-/// Runs Python in the project's folder, which modules are found in first. What a function returns is handed on.
+/// Runs Python in the project's folder. Modules are found there first, then in its folder `dags`, as those that lie beside
+/// a DAG file. What a function returns is handed on.
 #[derive(Debug)]
 pub(super) struct Python;
 
@@ -165,6 +166,7 @@ impl Operator for Python {
             "function": function.as_str(),
             "arguments": arguments.args.unwrap_or_else(|| json!([])),
             "environment": variables,
+            "reason": context.work_folder.join(process::REASON_FILE),
         })
         .to_string();
         job.push('\n');
@@ -176,9 +178,11 @@ impl Operator for Python {
     }
 }
 
-/// Returns a command for an interpreter that finds modules in the project's folder first.
+/// Returns a command for an interpreter that finds modules in the project's folder first, then in its folder `dags`.
 fn interpreter_in(interpreter: &str, project_folder: &Path) -> Command {
     let mut path = project_folder.as_os_str().to_owned();
+    path.push(":");
+    path.push(project_folder.join("dags"));
     if let Some(inherited) = env::var_os("PYTHONPATH").filter(|inherited| !inherited.is_empty()) {
         path.push(":");
         path.push(inherited);
@@ -302,7 +306,23 @@ mod tests {
         assert_eq!(outcome.xcom, Some(json!({ "rows": 1, "name": "y" })));
         assert_eq!(
             run(json!("steps:fail")).await,
-            Err(TaskError::Failed("python ended with status 1".to_owned()))
+            Err(TaskError::Failed("ValueError: no rows".to_owned()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_module_beside_a_dag_file_was_not_found() {
+        let attempt = attempt();
+        let dags = attempt.context.project_folder.join("dags");
+        std::fs::create_dir_all(&dags).unwrap();
+        std::fs::write(dags.join("sales.py"), "def rows():\n    return 5\n").unwrap();
+        let run = async |function: &str| Python.run(&attempt.context, json!(function)).await;
+        assert_eq!(run("sales:rows").await.unwrap().xcom, Some(json!(5)));
+        assert_eq!(
+            run("nowhere:rows").await,
+            Err(TaskError::Failed(
+                "ModuleNotFoundError: No module named 'nowhere'".to_owned()
+            ))
         );
     }
 
@@ -312,11 +332,16 @@ mod tests {
         let module = "class AirflowSkipException(Exception): pass\nclass AirflowFailException(Exception): pass\n\nclass Nothing(AirflowSkipException): pass\n\ndef skip():\n    raise Nothing('no rows')\n\ndef fail():\n    raise AirflowFailException('wrong key')\n";
         std::fs::write(attempt.context.project_folder.join("raises.py"), module).unwrap();
         let run = async |function: &str| Python.run(&attempt.context, json!(function)).await;
-        assert!(matches!(run("raises:skip").await, Err(TaskError::Skipped(_))));
-        assert!(matches!(
+        assert_eq!(
+            run("raises:skip").await,
+            Err(TaskError::Skipped("raises.Nothing: no rows".to_owned()))
+        );
+        assert_eq!(
             run("raises:fail").await,
-            Err(TaskError::FailedForGood(_))
-        ));
+            Err(TaskError::FailedForGood(
+                "raises.AirflowFailException: wrong key".to_owned()
+            ))
+        );
     }
 
     #[tokio::test]

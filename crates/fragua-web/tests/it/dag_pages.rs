@@ -31,6 +31,18 @@ tasks:
 ";
 
 #[tokio::test]
+async fn an_instance_is_called_what_its_template_says() {
+    let dag = "dag: mapped\ntasks:\n  - id: load\n    expand: { shop: [bilbao, lugo] }\n    map_index_template: \"shop {{ map.shop }}\"\n    bash: { command: \"echo\" }\n";
+    let forge = Forge::open(&[("mapped.yaml", dag)]).await;
+    let run = forge.trigger("mapped").await;
+    for show in ["", "&show=gantt"] {
+        get(&forge.pages, &format!("{run}?task=load%5B0%5D{show}"))
+            .await
+            .has(&["<span class=\"muted\">shop bilbao</span>"]);
+    }
+}
+
+#[tokio::test]
 async fn groups_fold_in_the_grid_and_in_the_graph() {
     let forge = Forge::open(&[("grouped.yaml", GROUPED)]).await;
     forge.trigger("grouped").await;

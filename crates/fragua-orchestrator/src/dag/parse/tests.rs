@@ -93,6 +93,10 @@ fn unknown_keys_are_errors_with_a_hint() {
         &["4:5: unknown key \"bsh\" (did you mean bash?)"],
     );
     check(
+        "dag: a\ntasks:\n  - id: t\n    bash_command: echo\n",
+        &["4:5: unknown key \"bash_command\" (did you mean bash?)"],
+    );
+    check(
         "dag: a\ntasks:\n  - id: t\n    retry: 1\n    bash: echo\n",
         &["4:5: unknown key \"retry\" (did you mean retries?)"],
     );
@@ -239,6 +243,9 @@ fn what_is_no_yaml_is_an_error_with_its_place() {
     let (line, message) = place(b"dag: a\ntasks: [\n");
     assert!(line.is_some_and(|line| line >= 2), "{message}");
     assert!(message.starts_with("the YAML cannot be read"), "{message}");
+    let (line, message) = place(b"dag: a\ntasks:\n  - id: t\n    bash: echo a: b\n");
+    assert_eq!(line, Some(4), "{message}");
+    assert!(message.contains("between single quotes"), "{message}");
     let (line, message) = place(b"dag: a\ndag: b\n");
     assert_eq!(line, Some(2), "{message}");
     assert_eq!(

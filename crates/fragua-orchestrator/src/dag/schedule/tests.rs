@@ -227,6 +227,8 @@ fn what_is_no_schedule_is_refused_with_the_forms() {
     check("@dayly", "the presets are @once, @continuous, @hourly, @daily");
     check("daily", "write a preset such as @daily");
     check("* * * * * *", "five cron fields");
+    check("61 * * * *", "the minute \"61\" is not 0 to 59");
+    check("0 6 * * MUN", "the day of the week \"MUN\" is not 0 to 7");
     check("61 * * * *", "is not a schedule");
     check("every", "write a preset");
     check("every 0s", "at least one second");

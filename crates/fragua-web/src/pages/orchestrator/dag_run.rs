@@ -67,6 +67,8 @@ enum Show {
 
 pub(super) struct TaskView {
     id: String,
+    /// What one of several instances is called.
+    map_label: String,
     operator: String,
     address: String,
     view: StateView,
@@ -87,6 +89,7 @@ pub(super) struct TaskView {
 /// The bar of a task, from 0 to 1000.
 pub(super) struct GanttRow {
     id: String,
+    map_label: String,
     address: String,
     view: StateView,
     queued_x: f64,
@@ -282,6 +285,7 @@ fn summary_view(page: &Page, of_task: &[TaskInstance]) -> TaskView {
     let state = counts.keys().copied().max_by_key(|state| grid::notice(*state));
     TaskView {
         id: format!("{} [{}]", first.task_id, of_task.len()),
+        map_label: String::new(),
         operator: first.operator.clone(),
         address: task_address(page, &first.task_id),
         view: StateView::of(state.map_or("", TaskState::as_str)),
@@ -327,6 +331,7 @@ fn task_view(page: &Page, instance: &TaskInstance, waiting: Option<&Waiting>, is
     };
     let id = instance.instance_id().to_string();
     TaskView {
+        map_label: instance.map_label.clone().unwrap_or_default(),
         operator: instance.operator.clone(),
         address: task_address(page, &id),
         view: StateView::of(instance.state.as_str()),
@@ -382,6 +387,7 @@ fn gantt(
             let duration = took(page, instance).map_or_else(|| "–".to_owned(), format::duration);
             let waited = page.t1("gantt-waited", "time", &format::duration(from - queued));
             GanttRow {
+                map_label: instance.map_label.clone().unwrap_or_default(),
                 address: task_address(page, &id),
                 view,
                 queued_x: place(queued),

@@ -228,7 +228,11 @@ pub(super) fn view(page: &Page, summary: &DagSummary) -> DagView {
 
 /// Shows what a file says, and its last runs, which come newest first.
 fn base(page: &Page, dag: &DagHeader, runs: &[RecentDagRun]) -> DagView {
-    let (schedule, schedule_words) = schedule_of(page, &dag.timetable.schedule, dag.assets.as_ref());
+    let (schedule, mut schedule_words) = schedule_of(page, &dag.timetable.schedule, dag.assets.as_ref());
+    let zone = dag.timetable.timezone.as_str();
+    if matches!(dag.timetable.schedule, Schedule::Cron(_)) && zone != "UTC" {
+        schedule_words = format!("{schedule_words} ({zone})");
+    }
     let owner = dag.owner.clone().unwrap_or_default();
     let description = markdown::plain(dag.description.as_deref().unwrap_or_default());
     DagView {

@@ -16,6 +16,7 @@ use crate::view::Tab;
 
 pub(super) struct TaskPanel {
     pub(super) id: String,
+    pub(super) map_label: String,
     pub(super) view: StateView,
     /// Where the task was a moment ago decides whether the panel is drawn again.
     pub(super) version: String,
@@ -123,6 +124,7 @@ pub(super) async fn panel(
         Some(task_address(page, &other.instance_id().to_string()))
     };
     Ok(TaskPanel {
+        map_label: instance.map_label.clone().unwrap_or_default(),
         view: StateView::of(instance.state.as_str()),
         version,
         clear_address: format!("{run_address}/clear?task={task}"),

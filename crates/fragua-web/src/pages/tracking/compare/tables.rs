@@ -74,11 +74,9 @@ impl Tables {
             ),
         ];
         let mut hidden = 0;
-        let mut sections = vec![Section {
-            title: page.t("metrics"),
-            rows: metrics(runs),
-        }];
+        let mut sections = Vec::new();
         for (word, rows) in [
+            ("metrics", metrics(runs)),
             ("params", params),
             ("tags", tags),
             ("details", facts.into_iter().map(Row::unmarked).collect()),
@@ -166,10 +164,11 @@ fn metrics(runs: &[Run]) -> Vec<Row> {
     keys.into_iter()
         .map(|key| {
             let best = best(runs, &format!("metrics.{key}"));
+            let write = writing(runs.iter().filter_map(|run| run.metric(key)));
             let cell = |run: &Run| {
                 let value = run.metric(key);
                 ComparedCell {
-                    text: value.map_or_else(|| "–".to_owned(), format::number),
+                    text: value.map_or_else(|| "–".to_owned(), write),
                     is_best: value.is_some() && value == best,
                     differs: false,
                 }
@@ -183,9 +182,27 @@ fn metrics(runs: &[Run]) -> Vec<Row> {
         .collect()
 }
 
+/// Returns how to write numbers: shortly, unless two that differ would look the same.
+fn writing(values: impl Iterator<Item = f64>) -> fn(f64) -> String {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    let look_alike = |pair: &[f64]| pair[0] != pair[1] && format::number(pair[0]) == format::number(pair[1]);
+    match values.windows(2).any(look_alike) {
+        true => format::exact,
+        false => format::number,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn figures_that_differ_looked_the_same() {
+        let written = |values: [f64; 2]| values.map(writing(values.into_iter()));
+        assert_eq!(written([0.5, 0.25]), ["0.5", "0.25"]);
+        assert_eq!(written([0.998_111_2, 0.998_111_4]), ["0.9981112", "0.9981114"]);
+    }
 
     #[test]
     fn what_most_runs_have_is_not_marked() {
