@@ -519,8 +519,19 @@ async fn a_process_that_waits_for_an_attempt_and_is_killed_is_replaced() {
                 nix::unistd::Pid::from_raw(waiting),
                 nix::sys::signal::Signal::SIGKILL,
             );
+            // Told to end is not ended: what still looks alive would be given the next attempt.
+            while stat_of(waiting).is_some_and(|(state, _)| state != "Z") {
+                tokio::task::yield_now().await;
+            }
         }
     }
+}
+
+/// The state of a process and the number of its parent.
+fn stat_of(process_id: i32) -> Option<(String, String)> {
+    let stat = fs::read_to_string(format!("/proc/{process_id}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
 }
 
 /// The processes of this program that were started to run an attempt.
@@ -529,12 +540,8 @@ fn children_that_wait() -> Vec<i32> {
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let own = std::process::id().to_string();
     let is_ours = |number: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        let parent = stat
-            .rsplit_once(") ")
-            .and_then(|(_, rest)| rest.split(' ').nth(1).map(str::to_owned));
         let command = fs::read_to_string(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        parent.as_ref() == Some(&own) && command.contains("exec-task")
+        stat_of(*number).is_some_and(|(_, parent)| parent == own) && command.contains("exec-task")
     };
     numbers.filter(is_ours).collect()
 }
