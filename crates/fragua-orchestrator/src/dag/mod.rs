@@ -25,7 +25,7 @@ pub use asset::AssetCondition;
 pub use callback::{Addresses, Callbacks, Deadline, DeadlineReference, Notifier};
 pub use file::dag_schema;
 pub use import_error::ImportError;
-pub use param::{Param, ParamType};
+pub use param::{Param, ParamType, ParamTypes};
 pub use schedule::{InvalidSchedule, Schedule, Ticks, Timetable};
 
 /// Tasks with their dependencies and a schedule, read from one file. Each version is kept in the database as JSON.

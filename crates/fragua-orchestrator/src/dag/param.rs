@@ -50,13 +50,98 @@ impl ParamType {
     }
 }
 
+/// The types that a parameter admits: one, and none at all where it says so, as in `[string, "null"]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenTypes", into = "WrittenTypes")]
+pub struct ParamTypes {
+    /// The type of a value that is not null.
+    pub of_value: ParamType,
+    /// Whether null is a value.
+    pub or_null: bool,
+}
+
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a type such as string was expected, or one with null: [string, \"null\"]"
+)]
+enum WrittenTypes {
+    One(ParamType),
+    Several(Vec<TypeOrNull>),
+}
+
+#[derive(Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged)]
+enum TypeOrNull {
+    Type(ParamType),
+    Null(Null),
+}
+
+#[derive(PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+enum Null {
+    #[serde(rename = "null")]
+    Null,
+}
+
+impl From<ParamType> for ParamTypes {
+    fn from(of_value: ParamType) -> Self {
+        Self {
+            of_value,
+            or_null: false,
+        }
+    }
+}
+
+impl TryFrom<WrittenTypes> for ParamTypes {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenTypes) -> Result<Self, Self::Error> {
+        match written {
+            WrittenTypes::One(of_value) => Ok(of_value.into()),
+            WrittenTypes::Several(types) => match types.as_slice() {
+                [TypeOrNull::Type(of_value)] => Ok((*of_value).into()),
+                [TypeOrNull::Type(of_value), TypeOrNull::Null(_)]
+                | [TypeOrNull::Null(_), TypeOrNull::Type(of_value)] => Ok(Self {
+                    of_value: *of_value,
+                    or_null: true,
+                }),
+                _ => Err("give one type, alone or with null: [string, \"null\"]"),
+            },
+        }
+    }
+}
+
+impl From<ParamTypes> for WrittenTypes {
+    fn from(types: ParamTypes) -> Self {
+        match types.or_null {
+            false => Self::One(types.of_value),
+            true => Self::Several(vec![
+                TypeOrNull::Type(types.of_value),
+                TypeOrNull::Null(Null::Null),
+            ]),
+        }
+    }
+}
+
+impl ParamTypes {
+    fn admits(self, value: &Value) -> bool {
+        (self.or_null && value.is_null()) || self.of_value.admits(value)
+    }
+
+    fn words(self) -> String {
+        let or_null = if self.or_null { " or null" } else { "" };
+        format!("{}{or_null}", self.of_value.words())
+    }
+}
+
 /// What a DAG run can be given under one name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Param {
     /// The type a value must have; any when absent.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub param_type: Option<ParamType>,
+    #[schemars(with = "Option<WrittenTypes>")]
+    pub param_type: Option<ParamTypes>,
     /// The value in force when none is given.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     #[schemars(with = "Value")]
@@ -91,6 +176,9 @@ impl Param {
     pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
         if let Some(param_type) = self.param_type.filter(|param_type| !param_type.admits(value)) {
             return Err(format!("must be {}, not {value}", param_type.words()));
+        }
+        if value.is_null() && self.param_type.is_some() {
+            return Ok(());
         }
         if let Some(choices) = self.choices.as_ref().filter(|choices| !choices.contains(value)) {
             let choices: Vec<String> = choices.iter().map(Value::to_string).collect();
@@ -193,5 +281,31 @@ mod tests {
             Err("must be true or false, not 1"),
         );
         check(json!({}), json!([1]), Ok(()));
+        check(json!({"type": ["string", "null"]}), json!(null), Ok(()));
+        check(
+            json!({"type": ["null", "integer"], "enum": [1, 2]}),
+            json!(null),
+            Ok(()),
+        );
+        check(
+            json!({"type": ["string", "null"]}),
+            json!(1),
+            Err("must be a text or null, not 1"),
+        );
+    }
+
+    #[test]
+    fn types_are_kept_as_they_are_written() {
+        for written in [json!("string"), json!(["number", "null"])] {
+            let types: ParamTypes = serde_json::from_value(written.clone()).unwrap();
+            assert_eq!(serde_json::to_value(types).unwrap(), written);
+        }
+        let several = serde_json::from_value::<ParamTypes>(json!(["string", "integer"]));
+        assert!(
+            several
+                .unwrap_err()
+                .to_string()
+                .contains("one type, alone or with null")
+        );
     }
 }

@@ -418,7 +418,7 @@ impl Progress for Teller {
         match event {
             Event::TaskSettled { task, reason } => eprintln!("{}: {reason}", task.name()),
             Event::SearchStarted { candidates, folds } => {
-                eprintln!("search: {candidates} candidates, {folds} folds each");
+                eprintln!("search: candidates {candidates}, folds {folds}");
             }
             Event::CandidateFinished(result) => {
                 let scoring: Scoring = result.scoring;

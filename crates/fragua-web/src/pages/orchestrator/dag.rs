@@ -442,13 +442,15 @@ fn details(page: &Page, summary: &DagSummary) -> Details {
 }
 
 fn param_row(name: &str, param: &fragua_orchestrator::Param) -> ParamRow {
-    let kind = param.param_type.map(|kind| serde_json::json!(kind));
+    let kind = param.param_type.map(|types| {
+        let of_value = serde_json::json!(types.of_value);
+        let or_null = if types.or_null { " | null" } else { "" };
+        format!("{}{or_null}", of_value.as_str().unwrap_or_default())
+    });
     ParamRow {
         name: name.to_owned(),
         title: param.title.clone().unwrap_or_default(),
-        kind: kind
-            .and_then(|kind| kind.as_str().map(str::to_owned))
-            .unwrap_or_default(),
+        kind: kind.unwrap_or_default(),
         default: param
             .default
             .as_ref()

@@ -157,7 +157,7 @@ fn kind(param: &Param) -> Kind {
         let choices = choices.iter().map(|choice| written(Some(choice), &Kind::Text));
         return Kind::Choice(choices.collect());
     }
-    match param.param_type {
+    match param.param_type.map(|types| types.of_value) {
         Some(ParamType::Boolean) => Kind::Checkbox,
         Some(ParamType::Integer) => Kind::Number { whole: true },
         Some(ParamType::Number) => Kind::Number { whole: false },
@@ -232,6 +232,9 @@ fn read(param: &Param, field: &Field) -> Result<Option<Value>, &'static str> {
         return Ok(Some(Value::Bool(typed == "true")));
     }
     if typed.is_empty() {
+        if param.param_type.is_some_and(|types| types.or_null) {
+            return Ok(Some(Value::Null));
+        }
         // An empty text is a text where the default is one.
         let is_text = matches!(param.default, Some(Value::String(_)));
         return Ok(is_text.then(|| Value::from("")));
@@ -283,8 +286,8 @@ mod tests {
 
     #[test]
     fn what_is_typed_gets_the_type_of_the_parameter() {
-        let typed = |param_type| Param {
-            param_type: Some(param_type),
+        let typed = |param_type: ParamType| Param {
+            param_type: Some(param_type.into()),
             ..Param::default()
         };
         check(typed(ParamType::Integer), " 12 ", Ok(Some(json!(12))));
@@ -295,6 +298,8 @@ mod tests {
         check(typed(ParamType::Boolean), "true", Ok(Some(json!(true))));
         check(typed(ParamType::String), "12", Ok(Some(json!("12"))));
         check(typed(ParamType::String), "", Ok(None));
+        let text_or_null = serde_json::from_value(json!({ "type": ["string", "null"] })).unwrap();
+        check(text_or_null, "", Ok(Some(Value::Null)));
         check(typed(ParamType::Object), "{\"a\": 1}", Ok(Some(json!({"a": 1}))));
         check(typed(ParamType::Array), "[1", Err("field-bad-json"));
         let choice = Param {
