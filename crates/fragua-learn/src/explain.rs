@@ -67,6 +67,13 @@ impl Pipeline {
                     self.model_name
                 )));
             }
+            Model::NaiveBayes { .. } => {
+                let message = format!(
+                    "{} has no trees to explain; judge.permutation says what each column is worth",
+                    self.model_name
+                );
+                return Err(Error::Data(message));
+            }
         };
         if !ensemble.can_explain() {
             let message =

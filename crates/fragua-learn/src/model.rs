@@ -1,8 +1,9 @@
 //! A fitted model of any kind.
 
 use crate::config::{ClassWeight, Scoring};
-use crate::linear::{self, Design, Linear};
+use crate::linear::{self, Design, Linear, Link};
 use crate::metrics::{NumberOutcome, Outcome};
+use crate::naive_bayes::NaiveBayes;
 use crate::params::{GradientBoostingParams, ModelParams, RandomForestParams};
 use crate::prepare::{Matrix, Preparation};
 use crate::target::{Target, Truth};
@@ -18,7 +19,13 @@ pub(crate) enum Model {
     /// Trees for classes.
     Trees(Ensemble),
     /// Coefficients for classes.
-    Linear { linear: Linear, design: Design },
+    Linear {
+        linear: Linear,
+        design: Design,
+        link: Link,
+    },
+    /// Normal distributions for classes.
+    NaiveBayes { bayes: NaiveBayes, design: Design },
     /// Trees for numbers.
     TreeNumbers { ensemble: Ensemble, span: Span },
     /// Coefficients for numbers.
@@ -180,9 +187,39 @@ impl TrainingSet {
                 let rows = linear::Rows::new(&self.matrix, &self.preparation);
                 let weights = self.row_weights(|row| weights[usize::from(classes[row])]);
                 let linear = linear::logistic::fit(&rows, classes, labels.len(), &weights, params, progress)?;
-                let importance = rows.importance(&linear);
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
+                let model = Model::Linear {
+                    linear,
+                    design: rows.design,
+                    link: Link::Softmax,
+                };
+                Ok((model, importance))
+            }
+            ModelParams::LinearSvm(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|_| 1.0);
+                let linear = linear::svm::fit(&rows, classes, &of_rows, &weights, params, progress)?;
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
+                let model = Model::Linear {
+                    linear,
+                    design: rows.design,
+                    link: Link::OneAgainstRest,
+                };
+                Ok((model, importance))
+            }
+            ModelParams::NaiveBayes(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|_| 1.0);
+                let (bayes, importance) = NaiveBayes::fit(
+                    &rows,
+                    classes,
+                    labels.len(),
+                    &of_rows,
+                    params,
+                    self.preparation.pca.as_ref(),
+                );
                 let design = rows.design;
-                Ok((Model::Linear { linear, design }, importance))
+                Ok((Model::NaiveBayes { bayes, design }, importance))
             }
             ModelParams::LinearRegression(_) => {
                 Err(Error::config("model", "linear_regression cannot predict classes"))
@@ -233,14 +270,14 @@ impl TrainingSet {
                 let rows = linear::Rows::new(&self.matrix, &self.preparation);
                 let linear =
                     linear::numbers::fit(&rows, numbers, &self.row_weights(|_| 1.0), params, progress)?;
-                let importance = rows.importance(&linear);
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
                 let design = rows.design;
                 Ok((Model::LinearNumbers { linear, design }, importance))
             }
-            ModelParams::LogisticRegression(_) => Err(Error::config(
-                "model",
-                "logistic_regression cannot predict numbers",
-            )),
+            ModelParams::LogisticRegression(_) | ModelParams::LinearSvm(_) | ModelParams::NaiveBayes(_) => {
+                let message = format!("{} cannot predict numbers", params.model_name());
+                Err(Error::config("model", message))
+            }
         }
     }
 
@@ -269,16 +306,13 @@ impl Model {
                     probabilities: scores,
                 }
             }
-            Model::Linear { linear, design } => {
-                let mut scores = linear.scores(matrix, preparation, design);
-                let classes = scores.chunks_exact(linear.output_count).map(greatest).collect();
-                scores.chunks_exact_mut(linear.output_count).for_each(|scores| {
-                    linear::softmax(scores);
-                });
-                Answers::Classes {
-                    classes,
-                    probabilities: scores.into_iter().map(|score| score as f32).collect(),
-                }
+            Model::Linear { linear, design, link } => {
+                let scores = linear.scores(matrix, preparation, design);
+                Answers::of_scores(scores, linear.output_count, *link)
+            }
+            Model::NaiveBayes { bayes, design } => {
+                let scores = bayes.scores(matrix, preparation, design);
+                Answers::of_scores(scores, bayes.constants.len(), Link::Softmax)
             }
             Model::TreeNumbers { ensemble, span } => {
                 let scores = ensemble.scores(matrix);
@@ -292,6 +326,18 @@ impl Model {
 }
 
 impl Answers {
+    /// The class of the greatest score of each row, and the probabilities.
+    fn of_scores(mut scores: Vec<f64>, class_count: usize, link: Link) -> Self {
+        let classes = scores.chunks_exact(class_count).map(greatest).collect();
+        scores
+            .chunks_exact_mut(class_count)
+            .for_each(|scores| link.apply(scores));
+        Answers::Classes {
+            classes,
+            probabilities: scores.into_iter().map(|score| score as f32).collect(),
+        }
+    }
+
     pub(crate) fn score(&self, truth: &Truth, class_count: usize, scoring: Scoring) -> Result<f64, Error> {
         match (self, truth) {
             (

@@ -98,13 +98,20 @@ impl ModelCard<'_> {
                 shown: words.percent(item.importance),
             })
             .collect();
-        let is_linear = ["logistic_regression", "linear_regression"].contains(&self.pipeline.model_name());
-        let (name, below) = if is_linear {
+        let (name, below) = if self.pipeline.is_linear() {
             (
                 page.say("Size of coefficients", "Tamaño de los coeficientes"),
                 page.say(
                     "Share of the column in the coefficients, each times the standard deviation of its column.",
                     "Parte de la columna en los coeficientes, cada uno por la desviación típica de su columna.",
+                ),
+            )
+        } else if !self.pipeline.has_trees() {
+            (
+                page.say("Distance of the classes", "Distancia entre las clases"),
+                page.say(
+                    "Share of the column in how much of the variance of all columns lies between the classes.",
+                    "Parte de la columna en la varianza de todas las columnas que está entre las clases.",
                 ),
             )
         } else {

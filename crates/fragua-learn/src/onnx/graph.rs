@@ -6,11 +6,13 @@
 use super::encoder::{self, Element, Graph, attribute, node, tensor, value};
 use super::{neighbors, trees};
 use crate::feature::FeatureKind;
-use crate::linear::{Design, Encoding, Linear};
+use crate::linear::{Design, Encoding, LEAST_LOGISTIC, Linear, Link};
 use crate::model::{Model, Span};
+use crate::naive_bayes::NaiveBayes;
 use crate::prepare::PreparedColumn;
 use crate::prepare::categorical::{CategoricalColumn, UNKNOWN};
 use crate::prepare::encoded::EncodedColumn;
+use crate::prepare::pca::Pca;
 use crate::{Label, Pipeline};
 
 const ML: &str = "ai.onnx.ml";
@@ -78,12 +80,13 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
             let probabilities = export.calibrated(probabilities, &outputs.label);
             export.outputs(&outputs, &probabilities);
         }
-        Model::Linear { linear, design } => {
+        Model::Linear { linear, design, link } => {
             let scores = export.linear_scores(numbers.as_deref(), linear, design);
-            let label = export.model_label(&outputs.label);
-            let probabilities = export.classes(&scores, &label);
-            let probabilities = export.calibrated(probabilities, &outputs.label);
-            export.outputs(&outputs, &probabilities);
+            export.classes(&scores, *link, &outputs);
+        }
+        Model::NaiveBayes { bayes, design } => {
+            let scores = export.bayes_scores(numbers.as_deref(), bayes, design);
+            export.classes(&scores, Link::Softmax, &outputs);
         }
         Model::TreeNumbers { ensemble, span } => {
             let features = export.tree_features(numbers.as_deref());
@@ -313,21 +316,23 @@ impl Export<'_> {
         columns.iter().enumerate().map(position).collect()
     }
 
-    /// Adds scaling and the product with the coefficients in 64 bits; returns the scores.
-    fn linear_scores(&mut self, numbers: Option<&str>, linear: &Linear, design: &Design) -> String {
+    /// Adds scaling and one-hot columns in 64 bits; returns them side by side, numbers first, with the position in the
+    /// design of each.
+    fn design_features(&mut self, numbers: Option<&str>, design: &Design) -> (String, Vec<usize>) {
         let pipeline = self.pipeline;
         let to_double = || [attribute::int("to", Element::Double as i64)];
         let mut parts = Vec::new();
-        // Coefficients in the order of the parts: numbers first, then the categories.
         let mut order = Vec::new();
         if let Some(numbers) = numbers {
             let (mut means, mut scales) = (Vec::new(), Vec::new());
             for column in self.number_positions() {
                 let number = pipeline.preparation.columns[column].number();
-                if let (Some(number), Encoding::Scaled { position }) = (number, &design.encodings[column]) {
+                if let Some(number) = number {
                     means.push(number.mean);
                     scales.push(number.scale);
-                    order.push(*position);
+                }
+                if let Encoding::Scaled { position } = design.encodings[column] {
+                    order.push(position);
                 }
             }
             let width = [1, means.len() as i64];
@@ -337,7 +342,14 @@ impl Export<'_> {
             self.graph.add("Cast", &[numbers], &double, &to_double());
             self.graph.add("Sub", &[&double, &mean], &centred, &[]);
             self.graph.add("Mul", &[&centred, &scale], &scaled, &[]);
-            parts.extend(self.quantiles(scaled));
+            let columns = self.quantiles(scaled);
+            match &pipeline.preparation.pca {
+                Some(pca) => {
+                    order.extend(0..pca.count());
+                    parts.push(self.components(&columns, pca, design));
+                }
+                None => parts.extend(columns),
+            }
         }
         for (position, column) in pipeline.preparation.columns.iter().enumerate() {
             let (PreparedColumn::Categorical(column), Encoding::OneHot { positions }) =
@@ -355,6 +367,45 @@ impl Export<'_> {
             parts.push(double);
             order.extend(codes.iter().filter_map(|&code| positions[usize::from(code)]));
         }
+        let features = self.name("features");
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.graph
+            .add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
+        (features, order)
+    }
+
+    /// Adds the principal components of the scaled numbers, which come in the order of [`Self::number_positions`].
+    fn components(&mut self, numbers: &[String], pca: &Pca, design: &Design) -> String {
+        let place = |position: usize| match design.encodings[position] {
+            Encoding::Rotated { place } => Some(place),
+            Encoding::Scaled { .. } | Encoding::OneHot { .. } => None,
+        };
+        let places: Vec<usize> = self.number_positions().into_iter().filter_map(place).collect();
+        let means: Vec<f64> = places.iter().map(|&place| pca.means[place]).collect();
+        let loadings: Vec<f64> = places
+            .iter()
+            .flat_map(|&place| (0..pca.count()).map(move |component| pca.loading(component, place)))
+            .collect();
+        let width = places.len() as i64;
+        let means = self.constant("component_means", |name| {
+            tensor::doubles(name, &[1, width], &means)
+        });
+        let loadings = self.constant("loadings", |name| {
+            tensor::doubles(name, &[width, pca.count() as i64], &loadings)
+        });
+        let [whole, moved, components] =
+            ["scaled_numbers", "moved_numbers", "components"].map(|name| self.name(name));
+        let numbers: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        self.graph
+            .add("Concat", &numbers, &whole, &[attribute::int("axis", 1)]);
+        self.graph.add("Sub", &[&whole, &means], &moved, &[]);
+        self.graph.add("MatMul", &[&moved, &loadings], &components, &[]);
+        components
+    }
+
+    /// Adds the product of the prepared row with the coefficients; returns the scores.
+    fn linear_scores(&mut self, numbers: Option<&str>, linear: &Linear, design: &Design) -> String {
+        let (features, order) = self.design_features(numbers, design);
         let classes = linear.output_count;
         let row = |position: usize| &linear.coefficients[position * classes..][..classes];
         let coefficients: Vec<f64> = order
@@ -370,12 +421,48 @@ impl Export<'_> {
             tensor::doubles(name, &[1, classes as i64], row(design.width))
         });
 
-        let [features, product, scores] = ["features", "product", "scores"].map(|name| self.name(name));
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let [product, scores] = ["product", "scores"].map(|name| self.name(name));
         let graph = &mut self.graph;
-        graph.add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
         graph.add("MatMul", &[&features, &coefficients], &product, &[]);
         graph.add("Add", &[&product, &intercepts], &scores, &[]);
+        scores
+    }
+
+    /// Adds the distance of the prepared row from the means of each class; returns the scores.
+    fn bayes_scores(&mut self, numbers: Option<&str>, bayes: &NaiveBayes, design: &Design) -> String {
+        let (features, order) = self.design_features(numbers, design);
+        let width = order.len() as i64;
+        let mut columns = Vec::new();
+        for class in 0..bayes.constants.len() {
+            let in_order = |values: &[f64]| -> Vec<f64> {
+                let own = &values[class * design.width..(class + 1) * design.width];
+                order.iter().map(|&position| own[position]).collect()
+            };
+            let turned: Vec<f64> = in_order(&bayes.half_precisions)
+                .iter()
+                .map(|half| -half)
+                .collect();
+            let means = self.constant(&format!("means_{class}"), |name| {
+                tensor::doubles(name, &[1, width], &in_order(&bayes.means))
+            });
+            let halves = self.constant(&format!("half_precisions_{class}"), |name| {
+                tensor::doubles(name, &[width, 1], &turned)
+            });
+            let [moved, squares, near] =
+                ["moved", "squares", "near"].map(|what| self.name(&format!("{what}_{class}")));
+            self.graph.add("Sub", &[&features, &means], &moved, &[]);
+            self.graph.add("Mul", &[&moved, &moved], &squares, &[]);
+            self.graph.add("MatMul", &[&squares, &halves], &near, &[]);
+            columns.push(near);
+        }
+        let constants = self.constant("log_shares", |name| {
+            tensor::doubles(name, &[1, bayes.constants.len() as i64], &bayes.constants)
+        });
+        let [product, scores] = ["product", "scores"].map(|name| self.name(name));
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        self.graph
+            .add("Concat", &columns, &product, &[attribute::int("axis", 1)]);
+        self.graph.add("Add", &[&product, &constants], &scores, &[]);
         scores
     }
 
@@ -446,11 +533,28 @@ impl Export<'_> {
         parts
     }
 
-    /// Adds the label of the greatest score; returns the probabilities.
-    fn classes(&mut self, scores: &str, label: &str) -> String {
+    /// Adds the label of the greatest score and the probabilities, calibrated, as outputs.
+    fn classes(&mut self, scores: &str, link: Link, outputs: &Outputs) {
         let [shares, probabilities, class] = ["shares", "probabilities", "class"].map(|name| self.name(name));
+        match link {
+            Link::Softmax => self
+                .graph
+                .add("Softmax", &[scores], &shares, &[attribute::int("axis", 1)]),
+            Link::OneAgainstRest => {
+                let least = self.constant("least_logistic", |name| {
+                    tensor::doubles(name, &[], &[LEAST_LOGISTIC])
+                });
+                let axes = self.constant("score_axis", |name| tensor::ints(name, &[1], &[1]));
+                let [logistic, above, sum] =
+                    ["logistic", "logistic_above", "logistic_sum"].map(|name| self.name(name));
+                self.graph.add("Sigmoid", &[scores], &logistic, &[]);
+                self.graph.add("Max", &[&logistic, &least], &above, &[]);
+                self.graph.add("ReduceSum", &[&above, &axes], &sum, &[]);
+                self.graph.add("Div", &[&above, &sum], &shares, &[]);
+            }
+        }
+        let label = self.model_label(&outputs.label);
         let graph = &mut self.graph;
-        graph.add("Softmax", &[scores], &shares, &[attribute::int("axis", 1)]);
         graph.add(
             "Cast",
             &[&shares],
@@ -463,8 +567,9 @@ impl Export<'_> {
             &class,
             &[attribute::int("axis", 1), attribute::int("keepdims", 0)],
         );
-        self.labels(&class, label);
-        probabilities
+        self.labels(&class, &label);
+        let probabilities = self.calibrated(probabilities, &outputs.label);
+        self.outputs(outputs, &probabilities);
     }
 
     /// Adds the labels of some classes.

@@ -9,12 +9,14 @@ mod trees;
 use crate::codec::{Reader, Writer, damaged};
 use crate::config::NeighborWeights;
 use crate::feature::{Feature, FeatureKind};
-use crate::linear::{Design, Linear};
+use crate::linear::{Design, Linear, Link};
 use crate::model::{Model, Span};
+use crate::naive_bayes::NaiveBayes;
 use crate::prepare::categorical::{CategoricalColumn, MAX_CATEGORIES, MISSING};
 use crate::prepare::encoded::EncodedColumn;
 use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
+use crate::prepare::pca::Pca;
 use crate::prepare::{Preparation, PreparedColumn};
 use crate::table::ColumnKind;
 use crate::{Error, Label, Pipeline};
@@ -25,7 +27,7 @@ use std::io::{Read, Write};
 use trees::{read_ensemble, write_ensemble};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -89,7 +91,8 @@ fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     };
     let (version, length) = (number(8..12), number(12..20));
     // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories, version
-    // 3 without the rows of leaves and calibration.
+    // 3 without the rows of leaves and calibration, version 4 without support vector machines, naive Bayes and
+    // components.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
@@ -141,9 +144,18 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             writer.byte(0);
             write_ensemble(writer, ensemble);
         }
-        Model::Linear { linear, .. } => {
-            writer.byte(1);
+        Model::Linear { linear, link, .. } => {
+            writer.byte(match link {
+                Link::Softmax => 1,
+                Link::OneAgainstRest => 4,
+            });
             writer.doubles(&linear.coefficients);
+        }
+        Model::NaiveBayes { bayes, .. } => {
+            writer.byte(5);
+            writer.doubles(&bayes.constants);
+            writer.doubles(&bayes.means);
+            writer.doubles(&bayes.half_precisions);
         }
         Model::TreeNumbers { ensemble, span } => {
             writer.byte(2);
@@ -181,7 +193,7 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         .iter()
         .map(|_| reader.finite_double())
         .collect::<Result<_, _>>()?;
-    let preparation = read_preparation(reader, &features)?;
+    let preparation = read_preparation(reader, &features, version)?;
     let linear = |reader: &mut Reader<'_>, output_count: usize| {
         let design = Design::new(&preparation);
         let coefficients = reader.finite_doubles()?;
@@ -198,7 +210,8 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes, version)?),
         (1, classes @ 2..) => {
             let (linear, design) = linear(reader, classes)?;
-            Model::Linear { linear, design }
+            let link = Link::Softmax;
+            Model::Linear { linear, design, link }
         }
         (2, 0) => {
             let (scale, offset) = (reader.finite_double()?, reader.finite_double()?);
@@ -209,6 +222,25 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         (3, 0) => {
             let (linear, design) = linear(reader, 1)?;
             Model::LinearNumbers { linear, design }
+        }
+        (4, classes @ 2..) if version >= 5 => {
+            let (linear, design) = linear(reader, classes)?;
+            let link = Link::OneAgainstRest;
+            Model::Linear { linear, design, link }
+        }
+        (5, classes @ 2..) if version >= 5 => {
+            let design = Design::new(&preparation);
+            let bayes = NaiveBayes {
+                constants: reader.finite_doubles()?,
+                means: reader.finite_doubles()?,
+                half_precisions: reader.finite_doubles()?,
+            };
+            let expected = [classes, classes * design.width, classes * design.width];
+            let counts = [&bayes.constants, &bayes.means, &bayes.half_precisions].map(Vec::len);
+            if counts != expected {
+                return Err(damaged("the number of means is wrong"));
+            }
+            Model::NaiveBayes { bayes, design }
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
@@ -345,6 +377,11 @@ fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
         writer.singles(&imputer.donors);
         writer.singles(&imputer.means);
     }
+    writer.flag(preparation.pca.is_some());
+    if let Some(pca) = &preparation.pca {
+        writer.doubles(&pca.means);
+        writer.doubles(&pca.loadings);
+    }
 }
 
 fn knots_flag(column: &NumericColumn) -> u8 {
@@ -395,7 +432,11 @@ fn write_categories(writer: &mut Writer, column: &CategoricalColumn, flags: u8) 
     writer.byte(flags | drop_first | rare_is_category);
 }
 
-fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Preparation, Error> {
+fn read_preparation(
+    reader: &mut Reader<'_>,
+    features: &[Feature],
+    version: u32,
+) -> Result<Preparation, Error> {
     let mut columns = Vec::with_capacity(features.len());
     for feature in features {
         columns.push(match feature.column_kind() {
@@ -427,7 +468,21 @@ fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Pre
     } else {
         None
     };
-    Ok(Preparation { columns, knn })
+    let pca = if version >= 5 && reader.flag()? {
+        let pca = Pca {
+            means: reader.finite_doubles()?,
+            loadings: reader.finite_doubles()?,
+        };
+        let numbers = columns.iter().filter(|column| column.number().is_some()).count();
+        let is_whole = pca.loadings.len().is_multiple_of(numbers.max(1));
+        if pca.means.len() != numbers || !is_whole || pca.loadings.is_empty() || pca.count() > numbers {
+            return Err(damaged("the components do not fit the columns"));
+        }
+        Some(pca)
+    } else {
+        None
+    };
+    Ok(Preparation { columns, knn, pca })
 }
 
 fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {

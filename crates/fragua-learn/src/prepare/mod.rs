@@ -4,6 +4,7 @@ pub(crate) mod categorical;
 pub(crate) mod encoded;
 pub(crate) mod knn;
 pub(crate) mod numeric;
+pub(crate) mod pca;
 
 use crate::config::{NumericImputer, PreparationConfig, TextEncoding};
 use crate::random::Random;
@@ -14,6 +15,7 @@ use categorical::CategoricalColumn;
 use encoded::EncodedColumn;
 use knn::KnnImputer;
 use numeric::NumericColumn;
+use pca::Pca;
 
 /// Rows of 32-bit numbers, one after the other: numbers as they are, categories as codes.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub(crate) enum PreparedColumn {
 pub(crate) struct Preparation {
     pub(crate) columns: Vec<PreparedColumn>,
     pub(crate) knn: Option<KnnImputer>,
+    /// What models that are not of trees see instead of the scaled numbers.
+    pub(crate) pca: Option<Pca>,
 }
 
 impl Preparation {
@@ -96,6 +100,7 @@ impl Preparation {
         let mut preparation = Self {
             columns: prepared,
             knn: None,
+            pca: None,
         };
         let columns: Vec<&Column> = table.columns().iter().collect();
         let mut matrix = preparation.encode_without_neighbors(&columns, table.row_count());
@@ -126,7 +131,28 @@ impl Preparation {
                 PreparedColumn::Categorical(_) => {}
             }
         }
+        if let Some(pca) = &config.pca {
+            let width = preparation.numbers().count();
+            let fill = |row: usize, values: &mut [f64]| preparation.fill_numbers(matrix.row(row), values);
+            let fitted = Pca::fit(matrix.row_count, width, fill, pca.n_components, progress)?;
+            preparation.pca = Some(fitted);
+        }
         Ok((preparation, matrix))
+    }
+
+    /// The columns that models see as numbers, with their positions.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (usize, &NumericColumn)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .filter_map(|(position, column)| Some((position, column.number()?)))
+    }
+
+    /// Lays out the scaled numbers of a row.
+    pub(crate) fn fill_numbers(&self, row: &[f32], values: &mut [f64]) {
+        for (slot, (position, column)) in values.iter_mut().zip(self.numbers()) {
+            *slot = column.scaled(row[position]);
+        }
     }
 
     /// Prepares rows; the columns must be those of the fit, in its order and kinds.
