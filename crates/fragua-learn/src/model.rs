@@ -98,7 +98,7 @@ impl TrainingSet {
 
     /// The direction of each column, 0 where none is asked for.
     fn directions(&self, params: &GradientBoostingParams) -> Result<Vec<i8>, Error> {
-        let mut directions = vec![0; self.names.len()];
+        let mut directions = vec![0; self.preparation.columns.len()];
         for (name, &direction) in &params.monotonic_cst {
             let refuse = |message: String| Error::config(format!("monotonic_cst.{name}"), message);
             let class_count = self.target.labels.len();
@@ -106,7 +106,11 @@ impl TrainingSet {
                 let message = format!("only two classes have an order, the target has {class_count}");
                 return Err(refuse(message));
             }
-            let column = self.names.iter().position(|known| known == name);
+            let source = self.names.iter().position(|known| known == name);
+            let column = source.and_then(|source| {
+                let of = |own: &usize| *own == source;
+                self.preparation.sources.iter().position(of)
+            });
             match column.filter(|&column| !self.binned.columns[column].categorical) {
                 Some(column) => directions[column] = direction,
                 None => {
@@ -126,10 +130,11 @@ impl TrainingSet {
         seed: u64,
         progress: &dyn Progress,
     ) -> Result<(Model, Vec<f64>), Error> {
-        let (model, mut importance) = match &self.target.truth {
+        let (model, importance) = match &self.target.truth {
             Truth::Classes(classes) => self.fit_classes(params, classes, seed, progress)?,
             Truth::Numbers(numbers) => self.fit_numbers(params, numbers, seed, progress)?,
         };
+        let mut importance = self.preparation.by_source(&importance);
         let total: f64 = importance.iter().sum();
         // A model that never splits decides nothing by any column; all share alike then.
         let even = 1.0 / importance.len() as f64;

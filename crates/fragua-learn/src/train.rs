@@ -5,7 +5,7 @@ use crate::config::{CalibrationMethod, ColumnSelector, Folds, TrainConfig};
 use crate::feature;
 use crate::model::TrainingSet;
 use crate::pipeline;
-use crate::prepare::Preparation;
+use crate::prepare::{MAX_COLUMNS, Preparation};
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
 use crate::resample::resample;
@@ -13,9 +13,6 @@ use crate::search::{self, Parting, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
 use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport};
-
-/// Most columns; trees keep a column's position in 16 bits.
-const MAX_COLUMNS: usize = 10_000;
 
 /// Numbers the streams of random numbers drawn from the one seed.
 #[derive(Clone, Copy)]

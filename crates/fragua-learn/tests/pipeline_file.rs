@@ -84,6 +84,17 @@ fn fit_components() -> Pipeline {
     train(&table(), &config, &NoProgress).unwrap().pipeline
 }
 
+/// Texts by the share of each of three classes.
+fn fit_by_classes() -> Pipeline {
+    let config = json!({
+        "target": "kind", "search": { "n_iter": 1, "cv": 2 },
+        "candidates": [{ "model": "random_forest", "n_estimators": 2 }],
+        "preparation": { "categorical": { "encoding": "target" }, "numeric": { "imputer": "knn" } },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    train(&table(), &config, &NoProgress).unwrap().pipeline
+}
+
 /// One file of each kind of model and preparation.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     vec![
@@ -110,6 +121,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         fit("median", json!({ "model": "naive_bayes" })).to_bytes(),
         fit_calibrated("sigmoid", "w", "linear_svm").to_bytes(),
         fit_components().to_bytes(),
+        fit_by_classes().to_bytes(),
     ]
 });
 
@@ -267,7 +279,7 @@ proptest! {
 
     #[test]
     fn changed_content_behind_a_right_checksum_never_panics(
-        which in 0usize..14, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+        which in 0usize..15, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
     ) {
         let mut content = unpack(&FILES[which]);
         for (position, value) in changes {

@@ -187,8 +187,8 @@ pub enum TextEncoding {
     Category,
     /// The position of the category in order, as a number; one never seen is -1.
     Ordinal,
-    /// The mean of the target in the category: of the number, or of being the second of two classes. For the rows that
-    /// are learned from it is the mean of other rows.
+    /// The mean of the target in the category: of the number, of being the second of two classes, or of being each of
+    /// more, which gives one number a class. For the rows that are learned from it is the mean of other rows.
     Target,
 }
 

@@ -5,7 +5,7 @@
 
 use super::encoder::{self, Element, Graph, attribute, node, tensor, value};
 use super::{neighbors, trees};
-use crate::feature::FeatureKind;
+use crate::feature::{Feature, FeatureKind};
 use crate::linear::{Design, Encoding, LEAST_LOGISTIC, Linear, Link};
 use crate::model::{Model, Span};
 use crate::naive_bayes::NaiveBayes;
@@ -130,7 +130,7 @@ pub(super) struct Export<'a> {
     has_labels: bool,
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
     pub(super) fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -152,16 +152,22 @@ impl Export<'_> {
         }
     }
 
+    /// The input that a prepared column is made of.
+    fn feature_of(&self, position: usize) -> &'a Feature {
+        &self.pipeline.features[self.pipeline.preparation.sources[position]]
+    }
+
     /// Adds the numeric columns side by side, filled; `None` when there are none.
     fn numbers(&mut self) -> Option<String> {
         let pipeline = self.pipeline;
         let column_shape = self.constant("column_shape", |name| tensor::ints(name, &[2], &[-1, 1]));
         let mut columns = Vec::new();
         let mut fills = Vec::new();
-        for (position, feature) in pipeline.features.iter().enumerate() {
-            let PreparedColumn::Numeric(column) = &pipeline.preparation.columns[position] else {
+        for (position, column) in pipeline.preparation.columns.iter().enumerate() {
+            let PreparedColumn::Numeric(column) = column else {
                 continue;
             };
+            let feature = self.feature_of(position);
             let (single, shaped) = (
                 self.name(&format!("single_{position}")),
                 self.name(&format!("column_{position}")),
@@ -214,7 +220,7 @@ impl Export<'_> {
             });
             self.graph.add(
                 "Reshape",
-                &[&pipeline.features[position].name, &flat_shape],
+                &[&self.feature_of(position).name, &flat_shape],
                 &flat,
                 &[],
             );
@@ -252,7 +258,7 @@ impl Export<'_> {
 
     /// Adds the one-hot columns of the given codes.
     fn one_hot(&mut self, position: usize, column: &CategoricalColumn, codes: &[u8]) -> String {
-        let feature = &self.pipeline.features[position];
+        let feature = self.feature_of(position);
         let flat_shape = self.constant(&format!("flat_{position}"), |name| {
             tensor::ints(name, &[1], &[-1])
         });

@@ -17,7 +17,7 @@ use crate::prepare::encoded::EncodedColumn;
 use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
 use crate::prepare::pca::Pca;
-use crate::prepare::{Preparation, PreparedColumn};
+use crate::prepare::{MAX_COLUMNS, Preparation, PreparedColumn};
 use crate::table::ColumnKind;
 use crate::{Error, Label, Pipeline};
 use calibration::{read_calibration, write_calibration};
@@ -350,10 +350,12 @@ const DROP_FIRST: u8 = 1;
 const RARE_IS_CATEGORY: u8 = 2;
 const ENCODED: u8 = 4;
 const HAS_KNOTS: u8 = 8;
+/// The next column is of the same texts.
+const MORE: u8 = 16;
 const MAY_BE_MISSING: u8 = 1;
 
 fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
-    for column in &preparation.columns {
+    for (position, column) in preparation.columns.iter().enumerate() {
         match column {
             PreparedColumn::Numeric(column) => {
                 let missing = if column.may_be_missing { MAY_BE_MISSING } else { 0 };
@@ -364,7 +366,13 @@ fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
             }
             PreparedColumn::Categorical(column) => write_categories(writer, column, 0),
             PreparedColumn::Encoded(column) => {
-                write_categories(writer, &column.texts, ENCODED | knots_flag(&column.numeric));
+                let is_last = preparation.sources.get(position + 1) != Some(&preparation.sources[position]);
+                let more = if is_last { 0 } else { MORE };
+                write_categories(
+                    writer,
+                    &column.texts,
+                    ENCODED | more | knots_flag(&column.numeric),
+                );
                 column.values.iter().for_each(|&value| writer.single(value));
                 write_scale(writer, &column.numeric);
             }
@@ -438,8 +446,9 @@ fn read_preparation(
     version: u32,
 ) -> Result<Preparation, Error> {
     let mut columns = Vec::with_capacity(features.len());
-    for feature in features {
-        columns.push(match feature.column_kind() {
+    let mut sources = Vec::with_capacity(features.len());
+    for (source, feature) in features.iter().enumerate() {
+        let last = match feature.column_kind() {
             ColumnKind::Numeric => {
                 let flags = reader.byte()?;
                 if flags & !(MAY_BE_MISSING | HAS_KNOTS) != 0 {
@@ -459,33 +468,51 @@ fn read_preparation(
                     knots: read_knots(reader, flags)?,
                 })
             }
-            ColumnKind::Categorical => read_texts(reader)?,
-        });
+            ColumnKind::Categorical => {
+                let (mut column, mut more) = read_texts(reader, version)?;
+                while more && columns.len() <= MAX_COLUMNS {
+                    columns.push(column);
+                    (column, more) = read_texts(reader, version)?;
+                    if !matches!(column, PreparedColumn::Encoded(_)) {
+                        return Err(damaged("an unknown kind of category"));
+                    }
+                }
+                column
+            }
+        };
+        columns.push(last);
+        sources.resize(columns.len(), source);
     }
-    let numeric = (0..features.len()).filter(|&column| features[column].column_kind() == ColumnKind::Numeric);
-    let knn = if reader.flag()? {
-        Some(read_neighbors(reader, numeric.collect())?)
-    } else {
-        None
+    if columns.len() > MAX_COLUMNS {
+        return Err(damaged("the number of columns is out of range"));
+    }
+    let mut preparation = Preparation {
+        columns,
+        sources,
+        source_count: features.len(),
+        knn: None,
+        pca: None,
     };
-    let pca = if version >= 5 && reader.flag()? {
+    if reader.flag()? {
+        preparation.knn = Some(read_neighbors(reader, preparation.numeric_positions())?);
+    }
+    if version >= 5 && reader.flag()? {
         let pca = Pca {
             means: reader.finite_doubles()?,
             loadings: reader.finite_doubles()?,
         };
-        let numbers = columns.iter().filter(|column| column.number().is_some()).count();
+        let numbers = preparation.numbers().count();
         let is_whole = pca.loadings.len().is_multiple_of(numbers.max(1));
         if pca.means.len() != numbers || !is_whole || pca.loadings.is_empty() || pca.count() > numbers {
             return Err(damaged("the components do not fit the columns"));
         }
-        Some(pca)
-    } else {
-        None
-    };
-    Ok(Preparation { columns, knn, pca })
+        preparation.pca = Some(pca);
+    }
+    Ok(preparation)
 }
 
-fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
+/// Reads a column of texts, and whether the next one is of the same texts.
+fn read_texts(reader: &mut Reader<'_>, version: u32) -> Result<(PreparedColumn, bool), Error> {
     let count = reader.count(1)?;
     let categories = (0..count).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
     if count > MAX_CATEGORIES || !categories.is_sorted_by(|a, b| a < b) {
@@ -497,7 +524,11 @@ fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
     }
     let missing_is_category = reader.flag()?;
     let flags = reader.byte()?;
-    let of_numbers = if flags & ENCODED == 0 { 0 } else { HAS_KNOTS };
+    let of_numbers = match (flags & ENCODED, version) {
+        (0, _) => 0,
+        (_, ..=4) => HAS_KNOTS,
+        _ => HAS_KNOTS | MORE,
+    };
     if flags & !(DROP_FIRST | RARE_IS_CATEGORY | ENCODED | of_numbers) != 0 {
         return Err(damaged("an unknown kind of category"));
     }
@@ -509,7 +540,7 @@ fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
         drop_first: flags & DROP_FIRST != 0,
     };
     if flags & ENCODED == 0 {
-        return Ok(PreparedColumn::Categorical(texts));
+        return Ok((PreparedColumn::Categorical(texts), false));
     }
     let values = (0..count + 2)
         .map(|_| reader.finite_single())
@@ -521,11 +552,12 @@ fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
         scale: reader.finite_double()?,
         knots: read_knots(reader, flags)?,
     };
-    Ok(PreparedColumn::Encoded(EncodedColumn {
+    let encoded = EncodedColumn {
         texts,
         values,
         numeric,
-    }))
+    };
+    Ok((PreparedColumn::Encoded(encoded), flags & MORE != 0))
 }
 
 fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImputer, Error> {

@@ -142,6 +142,17 @@ fn naive_bayes_on_whole_rows() {
 }
 
 #[test]
+fn texts_by_the_share_of_each_class() {
+    for candidate in [forest(), boosting(), logistic()] {
+        check(
+            &small(),
+            json!({ "categorical": { "encoding": "target" }, "pca": if candidate == logistic() { json!({ "n_components": 12 }) } else { Value::Null } }),
+            candidate,
+        );
+    }
+}
+
+#[test]
 fn components_of_numbers() {
     for (components, scaler, candidate) in [
         (json!(4), "standard", logistic()),
