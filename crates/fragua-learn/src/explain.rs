@@ -67,7 +67,7 @@ impl Pipeline {
                     self.model_name
                 )));
             }
-            Model::NaiveBayes { .. } => {
+            Model::Svc { .. } | Model::NaiveBayes { .. } => {
                 let message = format!(
                     "{} has no trees to explain; judge.permutation says what each column is worth",
                     self.model_name

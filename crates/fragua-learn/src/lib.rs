@@ -28,6 +28,7 @@ mod resample;
 mod search;
 mod space;
 pub mod split;
+mod svc;
 pub mod table;
 mod target;
 mod train;
@@ -44,7 +45,7 @@ pub use label::Label;
 pub use metrics::ConfusionMatrix;
 pub use params::{
     GradientBoostingParams, LinearRegressionParams, LinearSvmParams, LogisticRegressionParams, ModelParams,
-    NaiveBayesParams, RandomForestParams,
+    NaiveBayesParams, RandomForestParams, SvcParams,
 };
 pub use pipeline::{Evaluation, Pipeline, Predictions};
 pub use progress::{Event, NoProgress, Progress};

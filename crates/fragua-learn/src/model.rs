@@ -6,6 +6,7 @@ use crate::metrics::{NumberOutcome, Outcome};
 use crate::naive_bayes::NaiveBayes;
 use crate::params::{GradientBoostingParams, ModelParams, RandomForestParams};
 use crate::prepare::{Matrix, Preparation};
+use crate::svc::Svc;
 use crate::target::{Target, Truth};
 use crate::tree::bins::Binned;
 use crate::tree::boosting::{self, Goal, Lesson};
@@ -24,6 +25,8 @@ pub(crate) enum Model {
         design: Design,
         link: Link,
     },
+    /// Machines with a kernel for classes.
+    Svc { svc: Svc, design: Design },
     /// Normal distributions for classes.
     NaiveBayes { bayes: NaiveBayes, design: Design },
     /// Trees for numbers.
@@ -212,6 +215,15 @@ impl TrainingSet {
                 };
                 Ok((model, importance))
             }
+            ModelParams::Svc(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|row| weights[usize::from(classes[row])]);
+                let svc = Svc::fit(&rows, classes, labels.len(), &of_rows, params, progress)?;
+                // A kernel mixes the columns: none has a share of its own.
+                let importance = vec![0.0; self.preparation.columns.len()];
+                let design = rows.design;
+                Ok((Model::Svc { svc, design }, importance))
+            }
             ModelParams::NaiveBayes(params) => {
                 let rows = linear::Rows::new(&self.matrix, &self.preparation);
                 let of_rows = self.row_weights(|_| 1.0);
@@ -279,7 +291,10 @@ impl TrainingSet {
                 let design = rows.design;
                 Ok((Model::LinearNumbers { linear, design }, importance))
             }
-            ModelParams::LogisticRegression(_) | ModelParams::LinearSvm(_) | ModelParams::NaiveBayes(_) => {
+            ModelParams::LogisticRegression(_)
+            | ModelParams::LinearSvm(_)
+            | ModelParams::Svc(_)
+            | ModelParams::NaiveBayes(_) => {
                 let message = format!("{} cannot predict numbers", params.model_name());
                 Err(Error::config("model", message))
             }
@@ -314,6 +329,10 @@ impl Model {
             Model::Linear { linear, design, link } => {
                 let scores = linear.scores(matrix, preparation, design);
                 Answers::of_scores(scores, linear.output_count, *link)
+            }
+            Model::Svc { svc, design } => {
+                let scores = svc.scores(matrix, preparation, design);
+                Answers::of_scores(scores, svc.class_count, svc.link())
             }
             Model::NaiveBayes { bayes, design } => {
                 let scores = bayes.scores(matrix, preparation, design);

@@ -1,7 +1,7 @@
 use crate::config::{
-    Candidate, ClassWeight, ExtraTreesSpace, GradientBoostingSpace, GrowPolicy, LinearRegressionSpace,
-    LinearSvmSpace, LogisticRegressionSpace, MaxFeatures, NaiveBayesSpace, NumberLoss, RandomForestSpace,
-    Task,
+    Candidate, ClassWeight, ExtraTreesSpace, Gamma, GradientBoostingSpace, GrowPolicy, KernelKind,
+    LinearRegressionSpace, LinearSvmSpace, LogisticRegressionSpace, MaxFeatures, NaiveBayesSpace, NumberLoss,
+    RandomForestSpace, SvcSpace, Task,
 };
 use crate::search::Draw;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub enum ModelParams {
     LogisticRegression(LogisticRegressionParams),
     /// See [`LinearSvmSpace`].
     LinearSvm(LinearSvmParams),
+    /// See [`SvcSpace`].
+    Svc(SvcParams),
     /// See [`NaiveBayesSpace`].
     NaiveBayes(NaiveBayesParams),
     /// See [`LinearRegressionSpace`].
@@ -116,6 +118,26 @@ pub struct LinearSvmParams {
     pub class_weight: ClassWeight,
 }
 
+/// See [`SvcSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
+pub struct SvcParams {
+    #[serde(rename = "C")]
+    pub c: f64,
+    pub kernel: KernelKind,
+    pub gamma: Gamma,
+    pub degree: u32,
+    pub coef0: f64,
+    pub max_iter: usize,
+    pub tol: f64,
+    pub class_weight: ClassWeight,
+    pub max_rows: usize,
+}
+
 /// See [`NaiveBayesSpace`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +173,7 @@ impl ModelParams {
             ModelParams::GradientBoosting(_) => "gradient_boosting",
             ModelParams::LogisticRegression(_) => "logistic_regression",
             ModelParams::LinearSvm(_) => "linear_svm",
+            ModelParams::Svc(_) => "svc",
             ModelParams::NaiveBayes(_) => "naive_bayes",
             ModelParams::LinearRegression(_) => "linear_regression",
         }
@@ -174,6 +197,7 @@ impl ModelParams {
             ModelParams::GradientBoosting(params) => &params.class_weight,
             ModelParams::LogisticRegression(params) => &params.class_weight,
             ModelParams::LinearSvm(params) => &params.class_weight,
+            ModelParams::Svc(params) => &params.class_weight,
             ModelParams::NaiveBayes(_) | ModelParams::LinearRegression(_) => &ClassWeight::None,
         }
     }
@@ -189,6 +213,7 @@ impl Candidate {
             Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(task, random)),
             Candidate::LogisticRegression(space) => ModelParams::LogisticRegression(space.sample(random)),
             Candidate::LinearSvm(space) => ModelParams::LinearSvm(space.sample(random)),
+            Candidate::Svc(space) => ModelParams::Svc(space.sample(random)),
             Candidate::NaiveBayes(space) => ModelParams::NaiveBayes(space.sample(random)),
             Candidate::LinearRegression(space) => ModelParams::LinearRegression(space.sample(random)),
         }
@@ -249,6 +274,22 @@ impl LinearSvmSpace {
             max_iter: self.max_iter.sample(random),
             tol: self.tol.sample(random),
             class_weight: self.class_weight.sample(random),
+        }
+    }
+}
+
+impl SvcSpace {
+    fn sample(&self, random: &mut impl Draw) -> SvcParams {
+        SvcParams {
+            c: self.c.sample(random),
+            kernel: self.kernel.sample(random),
+            gamma: self.gamma.sample(random),
+            degree: self.degree.sample(random),
+            coef0: self.coef0.sample(random),
+            max_iter: self.max_iter.sample(random),
+            tol: self.tol.sample(random),
+            class_weight: self.class_weight.sample(random),
+            max_rows: self.max_rows,
         }
     }
 }

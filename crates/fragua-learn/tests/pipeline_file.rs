@@ -122,6 +122,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         fit_calibrated("sigmoid", "w", "linear_svm").to_bytes(),
         fit_components().to_bytes(),
         fit_by_classes().to_bytes(),
+        fit("median", json!({ "model": "svc", "kernel": "poly" })).to_bytes(),
     ]
 });
 
@@ -279,7 +280,7 @@ proptest! {
 
     #[test]
     fn changed_content_behind_a_right_checksum_never_panics(
-        which in 0usize..15, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+        which in 0usize..16, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
     ) {
         let mut content = unpack(&FILES[which]);
         for (position, value) in changes {

@@ -226,6 +226,7 @@ fn a_class_that_early_folds_do_not_have_stops_no_model() {
         json!({ "model": "random_forest", "n_estimators": 5 }),
         json!({ "model": "logistic_regression" }),
         json!({ "model": "linear_svm" }),
+        json!({ "model": "svc" }),
         json!({ "model": "naive_bayes" }),
     ] {
         let mut config = config(json!({ "n_iter": 1, "folds": { "time": "day" }, "scoring": "accuracy" }));

@@ -87,6 +87,13 @@ impl ModelCard<'_> {
             };
             page.picture(name, &chart::bars(name, &bars), &below);
         }
+        // A kernel mixes the columns: there is no share of each to draw.
+        if self.pipeline.has_kernel() {
+            page.close_grid();
+            self.example(page);
+            page.close();
+            return;
+        }
         let gains = self.pipeline.feature_importance();
         let bars: Vec<Bar> = gains
             .iter()

@@ -119,6 +119,7 @@ impl Words {
                 "Linear support vector machine",
                 "Máquina de vectores de soporte lineal",
             ),
+            "svc" => self.say("Support vector machine", "Máquina de vectores de soporte"),
             "naive_bayes" => self.say("Naive Bayes", "Bayes ingenuo"),
             "linear_regression" => self.say("Linear regression", "Regresión lineal"),
             other => other,

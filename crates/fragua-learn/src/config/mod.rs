@@ -12,14 +12,16 @@ mod scoring;
 pub use calibration::CalibrationMethod;
 pub use candidates::{
     Candidate, ExtraTreesSpace, GradientBoostingSpace, LinearRegressionSpace, LinearSvmSpace,
-    LogisticRegressionSpace, NaiveBayesSpace, RandomForestSpace,
+    LogisticRegressionSpace, NaiveBayesSpace, RandomForestSpace, SvcSpace,
 };
 pub use columns::{ColumnFilter, ColumnSelector, ColumnType};
 pub use judging::{
     ContributionConfig, JudgeConfig, Language, LearningCurveConfig, PartialDependenceConfig,
     PermutationConfig, ReliabilityConfig, SliceConfig,
 };
-pub use parameters::{ClassWeight, FeatureRule, GrowPolicy, MaxFeatures, NumberLoss};
+pub use parameters::{
+    ClassWeight, FeatureRule, Gamma, GammaRule, GrowPolicy, KernelKind, MaxFeatures, NumberLoss,
+};
 pub use preparation::{
     CategoricalConfig, CategoricalImputer, ColumnPreparation, Components, Frequency, NeighborWeights,
     NumericConfig, NumericImputer, OneHotDrop, PcaConfig, PreparationConfig, Scaler, TextEncoding,
@@ -434,6 +436,14 @@ mod tests {
         check(
             candidate(json!({ "model": "naive_bayes", "var_smoothing": 0.0 })),
             "candidates[0].var_smoothing: expected 0.000000000000001 to 1000, got 0",
+        );
+        check(
+            candidate(json!({ "model": "svc", "gamma": 0.0 })),
+            "candidates[0].gamma: expected 0.000000000001 to 1000000000000, got 0",
+        );
+        check(
+            candidate(json!({ "model": "svc", "gamma": "sclae" })),
+            "expected scale, auto, or a number above 0",
         );
         check(
             candidate(json!({ "model": "linear_svm", "penalty": "l1" })),

@@ -84,6 +84,10 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
             let scores = export.linear_scores(numbers.as_deref(), linear, design);
             export.classes(&scores, *link, &outputs);
         }
+        Model::Svc { svc, design } => {
+            let scores = export.svc_scores(numbers.as_deref(), svc, design);
+            export.classes(&scores, svc.link(), &outputs);
+        }
         Model::NaiveBayes { bayes, design } => {
             let scores = export.bayes_scores(numbers.as_deref(), bayes, design);
             export.classes(&scores, Link::Softmax, &outputs);
@@ -324,7 +328,7 @@ impl<'a> Export<'a> {
 
     /// Adds scaling and one-hot columns in 64 bits; returns them side by side, numbers first, with the position in the
     /// design of each.
-    fn design_features(&mut self, numbers: Option<&str>, design: &Design) -> (String, Vec<usize>) {
+    pub(super) fn design_features(&mut self, numbers: Option<&str>, design: &Design) -> (String, Vec<usize>) {
         let pipeline = self.pipeline;
         let to_double = || [attribute::int("to", Element::Double as i64)];
         let mut parts = Vec::new();

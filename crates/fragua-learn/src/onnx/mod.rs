@@ -4,6 +4,7 @@ mod calibration;
 mod encoder;
 mod graph;
 mod neighbors;
+mod svc;
 mod trees;
 
 pub(crate) use graph::{Outputs, export};

@@ -4,6 +4,7 @@
 //! accidents; nothing that follows it trusts the content: every length, position and kind is checked again.
 
 mod calibration;
+mod svc;
 mod trees;
 
 use crate::codec::{Reader, Writer, damaged};
@@ -24,6 +25,7 @@ use calibration::{read_calibration, write_calibration};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
+use svc::{read_svc, write_svc};
 use trees::{read_ensemble, write_ensemble};
 
 /// Version of the file's layout.
@@ -151,6 +153,10 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             });
             writer.doubles(&linear.coefficients);
         }
+        Model::Svc { svc, .. } => {
+            writer.byte(6);
+            write_svc(writer, svc);
+        }
         Model::NaiveBayes { bayes, .. } => {
             writer.byte(5);
             writer.doubles(&bayes.constants);
@@ -241,6 +247,11 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
                 return Err(damaged("the number of means is wrong"));
             }
             Model::NaiveBayes { bayes, design }
+        }
+        (6, classes @ 2..) if version >= 5 => {
+            let design = Design::new(&preparation);
+            let svc = read_svc(reader, classes, design.width)?;
+            Model::Svc { svc, design }
         }
         _ => return Err(damaged("an unknown kind of model")),
     };

@@ -63,6 +63,36 @@ fn naive_bayes_gives_the_probabilities_of_scikit_learn() {
     }
 }
 
+/// scikit-learn's decisions are votes as ours; between equal votes it takes the greatest sum of decisions when asked to.
+#[test]
+fn kernel_machines_decide_as_those_of_scikit_learn() {
+    for (class_count, kernel, weight, theirs) in [
+        (2, "rbf", "balanced", "class_weight='balanced'"),
+        (3, "rbf", "none", "gamma='scale'"),
+        (3, "linear", "balanced", "class_weight='balanced'"),
+        (3, "poly", "none", "degree=3"),
+    ] {
+        check(
+            class_count,
+            json!({ "model": "svc", "kernel": kernel, "C": 0.7, "coef0": 0.5, "class_weight": weight, "tol": 1e-8 }),
+            &format!("SVC(C=0.7, kernel='{kernel}', coef0=0.5, {theirs}, tol=1e-8)"),
+            1e-5,
+        );
+    }
+}
+
+#[test]
+fn more_rows_than_a_kernel_machine_takes_are_refused() {
+    let candidate = json!({ "model": "svc", "max_rows": 100 });
+    let config = json!({ "target": TARGET, "candidates": [candidate] });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    let error = fit(&table(2), &config, &NoProgress).unwrap_err().to_string();
+    assert!(
+        error.starts_with("candidates.max_rows: svc learns from at most 100 rows here, there are "),
+        "{error}"
+    );
+}
+
 /// The decisions agree where their logistic functions do.
 #[test]
 fn linear_machines_decide_as_those_of_scikit_learn() {

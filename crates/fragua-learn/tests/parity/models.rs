@@ -98,6 +98,10 @@ fn machines() -> Value {
     json!({ "model": "linear_svm", "C": 0.5, "class_weight": "balanced" })
 }
 
+fn kernel_machines() -> Value {
+    json!({ "model": "svc", "C": 3.0 })
+}
+
 fn bayes() -> Value {
     json!({ "model": "naive_bayes", "var_smoothing": 1e-3 })
 }
@@ -129,6 +133,20 @@ fn logistic_regression_on_whole_rows() {
 #[test]
 fn linear_machines_on_whole_rows() {
     check(&small(), json!({}), machines());
+}
+
+#[test]
+fn kernel_machines_on_whole_rows() {
+    let table = rows::sample(&rows::covertype(), TARGET, 1_200, 1);
+    for kernel in ["rbf", "linear", "poly"] {
+        check(
+            &table,
+            json!({ "numeric": { "scaler": "robust" } }),
+            json!({ "model": "svc", "kernel": kernel, "coef0": 1.0 }),
+        );
+    }
+    let calibrated = fit_calibrated(&of_two_classes(), json!({}), kernel_machines(), json!("sigmoid"));
+    check_report(&of_two_classes(), &calibrated);
 }
 
 #[test]
@@ -255,6 +273,7 @@ fn two_classes() {
         boosting_by_groups(),
         logistic(),
         machines(),
+        kernel_machines(),
         bayes(),
     ] {
         check(&table, json!({}), candidate);

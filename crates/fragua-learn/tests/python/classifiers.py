@@ -1,7 +1,7 @@
 """Fits the classifier of the first line of ./model.txt on ./train.csv and prints its probabilities for ./test.csv.
 
 A classifier without probabilities gives those that Fragua makes of its decisions: the logistic function of each class's,
-made to sum to 1.
+made to sum to 1; of machines of pairs of more than two classes the softmax.
 """
 
 import json
@@ -36,6 +36,7 @@ else:
     decisions = pipeline.decision_function(rows)
     if decisions.ndim == 1:
         decisions = np.column_stack([-decisions, decisions])
-    probabilities = 1 / (1 + np.exp(-decisions))
+    pairs = isinstance(model, SVC) and decisions.shape[1] > 2
+    probabilities = np.exp(decisions) if pairs else 1 / (1 + np.exp(-decisions))
     probabilities /= probabilities.sum(axis=1, keepdims=True)
 print(json.dumps(probabilities.tolist()))
