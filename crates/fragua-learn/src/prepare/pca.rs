@@ -33,6 +33,10 @@ impl Pca {
         progress: &dyn Progress,
     ) -> Result<Self, Error> {
         let field = "preparation.pca.n_components";
+        if width == 0 {
+            let message = "there are no columns of numbers; leave this out";
+            return Err(Error::config("preparation.pca", message));
+        }
         if width > MAX_COLUMNS {
             let message =
                 format!("{width} columns of numbers are more than the {MAX_COLUMNS} that have components");
@@ -260,6 +264,15 @@ mod tests {
         let mut turned = 0.0;
         pca.each_component(&mut values, |_, component| turned += component * component);
         assert!((far - turned).abs() < 1e-12);
+    }
+
+    #[test]
+    fn texts_alone_have_no_components() {
+        let error = Pca::fit(5, 0, |_, _| (), Components::Share(0.5), &NoProgress).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "preparation.pca: there are no columns of numbers; leave this out"
+        );
     }
 
     #[test]

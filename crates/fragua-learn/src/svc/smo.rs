@@ -22,6 +22,8 @@ pub(super) struct Problem<'a> {
     /// Most that each row may count.
     pub(super) limits: Vec<f64>,
     pub(super) kernel: &'a Kernel,
+    /// Fewest rows whose kernels one thread calculates.
+    pub(super) part: usize,
 }
 
 /// Rows of the kernel matrix; the oldest one is forgotten first.
@@ -38,7 +40,7 @@ impl Cache<'_> {
             return Rc::clone(known);
         }
         let (kernel, own) = (self.problem.kernel, self.problem.rows[row]);
-        let alike = self.problem.rows.par_iter().with_min_len(1_024);
+        let alike = self.problem.rows.par_iter().with_min_len(self.problem.part);
         let alike = Rc::new(alike.map(|other| kernel.of(own, other)).collect());
         if self.order.len() == self.most
             && let Some(oldest) = self.order.pop_front()
