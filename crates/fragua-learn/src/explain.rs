@@ -67,6 +67,13 @@ impl Pipeline {
                     self.model_name
                 )));
             }
+            Model::Svc { .. } | Model::NaiveBayes { .. } => {
+                let message = format!(
+                    "{} has no trees to explain; judge.permutation says what each column is worth",
+                    self.model_name
+                );
+                return Err(Error::Data(message));
+            }
         };
         if !ensemble.can_explain() {
             let message =
@@ -74,7 +81,7 @@ impl Pipeline {
             return Err(Error::Data(message.to_owned()));
         }
         let matrix = self.prepared(table)?;
-        let explained = ensemble.explain(&matrix);
+        let explained = ensemble.explain(&matrix, &self.preparation.sources, self.features.len());
         Ok(Explanations {
             base: explained.base.iter().map(|base| base * scale + offset).collect(),
             contributions: explained.parts.iter().map(|part| part * scale).collect(),
@@ -131,9 +138,13 @@ mod tests {
     }
 
     fn fitted(target: &str, candidate: &Value) -> Pipeline {
+        fitted_with(target, candidate, "category")
+    }
+
+    fn fitted_with(target: &str, candidate: &Value, encoding: &str) -> Pipeline {
         let config: TrainConfig = serde_json::from_value(json!({
             "target": target, "candidates": [candidate], "features": ["first", "second", "few", "many"],
-            "preparation": { "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } },
+            "preparation": { "numeric": { "imputer": "none" }, "categorical": { "imputer": "none", "encoding": encoding } },
         }))
         .unwrap();
         fit(&table(400), &config, &NoProgress).unwrap()
@@ -192,8 +203,17 @@ mod tests {
     fn contributions_are_shapley_values() {
         const COLUMNS: usize = 4;
         let weights = [1.0 / 4.0, 1.0 / 12.0, 1.0 / 12.0, 1.0 / 4.0];
-        for (target, candidate) in models() {
-            let pipeline = fitted(target, &candidate);
+        // By the share of each class a text is several numbers, which are known together.
+        let by_classes = (
+            "class",
+            json!({ "model": "random_forest", "n_estimators": 3 }),
+            "target",
+        );
+        let models = models()
+            .into_iter()
+            .map(|(target, candidate)| (target, candidate, "category"));
+        for (target, candidate, encoding) in models.chain([by_classes]) {
+            let pipeline = fitted_with(target, &candidate, encoding);
             let table = table(25);
             let explained = pipeline.explain(&table).unwrap();
             let (Model::Trees(ensemble) | Model::TreeNumbers { ensemble, .. }) = &pipeline.model else {
@@ -207,7 +227,8 @@ mod tests {
             for row in 0..table.row_count() {
                 let said: Vec<Vec<f64>> = (0..1usize << COLUMNS)
                     .map(|set| {
-                        let known: Vec<bool> = (0..COLUMNS).map(|column| set >> column & 1 == 1).collect();
+                        let sources = &pipeline.preparation.sources;
+                        let known: Vec<bool> = sources.iter().map(|column| set >> column & 1 == 1).collect();
                         said_by_known(ensemble, matrix.row(row), &known)
                     })
                     .collect();

@@ -14,6 +14,7 @@ mod linear;
 pub mod metrics;
 pub mod mlflow_model;
 mod model;
+mod naive_bayes;
 mod onnx;
 mod params;
 pub mod picture;
@@ -27,6 +28,7 @@ mod resample;
 mod search;
 mod space;
 pub mod split;
+mod svc;
 pub mod table;
 mod target;
 mod train;
@@ -42,11 +44,12 @@ pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;
 pub use params::{
-    GradientBoostingParams, LinearRegressionParams, LogisticRegressionParams, ModelParams, RandomForestParams,
+    GradientBoostingParams, LinearRegressionParams, LinearSvmParams, LogisticRegressionParams, ModelParams,
+    NaiveBayesParams, RandomForestParams, SvcParams,
 };
 pub use pipeline::{Evaluation, Pipeline, Predictions};
 pub use progress::{Event, NoProgress, Progress};
-pub use report::{CandidateResult, Comparison, FeatureImportance, TrainReport};
+pub use report::{CandidateResult, Comparison, FeatureImportance, FoldFigures, Stopped, TrainReport};
 pub use space::Space;
 pub use table::{Categorical, Cell, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
 pub use train::{compare, fit, train};

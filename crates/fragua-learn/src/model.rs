@@ -1,10 +1,12 @@
 //! A fitted model of any kind.
 
 use crate::config::{ClassWeight, Scoring};
-use crate::linear::{self, Design, Linear};
+use crate::linear::{self, Design, Linear, Link};
 use crate::metrics::{NumberOutcome, Outcome};
+use crate::naive_bayes::NaiveBayes;
 use crate::params::{GradientBoostingParams, ModelParams, RandomForestParams};
 use crate::prepare::{Matrix, Preparation};
+use crate::svc::Svc;
 use crate::target::{Target, Truth};
 use crate::tree::bins::Binned;
 use crate::tree::boosting::{self, Goal, Lesson};
@@ -18,7 +20,15 @@ pub(crate) enum Model {
     /// Trees for classes.
     Trees(Ensemble),
     /// Coefficients for classes.
-    Linear { linear: Linear, design: Design },
+    Linear {
+        linear: Linear,
+        design: Design,
+        link: Link,
+    },
+    /// Machines with a kernel for classes.
+    Svc { svc: Svc, design: Design },
+    /// Normal distributions for classes.
+    NaiveBayes { bayes: NaiveBayes, design: Design },
     /// Trees for numbers.
     TreeNumbers { ensemble: Ensemble, span: Span },
     /// Coefficients for numbers.
@@ -91,7 +101,7 @@ impl TrainingSet {
 
     /// The direction of each column, 0 where none is asked for.
     fn directions(&self, params: &GradientBoostingParams) -> Result<Vec<i8>, Error> {
-        let mut directions = vec![0; self.names.len()];
+        let mut directions = vec![0; self.preparation.columns.len()];
         for (name, &direction) in &params.monotonic_cst {
             let refuse = |message: String| Error::config(format!("monotonic_cst.{name}"), message);
             let class_count = self.target.labels.len();
@@ -99,7 +109,11 @@ impl TrainingSet {
                 let message = format!("only two classes have an order, the target has {class_count}");
                 return Err(refuse(message));
             }
-            let column = self.names.iter().position(|known| known == name);
+            let source = self.names.iter().position(|known| known == name);
+            let column = source.and_then(|source| {
+                let of = |own: &usize| *own == source;
+                self.preparation.sources.iter().position(of)
+            });
             match column.filter(|&column| !self.binned.columns[column].categorical) {
                 Some(column) => directions[column] = direction,
                 None => {
@@ -119,10 +133,11 @@ impl TrainingSet {
         seed: u64,
         progress: &dyn Progress,
     ) -> Result<(Model, Vec<f64>), Error> {
-        let (model, mut importance) = match &self.target.truth {
+        let (model, importance) = match &self.target.truth {
             Truth::Classes(classes) => self.fit_classes(params, classes, seed, progress)?,
             Truth::Numbers(numbers) => self.fit_numbers(params, numbers, seed, progress)?,
         };
+        let mut importance = self.preparation.by_source(&importance);
         let total: f64 = importance.iter().sum();
         // A model that never splits decides nothing by any column; all share alike then.
         let even = 1.0 / importance.len() as f64;
@@ -180,9 +195,48 @@ impl TrainingSet {
                 let rows = linear::Rows::new(&self.matrix, &self.preparation);
                 let weights = self.row_weights(|row| weights[usize::from(classes[row])]);
                 let linear = linear::logistic::fit(&rows, classes, labels.len(), &weights, params, progress)?;
-                let importance = rows.importance(&linear);
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
+                let model = Model::Linear {
+                    linear,
+                    design: rows.design,
+                    link: Link::Softmax,
+                };
+                Ok((model, importance))
+            }
+            ModelParams::LinearSvm(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|_| 1.0);
+                let linear = linear::svm::fit(&rows, classes, &of_rows, &weights, params, progress)?;
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
+                let model = Model::Linear {
+                    linear,
+                    design: rows.design,
+                    link: Link::OneAgainstRest,
+                };
+                Ok((model, importance))
+            }
+            ModelParams::Svc(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|row| weights[usize::from(classes[row])]);
+                let svc = Svc::fit(&rows, classes, labels.len(), &of_rows, params, progress)?;
+                // A kernel mixes the columns: none has a share of its own.
+                let importance = vec![0.0; self.preparation.columns.len()];
                 let design = rows.design;
-                Ok((Model::Linear { linear, design }, importance))
+                Ok((Model::Svc { svc, design }, importance))
+            }
+            ModelParams::NaiveBayes(params) => {
+                let rows = linear::Rows::new(&self.matrix, &self.preparation);
+                let of_rows = self.row_weights(|_| 1.0);
+                let (bayes, importance) = NaiveBayes::fit(
+                    &rows,
+                    classes,
+                    labels.len(),
+                    &of_rows,
+                    params,
+                    self.preparation.pca.as_ref(),
+                );
+                let design = rows.design;
+                Ok((Model::NaiveBayes { bayes, design }, importance))
             }
             ModelParams::LinearRegression(_) => {
                 Err(Error::config("model", "linear_regression cannot predict classes"))
@@ -233,14 +287,17 @@ impl TrainingSet {
                 let rows = linear::Rows::new(&self.matrix, &self.preparation);
                 let linear =
                     linear::numbers::fit(&rows, numbers, &self.row_weights(|_| 1.0), params, progress)?;
-                let importance = rows.importance(&linear);
+                let importance = rows.importance(&linear, self.preparation.pca.as_ref());
                 let design = rows.design;
                 Ok((Model::LinearNumbers { linear, design }, importance))
             }
-            ModelParams::LogisticRegression(_) => Err(Error::config(
-                "model",
-                "logistic_regression cannot predict numbers",
-            )),
+            ModelParams::LogisticRegression(_)
+            | ModelParams::LinearSvm(_)
+            | ModelParams::Svc(_)
+            | ModelParams::NaiveBayes(_) => {
+                let message = format!("{} cannot predict numbers", params.model_name());
+                Err(Error::config("model", message))
+            }
         }
     }
 
@@ -269,16 +326,17 @@ impl Model {
                     probabilities: scores,
                 }
             }
-            Model::Linear { linear, design } => {
-                let mut scores = linear.scores(matrix, preparation, design);
-                let classes = scores.chunks_exact(linear.output_count).map(greatest).collect();
-                scores.chunks_exact_mut(linear.output_count).for_each(|scores| {
-                    linear::softmax(scores);
-                });
-                Answers::Classes {
-                    classes,
-                    probabilities: scores.into_iter().map(|score| score as f32).collect(),
-                }
+            Model::Linear { linear, design, link } => {
+                let scores = linear.scores(matrix, preparation, design);
+                Answers::of_scores(scores, linear.output_count, *link)
+            }
+            Model::Svc { svc, design } => {
+                let scores = svc.scores(matrix, preparation, design);
+                Answers::of_scores(scores, svc.class_count, svc.link())
+            }
+            Model::NaiveBayes { bayes, design } => {
+                let scores = bayes.scores(matrix, preparation, design);
+                Answers::of_scores(scores, bayes.constants.len(), Link::Softmax)
             }
             Model::TreeNumbers { ensemble, span } => {
                 let scores = ensemble.scores(matrix);
@@ -292,6 +350,18 @@ impl Model {
 }
 
 impl Answers {
+    /// The class of the greatest score of each row, and the probabilities.
+    fn of_scores(mut scores: Vec<f64>, class_count: usize, link: Link) -> Self {
+        let classes = scores.chunks_exact(class_count).map(greatest).collect();
+        scores
+            .chunks_exact_mut(class_count)
+            .for_each(|scores| link.apply(scores));
+        Answers::Classes {
+            classes,
+            probabilities: scores.into_iter().map(|score| score as f32).collect(),
+        }
+    }
+
     pub(crate) fn score(&self, truth: &Truth, class_count: usize, scoring: Scoring) -> Result<f64, Error> {
         match (self, truth) {
             (

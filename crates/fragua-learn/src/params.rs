@@ -1,8 +1,9 @@
 use crate::config::{
-    Candidate, ClassWeight, ExtraTreesSpace, GradientBoostingSpace, GrowPolicy, LinearRegressionSpace,
-    LogisticRegressionSpace, MaxFeatures, NumberLoss, RandomForestSpace, Task,
+    Candidate, ClassWeight, ExtraTreesSpace, Gamma, GradientBoostingSpace, GrowPolicy, KernelKind,
+    LinearRegressionSpace, LinearSvmSpace, LogisticRegressionSpace, MaxFeatures, NaiveBayesSpace, NumberLoss,
+    RandomForestSpace, SvcSpace, Task,
 };
-use crate::random::Random;
+use crate::search::Draw;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,12 @@ pub enum ModelParams {
     GradientBoosting(GradientBoostingParams),
     /// See [`LogisticRegressionSpace`].
     LogisticRegression(LogisticRegressionParams),
+    /// See [`LinearSvmSpace`].
+    LinearSvm(LinearSvmParams),
+    /// See [`SvcSpace`].
+    Svc(SvcParams),
+    /// See [`NaiveBayesSpace`].
+    NaiveBayes(NaiveBayesParams),
     /// See [`LinearRegressionSpace`].
     LinearRegression(LinearRegressionParams),
 }
@@ -96,6 +103,52 @@ pub struct LogisticRegressionParams {
     pub class_weight: ClassWeight,
 }
 
+/// See [`LinearSvmSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
+pub struct LinearSvmParams {
+    #[serde(rename = "C")]
+    pub c: f64,
+    pub max_iter: usize,
+    pub tol: f64,
+    pub class_weight: ClassWeight,
+}
+
+/// See [`SvcSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
+pub struct SvcParams {
+    #[serde(rename = "C")]
+    pub c: f64,
+    pub kernel: KernelKind,
+    pub gamma: Gamma,
+    pub degree: u32,
+    pub coef0: f64,
+    pub max_iter: usize,
+    pub tol: f64,
+    pub class_weight: ClassWeight,
+    pub max_rows: usize,
+}
+
+/// See [`NaiveBayesSpace`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each field is described at the space it is drawn from"
+)]
+pub struct NaiveBayesParams {
+    pub var_smoothing: f64,
+}
+
 impl ModelParams {
     /// Returns model and parameters as texts, the way they are logged; no limit is `None` as in scikit-learn.
     pub fn to_map(&self) -> BTreeMap<String, String> {
@@ -119,8 +172,23 @@ impl ModelParams {
             ModelParams::ExtraTrees(_) => "extra_trees",
             ModelParams::GradientBoosting(_) => "gradient_boosting",
             ModelParams::LogisticRegression(_) => "logistic_regression",
+            ModelParams::LinearSvm(_) => "linear_svm",
+            ModelParams::Svc(_) => "svc",
+            ModelParams::NaiveBayes(_) => "naive_bayes",
             ModelParams::LinearRegression(_) => "linear_regression",
         }
+    }
+
+    /// The same model with a share of its rounds or trees, at least one.
+    pub(crate) fn with_rounds(&self, share: f64) -> Self {
+        let mut part = self.clone();
+        let rounds = match &mut part {
+            ModelParams::RandomForest(params) | ModelParams::ExtraTrees(params) => &mut params.n_estimators,
+            ModelParams::GradientBoosting(params) => &mut params.n_estimators,
+            _ => return part,
+        };
+        *rounds = ((*rounds as f64 * share).ceil() as usize).max(1);
+        part
     }
 
     pub(crate) fn class_weight(&self) -> &ClassWeight {
@@ -128,13 +196,15 @@ impl ModelParams {
             ModelParams::RandomForest(params) | ModelParams::ExtraTrees(params) => &params.class_weight,
             ModelParams::GradientBoosting(params) => &params.class_weight,
             ModelParams::LogisticRegression(params) => &params.class_weight,
-            ModelParams::LinearRegression(_) => &ClassWeight::None,
+            ModelParams::LinearSvm(params) => &params.class_weight,
+            ModelParams::Svc(params) => &params.class_weight,
+            ModelParams::NaiveBayes(_) | ModelParams::LinearRegression(_) => &ClassWeight::None,
         }
     }
 }
 
 impl Candidate {
-    pub(crate) fn sample(&self, task: Task, random: &mut Random) -> ModelParams {
+    pub(crate) fn sample(&self, task: Task, random: &mut impl Draw) -> ModelParams {
         match self {
             Candidate::RandomForest(space) => ModelParams::RandomForest(space.sample(task, random)),
             Candidate::ExtraTrees(ExtraTreesSpace(space)) => {
@@ -142,13 +212,16 @@ impl Candidate {
             }
             Candidate::GradientBoosting(space) => ModelParams::GradientBoosting(space.sample(task, random)),
             Candidate::LogisticRegression(space) => ModelParams::LogisticRegression(space.sample(random)),
+            Candidate::LinearSvm(space) => ModelParams::LinearSvm(space.sample(random)),
+            Candidate::Svc(space) => ModelParams::Svc(space.sample(random)),
+            Candidate::NaiveBayes(space) => ModelParams::NaiveBayes(space.sample(random)),
             Candidate::LinearRegression(space) => ModelParams::LinearRegression(space.sample(random)),
         }
     }
 }
 
 impl RandomForestSpace {
-    fn sample(&self, task: Task, random: &mut Random) -> RandomForestParams {
+    fn sample(&self, task: Task, random: &mut impl Draw) -> RandomForestParams {
         RandomForestParams {
             n_estimators: self.n_estimators.sample(random),
             max_depth: self.max_depth.sample(random),
@@ -162,7 +235,7 @@ impl RandomForestSpace {
 }
 
 impl GradientBoostingSpace {
-    fn sample(&self, task: Task, random: &mut Random) -> GradientBoostingParams {
+    fn sample(&self, task: Task, random: &mut impl Draw) -> GradientBoostingParams {
         GradientBoostingParams {
             n_estimators: self.n_estimators.sample(random),
             learning_rate: self.learning_rate.sample(random),
@@ -184,7 +257,7 @@ impl GradientBoostingSpace {
 }
 
 impl LinearRegressionSpace {
-    fn sample(&self, random: &mut Random) -> LinearRegressionParams {
+    fn sample(&self, random: &mut impl Draw) -> LinearRegressionParams {
         LinearRegressionParams {
             alpha: self.alpha.sample(random),
             l1_ratio: self.l1_ratio.sample(random),
@@ -194,8 +267,43 @@ impl LinearRegressionSpace {
     }
 }
 
+impl LinearSvmSpace {
+    fn sample(&self, random: &mut impl Draw) -> LinearSvmParams {
+        LinearSvmParams {
+            c: self.c.sample(random),
+            max_iter: self.max_iter.sample(random),
+            tol: self.tol.sample(random),
+            class_weight: self.class_weight.sample(random),
+        }
+    }
+}
+
+impl SvcSpace {
+    fn sample(&self, random: &mut impl Draw) -> SvcParams {
+        SvcParams {
+            c: self.c.sample(random),
+            kernel: self.kernel.sample(random),
+            gamma: self.gamma.sample(random),
+            degree: self.degree.sample(random),
+            coef0: self.coef0.sample(random),
+            max_iter: self.max_iter.sample(random),
+            tol: self.tol.sample(random),
+            class_weight: self.class_weight.sample(random),
+            max_rows: self.max_rows,
+        }
+    }
+}
+
+impl NaiveBayesSpace {
+    fn sample(&self, random: &mut impl Draw) -> NaiveBayesParams {
+        NaiveBayesParams {
+            var_smoothing: self.var_smoothing.sample(random),
+        }
+    }
+}
+
 impl LogisticRegressionSpace {
-    fn sample(&self, random: &mut Random) -> LogisticRegressionParams {
+    fn sample(&self, random: &mut impl Draw) -> LogisticRegressionParams {
         LogisticRegressionParams {
             c: self.c.sample(random),
             l1_ratio: self.l1_ratio.sample(random),

@@ -89,10 +89,27 @@ impl Pipeline {
         &self.model_name
     }
 
+    /// Tells whether scores are sums of coefficients.
+    pub(crate) fn is_linear(&self) -> bool {
+        matches!(self.model, Model::Linear { .. } | Model::LinearNumbers { .. })
+    }
+
+    /// Tells whether the model compares rows by a kernel.
+    pub(crate) fn has_kernel(&self) -> bool {
+        matches!(self.model, Model::Svc { .. })
+    }
+
+    /// Tells whether the model is of trees.
+    pub(crate) fn has_trees(&self) -> bool {
+        matches!(self.model, Model::Trees(_) | Model::TreeNumbers { .. })
+    }
+
     /// Returns what is predicted.
     pub fn task(&self) -> Task {
         match self.model {
-            Model::Trees(_) | Model::Linear { .. } => Task::Classification,
+            Model::Trees(_) | Model::Linear { .. } | Model::Svc { .. } | Model::NaiveBayes { .. } => {
+                Task::Classification
+            }
             Model::TreeNumbers { .. } | Model::LinearNumbers { .. } => Task::Regression,
         }
     }

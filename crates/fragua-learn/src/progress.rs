@@ -15,12 +15,12 @@ pub enum Event<'a> {
     },
     /// The search begins.
     SearchStarted {
-        /// Parameter sets to compare.
+        /// Most parameter sets to compare.
         candidates: usize,
         /// Folds of each.
         folds: usize,
     },
-    /// One fold of one candidate has been scored; folds end in any order.
+    /// One fold of one candidate has been scored, with successive halving in any round; folds end in any order.
     FoldFinished {
         /// Index of the candidate.
         candidate: usize,
@@ -29,7 +29,7 @@ pub enum Event<'a> {
         /// Its score.
         score: f64,
     },
-    /// All folds of a candidate have been scored; candidates end in any order.
+    /// All folds of a candidate have been scored, or it was given up; candidates end in any order.
     CandidateFinished(&'a CandidateResult),
     /// The best candidate is fitted on all training rows.
     FitStarted {

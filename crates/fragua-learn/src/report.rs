@@ -2,7 +2,9 @@ use crate::config::{Scoring, Task};
 use crate::metrics::{ClassMetrics, ConfusionMatrix, Interval};
 use crate::{Label, ModelParams, Pipeline};
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a training found.
 #[derive(Debug)]
@@ -74,8 +76,60 @@ pub struct CandidateResult {
     pub mean: f64,
     /// Standard deviation of the fold scores (divided by the number of folds, as scikit-learn's).
     pub std: f64,
+    /// The other figures of `search.also`, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub also: BTreeMap<String, FoldFigures>,
+    /// Why the candidate was not scored to the end; it cannot be the best one then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// Time spent in fitting and scoring, summed over the folds.
     pub seconds: f64,
+}
+
+/// One figure of a candidate on all folds that were scored.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FoldFigures {
+    /// The figure of each fold; greater is better.
+    pub folds: Vec<f64>,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation (divided by the number of folds).
+    pub std: f64,
+}
+
+/// Why a candidate was not scored to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// Others did better with a part of the rows or rounds.
+    Halved {
+        /// That part.
+        share: f64,
+    },
+    /// It was surely behind another one.
+    Hopeless {
+        /// Folds that were scored.
+        folds: usize,
+    },
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Halved { share } => write!(f, "halved at a share of {share:.3}"),
+            Self::Hopeless { folds } => write!(f, "hopeless after {folds} folds"),
+        }
+    }
+}
+
+impl CandidateResult {
+    /// Orders candidates from the best one down; those that were not scored to the end come last.
+    pub fn by_rank(&self, other: &Self) -> Ordering {
+        let is_stopped = |result: &Self| result.stopped.is_some();
+        is_stopped(self)
+            .cmp(&is_stopped(other))
+            .then(other.mean.total_cmp(&self.mean))
+    }
 }
 
 /// Share of one column in what the model decides.

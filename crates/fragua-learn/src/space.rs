@@ -1,6 +1,6 @@
 //! A parameter that is fixed or drawn from a distribution.
 
-use crate::random::Random;
+use crate::search::Draw;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -41,10 +41,10 @@ impl<T: Clone + DeserializeOwned> Space<T> {
         }
     }
 
-    pub(crate) fn sample(&self, random: &mut Random) -> T {
+    pub(crate) fn sample(&self, random: &mut impl Draw) -> T {
         match self {
             Space::Fixed(value) => value.clone(),
-            Space::Choice(values) => values[random.below(values.len())].clone(),
+            Space::Choice(values) => values[random.choose(values.len())].clone(),
             &Space::Range {
                 low,
                 high,
@@ -212,6 +212,7 @@ impl<T: JsonSchema> JsonSchema for Space<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     #[test]
     fn forms_are_read_and_written_back() {

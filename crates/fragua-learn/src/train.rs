@@ -1,21 +1,18 @@
 //! From a table and a configuration to a fitted pipeline with its figures.
 
 use crate::calibrate::{self, Calibration};
-use crate::config::{CalibrationMethod, ColumnSelector, TrainConfig};
+use crate::config::{CalibrationMethod, ColumnSelector, Folds, TrainConfig};
 use crate::feature;
 use crate::model::TrainingSet;
 use crate::pipeline;
-use crate::prepare::Preparation;
+use crate::prepare::{MAX_COLUMNS, Preparation};
 use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
 use crate::resample::resample;
-use crate::search::{self, Search};
+use crate::search::{self, Parting, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
-use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, split};
-
-/// Most columns; trees keep a column's position in 16 bits.
-const MAX_COLUMNS: usize = 10_000;
+use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport};
 
 /// Numbers the streams of random numbers drawn from the one seed.
 #[derive(Clone, Copy)]
@@ -54,15 +51,16 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
         task: target.task(),
         reason: &task_reason,
     });
-    let (strata, stratum_count) = target.strata();
-    let (train_rows, test_rows) =
-        split::stratified_split(&strata, stratum_count, config.split.test_size, config.split.seed)?;
+    let parting = Parting::new(table, config)?;
+    let (train_rows, test_rows) = parting.hold_out(&target, config.split.test_size, config.split.seed)?;
+    let parting = parting.select(&train_rows);
     let train_table = features.select_rows(&train_rows);
     let train_target = target.select(&train_rows);
 
     let search = Search {
         table: &train_table,
         target: &train_target,
+        parting: &parting,
         config,
         progress,
     };
@@ -76,6 +74,7 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
     let pipeline = fit_pipeline(
         &train_table,
         train_target.clone(),
+        &parting,
         descriptions,
         params,
         config,
@@ -126,6 +125,7 @@ pub fn compare(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> 
     let search = Search {
         table: &features,
         target: &target,
+        parting: &Parting::new(table, config)?,
         config,
         progress,
     };
@@ -147,18 +147,28 @@ pub fn fit(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Resu
     config.check()?;
     let features = select_features(table, config)?;
     let (target, _) = Target::new(table, config)?;
-    let [params] = &search::draw(&config.candidates, 2, config.seed, target.task())[..] else {
+    let [params] = &search::draw_params(&config.candidates, 2, config.seed, target.task())[..] else {
         let message = "expected one model with every parameter fixed";
         return Err(Error::config("candidates", message));
     };
     let rows: Vec<usize> = (0..table.row_count()).collect();
     let descriptions = feature::describe(&features, &rows);
-    fit_pipeline(&features, target, descriptions, params, config, progress)
+    let parting = Parting::new(table, config)?;
+    fit_pipeline(
+        &features,
+        target,
+        &parting,
+        descriptions,
+        params,
+        config,
+        progress,
+    )
 }
 
 fn fit_pipeline(
     features: &Table,
     target: Target,
+    parting: &Parting,
     descriptions: Vec<Feature>,
     params: &ModelParams,
     config: &TrainConfig,
@@ -170,11 +180,12 @@ fn fit_pipeline(
             let search = Search {
                 table: features,
                 target: &target,
+                parting,
                 config,
                 progress,
             };
-            let probabilities = search.out_of_fold(params)?;
-            Some(calibrate(&target, &probabilities, method))
+            let (rows, probabilities) = search.out_of_fold(params)?;
+            Some(calibrate(&target.select(&rows), &probabilities, method))
         }
     };
     let seed = Random::derive(config.seed, &[Stream::Preparation as u64]).next_u64();
@@ -229,6 +240,7 @@ pub(crate) fn select_features(table: &Table, config: &TrainConfig) -> Result<Tab
         is_chosen
             && **name != config.target
             && config.weight.as_ref() != Some(*name)
+            && !matches!(&config.search.folds, Folds::Group(group) if group == *name)
             && !fits(&config.exclude, name, column)
     };
     let mut names: Vec<&String> = table

@@ -72,6 +72,29 @@ fn fit_encoded() -> Pipeline {
     train(&table(), &config, &NoProgress).unwrap().pipeline
 }
 
+fn fit_components() -> Pipeline {
+    let config = json!({
+        "target": "kind", "search": { "n_iter": 1, "cv": 2 }, "candidates": [{ "model": "linear_svm" }],
+        "preparation": {
+            "pca": { "n_components": 2 },
+            "columns": [{ "columns": ["w"], "categorical": { "encoding": "ordinal" } }],
+        },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    train(&table(), &config, &NoProgress).unwrap().pipeline
+}
+
+/// Texts by the share of each of three classes.
+fn fit_by_classes() -> Pipeline {
+    let config = json!({
+        "target": "kind", "search": { "n_iter": 1, "cv": 2 },
+        "candidates": [{ "model": "random_forest", "n_estimators": 2 }],
+        "preparation": { "categorical": { "encoding": "target" }, "numeric": { "imputer": "knn" } },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    train(&table(), &config, &NoProgress).unwrap().pipeline
+}
+
 /// One file of each kind of model and preparation.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     vec![
@@ -95,6 +118,11 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
             .to_bytes(),
         fit_calibrated("sigmoid", "kind", "logistic_regression").to_bytes(),
         fit_calibrated("isotonic", "w", "logistic_regression").to_bytes(),
+        fit("median", json!({ "model": "naive_bayes" })).to_bytes(),
+        fit_calibrated("sigmoid", "w", "linear_svm").to_bytes(),
+        fit_components().to_bytes(),
+        fit_by_classes().to_bytes(),
+        fit("median", json!({ "model": "svc", "kernel": "poly" })).to_bytes(),
     ]
 });
 
@@ -110,7 +138,7 @@ fn unpack(file: &[u8]) -> Vec<u8> {
 
 /// A file with a right header around any content, so that the checks behind the checksum are met.
 fn pack(content: &[u8]) -> Vec<u8> {
-    pack_as(4, content)
+    pack_as(5, content)
 }
 
 fn pack_as(version: u32, content: &[u8]) -> Vec<u8> {
@@ -158,7 +186,7 @@ const VERSION_3: [(&[u8], usize); 4] = [
 ];
 
 /// Version 1 had no sets of categories, version 2 no numbers as answers and no rare categories, version 3 neither the rows of
-/// leaves nor calibration; what they have is read as it is.
+/// leaves nor calibration, version 4 no components; what they have is read as it is.
 #[test]
 fn files_of_older_versions_are_read() {
     for (file, place) in VERSION_3 {
@@ -170,6 +198,11 @@ fn files_of_older_versions_are_read() {
             assert_eq!(Pipeline::load(&saved).unwrap().to_bytes(), saved, "saved again");
         }
     }
+    // Version 4 of a model without trees is version 3 with no calibration at its end; components came after it.
+    let (file, place) = VERSION_3[2];
+    let older = Pipeline::load(&pack_as(4, &[unpack(file), vec![0]].concat())).unwrap();
+    let now = Pipeline::load(&FILES[place]).unwrap().predict(&table()).unwrap();
+    assert_eq!(older.predict(&table()).unwrap(), now);
     let older = Pipeline::load(VERSION_3[0].0).unwrap();
     let error = older.explain(&table()).unwrap_err().to_string();
     assert_eq!(
@@ -190,10 +223,10 @@ fn other_files_and_newer_versions_are_named() {
     check(b"", "this is not a pipeline file");
     check(b"PK\x03\x04 something else", "this is not a pipeline file");
     let mut newer = file.clone();
-    newer[8] = 5;
+    newer[8] = 6;
     check(
         &newer,
-        "version 5 of the layout, this program reads up to version 4",
+        "version 6 of the layout, this program reads up to version 5",
     );
     let mut flipped = file.clone();
     *flipped.last_mut().unwrap() ^= 1;
@@ -247,7 +280,7 @@ proptest! {
 
     #[test]
     fn changed_content_behind_a_right_checksum_never_panics(
-        which in 0usize..11, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+        which in 0usize..16, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
     ) {
         let mut content = unpack(&FILES[which]);
         for (position, value) in changes {

@@ -87,6 +87,13 @@ impl ModelCard<'_> {
             };
             page.picture(name, &chart::bars(name, &bars), &below);
         }
+        // A kernel mixes the columns: there is no share of each to draw.
+        if self.pipeline.has_kernel() {
+            page.close_grid();
+            self.example(page);
+            page.close();
+            return;
+        }
         let gains = self.pipeline.feature_importance();
         let bars: Vec<Bar> = gains
             .iter()
@@ -98,13 +105,20 @@ impl ModelCard<'_> {
                 shown: words.percent(item.importance),
             })
             .collect();
-        let is_linear = ["logistic_regression", "linear_regression"].contains(&self.pipeline.model_name());
-        let (name, below) = if is_linear {
+        let (name, below) = if self.pipeline.is_linear() {
             (
                 page.say("Size of coefficients", "Tamaño de los coeficientes"),
                 page.say(
                     "Share of the column in the coefficients, each times the standard deviation of its column.",
                     "Parte de la columna en los coeficientes, cada uno por la desviación típica de su columna.",
+                ),
+            )
+        } else if !self.pipeline.has_trees() {
+            (
+                page.say("Distance of the classes", "Distancia entre las clases"),
+                page.say(
+                    "Share of the column in how much of the variance of all columns lies between the classes.",
+                    "Parte de la columna en la varianza de todas las columnas que está entre las clases.",
                 ),
             )
         } else {

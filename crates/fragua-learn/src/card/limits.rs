@@ -1,7 +1,7 @@
 //! What the model cannot do.
 
 use super::{ModelCard, Page, code};
-use crate::config::Language;
+use crate::config::{Folds, Language};
 use crate::feature::FeatureKind;
 use crate::judge::Slice;
 use crate::metrics::Interval;
@@ -148,6 +148,25 @@ impl ModelCard<'_> {
             "Las métricas valen para filas como las apartadas, extraídas al azar de la misma tabla. Filas de otro momento o lugar \
              pueden ser distintas.",
         ).to_owned()];
+        match self.training.map(|training| &training.config.search.folds) {
+            Some(Folds::Time(_)) => {
+                limits[0] = page.say(
+                    "The figures hold for rows like those held out, the latest of the same table. Rows of a later time or another \
+                     place may differ.",
+                    "Las métricas valen para filas como las apartadas, las últimas de la misma tabla. Filas de un momento posterior \
+                     o de otro lugar pueden ser distintas.",
+                ).to_owned();
+            }
+            Some(Folds::Group(_)) => {
+                limits[0] = page.say(
+                    "The figures hold for rows like those held out, which are of other groups of the same table. Rows of another \
+                     time or place may differ.",
+                    "Las métricas valen para filas como las apartadas, que son de otros grupos de la misma tabla. Filas de otro \
+                     momento o lugar pueden ser distintas.",
+                ).to_owned();
+            }
+            Some(Folds::Stratified) | None => {}
+        }
         if self.training.is_none() {
             limits[0] = page
                 .say(
@@ -156,11 +175,15 @@ impl ModelCard<'_> {
                 )
                 .to_owned();
         }
-        let is_linear = ["logistic_regression", "linear_regression"].contains(&pipeline.model_name());
-        limits.push(if is_linear {
+        limits.push(if pipeline.is_linear() {
             page.say(
                 "Beyond the numbers of training a linear model goes on in a straight line.",
                 "Más allá de los números del entrenamiento, un modelo lineal sigue en línea recta.",
+            )
+        } else if !pipeline.has_trees() {
+            page.say(
+                "Beyond the numbers of training the model is sure of itself without having seen anything there.",
+                "Más allá de los números del entrenamiento, el modelo está seguro de sí mismo sin haber visto nada allí.",
             )
         } else {
             page.say(

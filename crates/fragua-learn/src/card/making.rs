@@ -42,7 +42,7 @@ impl ModelCard<'_> {
         page.open("search", page.say("Search", "Búsqueda"), &lead);
         let turn = |score: f64| if name.starts_with("neg_") { -score } else { score };
         let mut ranked: Vec<_> = report.candidates.iter().collect();
-        ranked.sort_by(|one, two| two.mean.total_cmp(&one.mean));
+        ranked.sort_by(|one, two| one.by_rank(two));
         let ends = || {
             ranked
                 .iter()
@@ -80,6 +80,11 @@ impl ModelCard<'_> {
                     format!(
                         " <span class=\"badge good\">{}</span>",
                         page.say("best", "el mejor")
+                    )
+                } else if candidate.stopped.is_some() {
+                    format!(
+                        " <span class=\"badge\">{}</span>",
+                        page.say("given up early", "descartado pronto")
                     )
                 } else {
                     String::new()
@@ -269,16 +274,12 @@ fn preparation(page: &mut Page, Training { config, report }: Training<'_>) {
             .iter()
             .any(|feature| (feature.kind == FeatureKind::Category) == is_text)
     };
-    let is_linear = report.candidates[report.best]
-        .params
-        .model_name()
-        .ends_with("_regression");
     let mut steps: Vec<(&str, String)> = Vec::new();
     let prepared = &config.preparation;
     if has(false) {
         let filled = name_of(serde_json::to_value(prepared.numeric.imputer));
         steps.push((page.say("Missing numbers", "Números que faltan"), filled));
-        if is_linear {
+        if !report.pipeline.has_trees() {
             let scaled = name_of(serde_json::to_value(prepared.numeric.scaler));
             steps.push((page.say("Scaling", "Escala"), scaled));
         }

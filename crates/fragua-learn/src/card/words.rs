@@ -115,6 +115,12 @@ impl Words {
             "extra_trees" => self.say("Extra trees", "Árboles extremadamente aleatorios"),
             "gradient_boosting" => self.say("Gradient boosting", "Potenciación del gradiente"),
             "logistic_regression" => self.say("Logistic regression", "Regresión logística"),
+            "linear_svm" => self.say(
+                "Linear support vector machine",
+                "Máquina de vectores de soporte lineal",
+            ),
+            "svc" => self.say("Support vector machine", "Máquina de vectores de soporte"),
+            "naive_bayes" => self.say("Naive Bayes", "Bayes ingenuo"),
             "linear_regression" => self.say("Linear regression", "Regresión lineal"),
             other => other,
         }

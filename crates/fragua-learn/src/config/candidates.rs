@@ -1,6 +1,6 @@
 //! The models to try and the values of their parameters.
 
-use super::parameters::{ClassWeight, GrowPolicy, MaxFeatures, NumberLoss};
+use super::parameters::{ClassWeight, Gamma, GammaRule, GrowPolicy, KernelKind, MaxFeatures, NumberLoss};
 use super::{Task, between, within};
 use crate::Error;
 use crate::space::Space;
@@ -21,6 +21,17 @@ pub enum Candidate {
     GradientBoosting(Box<GradientBoostingSpace>),
     /// Multinomial logistic regression with an L2, L1 or mixed penalty; for classes.
     LogisticRegression(LogisticRegressionSpace),
+    /// Linear support vector machines, one class against the rest, with the squared hinge and an L2 penalty as in
+    /// scikit-learn's `LinearSVC`; for classes. What it decides becomes a probability by `calibrate` only: without, the
+    /// logistic function of each class's decision, made to sum to 1, keeps the order and no more.
+    LinearSvm(LinearSvmSpace),
+    /// Support vector machines with a kernel, one class against one, as scikit-learn's `SVC`; for classes of up to `max_rows`
+    /// rows. `calibrate: sigmoid` makes probabilities of what they decide: with two classes that is Platt's scaling. Without,
+    /// probabilities keep the order and no more: the logistic function of the decision with two classes, and with more the
+    /// softmax of votes and decisions.
+    Svc(SvcSpace),
+    /// Gaussian naive Bayes on scaled numbers and one-hot categories; for classes.
+    NaiveBayes(NaiveBayesSpace),
     /// Linear regression with an L2, L1 or mixed penalty, or none; for numbers.
     LinearRegression(LinearRegressionSpace),
 }
@@ -146,7 +157,7 @@ impl Default for GradientBoostingSpace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogisticRegressionSpace {
-    /// Inverse of the penalty's strength.
+    /// Inverse of the penalty's strength, as scikit-learn counts it for two classes and for more.
     #[serde(rename = "C")]
     pub c: Space<f64>,
     /// Share of the L1 penalty, 0 to 1; what is left is L2.
@@ -167,6 +178,90 @@ impl Default for LogisticRegressionSpace {
             max_iter: Space::Fixed(100),
             tol: Space::Fixed(1e-4),
             class_weight: Space::Fixed(ClassWeight::None),
+        }
+    }
+}
+
+/// Parameters of linear support vector machines; the names are those of scikit-learn's `LinearSVC`. The intercept is
+/// penalised with the coefficients, as by liblinear.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinearSvmSpace {
+    /// Inverse of the penalty's strength.
+    #[serde(rename = "C")]
+    pub c: Space<f64>,
+    /// Most iterations.
+    pub max_iter: Space<usize>,
+    /// Largest gradient at which the fit counts as converged.
+    pub tol: Space<f64>,
+    /// Weights of the classes; where a class stands against the rest, the rest weighs 1.
+    pub class_weight: Space<ClassWeight>,
+}
+
+impl Default for LinearSvmSpace {
+    fn default() -> Self {
+        Self {
+            c: Space::Fixed(1.0),
+            max_iter: Space::Fixed(1_000),
+            tol: Space::Fixed(1e-4),
+            class_weight: Space::Fixed(ClassWeight::None),
+        }
+    }
+}
+
+/// Parameters of support vector machines with a kernel; the names but `max_rows` are those of scikit-learn's `SVC`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SvcSpace {
+    /// Most that a row may count; less is a stronger penalty.
+    #[serde(rename = "C")]
+    pub c: Space<f64>,
+    /// How alike two rows are.
+    pub kernel: Space<KernelKind>,
+    /// The factor in the `rbf` and `poly` kernels.
+    pub gamma: Space<Gamma>,
+    /// The power of the `poly` kernel.
+    pub degree: Space<u32>,
+    /// What the `poly` kernel adds to the product.
+    pub coef0: Space<f64>,
+    /// Most steps of each machine, each of which changes two rows.
+    pub max_iter: Space<usize>,
+    /// How far the conditions of the optimum may be violated.
+    pub tol: Space<f64>,
+    /// Weights of the classes.
+    pub class_weight: Space<ClassWeight>,
+    /// Most rows to learn from: more are refused, as the time grows faster than their square.
+    pub max_rows: usize,
+}
+
+impl Default for SvcSpace {
+    fn default() -> Self {
+        Self {
+            c: Space::Fixed(1.0),
+            kernel: Space::Fixed(KernelKind::default()),
+            gamma: Space::Fixed(Gamma::Rule(GammaRule::Scale)),
+            degree: Space::Fixed(3),
+            coef0: Space::Fixed(0.0),
+            max_iter: Space::Fixed(10_000_000),
+            tol: Space::Fixed(1e-3),
+            class_weight: Space::Fixed(ClassWeight::None),
+            max_rows: 20_000,
+        }
+    }
+}
+
+/// Parameters of naive Bayes; the name is that of scikit-learn's `GaussianNB`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NaiveBayesSpace {
+    /// Share of the widest column's variance that is added to all variances.
+    pub var_smoothing: Space<f64>,
+}
+
+impl Default for NaiveBayesSpace {
+    fn default() -> Self {
+        Self {
+            var_smoothing: Space::Fixed(1e-9),
         }
     }
 }
@@ -205,6 +300,9 @@ impl Candidate {
             Candidate::ExtraTrees(_) => "extra_trees",
             Candidate::GradientBoosting(_) => "gradient_boosting",
             Candidate::LogisticRegression(_) => "logistic_regression",
+            Candidate::LinearSvm(_) => "linear_svm",
+            Candidate::Svc(_) => "svc",
+            Candidate::NaiveBayes(_) => "naive_bayes",
             Candidate::LinearRegression(_) => "linear_regression",
         }
     }
@@ -212,10 +310,30 @@ impl Candidate {
     /// What the model is for, when it is for one thing only.
     pub(super) fn task(&self) -> Option<Task> {
         match self {
-            Candidate::LogisticRegression(_) => Some(Task::Classification),
+            Candidate::LogisticRegression(_)
+            | Candidate::LinearSvm(_)
+            | Candidate::Svc(_)
+            | Candidate::NaiveBayes(_) => Some(Task::Classification),
             Candidate::LinearRegression(_) => Some(Task::Regression),
             _ => None,
         }
+    }
+
+    /// Whether `n_estimators` says how many trees or rounds there are.
+    pub(super) fn has_rounds(&self) -> bool {
+        self.is_of_trees()
+    }
+
+    /// Whether the model can do without numbers for what is missing.
+    pub(super) fn sees_missing(&self) -> bool {
+        self.is_of_trees()
+    }
+
+    fn is_of_trees(&self) -> bool {
+        matches!(
+            self,
+            Candidate::RandomForest(_) | Candidate::ExtraTrees(_) | Candidate::GradientBoosting(_)
+        )
     }
 
     pub(super) fn check(&self, at: &str) -> Result<(), Error> {
@@ -279,6 +397,28 @@ impl Candidate {
                 each(&space.max_iter, |&v| within(&key("max_iter"), v, 1, 100_000))?;
                 each(&space.tol, |&v| between(&key("tol"), v, 1e-15, 1.0))
             }
+            Candidate::LinearSvm(space) => {
+                each(&space.c, |&v| between(&key("C"), v, 1e-9, 1e9))?;
+                each(&space.max_iter, |&v| within(&key("max_iter"), v, 1, 100_000))?;
+                each(&space.tol, |&v| between(&key("tol"), v, 1e-15, 1.0))
+            }
+            Candidate::Svc(space) => {
+                each(&space.c, |&v| between(&key("C"), v, 1e-9, 1e9))?;
+                each(&space.gamma, |&v| match v {
+                    Gamma::Value(value) => between(&key("gamma"), value, 1e-12, 1e12),
+                    Gamma::Rule(_) => Ok(()),
+                })?;
+                each(&space.degree, |&v| within(&key("degree"), v as usize, 1, 20))?;
+                each(&space.coef0, |&v| between(&key("coef0"), v, -1e9, 1e9))?;
+                each(&space.max_iter, |&v| {
+                    within(&key("max_iter"), v, 1, 1_000_000_000)
+                })?;
+                each(&space.tol, |&v| between(&key("tol"), v, 1e-15, 1.0))?;
+                within(&key("max_rows"), space.max_rows, 2, 1_000_000)
+            }
+            Candidate::NaiveBayes(space) => each(&space.var_smoothing, |&v| {
+                between(&key("var_smoothing"), v, 1e-15, 1e3)
+            }),
             Candidate::LinearRegression(space) => {
                 each(&space.alpha, |&v| between(&key("alpha"), v, 0.0, 1e9))?;
                 each(&space.l1_ratio, |&v| between(&key("l1_ratio"), v, 0.0, 1.0))?;

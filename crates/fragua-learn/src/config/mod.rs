@@ -11,21 +11,23 @@ mod scoring;
 
 pub use calibration::CalibrationMethod;
 pub use candidates::{
-    Candidate, ExtraTreesSpace, GradientBoostingSpace, LinearRegressionSpace, LogisticRegressionSpace,
-    RandomForestSpace,
+    Candidate, ExtraTreesSpace, GradientBoostingSpace, LinearRegressionSpace, LinearSvmSpace,
+    LogisticRegressionSpace, NaiveBayesSpace, RandomForestSpace, SvcSpace,
 };
 pub use columns::{ColumnFilter, ColumnSelector, ColumnType};
 pub use judging::{
     ContributionConfig, JudgeConfig, Language, LearningCurveConfig, PartialDependenceConfig,
     PermutationConfig, ReliabilityConfig, SliceConfig,
 };
-pub use parameters::{ClassWeight, FeatureRule, GrowPolicy, MaxFeatures, NumberLoss};
+pub use parameters::{
+    ClassWeight, FeatureRule, Gamma, GammaRule, GrowPolicy, KernelKind, MaxFeatures, NumberLoss,
+};
 pub use preparation::{
-    CategoricalConfig, CategoricalImputer, ColumnPreparation, Frequency, NeighborWeights, NumericConfig,
-    NumericImputer, OneHotDrop, PreparationConfig, Scaler, TextEncoding,
+    CategoricalConfig, CategoricalImputer, ColumnPreparation, Components, Frequency, NeighborWeights,
+    NumericConfig, NumericImputer, OneHotDrop, PcaConfig, PreparationConfig, Scaler, TextEncoding,
 };
 pub use resampling::{Resampling, ResamplingMethod};
-pub use scoring::{Scoring, SearchConfig};
+pub use scoring::{Folds, HalvingConfig, HalvingResource, Scoring, SearchConfig, SearchMethod};
 
 use crate::Error;
 use schemars::JsonSchema;
@@ -215,10 +217,28 @@ impl TrainConfig {
         for (index, step) in self.resampling.iter().enumerate() {
             step.check(&format!("resampling[{index}]"))?;
         }
-        within("search.n_iter", self.search.n_iter, 1, 1_000)?;
-        within("search.cv", self.search.cv, 2, 50)?;
+        self.search.check()?;
+        let by_rounds = |halving: &HalvingConfig| halving.resource == HalvingResource::Rounds;
+        if self.search.halving.as_ref().is_some_and(by_rounds)
+            && let Some(candidate) = self.candidates.iter().find(|candidate| !candidate.has_rounds())
+        {
+            let message = format!("{} has no rounds; use rows", candidate.model_name());
+            return Err(Error::config("search.halving.resource", message));
+        }
+        if let Folds::Time(column) | Folds::Group(column) = &self.search.folds
+            && *column == self.target
+        {
+            return Err(Error::config(
+                "search.folds",
+                "expected another column than the target",
+            ));
+        }
         if self.candidates.is_empty() {
             return Err(Error::config("candidates", "expected at least one model"));
+        }
+        if self.preparation.pca.is_some() && self.candidates.iter().all(Candidate::sees_missing) {
+            let message = "trees split the numbers as they are; leave this out or add another model";
+            return Err(Error::config("preparation.pca", message));
         }
         let unfilled = self
             .preparation
@@ -226,11 +246,7 @@ impl TrainConfig {
             .any(|numeric| numeric.imputer == NumericImputer::None);
         for (index, candidate) in self.candidates.iter().enumerate() {
             candidate.check(&format!("candidates[{index}]"))?;
-            let is_linear = matches!(
-                candidate,
-                Candidate::LogisticRegression(_) | Candidate::LinearRegression(_)
-            );
-            if unfilled && is_linear {
+            if unfilled && !candidate.sees_missing() {
                 let message = format!(
                     "{} cannot see missing values; use median, most_frequent or knn",
                     candidate.model_name()
@@ -256,11 +272,14 @@ impl TrainConfig {
             .search
             .scoring
             .map(|scoring| (scoring.task(), "search.scoring".to_owned(), scoring.name()));
+        let also = (self.search.also.iter().enumerate())
+            .map(|(index, scoring)| (scoring.task(), format!("search.also[{index}]"), scoring.name()));
         let calibrate = self
             .calibrate
             .map(|method| (Task::Classification, "calibrate".to_owned(), method.name()));
         for (task, field, name) in models
             .chain(scoring)
+            .chain(also)
             .chain(calibrate)
             .chain(self.judge.scorings())
         {
@@ -401,6 +420,34 @@ mod tests {
         check(
             json!({ "preparation": { "numeric": { "imputer": "none" } }, "candidates": [{ "model": "logistic_regression" }] }),
             "preparation.numeric.imputer: logistic_regression cannot see missing values",
+        );
+        check(
+            json!({ "preparation": { "numeric": { "imputer": "none" } }, "candidates": [{ "model": "naive_bayes" }] }),
+            "preparation.numeric.imputer: naive_bayes cannot see missing values",
+        );
+        check(
+            json!({ "preparation": { "pca": { "n_components": 3 } } }),
+            "preparation.pca: trees split the numbers as they are",
+        );
+        check(
+            json!({ "preparation": { "pca": { "n_components": 1.0 } }, "candidates": [{ "model": "linear_svm" }] }),
+            "preparation.pca.n_components: expected a count from 1 or a share above 0 and below 1, got 1",
+        );
+        check(
+            candidate(json!({ "model": "naive_bayes", "var_smoothing": 0.0 })),
+            "candidates[0].var_smoothing: expected 0.000000000000001 to 1000, got 0",
+        );
+        check(
+            candidate(json!({ "model": "svc", "gamma": 0.0 })),
+            "candidates[0].gamma: expected 0.000000000001 to 1000000000000, got 0",
+        );
+        check(
+            candidate(json!({ "model": "svc", "gamma": "sclae" })),
+            "expected scale, auto, or a number above 0",
+        );
+        check(
+            candidate(json!({ "model": "linear_svm", "penalty": "l1" })),
+            "unknown field `penalty`, expected one of `C`",
         );
         check(
             json!({ "preparation": { "numeric": { "fill_value": 3.0 } } }),

@@ -19,6 +19,39 @@ pub enum NumberLoss {
     Huber,
 }
 
+/// How alike a support vector machine finds two rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KernelKind {
+    /// exp(-`gamma` × squared distance).
+    #[default]
+    Rbf,
+    /// The product of the rows.
+    Linear,
+    /// (`gamma` × product + `coef0`) to the power of `degree`.
+    Poly,
+}
+
+/// The factor in a kernel: `scale`, `auto`, or a number above 0.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected scale, auto, or a number above 0")]
+pub enum Gamma {
+    /// A rule by name.
+    Rule(GammaRule),
+    /// A number.
+    Value(f64),
+}
+
+/// Rules for the factor in a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GammaRule {
+    /// One over the number of prepared columns, times the variance of all their numbers together.
+    Scale,
+    /// One over the number of prepared columns.
+    Auto,
+}
+
 /// Which leaf of a boosted tree is split next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -15,9 +15,34 @@ pub struct PreparationConfig {
     pub numeric: NumericConfig,
     /// Columns of texts.
     pub categorical: CategoricalConfig,
+    /// Principal components instead of the scaled numbers, for models that are not of trees: those split the numbers as they
+    /// are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pca: Option<PcaConfig>,
     /// Other preparation for some columns; the first entry that names a column holds for it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<ColumnPreparation>,
+}
+
+/// Principal components.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PcaConfig {
+    /// How many.
+    pub n_components: Components,
+}
+
+/// A count of components, or the share of the variance that they explain together: as few as explain more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a count of components or a share of the variance"
+)]
+pub enum Components {
+    /// A count, at most that of the columns of numbers.
+    Count(usize),
+    /// A share, above 0 and below 1.
+    Share(f64),
 }
 
 /// How some columns are prepared.
@@ -162,8 +187,8 @@ pub enum TextEncoding {
     Category,
     /// The position of the category in order, as a number; one never seen is -1.
     Ordinal,
-    /// The mean of the target in the category: of the number, or of being the second of two classes. For the rows that
-    /// are learned from it is the mean of other rows.
+    /// The mean of the target in the category: of the number, of being the second of two classes, or of being each of
+    /// more, which gives one number a class. For the rows that are learned from it is the mean of other rows.
     Target,
 }
 
@@ -213,6 +238,15 @@ impl PreparationConfig {
     }
 
     pub(super) fn check(&self) -> Result<(), Error> {
+        let refused = match self.pca.as_ref().map(|pca| pca.n_components) {
+            Some(Components::Count(0)) => Some("0".to_owned()),
+            Some(Components::Share(share)) if !(share > 0.0 && share < 1.0) => Some(share.to_string()),
+            _ => None,
+        };
+        if let Some(got) = refused {
+            let message = format!("expected a count from 1 or a share above 0 and below 1, got {got}");
+            return Err(Error::config("preparation.pca.n_components", message));
+        }
         for (index, columns) in self.columns.iter().enumerate() {
             let at = format!("preparation.columns[{index}]");
             if columns.columns.is_empty() {

@@ -1,5 +1,5 @@
 use crate::config::Scoring;
-use crate::search::Search;
+use crate::search::{Parting, Search};
 use crate::table::Table;
 use crate::target::Target;
 use crate::train::select_features;
@@ -41,6 +41,7 @@ pub(super) fn of(
     let search = Search {
         table: &features,
         target: &target,
+        parting: &Parting::new(table, config)?,
         config,
         progress: &Quietly(progress),
     };

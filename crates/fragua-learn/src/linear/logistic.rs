@@ -31,13 +31,16 @@ pub(crate) fn fit(
 ) -> Result<Linear, Error> {
     let total_weight: f64 = weights.iter().sum();
     let penalty = 1.0 / (params.c * total_weight);
+    // scikit-learn gives two classes one set of coefficients. Ours are two, each the other with the sign turned and half as
+    // large, so that their squares sum to half of its and their sizes to the same.
+    let both = if class_count == 2 { 2.0 } else { 1.0 };
     let problem = Problem {
         rows,
         classes,
         class_count,
         weights,
         total_weight,
-        penalty: penalty * (1.0 - params.l1_ratio),
+        penalty: penalty * both * (1.0 - params.l1_ratio),
     };
     let penalised = rows.design.width * class_count;
     let start = vec![0.0; penalised + class_count];

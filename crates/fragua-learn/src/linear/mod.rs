@@ -4,7 +4,9 @@ mod lbfgs;
 pub(crate) mod logistic;
 pub(crate) mod numbers;
 mod proximal;
+pub(crate) mod svm;
 
+use crate::prepare::pca::Pca;
 use crate::prepare::{Matrix, Preparation, PreparedColumn};
 
 /// Where the numbers of a prepared row meet their coefficients.
@@ -14,6 +16,11 @@ pub(crate) enum Encoding {
     Scaled {
         /// Position of the coefficient.
         position: usize,
+    },
+    /// Part of the principal components, which have the first coefficients.
+    Rotated {
+        /// Place among the numbers that the components are made of.
+        place: usize,
     },
     /// One coefficient for each code that has a one-hot column.
     OneHot {
@@ -32,8 +39,13 @@ pub(crate) struct Design {
 
 impl Design {
     pub(crate) fn new(preparation: &Preparation) -> Self {
-        let mut width = 0;
+        let mut width = preparation.pca.as_ref().map_or(0, Pca::count);
+        let mut rotated = 0;
         let encode = |column: &PreparedColumn| match column {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) if preparation.pca.is_some() => {
+                rotated += 1;
+                Encoding::Rotated { place: rotated - 1 }
+            }
             PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
                 width += 1;
                 Encoding::Scaled { position: width - 1 }
@@ -53,15 +65,58 @@ impl Design {
 
     /// Calls `visit` with position and value of each number of a row that is not zero.
     fn each_value(&self, preparation: &Preparation, row: &[f32], mut visit: impl FnMut(usize, f64)) {
+        if let Some(pca) = &preparation.pca {
+            let mut numbers = vec![0.0; pca.means.len()];
+            preparation.fill_numbers(row, &mut numbers);
+            pca.each_component(&mut numbers, &mut visit);
+        }
         for ((encoding, column), &value) in self.encodings.iter().zip(&preparation.columns).zip(row) {
             match (encoding, column.number()) {
                 (Encoding::Scaled { position }, Some(column)) => visit(*position, column.scaled(value)),
+                (Encoding::Rotated { .. }, _) => {}
                 (Encoding::OneHot { positions }, _) => {
                     if let Some(position) = positions[usize::from(value as u8)] {
                         visit(position, 1.0);
                     }
                 }
                 (Encoding::Scaled { .. }, None) => unreachable!("the design was made from these columns"),
+            }
+        }
+    }
+}
+
+impl Design {
+    /// Lays out all numbers of a row, zeros among them.
+    pub(crate) fn fill(&self, preparation: &Preparation, row: &[f32], dense: &mut [f64]) {
+        dense.fill(0.0);
+        self.each_value(preparation, row, |position, value| dense[position] = value);
+    }
+}
+
+/// How the scores of classes become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// The exponentials, made to sum to 1.
+    Softmax,
+    /// The logistic function of each, made to sum to 1: what a machine decides of one class against the rest.
+    OneAgainstRest,
+}
+
+/// Logistic functions below this count as this: a row that every class refuses still has probabilities.
+pub(crate) const LEAST_LOGISTIC: f64 = 1e-300;
+
+impl Link {
+    /// Turns the scores of a row into probabilities.
+    pub(crate) fn apply(self, scores: &mut [f64]) {
+        match self {
+            Link::Softmax => {
+                softmax(scores);
+            }
+            Link::OneAgainstRest => {
+                let logistic = |score: f64| (1.0 / (1.0 + (-score).exp())).max(LEAST_LOGISTIC);
+                scores.iter_mut().for_each(|score| *score = logistic(*score));
+                let sum: f64 = scores.iter().sum();
+                scores.iter_mut().for_each(|score| *score /= sum);
             }
         }
     }
@@ -123,7 +178,15 @@ impl Rows {
         }
     }
 
-    fn len(&self) -> usize {
+    /// Lays out all numbers of a row, zeros among them.
+    pub(crate) fn fill(&self, row: usize, dense: &mut [f64]) {
+        dense.fill(0.0);
+        for &(position, value) in self.row(row) {
+            dense[position as usize] = value;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.begins.len() - 1
     }
 
@@ -131,8 +194,9 @@ impl Rows {
         &self.values[self.begins[row]..self.begins[row + 1]]
     }
 
-    /// The size of a column's coefficients, each times the standard deviation of what it multiplies.
-    pub(crate) fn importance(&self, linear: &Linear) -> Vec<f64> {
+    /// The size of a column's coefficients, each times the standard deviation of what it multiplies. A number that is part of
+    /// components has the coefficients that they come down to for it, and the deviation that they keep of it.
+    pub(crate) fn importance(&self, linear: &Linear, pca: Option<&Pca>) -> Vec<f64> {
         let mut sums = vec![(0.0, 0.0); self.design.width];
         for &(position, value) in &self.values {
             let (sum, squares) = &mut sums[position as usize];
@@ -140,18 +204,36 @@ impl Rows {
             *squares += value * value;
         }
         let rows = self.len() as f64;
+        let variance = |position: usize| {
+            let (sum, squares): (f64, f64) = sums[position];
+            (squares / rows - (sum / rows).powi(2)).max(0.0)
+        };
+        let of_position =
+            |position: usize| &linear.coefficients[position * linear.output_count..][..linear.output_count];
         let size = |position: usize| {
-            let (sum, squares) = sums[position];
-            let deviation = (squares / rows - (sum / rows).powi(2)).max(0.0).sqrt();
-            let coefficients = &linear.coefficients[position * linear.output_count..][..linear.output_count];
-            deviation
-                * coefficients
+            variance(position).sqrt()
+                * of_position(position)
                     .iter()
                     .map(|coefficient| coefficient.abs())
                     .sum::<f64>()
         };
         let of_column = |encoding: &Encoding| match encoding {
             Encoding::Scaled { position } => size(*position),
+            Encoding::Rotated { place } => pca.map_or(0.0, |pca| {
+                let (mut kept, mut coefficients) = (0.0, vec![0.0; linear.output_count]);
+                for component in 0..pca.count() {
+                    let loading = pca.loading(component, *place);
+                    kept += loading * loading * variance(component);
+                    for (sum, coefficient) in coefficients.iter_mut().zip(of_position(component)) {
+                        *sum += loading * coefficient;
+                    }
+                }
+                kept.sqrt()
+                    * coefficients
+                        .iter()
+                        .map(|coefficient| coefficient.abs())
+                        .sum::<f64>()
+            }),
             Encoding::OneHot { positions } => {
                 positions.iter().flatten().map(|&position| size(position)).sum()
             }

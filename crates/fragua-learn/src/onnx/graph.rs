@@ -5,8 +5,8 @@
 
 use super::encoder::{self, Element, Graph, attribute, node, tensor, value};
 use super::{neighbors, trees};
-use crate::feature::FeatureKind;
-use crate::linear::{Design, Encoding, Linear};
+use crate::feature::{Feature, FeatureKind};
+use crate::linear::{LEAST_LOGISTIC, Link};
 use crate::model::{Model, Span};
 use crate::prepare::PreparedColumn;
 use crate::prepare::categorical::{CategoricalColumn, UNKNOWN};
@@ -78,12 +78,17 @@ pub(crate) fn export(pipeline: &Pipeline) -> Vec<u8> {
             let probabilities = export.calibrated(probabilities, &outputs.label);
             export.outputs(&outputs, &probabilities);
         }
-        Model::Linear { linear, design } => {
+        Model::Linear { linear, design, link } => {
             let scores = export.linear_scores(numbers.as_deref(), linear, design);
-            let label = export.model_label(&outputs.label);
-            let probabilities = export.classes(&scores, &label);
-            let probabilities = export.calibrated(probabilities, &outputs.label);
-            export.outputs(&outputs, &probabilities);
+            export.classes(&scores, *link, &outputs);
+        }
+        Model::Svc { svc, design } => {
+            let scores = export.svc_scores(numbers.as_deref(), svc, design);
+            export.classes(&scores, svc.link(), &outputs);
+        }
+        Model::NaiveBayes { bayes, design } => {
+            let scores = export.bayes_scores(numbers.as_deref(), bayes, design);
+            export.classes(&scores, Link::Softmax, &outputs);
         }
         Model::TreeNumbers { ensemble, span } => {
             let features = export.tree_features(numbers.as_deref());
@@ -127,7 +132,7 @@ pub(super) struct Export<'a> {
     has_labels: bool,
 }
 
-impl Export<'_> {
+impl<'a> Export<'a> {
     pub(super) fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -149,16 +154,22 @@ impl Export<'_> {
         }
     }
 
+    /// The input that a prepared column is made of.
+    fn feature_of(&self, position: usize) -> &'a Feature {
+        &self.pipeline.features[self.pipeline.preparation.sources[position]]
+    }
+
     /// Adds the numeric columns side by side, filled; `None` when there are none.
     fn numbers(&mut self) -> Option<String> {
         let pipeline = self.pipeline;
         let column_shape = self.constant("column_shape", |name| tensor::ints(name, &[2], &[-1, 1]));
         let mut columns = Vec::new();
         let mut fills = Vec::new();
-        for (position, feature) in pipeline.features.iter().enumerate() {
-            let PreparedColumn::Numeric(column) = &pipeline.preparation.columns[position] else {
+        for (position, column) in pipeline.preparation.columns.iter().enumerate() {
+            let PreparedColumn::Numeric(column) = column else {
                 continue;
             };
+            let feature = self.feature_of(position);
             let (single, shaped) = (
                 self.name(&format!("single_{position}")),
                 self.name(&format!("column_{position}")),
@@ -211,7 +222,7 @@ impl Export<'_> {
             });
             self.graph.add(
                 "Reshape",
-                &[&pipeline.features[position].name, &flat_shape],
+                &[&self.feature_of(position).name, &flat_shape],
                 &flat,
                 &[],
             );
@@ -237,7 +248,7 @@ impl Export<'_> {
     }
 
     /// The positions of the columns that models see as numbers, in the order of the numbers: texts come last.
-    fn number_positions(&self) -> Vec<usize> {
+    pub(super) fn number_positions(&self) -> Vec<usize> {
         let columns = &self.pipeline.preparation.columns;
         let of = |is_wanted: fn(&PreparedColumn) -> bool| {
             (0..columns.len()).filter(move |&position| is_wanted(&columns[position]))
@@ -248,8 +259,8 @@ impl Export<'_> {
     }
 
     /// Adds the one-hot columns of the given codes.
-    fn one_hot(&mut self, position: usize, column: &CategoricalColumn, codes: &[u8]) -> String {
-        let feature = &self.pipeline.features[position];
+    pub(super) fn one_hot(&mut self, position: usize, column: &CategoricalColumn, codes: &[u8]) -> String {
+        let feature = self.feature_of(position);
         let flat_shape = self.constant(&format!("flat_{position}"), |name| {
             tensor::ints(name, &[1], &[-1])
         });
@@ -313,144 +324,28 @@ impl Export<'_> {
         columns.iter().enumerate().map(position).collect()
     }
 
-    /// Adds scaling and the product with the coefficients in 64 bits; returns the scores.
-    fn linear_scores(&mut self, numbers: Option<&str>, linear: &Linear, design: &Design) -> String {
-        let pipeline = self.pipeline;
-        let to_double = || [attribute::int("to", Element::Double as i64)];
-        let mut parts = Vec::new();
-        // Coefficients in the order of the parts: numbers first, then the categories.
-        let mut order = Vec::new();
-        if let Some(numbers) = numbers {
-            let (mut means, mut scales) = (Vec::new(), Vec::new());
-            for column in self.number_positions() {
-                let number = pipeline.preparation.columns[column].number();
-                if let (Some(number), Encoding::Scaled { position }) = (number, &design.encodings[column]) {
-                    means.push(number.mean);
-                    scales.push(number.scale);
-                    order.push(*position);
-                }
-            }
-            let width = [1, means.len() as i64];
-            let mean = self.constant("mean", |name| tensor::doubles(name, &width, &means));
-            let scale = self.constant("scale", |name| tensor::doubles(name, &width, &scales));
-            let [double, centred, scaled] = ["double", "centred", "scaled"].map(|name| self.name(name));
-            self.graph.add("Cast", &[numbers], &double, &to_double());
-            self.graph.add("Sub", &[&double, &mean], &centred, &[]);
-            self.graph.add("Mul", &[&centred, &scale], &scaled, &[]);
-            parts.extend(self.quantiles(scaled));
-        }
-        for (position, column) in pipeline.preparation.columns.iter().enumerate() {
-            let (PreparedColumn::Categorical(column), Encoding::OneHot { positions }) =
-                (column, &design.encodings[position])
-            else {
-                continue;
-            };
-            let codes = column.one_hot_codes(column.drop_first);
-            if codes.is_empty() {
-                continue;
-            }
-            let hot = self.one_hot(position, column, &codes);
-            let double = self.name(&format!("hot_double_{position}"));
-            self.graph.add("Cast", &[&hot], &double, &to_double());
-            parts.push(double);
-            order.extend(codes.iter().filter_map(|&code| positions[usize::from(code)]));
-        }
-        let classes = linear.output_count;
-        let row = |position: usize| &linear.coefficients[position * classes..][..classes];
-        let coefficients: Vec<f64> = order
-            .iter()
-            .flat_map(|&position| row(position))
-            .copied()
-            .collect();
-        let shape = [order.len() as i64, classes as i64];
-        let coefficients = self.constant("coefficients", |name| {
-            tensor::doubles(name, &shape, &coefficients)
-        });
-        let intercepts = self.constant("intercepts", |name| {
-            tensor::doubles(name, &[1, classes as i64], row(design.width))
-        });
-
-        let [features, product, scores] = ["features", "product", "scores"].map(|name| self.name(name));
-        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let graph = &mut self.graph;
-        graph.add("Concat", &parts, &features, &[attribute::int("axis", 1)]);
-        graph.add("MatMul", &[&features, &coefficients], &product, &[]);
-        graph.add("Add", &[&product, &intercepts], &scores, &[]);
-        scores
-    }
-
-    /// Adds the shares of quantiles where a column has them; returns the columns of numbers in their order.
-    fn quantiles(&mut self, numbers: String) -> Vec<String> {
-        let columns = &self.pipeline.preparation.columns;
-        let knots: Vec<&[(f64, f64)]> = self
-            .number_positions()
-            .into_iter()
-            .map(|position| columns[position].number().map_or(&[][..], |number| &number.knots))
-            .collect();
-        if knots.iter().all(|knots| knots.is_empty()) {
-            return vec![numbers];
-        }
-        let zero = self.constant("share_0", |name| tensor::doubles(name, &[], &[0.0]));
-        let one = self.constant("share_1", |name| tensor::doubles(name, &[], &[1.0]));
-        let mut parts = Vec::new();
-        for (position, knots) in knots.into_iter().enumerate() {
-            let name_of = |what: &str| self.name(&format!("{what}_{position}"));
-            let [column, moved, ways, limited, sum, shares] =
-                ["number", "beyond", "ways", "limited", "steps", "shares"].map(name_of);
-            let index = self.constant(&format!("number_index_{position}"), |name| {
-                tensor::ints(name, &[1], &[position as i64])
-            });
-            let axis = [attribute::int("axis", 1)];
-            self.graph.add("Gather", &[&numbers, &index], &column, &axis);
-            let Some((_, first)) = knots.first() else {
-                parts.push(column);
-                continue;
-            };
-            // The share below grows from knot to knot: each step is gone in full, in part or not at all.
-            let steps: Vec<(f64, f64, f64)> = knots
-                .windows(2)
-                .map(|pair| (pair[0].0, 1.0 / (pair[1].0 - pair[0].0), pair[1].1 - pair[0].1))
-                .collect();
-            // A column of one number has no steps; one that goes nowhere stands in.
-            let steps = if steps.is_empty() {
-                vec![(0.0, 0.0, 0.0)]
-            } else {
-                steps
-            };
-            let count = steps.len() as i64;
-            let [begins, slopes, heights] = [0, 1, 2].map(|which| {
-                steps
-                    .iter()
-                    .map(|&(begin, slope, height)| [begin, slope, height][which])
-                    .collect::<Vec<f64>>()
-            });
-            let begins = self.constant(&format!("knots_{position}"), |name| {
-                tensor::doubles(name, &[1, count], &begins)
-            });
-            let slopes = self.constant(&format!("slopes_{position}"), |name| {
-                tensor::doubles(name, &[1, count], &slopes)
-            });
-            let heights = self.constant(&format!("heights_{position}"), |name| {
-                tensor::doubles(name, &[count, 1], &heights)
-            });
-            let first = self.constant(&format!("first_{position}"), |name| {
-                tensor::doubles(name, &[], &[*first])
-            });
-            self.graph.add("Sub", &[&column, &begins], &moved, &[]);
-            self.graph.add("Mul", &[&moved, &slopes], &ways, &[]);
-            self.graph.add("Clip", &[&ways, &zero, &one], &limited, &[]);
-            self.graph.add("MatMul", &[&limited, &heights], &sum, &[]);
-            self.graph.add("Add", &[&sum, &first], &shares, &[]);
-            parts.push(shares);
-        }
-        parts
-    }
-
-    /// Adds the label of the greatest score; returns the probabilities.
-    fn classes(&mut self, scores: &str, label: &str) -> String {
+    /// Adds the label of the greatest score and the probabilities, calibrated, as outputs.
+    fn classes(&mut self, scores: &str, link: Link, outputs: &Outputs) {
         let [shares, probabilities, class] = ["shares", "probabilities", "class"].map(|name| self.name(name));
+        match link {
+            Link::Softmax => self
+                .graph
+                .add("Softmax", &[scores], &shares, &[attribute::int("axis", 1)]),
+            Link::OneAgainstRest => {
+                let least = self.constant("least_logistic", |name| {
+                    tensor::doubles(name, &[], &[LEAST_LOGISTIC])
+                });
+                let axes = self.constant("score_axis", |name| tensor::ints(name, &[1], &[1]));
+                let [logistic, above, sum] =
+                    ["logistic", "logistic_above", "logistic_sum"].map(|name| self.name(name));
+                self.graph.add("Sigmoid", &[scores], &logistic, &[]);
+                self.graph.add("Max", &[&logistic, &least], &above, &[]);
+                self.graph.add("ReduceSum", &[&above, &axes], &sum, &[]);
+                self.graph.add("Div", &[&above, &sum], &shares, &[]);
+            }
+        }
+        let label = self.model_label(&outputs.label);
         let graph = &mut self.graph;
-        graph.add("Softmax", &[scores], &shares, &[attribute::int("axis", 1)]);
         graph.add(
             "Cast",
             &[&shares],
@@ -463,8 +358,9 @@ impl Export<'_> {
             &class,
             &[attribute::int("axis", 1), attribute::int("keepdims", 0)],
         );
-        self.labels(&class, label);
-        probabilities
+        self.labels(&class, &label);
+        let probabilities = self.calibrated(probabilities, &outputs.label);
+        self.outputs(outputs, &probabilities);
     }
 
     /// Adds the labels of some classes.

@@ -4,28 +4,26 @@
 //! accidents; nothing that follows it trusts the content: every length, position and kind is checked again.
 
 mod calibration;
+mod preparation;
+mod svc;
 mod trees;
 
 use crate::codec::{Reader, Writer, damaged};
-use crate::config::NeighborWeights;
 use crate::feature::{Feature, FeatureKind};
-use crate::linear::{Design, Linear};
+use crate::linear::{Design, Linear, Link};
 use crate::model::{Model, Span};
-use crate::prepare::categorical::{CategoricalColumn, MAX_CATEGORIES, MISSING};
-use crate::prepare::encoded::EncodedColumn;
-use crate::prepare::knn::KnnImputer;
-use crate::prepare::numeric::NumericColumn;
-use crate::prepare::{Preparation, PreparedColumn};
-use crate::table::ColumnKind;
+use crate::naive_bayes::NaiveBayes;
 use crate::{Error, Label, Pipeline};
 use calibration::{read_calibration, write_calibration};
+use preparation::{read_preparation, write_preparation};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{Read, Write};
+use svc::{read_svc, write_svc};
 use trees::{read_ensemble, write_ensemble};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -89,7 +87,8 @@ fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     };
     let (version, length) = (number(8..12), number(12..20));
     // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories, version
-    // 3 without the rows of leaves and calibration.
+    // 3 without the rows of leaves and calibration, version 4 without support vector machines, naive Bayes and
+    // components.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
@@ -141,9 +140,22 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
             writer.byte(0);
             write_ensemble(writer, ensemble);
         }
-        Model::Linear { linear, .. } => {
-            writer.byte(1);
+        Model::Linear { linear, link, .. } => {
+            writer.byte(match link {
+                Link::Softmax => 1,
+                Link::OneAgainstRest => 4,
+            });
             writer.doubles(&linear.coefficients);
+        }
+        Model::Svc { svc, .. } => {
+            writer.byte(6);
+            write_svc(writer, svc);
+        }
+        Model::NaiveBayes { bayes, .. } => {
+            writer.byte(5);
+            writer.doubles(&bayes.constants);
+            writer.doubles(&bayes.means);
+            writer.doubles(&bayes.half_precisions);
         }
         Model::TreeNumbers { ensemble, span } => {
             writer.byte(2);
@@ -181,7 +193,7 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         .iter()
         .map(|_| reader.finite_double())
         .collect::<Result<_, _>>()?;
-    let preparation = read_preparation(reader, &features)?;
+    let preparation = read_preparation(reader, &features, version)?;
     let linear = |reader: &mut Reader<'_>, output_count: usize| {
         let design = Design::new(&preparation);
         let coefficients = reader.finite_doubles()?;
@@ -198,7 +210,8 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         (0, classes @ 2..) => Model::Trees(read_ensemble(reader, &preparation, classes, version)?),
         (1, classes @ 2..) => {
             let (linear, design) = linear(reader, classes)?;
-            Model::Linear { linear, design }
+            let link = Link::Softmax;
+            Model::Linear { linear, design, link }
         }
         (2, 0) => {
             let (scale, offset) = (reader.finite_double()?, reader.finite_double()?);
@@ -209,6 +222,30 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         (3, 0) => {
             let (linear, design) = linear(reader, 1)?;
             Model::LinearNumbers { linear, design }
+        }
+        (4, classes @ 2..) if version >= 5 => {
+            let (linear, design) = linear(reader, classes)?;
+            let link = Link::OneAgainstRest;
+            Model::Linear { linear, design, link }
+        }
+        (5, classes @ 2..) if version >= 5 => {
+            let design = Design::new(&preparation);
+            let bayes = NaiveBayes {
+                constants: reader.finite_doubles()?,
+                means: reader.finite_doubles()?,
+                half_precisions: reader.finite_doubles()?,
+            };
+            let expected = [classes, classes * design.width, classes * design.width];
+            let counts = [&bayes.constants, &bayes.means, &bayes.half_precisions].map(Vec::len);
+            if counts != expected {
+                return Err(damaged("the number of means is wrong"));
+            }
+            Model::NaiveBayes { bayes, design }
+        }
+        (6, classes @ 2..) if version >= 5 => {
+            let design = Design::new(&preparation);
+            let svc = read_svc(reader, classes, design.width)?;
+            Model::Svc { svc, design }
         }
         _ => return Err(damaged("an unknown kind of model")),
     };
@@ -311,192 +348,5 @@ fn read_feature(reader: &mut Reader<'_>) -> Result<Feature, Error> {
         median,
         categories,
         example,
-    })
-}
-
-const DROP_FIRST: u8 = 1;
-const RARE_IS_CATEGORY: u8 = 2;
-const ENCODED: u8 = 4;
-const HAS_KNOTS: u8 = 8;
-const MAY_BE_MISSING: u8 = 1;
-
-fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
-    for column in &preparation.columns {
-        match column {
-            PreparedColumn::Numeric(column) => {
-                let missing = if column.may_be_missing { MAY_BE_MISSING } else { 0 };
-                writer.byte(missing | knots_flag(column));
-                writer.flag(column.fill.is_some());
-                column.fill.into_iter().for_each(|fill| writer.single(fill));
-                write_scale(writer, column);
-            }
-            PreparedColumn::Categorical(column) => write_categories(writer, column, 0),
-            PreparedColumn::Encoded(column) => {
-                write_categories(writer, &column.texts, ENCODED | knots_flag(&column.numeric));
-                column.values.iter().for_each(|&value| writer.single(value));
-                write_scale(writer, &column.numeric);
-            }
-        }
-    }
-    writer.flag(preparation.knn.is_some());
-    if let Some(imputer) = &preparation.knn {
-        writer.count(imputer.neighbors);
-        writer.flag(imputer.weights == NeighborWeights::Distance);
-        writer.singles(&imputer.donors);
-        writer.singles(&imputer.means);
-    }
-}
-
-fn knots_flag(column: &NumericColumn) -> u8 {
-    if column.knots.is_empty() { 0 } else { HAS_KNOTS }
-}
-
-fn write_scale(writer: &mut Writer, column: &NumericColumn) {
-    writer.double(column.mean);
-    writer.double(column.scale);
-    if !column.knots.is_empty() {
-        writer.count(column.knots.len());
-        for (number, share) in &column.knots {
-            writer.double(*number);
-            writer.double(*share);
-        }
-    }
-}
-
-/// Numbers and shares of knots; the numbers rise.
-fn read_knots(reader: &mut Reader<'_>, flags: u8) -> Result<Vec<(f64, f64)>, Error> {
-    if flags & HAS_KNOTS == 0 {
-        return Ok(Vec::new());
-    }
-    let count = reader.count(16)?;
-    let knots: Vec<(f64, f64)> = (0..count)
-        .map(|_| Ok((reader.finite_double()?, reader.finite_double()?)))
-        .collect::<Result<_, Error>>()?;
-    if knots.is_empty() || !knots.is_sorted_by(|one, two| one.0 < two.0) {
-        return Err(damaged("the quantiles of a column are not in order"));
-    }
-    Ok(knots)
-}
-
-fn write_categories(writer: &mut Writer, column: &CategoricalColumn, flags: u8) {
-    writer.count(column.categories.len());
-    column
-        .categories
-        .iter()
-        .for_each(|category| writer.text(category));
-    writer.byte(column.fill);
-    writer.flag(column.missing_is_category);
-    let drop_first = if column.drop_first { DROP_FIRST } else { 0 };
-    let rare_is_category = if column.rare_is_category {
-        RARE_IS_CATEGORY
-    } else {
-        0
-    };
-    writer.byte(flags | drop_first | rare_is_category);
-}
-
-fn read_preparation(reader: &mut Reader<'_>, features: &[Feature]) -> Result<Preparation, Error> {
-    let mut columns = Vec::with_capacity(features.len());
-    for feature in features {
-        columns.push(match feature.column_kind() {
-            ColumnKind::Numeric => {
-                let flags = reader.byte()?;
-                if flags & !(MAY_BE_MISSING | HAS_KNOTS) != 0 {
-                    return Err(damaged("an unknown kind of column"));
-                }
-                let fill = if reader.flag()? {
-                    Some(reader.finite_single()?)
-                } else {
-                    None
-                };
-                let (mean, scale) = (reader.finite_double()?, reader.finite_double()?);
-                PreparedColumn::Numeric(NumericColumn {
-                    fill,
-                    may_be_missing: flags & MAY_BE_MISSING != 0,
-                    mean,
-                    scale,
-                    knots: read_knots(reader, flags)?,
-                })
-            }
-            ColumnKind::Categorical => read_texts(reader)?,
-        });
-    }
-    let numeric = (0..features.len()).filter(|&column| features[column].column_kind() == ColumnKind::Numeric);
-    let knn = if reader.flag()? {
-        Some(read_neighbors(reader, numeric.collect())?)
-    } else {
-        None
-    };
-    Ok(Preparation { columns, knn })
-}
-
-fn read_texts(reader: &mut Reader<'_>) -> Result<PreparedColumn, Error> {
-    let count = reader.count(1)?;
-    let categories = (0..count).map(|_| reader.text()).collect::<Result<Vec<_>, _>>()?;
-    if count > MAX_CATEGORIES || !categories.is_sorted_by(|a, b| a < b) {
-        return Err(damaged("the categories are not in order"));
-    }
-    let fill = reader.byte()?;
-    if fill != MISSING && usize::from(fill) >= count {
-        return Err(damaged("a category is out of range"));
-    }
-    let missing_is_category = reader.flag()?;
-    let flags = reader.byte()?;
-    let of_numbers = if flags & ENCODED == 0 { 0 } else { HAS_KNOTS };
-    if flags & !(DROP_FIRST | RARE_IS_CATEGORY | ENCODED | of_numbers) != 0 {
-        return Err(damaged("an unknown kind of category"));
-    }
-    let texts = CategoricalColumn {
-        categories,
-        fill,
-        missing_is_category,
-        rare_is_category: flags & RARE_IS_CATEGORY != 0,
-        drop_first: flags & DROP_FIRST != 0,
-    };
-    if flags & ENCODED == 0 {
-        return Ok(PreparedColumn::Categorical(texts));
-    }
-    let values = (0..count + 2)
-        .map(|_| reader.finite_single())
-        .collect::<Result<_, _>>()?;
-    let numeric = NumericColumn {
-        fill: None,
-        may_be_missing: false,
-        mean: reader.finite_double()?,
-        scale: reader.finite_double()?,
-        knots: read_knots(reader, flags)?,
-    };
-    Ok(PreparedColumn::Encoded(EncodedColumn {
-        texts,
-        values,
-        numeric,
-    }))
-}
-
-fn read_neighbors(reader: &mut Reader<'_>, columns: Vec<usize>) -> Result<KnnImputer, Error> {
-    let neighbors = reader.below(1 << 16)?;
-    let weights = if reader.flag()? {
-        NeighborWeights::Distance
-    } else {
-        NeighborWeights::Uniform
-    };
-    let (donors, means) = (reader.singles()?, reader.singles()?);
-    let fits = means.len() == columns.len() && donors.len().is_multiple_of(columns.len().max(1));
-    if !fits
-        || neighbors == 0
-        || (columns.is_empty() && !donors.is_empty())
-        || means.iter().any(|mean| !mean.is_finite())
-    {
-        return Err(damaged("the neighbours do not fit the columns"));
-    }
-    if donors.iter().any(|value| value.is_infinite()) {
-        return Err(damaged("a number is not finite"));
-    }
-    Ok(KnnImputer {
-        columns,
-        neighbors,
-        weights,
-        donors,
-        means,
     })
 }

@@ -2,7 +2,6 @@
 
 use super::categorical::{CategoricalColumn, MISSING, UNKNOWN};
 use super::numeric::NumericColumn;
-use crate::Error;
 use crate::config::{CategoricalConfig, TextEncoding};
 use crate::random::Random;
 use crate::table::Categorical;
@@ -23,30 +22,30 @@ pub(crate) struct EncodedColumn {
 }
 
 impl EncodedColumn {
-    /// Learns from all rows and returns their numbers; those by the target come from other rows than their own.
+    /// Learns from all rows and returns their numbers; those by the target come from other rows than their own. By a target
+    /// of more than two classes there is one column a class, in their order.
     pub(crate) fn fit(
         column: &Categorical,
         config: &CategoricalConfig,
         target: &Target,
         seed: u64,
-    ) -> Result<(Self, Vec<f32>), Error> {
+    ) -> Vec<(Self, Vec<f32>)> {
         let texts = CategoricalColumn::fit(column, config);
         let mut codes = vec![0.0f32; column.codes().len()];
         texts.encode(column, codes.iter_mut());
         let slots: Vec<usize> = codes.into_iter().map(|code| slot(&texts, code as u8)).collect();
         let slot_count = texts.categories.len() + 2;
-        let (values, numbers) = match config.encoding {
+        let encodings: Vec<(Vec<f32>, Vec<f32>)> = match config.encoding {
             TextEncoding::Category | TextEncoding::Ordinal => {
                 let mut values: Vec<f32> = (0..texts.categories.len()).map(|code| code as f32).collect();
                 values.extend([-1.0; 2]);
                 let numbers = slots.iter().map(|&slot| values[slot]).collect();
-                (values, numbers)
+                vec![(values, numbers)]
             }
             TextEncoding::Target => {
-                let truth = truth(target)?;
                 let smoothing = config.smoothing.unwrap_or(DEFAULT_SMOOTHING);
                 let weight = |row: usize| target.weights.as_ref().map_or(1.0, |weights| weights[row]);
-                let means = |is_used: &dyn Fn(usize) -> bool| {
+                let means = |truth: &[f64], is_used: &dyn Fn(usize) -> bool| {
                     let mut sums = vec![(0.0, 0.0); slot_count];
                     let (mut sum, mut total) = (0.0, 0.0);
                     for row in (0..slots.len()).filter(|&row| is_used(row)) {
@@ -72,27 +71,33 @@ impl EncodedColumn {
                 for (dealt, &row) in order.iter().enumerate() {
                     fold_of[row] = dealt % FOLDS;
                 }
-                let by_fold: Vec<Vec<f32>> = (0..FOLDS)
-                    .map(|fold| means(&|row| fold_of[row] != fold))
-                    .collect();
-                let numbers = (0..slots.len())
-                    .map(|row| by_fold[fold_of[row]][slots[row]])
-                    .collect();
-                (means(&|_| true), numbers)
+                let encode = |truth: Vec<f64>| {
+                    let by_fold: Vec<Vec<f32>> = (0..FOLDS)
+                        .map(|fold| means(&truth, &|row| fold_of[row] != fold))
+                        .collect();
+                    let numbers = (0..slots.len())
+                        .map(|row| by_fold[fold_of[row]][slots[row]])
+                        .collect();
+                    (means(&truth, &|_| true), numbers)
+                };
+                truths(target).into_iter().map(encode).collect()
             }
         };
-        let encoded = Self {
-            texts,
-            values,
-            numeric: NumericColumn {
-                fill: None,
-                may_be_missing: false,
-                mean: 0.0,
-                scale: 1.0,
-                knots: Vec::new(),
-            },
+        let encoded = |(values, numbers): (Vec<f32>, Vec<f32>)| {
+            let encoded = Self {
+                texts: texts.clone(),
+                values,
+                numeric: NumericColumn {
+                    fill: None,
+                    may_be_missing: false,
+                    mean: 0.0,
+                    scale: 1.0,
+                    knots: Vec::new(),
+                },
+            };
+            (encoded, numbers)
         };
-        Ok((encoded, numbers))
+        encodings.into_iter().map(encoded).collect()
     }
 
     pub(crate) fn encode<'a>(&self, source: &Categorical, target: impl Iterator<Item = &'a mut f32>) {
@@ -116,16 +121,21 @@ fn slot(texts: &CategoricalColumn, code: u8) -> usize {
     }
 }
 
-fn truth(target: &Target) -> Result<Vec<f64>, Error> {
+/// What means are taken of: the numbers, being the second of two classes, or being each of more.
+fn truths(target: &Target) -> Vec<Vec<f64>> {
     match &target.truth {
-        Truth::Numbers(numbers) => Ok(numbers.clone()),
-        Truth::Classes(classes) if target.labels.len() == 2 => {
-            Ok(classes.iter().map(|&class| f64::from(class)).collect())
+        Truth::Numbers(numbers) => vec![numbers.clone()],
+        Truth::Classes(classes) => {
+            let class_count = target.labels.len();
+            let is = |class: usize| {
+                classes
+                    .iter()
+                    .map(move |&own| f64::from(u8::from(usize::from(own) == class)))
+            };
+            (usize::from(class_count == 2)..class_count)
+                .map(|class| is(class).collect())
+                .collect()
         }
-        Truth::Classes(_) => Err(Error::config(
-            "preparation.categorical.encoding",
-            "target is for numbers and for two classes",
-        )),
     }
 }
 
@@ -154,6 +164,13 @@ mod tests {
         }
     }
 
+    /// The only column.
+    fn fit(column: &Categorical, config: &CategoricalConfig, target: &Target) -> (EncodedColumn, Vec<f32>) {
+        let mut fitted = EncodedColumn::fit(column, config, target, 1);
+        assert_eq!(fitted.len(), 1);
+        fitted.remove(0)
+    }
+
     fn encode(column: &EncodedColumn, codes: &[u32]) -> Vec<f32> {
         let mut values = vec![0.0; codes.len()];
         column.encode(&texts(codes), values.iter_mut());
@@ -163,13 +180,7 @@ mod tests {
     #[test]
     fn the_mean_of_a_category_is_mixed_with_that_of_all() {
         let target = numbers(&[1.0, 3.0, 10.0, 10.0]);
-        let (column, _) = EncodedColumn::fit(
-            &texts(&[0, 0, 1, 1]),
-            &config(TextEncoding::Target, 2.0),
-            &target,
-            1,
-        )
-        .unwrap();
+        let (column, _) = fit(&texts(&[0, 0, 1, 1]), &config(TextEncoding::Target, 2.0), &target);
         // The mean is 6: (4 + 2 × 6) / 4 and (20 + 2 × 6) / 4; a text never seen has the mean of all.
         assert_eq!(encode(&column, &[0, 1, 2]), [4.0, 8.0, 6.0]);
     }
@@ -181,8 +192,7 @@ mod tests {
         let mut truth = vec![0.0; 40];
         (truth[0], truth[1]) = (100.0, 100.0);
         let target = numbers(&truth);
-        let (column, learned) =
-            EncodedColumn::fit(&texts(&codes), &config(TextEncoding::Target, 0.0), &target, 1).unwrap();
+        let (column, learned) = fit(&texts(&codes), &config(TextEncoding::Target, 0.0), &target);
         assert_eq!((learned[0], learned[1]), (0.0, 0.0));
         assert!(learned[2..].iter().any(|&value| value > 0.0));
         assert_eq!(encode(&column, &[0, 1]), [5.0, 5.0]);
@@ -190,28 +200,43 @@ mod tests {
 
     #[test]
     fn ordinal_codes_follow_the_order_of_the_texts() {
-        let (column, learned) = EncodedColumn::fit(
+        let (column, learned) = fit(
             &texts(&[1, 0]),
             &config(TextEncoding::Ordinal, 0.0),
             &numbers(&[1.0, 2.0]),
-            1,
-        )
-        .unwrap();
+        );
         assert_eq!(learned, [1.0, 0.0]);
         assert_eq!(encode(&column, &[1, 2, 0]), [1.0, -1.0, 0.0]);
     }
 
+    /// The values are those of scikit-learn's `TargetEncoder(smooth=2.0)`.
     #[test]
-    fn more_than_two_classes_have_no_mean() {
+    fn of_more_than_two_classes_each_has_a_column() {
         let target = Target {
             labels: (0..3).map(Label::Integer).collect(),
-            truth: Truth::Classes(vec![0, 1, 2]),
+            truth: Truth::Classes(vec![0, 1, 2, 0, 0, 1]),
             weights: None,
         };
-        let fitted = EncodedColumn::fit(&texts(&[0, 1, 0]), &config(TextEncoding::Target, 1.0), &target, 1);
-        assert_eq!(
-            fitted.unwrap_err().to_string(),
-            "preparation.categorical.encoding: target is for numbers and for two classes"
+        let fitted = EncodedColumn::fit(
+            &texts(&[0, 0, 0, 1, 1, 1]),
+            &config(TextEncoding::Target, 2.0),
+            &target,
+            1,
         );
+        // Of the rows 1/2, 1/3 and 1/6 are of each class: (1 + 2 × 1/2) / 5, (1 + 2 × 1/3) / 5, …
+        let expected = [
+            [2.0 / 5.0, 3.0 / 5.0, 1.0 / 2.0],
+            [1.0 / 3.0; 3],
+            [4.0 / 15.0, 1.0 / 15.0, 1.0 / 6.0],
+        ];
+        assert_eq!(fitted.len(), 3);
+        for ((column, _), expected) in fitted.iter().zip(expected) {
+            for (value, expected) in encode(column, &[0, 1, 2]).into_iter().zip(expected) {
+                assert!(
+                    (f64::from(value) - expected).abs() < 1e-6,
+                    "{value} and {expected}"
+                );
+            }
+        }
     }
 }

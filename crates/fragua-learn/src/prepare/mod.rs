@@ -4,6 +4,7 @@ pub(crate) mod categorical;
 pub(crate) mod encoded;
 pub(crate) mod knn;
 pub(crate) mod numeric;
+pub(crate) mod pca;
 
 use crate::config::{NumericImputer, PreparationConfig, TextEncoding};
 use crate::random::Random;
@@ -14,6 +15,7 @@ use categorical::CategoricalColumn;
 use encoded::EncodedColumn;
 use knn::KnnImputer;
 use numeric::NumericColumn;
+use pca::Pca;
 
 /// Rows of 32-bit numbers, one after the other: numbers as they are, categories as codes.
 #[derive(Clone, Debug)]
@@ -46,6 +48,9 @@ impl Matrix {
     }
 }
 
+/// Most columns; trees keep a column's position in 16 bits.
+pub(crate) const MAX_COLUMNS: usize = 10_000;
+
 /// One fitted column.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PreparedColumn {
@@ -59,7 +64,13 @@ pub(crate) enum PreparedColumn {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preparation {
     pub(crate) columns: Vec<PreparedColumn>,
+    /// The column of the table that each is made of; rising.
+    pub(crate) sources: Vec<usize>,
+    /// Columns of the table.
+    pub(crate) source_count: usize,
     pub(crate) knn: Option<KnnImputer>,
+    /// What models that are not of trees see instead of the scaled numbers.
+    pub(crate) pca: Option<Pca>,
 }
 
 impl Preparation {
@@ -73,29 +84,42 @@ impl Preparation {
     ) -> Result<(Self, Matrix), Error> {
         // Numbers for texts that come from the target, as the rows of `table` see them.
         let mut learned: Vec<(usize, Vec<f32>)> = Vec::new();
-        let mut fit_column = |(position, (name, column)): (usize, (&String, &Column))| match column {
-            Column::Numeric(values) => Ok(PreparedColumn::Numeric(NumericColumn::fit(
-                values,
-                config.numeric_of(name),
-            ))),
-            Column::Categorical(values) => {
-                let config = config.categorical_of(name);
-                if config.encoding == TextEncoding::Category {
-                    return Ok(PreparedColumn::Categorical(CategoricalColumn::fit(
-                        values, config,
-                    )));
+        let (mut prepared, mut sources) = (Vec::new(), Vec::new());
+        for (source, (name, column)) in table.names().iter().zip(table.columns()).enumerate() {
+            match column {
+                Column::Numeric(values) => {
+                    let column = NumericColumn::fit(values, config.numeric_of(name));
+                    prepared.push(PreparedColumn::Numeric(column));
                 }
-                let seed = Random::derive(seed, &[position as u64]).next_u64();
-                let (column, numbers) = EncodedColumn::fit(values, config, target, seed)?;
-                learned.push((position, numbers));
-                Ok(PreparedColumn::Encoded(column))
+                Column::Categorical(values) => {
+                    let config = config.categorical_of(name);
+                    if config.encoding == TextEncoding::Category {
+                        let column = CategoricalColumn::fit(values, config);
+                        prepared.push(PreparedColumn::Categorical(column));
+                    } else {
+                        let seed = Random::derive(seed, &[source as u64]).next_u64();
+                        for (column, numbers) in EncodedColumn::fit(values, config, target, seed) {
+                            learned.push((prepared.len(), numbers));
+                            prepared.push(PreparedColumn::Encoded(column));
+                        }
+                    }
+                }
             }
-        };
-        let named = table.names().iter().zip(table.columns()).enumerate();
-        let prepared = named.map(&mut fit_column).collect::<Result<_, Error>>()?;
+            sources.resize(prepared.len(), source);
+        }
+        if prepared.len() > MAX_COLUMNS {
+            let message = format!(
+                "target gives {} columns, one a class, more than {MAX_COLUMNS}; use another encoding for some columns",
+                prepared.len()
+            );
+            return Err(Error::config("preparation.categorical.encoding", message));
+        }
         let mut preparation = Self {
             columns: prepared,
+            sources,
+            source_count: table.names().len(),
             knn: None,
+            pca: None,
         };
         let columns: Vec<&Column> = table.columns().iter().collect();
         let mut matrix = preparation.encode_without_neighbors(&columns, table.row_count());
@@ -116,7 +140,8 @@ impl Preparation {
             preparation.knn = Some(imputer);
         }
         for (position, column) in preparation.columns.iter_mut().enumerate() {
-            let scaler = config.numeric_of(&table.names()[position]).scaler;
+            let name = &table.names()[preparation.sources[position]];
+            let scaler = config.numeric_of(name).scaler;
             match column {
                 PreparedColumn::Numeric(column) => column.fit_scale(scaler, matrix.column(position)),
                 PreparedColumn::Encoded(column) => {
@@ -126,7 +151,28 @@ impl Preparation {
                 PreparedColumn::Categorical(_) => {}
             }
         }
+        if let Some(pca) = &config.pca {
+            let width = preparation.numbers().count();
+            let fill = |row: usize, values: &mut [f64]| preparation.fill_numbers(matrix.row(row), values);
+            let fitted = Pca::fit(matrix.row_count, width, fill, pca.n_components, progress)?;
+            preparation.pca = Some(fitted);
+        }
         Ok((preparation, matrix))
+    }
+
+    /// The columns that models see as numbers, with their positions.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (usize, &NumericColumn)> {
+        self.columns
+            .iter()
+            .enumerate()
+            .filter_map(|(position, column)| Some((position, column.number()?)))
+    }
+
+    /// Lays out the scaled numbers of a row.
+    pub(crate) fn fill_numbers(&self, row: &[f32], values: &mut [f64]) {
+        for (slot, (position, column)) in values.iter_mut().zip(self.numbers()) {
+            *slot = column.scaled(row[position]);
+        }
     }
 
     /// Prepares rows; the columns must be those of the fit, in its order and kinds.
@@ -146,7 +192,8 @@ impl Preparation {
     fn encode_without_neighbors(&self, columns: &[&Column], row_count: usize) -> Matrix {
         let width = self.columns.len();
         let mut values = vec![0.0f32; row_count * width];
-        for (position, (prepared, column)) in self.columns.iter().zip(columns).enumerate() {
+        for (position, (prepared, &source)) in self.columns.iter().zip(&self.sources).enumerate() {
+            let column = columns[source];
             let target = values.iter_mut().skip(position).step_by(width);
             match (prepared, column) {
                 (PreparedColumn::Numeric(prepared), Column::Numeric(source)) => {
@@ -168,7 +215,16 @@ impl Preparation {
         }
     }
 
-    fn numeric_positions(&self) -> Vec<usize> {
+    /// Adds up what is said of each prepared column for the column of the table it is made of.
+    pub(crate) fn by_source(&self, values: &[f64]) -> Vec<f64> {
+        let mut sums = vec![0.0; self.source_count];
+        for (value, &source) in values.iter().zip(&self.sources) {
+            sums[source] += value;
+        }
+        sums
+    }
+
+    pub(crate) fn numeric_positions(&self) -> Vec<usize> {
         let is_numeric = |position: &usize| matches!(self.columns[*position], PreparedColumn::Numeric(_));
         (0..self.columns.len()).filter(is_numeric).collect()
     }

@@ -27,6 +27,9 @@ pub(crate) struct Parts {
 /// What does not depend on the rows that are explained.
 struct Explainer<'a> {
     ensemble: &'a Ensemble,
+    /// The column that each column of the trees counts as, below `column_count`.
+    sources: &'a [usize],
+    column_count: usize,
     /// The share of its parent's rows that each node has; 1 at the roots.
     shares: Vec<f64>,
     /// Where the integrand is looked at, and with what weight.
@@ -45,9 +48,12 @@ impl Ensemble {
     }
 
     /// Explains all rows; the leaves must know their rows, see [`Self::can_explain`].
-    pub(crate) fn explain(&self, matrix: &Matrix) -> Parts {
-        let explainer = Explainer::new(self);
-        let width = self.class_count * self.columns.len();
+    ///
+    /// `sources` says for each column of the trees which of `column_count` columns it counts as: those that count as one are
+    /// known or unknown together.
+    pub(crate) fn explain(&self, matrix: &Matrix, sources: &[usize], column_count: usize) -> Parts {
+        let explainer = Explainer::new(self, sources, column_count);
+        let width = self.class_count * column_count;
         let mut parts = vec![0.0; matrix.row_count * width];
         if width > 0 {
             (parts.par_chunks_mut(width))
@@ -62,7 +68,7 @@ impl Ensemble {
 }
 
 impl<'a> Explainer<'a> {
-    fn new(ensemble: &'a Ensemble) -> Self {
+    fn new(ensemble: &'a Ensemble, sources: &'a [usize], column_count: usize) -> Self {
         let nodes = &ensemble.nodes;
         // Children come after their parents: one walk backwards adds their rows up, one forwards counts levels.
         let mut rows = vec![0.0; nodes.len()];
@@ -75,9 +81,9 @@ impl<'a> Explainer<'a> {
         }
         let mut shares = vec![1.0; nodes.len()];
         let mut levels = vec![0usize; nodes.len()];
-        let mut is_used = vec![false; ensemble.columns.len()];
+        let mut is_used = vec![false; column_count];
         for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !node.is_leaf()) {
-            is_used[node.column()] = true;
+            is_used[sources[node.column()]] = true;
             for child in [node.next as usize, node.next as usize + 1] {
                 shares[child] = rows[child] / rows[index];
                 levels[child] = levels[index] + 1;
@@ -90,6 +96,8 @@ impl<'a> Explainer<'a> {
         let points = gauss_legendre(deepest.min(used).div_ceil(2).max(1));
         Self {
             ensemble,
+            sources,
+            column_count,
             shares,
             points,
         }
@@ -120,7 +128,7 @@ impl<'a> Explainer<'a> {
             .zip(row)
             .map(|(column, &value)| column.bin(value))
             .collect();
-        let mut path = Path::new(&self.points, bins.len());
+        let mut path = Path::new(&self.points, self.column_count);
         for &root in &self.ensemble.roots {
             self.explain_tree(root, &bins, &mut path, parts);
         }
@@ -150,7 +158,7 @@ impl<'a> Explainer<'a> {
             let goes_left = split.goes_left(bins[split.column()], &ensemble.sets);
             for (child, is_followed) in [(split.next + 1, !goes_left), (split.next, goes_left)] {
                 let step = Step {
-                    column: split.column(),
+                    column: self.sources[split.column()],
                     share: self.shares[child as usize],
                     is_followed,
                 };
@@ -267,7 +275,7 @@ impl<'a> Path<'a> {
     fn add_leaf(&self, ensemble: &Ensemble, leaf: Node, parts: &mut [f64]) {
         let count = self.points.len();
         let products = &self.products[self.products.len() - count..];
-        let width = ensemble.columns.len();
+        let width = self.positions.len();
         for (on_path, factors) in self.columns.iter().zip(self.factors.chunks_exact(count)) {
             let known = f64::from(u8::from(on_path.is_followed));
             let integral: f64 = self

@@ -94,6 +94,18 @@ fn logistic() -> Value {
     json!({ "model": "logistic_regression", "max_iter": 50 })
 }
 
+fn machines() -> Value {
+    json!({ "model": "linear_svm", "C": 0.5, "class_weight": "balanced" })
+}
+
+fn kernel_machines() -> Value {
+    json!({ "model": "svc", "C": 3.0 })
+}
+
+fn bayes() -> Value {
+    json!({ "model": "naive_bayes", "var_smoothing": 1e-3 })
+}
+
 fn small() -> Table {
     rows::sample(&rows::covertype(), TARGET, 4_000, 1)
 }
@@ -119,9 +131,66 @@ fn logistic_regression_on_whole_rows() {
 }
 
 #[test]
+fn linear_machines_on_whole_rows() {
+    check(&small(), json!({}), machines());
+}
+
+#[test]
+fn kernel_machines_on_whole_rows() {
+    let table = rows::sample(&rows::covertype(), TARGET, 1_200, 1);
+    for kernel in ["rbf", "linear", "poly"] {
+        check(
+            &table,
+            json!({ "numeric": { "scaler": "robust" } }),
+            json!({ "model": "svc", "kernel": kernel, "coef0": 1.0 }),
+        );
+    }
+    let calibrated = fit_calibrated(&of_two_classes(), json!({}), kernel_machines(), json!("sigmoid"));
+    check_report(&of_two_classes(), &calibrated);
+}
+
+#[test]
+fn naive_bayes_on_whole_rows() {
+    check(&small(), json!({}), bayes());
+    check(
+        &small(),
+        json!({ "numeric": { "scaler": "quantile" }, "categorical": { "drop": "none" } }),
+        json!({ "model": "naive_bayes" }),
+    );
+}
+
+#[test]
+fn texts_by_the_share_of_each_class() {
+    for candidate in [forest(), boosting(), logistic()] {
+        check(
+            &small(),
+            json!({ "categorical": { "encoding": "target" }, "pca": if candidate == logistic() { json!({ "n_components": 12 }) } else { Value::Null } }),
+            candidate,
+        );
+    }
+}
+
+#[test]
+fn components_of_numbers() {
+    for (components, scaler, candidate) in [
+        (json!(4), "standard", logistic()),
+        (json!(0.9), "quantile", bayes()),
+    ] {
+        check(
+            &small(),
+            json!({
+                "pca": { "n_components": components }, "numeric": { "scaler": scaler },
+                "columns": [{ "columns": ["Soil_Type"], "categorical": { "encoding": "ordinal" } }],
+            }),
+            candidate,
+        );
+    }
+}
+
+#[test]
 fn every_model_with_filled_gaps() {
     let table = rows::with_gaps(&small(), TARGET, 15);
-    for candidate in [forest(), boosting(), logistic()] {
+    for candidate in [forest(), boosting(), logistic(), machines(), bayes()] {
         check(
             &table,
             json!({ "numeric": { "imputer": "most_frequent" } }),
@@ -184,7 +253,7 @@ fn of_two_classes() -> Table {
 #[test]
 fn calibrated_probabilities() {
     for table in [small(), of_two_classes()] {
-        for candidate in [forest(), boosting(), logistic()] {
+        for candidate in [forest(), boosting(), logistic(), machines()] {
             for method in ["sigmoid", "isotonic"] {
                 let report = fit_calibrated(&table, json!({}), candidate.clone(), json!(method));
                 assert!(report.pipeline.calibration().is_some());
@@ -203,6 +272,9 @@ fn two_classes() {
         boosting(),
         boosting_by_groups(),
         logistic(),
+        machines(),
+        kernel_machines(),
+        bayes(),
     ] {
         check(&table, json!({}), candidate);
     }

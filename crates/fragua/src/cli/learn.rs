@@ -360,7 +360,7 @@ fn compare_models(options: &Learn) -> anyhow::Result<()> {
         return output::json(&comparison);
     }
     let mut ranked: Vec<&CandidateResult> = comparison.candidates.iter().collect();
-    ranked.sort_by(|one, two| two.mean.total_cmp(&one.mean));
+    ranked.sort_by(|one, two| one.by_rank(two));
     let rows: Vec<[String; 4]> = ranked
         .into_iter()
         .map(|candidate| {
@@ -368,7 +368,10 @@ fn compare_models(options: &Learn) -> anyhow::Result<()> {
                 format!("{:.4}", candidate.mean),
                 format!("{:.4}", candidate.std),
                 format!("{:.1}", candidate.seconds),
-                shown(candidate),
+                match &candidate.stopped {
+                    Some(stopped) => format!("{}, {stopped}", shown(candidate)),
+                    None => shown(candidate),
+                },
             ]
         })
         .collect();

@@ -320,6 +320,9 @@ async fn log_candidate(
     let mut tags = describe(context);
     tags.push(Tag::new("mlflow.parentRunId", &parent.run_id));
     let name = format!("candidate {} {}", candidate.index, candidate.params.model_name());
+    if let Some(stopped) = &candidate.stopped {
+        tags.push(Tag::new("fragua.stopped", stopped.to_string()));
+    }
     let now = SystemClock.now();
     let started = now.as_millis() - (candidate.seconds * 1_000.0) as i64;
     let new = NewRun {
@@ -337,6 +340,12 @@ async fn log_candidate(
     ];
     let folds = candidate.fold_scores.iter().zip(0_i64..);
     metrics.extend(folds.map(|(score, fold)| Metric::new(format!("cv_{scoring}"), *score, now, fold)));
+    for (name, figures) in &candidate.also {
+        metrics.push(Metric::new(format!("cv_{name}_mean"), figures.mean, now, 0));
+        metrics.push(Metric::new(format!("cv_{name}_std"), figures.std, now, 0));
+        let folds = figures.folds.iter().zip(0_i64..);
+        metrics.extend(folds.map(|(figure, fold)| Metric::new(format!("cv_{name}"), *figure, now, fold)));
+    }
     client
         .log_batch(
             &run_id,
