@@ -110,11 +110,6 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
             message: format!("the operator panicked: {panicked}"),
         },
     };
-    match &end {
-        End::Success { .. } | End::Reschedule { .. } | End::HandedBack { .. } => {}
-        End::Skipped { message } => println!("skipped: {message}"),
-        End::Failed { message } | End::FailedForGood { message } => eprintln!("failed: {message}"),
-    }
     let left_behind = end_what_is_left();
     let report = Report {
         end,

@@ -143,6 +143,7 @@ async fn a_failure_is_told_and_tried_again() {
         log.contains(" err oh no\n") && log.contains(" fragua failed: bash ended with status 3\n"),
         "{log}"
     );
+    assert_eq!(log.matches("failed: ").count(), 1, "{log}");
 }
 
 async fn a_template_that_fails_names_its_place() {
