@@ -85,6 +85,17 @@ async fn a_dag_file_is_tried_in_the_foreground_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_trial_waited_for_ever_for_a_pool_that_is_missing() {
+    let project = Project::with_dag(
+        "pooled",
+        "dag: pooled\ntasks: [{ id: t, pool: nowhere, bash: echo }]\n",
+    );
+    let file = project.path("dags/pooled.yaml");
+    let said = project.run(&["dags", "test", file.to_str().unwrap()]).await;
+    assert!(said.ok, "{}{}", said.stdout, said.stderr);
+}
+
+#[tokio::test]
 async fn a_trial_that_fails_says_why_with_its_status() {
     let project = Project::with_dag("fails", FAILS);
     let file = project.path("dags/fails.yaml");
