@@ -457,7 +457,7 @@ impl Orchestrator {
             .into_iter()
             .map(TaskInstance::try_from)
             .collect::<Result<Vec<_>, _>>()?;
-        instances.sort_by_key(|instance| (dag.position(&instance.task_id), instance.map_index));
+        instances.sort_by_cached_key(|instance| (dag.position(&instance.task_id), instance.map_index));
         Ok(instances)
     }
 

@@ -1,5 +1,7 @@
 //! Tries a DAG out: one run in the foreground, over a database that is thrown away.
 
+use std::collections::BTreeSet;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::scheduler::work::{NewRun, Work};
@@ -22,7 +24,8 @@ impl Orchestrator {
         let dag = summary.dag;
         let mut work = Work::begin(&self.core).await?;
         // One run alone has no need of limits; a pool that is missing here would be waited for.
-        for pool in dag.tasks.iter().map(|task| &task.placement.pool) {
+        let named: BTreeSet<&String> = dag.tasks.iter().map(|task| &task.placement.pool).collect();
+        for pool in named {
             let unlimited = pools::Model {
                 name: pool.clone(),
                 slots: -1,

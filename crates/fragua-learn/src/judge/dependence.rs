@@ -61,12 +61,7 @@ impl PartialGrid {
 
 pub(super) fn of(bench: &Bench<'_>, by_importance: &[String]) -> Result<Vec<PartialDependence>, Error> {
     let config = &bench.config.judge.partial_dependence;
-    let names: Vec<&str> = bench
-        .pipeline
-        .features()
-        .iter()
-        .map(|feature| feature.name.as_str())
-        .collect();
+    let names = bench.column_names();
     let sample = bench.sample(config.rows, Part::Dependence);
     let all = bench.held_out.select_columns(&names)?;
     let table = all.select_rows(&sample);

@@ -191,6 +191,12 @@ impl<'a> Bench<'a> {
     }
 
     /// At most so many rows, drawn without replacement, in rising order.
+    /// The columns that the model looks at.
+    fn column_names(&self) -> Vec<&str> {
+        let features = self.pipeline.features().iter();
+        features.map(|feature| feature.name.as_str()).collect()
+    }
+
     fn sample(&self, most: usize, part: Part) -> Vec<usize> {
         sample(self.held_out.row_count(), most, self.seed(part))
     }

@@ -41,12 +41,7 @@ pub(super) fn of(bench: &Bench<'_>) -> Result<Option<PermutationImportance>, Err
     let scoring = bench.fitting(scoring, "judge.permutation.scoring")?;
     let sample = bench.sample(config.rows, Part::Permutation);
     let truth = bench.truth.select(&sample);
-    let names: Vec<&str> = bench
-        .pipeline
-        .features()
-        .iter()
-        .map(|feature| feature.name.as_str())
-        .collect();
+    let names = bench.column_names();
     let table = bench.held_out.select_columns(&names)?.select_rows(&sample);
     let class_count = bench.pipeline.labels().len();
     let score_of = |table: &_| bench.pipeline.answers(table)?.score(&truth, class_count, scoring);

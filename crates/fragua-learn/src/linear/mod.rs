@@ -6,8 +6,35 @@ pub(crate) mod numbers;
 mod proximal;
 pub(crate) mod svm;
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::prepare::pca::Pca;
 use crate::prepare::{Matrix, Preparation, PreparedColumn};
+
+/// Sums the loss and the gradient of blocks of rows, several at a time. The sums of the blocks are added in order, so that
+/// the result does not depend on the number of threads.
+fn sum_of_blocks(
+    row_count: usize,
+    block: usize,
+    width: usize,
+    of_rows: impl Fn(Range<usize>) -> (f64, Vec<f64>) + Sync,
+) -> (f64, Vec<f64>) {
+    let parts: Vec<(f64, Vec<f64>)> = (0..row_count.div_ceil(block))
+        .into_par_iter()
+        .map(|at| of_rows(at * block..row_count.min((at + 1) * block)))
+        .collect();
+    let mut sum = (0.0, vec![0.0; width]);
+    for (loss, gradient) in parts {
+        sum.0 += loss;
+        sum.1
+            .iter_mut()
+            .zip(gradient)
+            .for_each(|(sum, part)| *sum += part);
+    }
+    sum
+}
 
 /// Where the numbers of a prepared row meet their coefficients.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,11 @@
 //! Linear support vector machines, one class against the rest.
 
-use super::{Linear, Rows, lbfgs};
+use super::{Linear, Rows, lbfgs, sum_of_blocks};
 use crate::params::LinearSvmParams;
 use crate::{Error, Progress};
 use rayon::prelude::*;
 
-/// Rows whose losses are summed by one thread; the partial sums are added in order.
+/// Rows whose losses are summed by one thread.
 const BLOCK: usize = 2_048;
 
 /// One class against the rest, in liblinear's objective over `C` times the sum of the weights: the mean squared hinge plus
@@ -79,19 +79,8 @@ pub(crate) fn fit(
 impl Problem<'_> {
     /// Returns the penalised mean loss and its gradient.
     fn loss(&self, point: &[f64]) -> (f64, Vec<f64>) {
-        let row_count = self.rows.len();
-        let block =
-            |block: usize| self.loss_of_rows(point, block * BLOCK..row_count.min((block + 1) * BLOCK));
-        let parts: Vec<(f64, Vec<f64>)> = (0..row_count.div_ceil(BLOCK))
-            .into_par_iter()
-            .map(block)
-            .collect();
-        let mut loss = 0.0;
-        let mut gradient = vec![0.0; point.len()];
-        for (part_loss, part) in parts {
-            loss += part_loss;
-            gradient.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-        }
+        let of_rows = |rows| self.loss_of_rows(point, rows);
+        let (mut loss, mut gradient) = sum_of_blocks(self.rows.len(), BLOCK, point.len(), of_rows);
         loss /= self.total_weight;
         for (slope, coefficient) in gradient.iter_mut().zip(point) {
             loss += self.penalty / 2.0 * coefficient * coefficient;

@@ -539,7 +539,7 @@ impl<'a> Work<'a> {
         run: &DagRun,
     ) -> Result<Vec<task_instances::Model>, Error> {
         let mut rows = task_instances::lock_of_dag_run(&self.transaction, &run.dag_id, &run.run_id).await?;
-        rows.sort_by_key(|row| (dag.position(&row.task_id), row.map_index));
+        rows.sort_by_cached_key(|row| (dag.position(&row.task_id), row.map_index));
         Ok(rows)
     }
 

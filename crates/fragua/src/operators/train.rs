@@ -451,7 +451,7 @@ impl Progress for Watcher {
         match event {
             Event::TaskSettled { task, reason } => println!("{}: {reason}", task.name()),
             Event::SearchStarted { candidates, folds } => {
-                println!("search: {candidates} candidates, {folds} folds each")
+                println!("search: candidates {candidates}, folds {folds}")
             }
             Event::CandidateFinished(result) => {
                 let (index, mean, std) = (result.index, result.mean, result.std);
