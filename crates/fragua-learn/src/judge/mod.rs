@@ -54,7 +54,7 @@ pub struct Judgement {
 /// not depend on the number of threads.
 ///
 /// # Errors
-/// As [`crate::train`].
+/// As [`crate::train()`].
 pub fn judge(
     table: &Table,
     config: &TrainConfig,
