@@ -13,6 +13,32 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// A part of an address names no model or version.
+    #[error("{field}: {reason}")]
+    InvalidModel {
+        /// The part: `model`, `alias` or `version`.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// The registry has no such model, alias or version.
+    #[error("{reason}")]
+    UnknownModel {
+        /// Which one, in words for people.
+        reason: String,
+    },
+    /// What is asked for does not fit what is there.
+    #[error("{reason}")]
+    Conflict {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The registry or the database does not answer; the same request may succeed later.
+    #[error("{reason}")]
+    Unreachable {
+        /// Which one, in words for people.
+        reason: String,
+    },
     /// No model version is in memory.
     #[error("{reason}")]
     NoModel {
@@ -52,8 +78,12 @@ impl Error {
     /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidSetting { .. } | Self::RowShape { .. } => ErrorKind::InvalidInput,
-            Self::NoModel { .. } => ErrorKind::Unavailable,
+            Self::InvalidSetting { .. } | Self::InvalidModel { .. } | Self::RowShape { .. } => {
+                ErrorKind::InvalidInput
+            }
+            Self::UnknownModel { .. } => ErrorKind::NotFound,
+            Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::NoModel { .. } | Self::Unreachable { .. } => ErrorKind::Unavailable,
             Self::TooManyRows { .. } => ErrorKind::TooLarge,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
             Self::Internal(_) => ErrorKind::Internal,

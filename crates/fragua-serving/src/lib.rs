@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod model_ref;
+mod request_id;
+mod role;
 mod settings;
 
 mod frame;
@@ -8,23 +11,33 @@ mod model;
 mod python_json;
 mod row;
 mod signature;
+mod tensors;
 
+mod endpoint;
 mod follow;
 mod loader;
 mod manifest;
 mod source;
 
+mod aftermath;
+mod deployment;
 mod metrics;
 mod serving;
+mod store;
 
 pub mod api;
 
+pub use deployment::{Canary, Deployment, Trial};
+pub use endpoint::{Challenger, Endpoint, Problem, ProblemKind, State};
 pub use error::Error;
 pub use follow::Followed;
 pub use fragua_learn::Label;
-pub use model::{Predictions, ServedModel};
+pub use model::{Explanation, Predictions, ServedModel};
+pub use model_ref::{ModelRef, Selector};
+pub use request_id::RequestId;
+pub use role::Role;
 pub use row::{Cell, FieldError, FieldErrorKind, Row};
-pub use serving::{Problem, ProblemKind, Serving, State};
+pub use serving::Serving;
 pub use settings::Settings;
 pub use signature::{DataType, Feature, Range};
 pub use source::ModelSource;

@@ -68,7 +68,6 @@ pub(crate) async fn read_folder(
 /// Everything about a version that its folder does not say.
 pub(crate) struct Build {
     pub(crate) name: String,
-    pub(crate) alias: String,
     pub(crate) located: Located,
     pub(crate) loaded_at: Timestamp,
     pub(crate) metrics: BTreeMap<String, f64>,
@@ -89,7 +88,6 @@ impl Build {
         let model = Arc::new(ServedModel {
             name: self.name,
             version: self.located.version,
-            alias: self.alias,
             run_id: self.located.run_id,
             features,
             outputs: outputs(folder.manifest.outputs, pipeline.labels())?,

@@ -5,22 +5,36 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::endpoint::{Challenger, Endpoint};
+use crate::role::Role;
+
 /// The ways to a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Predict,
     Invocations,
+    /// The Open Inference Protocol.
+    Infer,
+    Batch,
     /// The façade, which the pages call.
     App,
 }
 
 impl Route {
-    const ALL: [Self; 3] = [Self::Predict, Self::Invocations, Self::App];
+    const ALL: [Self; 5] = [
+        Self::Predict,
+        Self::Invocations,
+        Self::Infer,
+        Self::Batch,
+        Self::App,
+    ];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Predict => "predict",
             Self::Invocations => "invocations",
+            Self::Infer => "infer",
+            Self::Batch => "batch",
             Self::App => "app",
         }
     }
@@ -32,10 +46,10 @@ const BOUNDS: [f64; 14] = [
 ];
 
 /// The statuses that prediction routes answer; any other one is counted as 500.
-const STATUSES: [u16; 10] = [200, 400, 408, 413, 415, 422, 429, 500, 501, 503];
+const STATUSES: [u16; 13] = [200, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503];
 
 /// Versions whose counters are kept; the oldest is dropped first, so that the page stays small.
-const KEPT_VERSIONS: usize = 16;
+const KEPT_VERSIONS: usize = 64;
 
 /// Counters of one model version.
 #[derive(Debug)]
@@ -43,6 +57,43 @@ pub(crate) struct VersionCounters {
     model: String,
     version: String,
     routes: [RouteCounters; Route::ALL.len()],
+    pub(crate) shadow: ShadowCounters,
+}
+
+/// Rows that a version predicted as a shadow.
+#[derive(Debug, Default)]
+pub(crate) struct ShadowCounters {
+    same: AtomicU64,
+    other: AtomicU64,
+    failed: AtomicU64,
+    missed: AtomicU64,
+}
+
+impl ShadowCounters {
+    /// Counts rows for which it gave the answer of the version that answers, and those for which it gave another one.
+    pub(crate) fn compared(&self, same: usize, other: usize) {
+        self.same.fetch_add(same as u64, Relaxed);
+        self.other.fetch_add(other as u64, Relaxed);
+    }
+
+    /// Counts rows that it could not predict.
+    pub(crate) fn failed(&self, rows: usize) {
+        self.failed.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Counts rows for which it had no time.
+    pub(crate) fn missed(&self, rows: usize) {
+        self.missed.fetch_add(rows as u64, Relaxed);
+    }
+
+    fn by_outcome(&self) -> [(&'static str, u64); 4] {
+        [
+            ("same", self.same.load(Relaxed)),
+            ("other", self.other.load(Relaxed)),
+            ("failed", self.failed.load(Relaxed)),
+            ("missed", self.missed.load(Relaxed)),
+        ]
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,17 +110,15 @@ impl VersionCounters {
             model: model.to_owned(),
             version: version.to_owned(),
             routes: Default::default(),
+            shadow: ShadowCounters::default(),
         }
     }
 
     /// Counts one answered request.
     pub(crate) fn count(&self, route: Route, status: u16, rows: usize, took: Duration) {
         let counters = &self.routes[route as usize];
-        let internal = 7;
-        let index = STATUSES
-            .iter()
-            .position(|known| *known == status)
-            .unwrap_or(internal);
+        let position = |wanted: u16| STATUSES.iter().position(|known| *known == wanted);
+        let index = position(status).or_else(|| position(500)).unwrap_or_default();
         counters.answers[index].fetch_add(1, Relaxed);
         counters.rows.fetch_add(rows as u64, Relaxed);
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -94,9 +143,9 @@ pub(crate) struct Metrics {
 /// What is true at the moment the page is rendered.
 pub(crate) struct Gauges<'a> {
     pub(crate) in_flight: usize,
-    pub(crate) alias: &'a str,
-    /// Model name and version.
-    pub(crate) served: Option<(&'a str, &'a str)>,
+    /// Whether the endpoint of the settings answers.
+    pub(crate) ready: bool,
+    pub(crate) endpoints: &'a [Endpoint],
 }
 
 impl Metrics {
@@ -188,6 +237,23 @@ impl Metrics {
             page.histogram("fragua_serving_request_seconds", labels, counters);
         }
         page.family(
+            "fragua_serving_shadow_rows_total",
+            "counter",
+            "Rows that a shadow predicted, by whether it gave the answer that was given.",
+        );
+        for counters in &versions {
+            for (outcome, rows) in counters.shadow.by_outcome() {
+                if rows > 0 {
+                    let labels = format!(
+                        "model=\"{}\",version=\"{}\",outcome=\"{outcome}\"",
+                        escaped(&counters.model),
+                        escaped(&counters.version)
+                    );
+                    page.sample("fragua_serving_shadow_rows_total", &labels, rows);
+                }
+            }
+        }
+        page.family(
             "fragua_serving_in_flight",
             "gauge",
             "Prediction requests in work.",
@@ -213,20 +279,56 @@ impl Metrics {
             "gauge",
             "1 while a model version answers.",
         );
-        page.sample("fragua_serving_ready", "", u64::from(gauges.served.is_some()));
+        page.sample("fragua_serving_ready", "", u64::from(gauges.ready));
         page.family(
             "fragua_serving_model_info",
             "gauge",
-            "The model version that answers now.",
+            "The model versions that answer now, by endpoint and role.",
         );
-        if let Some((model, version)) = gauges.served {
-            let labels = format!(
-                "model=\"{}\",version=\"{}\",alias=\"{}\"",
-                escaped(model),
-                escaped(version),
-                escaped(gauges.alias)
-            );
-            page.sample("fragua_serving_model_info", &labels, 1);
+        for endpoint in gauges.endpoints {
+            let state = endpoint.state();
+            let challenger = |challenger: &Option<Challenger>| challenger.as_ref()?.model.clone();
+            let answering = [
+                (Role::Live, state.model.clone()),
+                (Role::Canary, challenger(&state.canary)),
+                (Role::Shadow, challenger(&state.shadow)),
+            ];
+            for (role, model) in answering {
+                let Some(model) = model else { continue };
+                let labels = format!(
+                    "model=\"{}\",version=\"{}\",alias=\"{}\",role=\"{}\"",
+                    escaped(&model.name),
+                    escaped(&model.version),
+                    escaped(endpoint.model_ref().alias_name().unwrap_or_default()),
+                    role.name()
+                );
+                page.sample("fragua_serving_model_info", &labels, 1);
+            }
+        }
+        page.family(
+            "fragua_serving_problem",
+            "gauge",
+            "1 for each version that the registry names and that does not answer.",
+        );
+        for endpoint in gauges.endpoints {
+            let state = endpoint.state();
+            let challenger = |challenger: &Option<Challenger>| challenger.as_ref()?.problem.clone();
+            let problems = [
+                (Role::Live, state.problem.clone()),
+                (Role::Canary, challenger(&state.canary)),
+                (Role::Shadow, challenger(&state.shadow)),
+            ];
+            for (role, problem) in problems {
+                let Some(problem) = problem else { continue };
+                let labels = format!(
+                    "endpoint=\"{}\",version=\"{}\",role=\"{}\",kind=\"{}\"",
+                    escaped(&endpoint.model_ref().to_string()),
+                    escaped(problem.version.as_deref().unwrap_or_default()),
+                    role.name(),
+                    problem.kind.name()
+                );
+                page.sample("fragua_serving_problem", &labels, 1);
+            }
         }
         page.text
     }
@@ -308,8 +410,8 @@ mod tests {
         metrics.count_load(true);
         let page = metrics.render(&Gauges {
             in_flight: 2,
-            alias: "champion",
-            served: Some(("forest", "3")),
+            ready: true,
+            endpoints: &[],
         });
         let predict = "model=\"forest\",version=\"3\",route=\"predict\"";
         let batch = "model=\"forest\",version=\"3\",route=\"invocations\"";
@@ -326,7 +428,6 @@ mod tests {
             "fragua_serving_in_flight 2".to_owned(),
             "fragua_serving_model_loads_total{outcome=\"loaded\"} 1".to_owned(),
             "fragua_serving_ready 1".to_owned(),
-            "fragua_serving_model_info{model=\"forest\",version=\"3\",alias=\"champion\"} 1".to_owned(),
         ] {
             assert!(
                 page.lines().any(|found| found == line),
@@ -338,15 +439,15 @@ mod tests {
     #[test]
     fn old_versions_are_dropped_and_labels_are_escaped() {
         let metrics = Metrics::new("m");
-        for version in 0..40 {
+        for version in 0..2 * KEPT_VERSIONS {
             metrics
                 .version("a\"b\\c", &version.to_string())
                 .count(Route::Predict, 200, 1, Duration::ZERO);
         }
         let page = metrics.render(&Gauges {
             in_flight: 0,
-            alias: "champion",
-            served: None,
+            ready: false,
+            endpoints: &[],
         });
         let totals = page
             .lines()

@@ -19,8 +19,6 @@ pub struct ServedModel {
     pub name: String,
     /// Version, as the registry numbers it.
     pub version: String,
-    /// Alias by which the version was found.
-    pub alias: String,
     /// Run that trained it, where the registry knows.
     pub run_id: Option<String>,
     /// Columns it takes, in the order of its signature.
@@ -60,6 +58,18 @@ impl Predictions {
             .get(row * classes..(row + 1) * classes)
             .unwrap_or_default()
     }
+}
+
+/// Why a row got its answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// The class that is explained: the one that was answered. `None` where the model answers numbers.
+    pub label: Option<Label>,
+    /// The score when nothing is known of the row: the mean over the rows of training.
+    pub base: f64,
+    /// What each column adds to the base, by name, in the order of the pipeline's columns. The sum is the score: a
+    /// probability or a number, or for gradient boosting the margin of the class.
+    pub contributions: Vec<(String, f64)>,
 }
 
 impl fmt::Debug for ServedModel {
@@ -135,6 +145,41 @@ impl ServedModel {
             labels: predictions.labels,
             probabilities: predictions.probabilities,
         })
+    }
+
+    /// Explains the answers for `rows` on the calling thread.
+    ///
+    /// # Errors
+    /// `Conflict` when the model cannot be explained; as [`ServedModel::predict`].
+    pub(crate) fn explain(self: &Arc<Self>, rows: &[Row]) -> Result<Vec<Explanation>, Error> {
+        let answered = self.predict(rows)?;
+        let table = self
+            .table(rows)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let explanations = self.pipeline.explain(&table).map_err(|error| Error::Conflict {
+            reason: format!(
+                "version {} of {} cannot be explained: {error}",
+                self.version, self.name
+            ),
+        })?;
+        let names = || {
+            self.pipeline
+                .features()
+                .iter()
+                .map(|feature| feature.name.clone())
+        };
+        let explained = answered.labels.into_iter().enumerate().map(|(row, label)| {
+            let class = self.labels.iter().position(|known| *known == label);
+            let output = class.unwrap_or_default();
+            Explanation {
+                label: class.map(|_| label),
+                base: explanations.base[output],
+                contributions: names()
+                    .zip(explanations.of(row, output).iter().copied())
+                    .collect(),
+            }
+        });
+        Ok(explained.collect())
     }
 
     fn table(&self, rows: &[Row]) -> Result<Table, fragua_learn::Error> {

@@ -143,7 +143,7 @@ pub(crate) fn check_record(
     }
 }
 
-fn cell(feature: &Feature, value: &Value) -> Result<Cell, FieldErrorKind> {
+pub(crate) fn cell(feature: &Feature, value: &Value) -> Result<Cell, FieldErrorKind> {
     match value {
         Value::Null => from_null(feature),
         Value::Bool(boolean) => from_boolean(feature, *boolean),

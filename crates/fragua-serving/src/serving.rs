@@ -1,21 +1,30 @@
-//! The façade: one registered model, the version in memory, and the requests in work.
+//! The façade: the endpoints, the versions in memory, and the requests in work.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use fragua_base::{SharedClock, Timestamp};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use fragua_base::SharedClock;
+use fragua_database::Database;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::endpoint::{Endpoint, ProblemKind, State};
 use crate::metrics::{Gauges, Metrics, Route};
-use crate::model::{Predictions, ServedModel};
+use crate::model::{Explanation, Predictions, ServedModel};
+use crate::model_ref::ModelRef;
 use crate::row::Row;
 use crate::source::ModelSource;
-use crate::{Error, Settings};
+use crate::{Error, Settings, store};
 
 /// Up to this many rows are predicted on the thread that asks: moving them to another one takes longer.
 const INLINE_ROWS: usize = 32;
 
-/// Serves the version of one registered model that an alias names. Cheap to clone.
+/// Requests that wait for a shadow or are predicted by one.
+const SHADOWS_PER_CORE: usize = 16;
+
+/// Serves versions of registered models: the one that the settings name from the start, others when they are asked for.
+/// Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Serving {
     pub(crate) inner: Arc<Inner>,
@@ -27,53 +36,18 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) clock: SharedClock,
     pub(crate) metrics: Metrics,
-    state: watch::Sender<Arc<State>>,
-    /// Held while the alias is followed, so that two changes are followed one after the other.
-    /// It keeps the identity of a version that cannot be served, which is not read a second time.
-    pub(crate) following: Mutex<Option<String>>,
+    /// Where deployments and predictions are kept; nowhere when a test opened the façade.
+    pub(crate) database: Option<Database>,
+    pub(crate) default: Endpoint,
+    /// Every endpoint but the default one.
+    others: Mutex<BTreeMap<ModelRef, Endpoint>>,
+    uses: AtomicU64,
+    pub(crate) loaded: Loaded,
     in_flight: Arc<Semaphore>,
+    /// Requests that shadows predict at the same time.
+    pub(crate) shadows: Arc<Semaphore>,
     /// Batches that compute at the same time: one a core. The others wait, no more than `max_in_flight`.
     batches: Semaphore,
-}
-
-/// What is served, and what stands in the way.
-#[derive(Debug, Clone, Default)]
-pub struct State {
-    /// The version that answers.
-    pub model: Option<Arc<ServedModel>>,
-    /// Why the version that the alias names does not answer.
-    pub problem: Option<Problem>,
-}
-
-/// Why the version that the alias names does not answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Problem {
-    /// What kind of problem it is.
-    pub kind: ProblemKind,
-    /// The version that should answer, where it is known.
-    pub version: Option<String>,
-    /// One sentence for people: the thing, the cause, the next step.
-    pub message: String,
-    /// When it was first seen.
-    pub since: Timestamp,
-}
-
-/// What kind of problem stands in the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// The registry has no such model or alias.
-    NotRegistered,
-    /// The version is there and cannot be served; it stays so until the alias moves.
-    Unservable,
-    /// The registry or its artifacts do not answer; tried again.
-    Unreachable,
-}
-
-impl State {
-    /// Returns one sentence on why nothing answers or another version than the named one does.
-    pub fn explanation(&self) -> Option<&str> {
-        self.problem.as_ref().map(|problem| problem.message.as_str())
-    }
 }
 
 impl Serving {
@@ -82,16 +56,46 @@ impl Serving {
     /// # Errors
     /// `InvalidSetting` names the key.
     pub fn open(source: ModelSource, settings: Settings, clock: SharedClock) -> Result<Self, Error> {
+        Self::make(source, None, settings, clock)
+    }
+
+    /// As [`Serving::open`], with a database for what outlives the process; its tables are made where they are missing.
+    ///
+    /// # Errors
+    /// `InvalidSetting` names the key; `Unreachable` when the database cannot be reached or migrated.
+    pub async fn open_with(
+        source: ModelSource,
+        database: Database,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        let migrated = database.migrate("serving", store::migrations()).await;
+        migrated.map_err(|error| Error::Unreachable {
+            reason: error.to_string(),
+        })?;
+        Self::make(source, Some(database), settings, clock)
+    }
+
+    fn make(
+        source: ModelSource,
+        database: Option<Database>,
+        settings: Settings,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
         settings.check()?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let inner = Inner {
             source,
             metrics: Metrics::new(&settings.model),
+            database,
+            default: Endpoint::new(settings.model_ref()),
+            others: Mutex::default(),
+            uses: AtomicU64::new(0),
+            loaded: Loaded::default(),
             in_flight: Arc::new(Semaphore::new(settings.max_in_flight)),
+            shadows: Arc::new(Semaphore::new(cores * SHADOWS_PER_CORE)),
             settings,
             clock,
-            state: watch::Sender::new(Arc::default()),
-            following: Mutex::default(),
             batches: Semaphore::new(cores),
         };
         Ok(Self {
@@ -104,37 +108,117 @@ impl Serving {
         &self.inner.settings
     }
 
-    /// Returns the version that answers now.
+    /// Returns the endpoint of the model and alias that the settings name.
+    pub fn default_endpoint(&self) -> &Endpoint {
+        &self.inner.default
+    }
+
+    /// Returns every endpoint, the default one first, the others by name.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let others = self.inner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::once(&self.inner.default)
+            .chain(others.values())
+            .cloned()
+            .collect()
+    }
+
+    /// Returns the endpoint of a model, which it brings into memory when it is asked for the first time. Where there are
+    /// more than `max_models`, the one that was not used for the longest time goes.
+    ///
+    /// # Errors
+    /// `UnknownModel` when the registry has no such model, alias or version; `Unreachable` when it does not answer.
+    /// A version that cannot be served is an endpoint whose state says so.
+    pub async fn endpoint(&self, model: &ModelRef) -> Result<Endpoint, Error> {
+        let endpoint = match self.known(model) {
+            Some(endpoint) => return Ok(endpoint),
+            None => self.keep(Endpoint::new(model.clone())),
+        };
+        self.follow(&endpoint).await;
+        let state = endpoint.state();
+        let gone = state.problem.as_ref().filter(|_| state.model.is_none());
+        match gone.map(|problem| (problem.kind, problem.message.clone())) {
+            Some((ProblemKind::NotRegistered, reason)) => {
+                self.forget(model);
+                Err(Error::UnknownModel { reason })
+            }
+            Some((ProblemKind::Unreachable, reason)) => {
+                self.forget(model);
+                Err(Error::Unreachable { reason })
+            }
+            _ => Ok(endpoint),
+        }
+    }
+
+    /// Returns an endpoint that is in memory.
+    pub(crate) fn known(&self, model: &ModelRef) -> Option<Endpoint> {
+        let default = &self.inner.default;
+        if default.model_ref() == model {
+            return Some(default.clone());
+        }
+        let others = self.inner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = others.get(model)?;
+        endpoint.used(self.inner.uses.fetch_add(1, Relaxed));
+        // One that was put there a moment ago is still being loaded by whom asked first.
+        let state = endpoint.state();
+        (state.model.is_some() || state.problem.is_some()).then(|| endpoint.clone())
+    }
+
+    /// Takes an endpoint out of memory. The default one stays. Returns whether it was there.
+    pub(crate) fn forget(&self, model: &ModelRef) -> bool {
+        let mut others = self.inner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        others.remove(model).is_some()
+    }
+
+    /// Puts an endpoint into memory unless there is one by now, and returns the one that is.
+    fn keep(&self, endpoint: Endpoint) -> Endpoint {
+        endpoint.used(self.inner.uses.fetch_add(1, Relaxed));
+        let mut others = self.inner.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() + 1 >= self.settings().max_models && !others.contains_key(endpoint.model_ref()) {
+            let oldest = others
+                .values()
+                .min_by_key(|endpoint| endpoint.inner.last_used.load(Relaxed))
+                .map(|endpoint| endpoint.model_ref().clone());
+            if let Some(oldest) = oldest {
+                tracing::info!(model = %oldest, "not used for the longest time, so it makes room in memory");
+                others.remove(&oldest);
+            }
+        }
+        others
+            .entry(endpoint.model_ref().clone())
+            .or_insert(endpoint)
+            .clone()
+    }
+
+    /// Returns the version that the default endpoint answers with.
     pub fn current(&self) -> Option<Arc<ServedModel>> {
-        self.inner.state.borrow().model.clone()
+        self.inner.default.current()
     }
 
-    /// Returns what is served and what stands in the way.
+    /// Returns what the default endpoint answers with and what stands in the way.
     pub fn state(&self) -> Arc<State> {
-        Arc::clone(&self.inner.state.borrow())
+        self.inner.default.state()
     }
 
-    /// Returns a receiver that wakes each time another version answers or a problem comes or goes.
+    /// Returns a receiver that wakes each time the state of the default endpoint changes.
     pub fn watch(&self) -> watch::Receiver<Arc<State>> {
-        self.inner.state.subscribe()
+        self.inner.default.watch()
     }
 
-    /// Waits until a version answers or it is known why none does.
+    /// Waits until the default endpoint answers or it is known why it does not.
     pub async fn settled(&self) {
-        let is_settled = |state: &Arc<State>| state.model.is_some() || state.problem.is_some();
-        // The sender lives as long as `self`.
-        let _ = self.watch().wait_for(is_settled).await;
+        self.inner.default.settled().await;
     }
 
-    /// Predicts `rows` with the version that answers now; many rows leave the calling thread free.
+    /// Predicts `rows` with the version that the default endpoint answers with; many rows leave the calling thread free.
     ///
     /// # Errors
     /// `NoModel`, `TooManyRows`, `RowShape` when the rows were checked against another version,
     /// `Overloaded` when too many requests are in work.
     pub async fn predict(&self, rows: Vec<Row>) -> Result<Predictions, Error> {
-        match self.model() {
-            Ok(model) => self.predict_with(model, rows).await,
-            Err(error) => {
+        match self.current() {
+            Some(model) => self.predict_with(model, rows).await,
+            None => {
+                let error = self.inner.default.no_model();
                 let status = error.kind().http_status();
                 self.inner
                     .metrics
@@ -161,6 +245,25 @@ impl Serving {
         outcome
     }
 
+    /// Explains the answers for `rows` with the version they were checked against.
+    ///
+    /// # Errors
+    /// `Conflict` when the model cannot be explained; as [`Serving::predict`].
+    pub async fn explain_with(
+        &self,
+        model: Arc<ServedModel>,
+        rows: Vec<Row>,
+    ) -> Result<Vec<Explanation>, Error> {
+        let permit = self.admit()?;
+        self.check_row_count(rows.len())?;
+        self.compute(move || {
+            let explanations = model.explain(&rows);
+            drop(permit);
+            explanations
+        })
+        .await?
+    }
+
     async fn admit_rows(&self, model: Arc<ServedModel>, rows: Vec<Row>) -> Result<Predictions, Error> {
         let permit = self.admit()?;
         self.check_row_count(rows.len())?;
@@ -174,18 +277,6 @@ impl Serving {
             predictions
         })
         .await?
-    }
-
-    /// Returns the version that answers now, or why there is none.
-    pub(crate) fn model(&self) -> Result<Arc<ServedModel>, Error> {
-        let state = self.state();
-        let explanation = || match state.explanation() {
-            Some(explanation) => explanation.to_owned(),
-            None => format!("{} is being loaded", self.settings().model_uri()),
-        };
-        state.model.clone().ok_or_else(|| Error::NoModel {
-            reason: explanation(),
-        })
     }
 
     pub(crate) fn check_row_count(&self, rows: usize) -> Result<(), Error> {
@@ -220,50 +311,32 @@ impl Serving {
             .map_err(|panicked| Error::Internal(panicked.to_string()))
     }
 
-    /// Puts a version in the place of the one that answers. Requests in work keep the old one until they end.
-    pub(crate) fn serve(&self, model: Arc<ServedModel>) {
-        self.inner.state.send_replace(Arc::new(State {
-            model: Some(model),
-            problem: None,
-        }));
-    }
-
-    /// Says what stands in the way. `keep` leaves the old version answering.
-    pub(crate) fn report(&self, problem: Problem, keep: bool) {
-        self.inner.state.send_modify(|state| {
-            let model = if keep { state.model.clone() } else { None };
-            *state = Arc::new(State {
-                model,
-                problem: Some(problem),
-            });
-        });
-    }
-
-    /// Forgets a problem that is over, where the version that answers is the right one.
-    pub(crate) fn clear_problem(&self) {
-        self.inner.state.send_if_modified(|state| {
-            if state.problem.is_none() {
-                return false;
-            }
-            *state = Arc::new(State {
-                model: state.model.clone(),
-                problem: None,
-            });
-            true
-        });
-    }
-
     /// Returns the metrics page in Prometheus' text format.
     pub fn metrics_page(&self) -> String {
-        let state = self.state();
-        let settings = self.settings();
         self.inner.metrics.render(&Gauges {
-            in_flight: settings.max_in_flight - self.inner.in_flight.available_permits(),
-            alias: &settings.alias,
-            served: state
-                .model
-                .as_ref()
-                .map(|model| (model.name.as_str(), model.version.as_str())),
+            in_flight: self.settings().max_in_flight - self.inner.in_flight.available_permits(),
+            ready: self.current().is_some(),
+            endpoints: &self.endpoints(),
         })
+    }
+}
+
+/// The versions in memory, each one once however many endpoints answer with it.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded(Mutex<Vec<Weak<ServedModel>>>);
+
+impl Loaded {
+    pub(crate) fn get(&self, name: &str, identity: &str) -> Option<Arc<ServedModel>> {
+        let loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|model| model.name == name && model.identity == identity)
+    }
+
+    pub(crate) fn put(&self, model: &Arc<ServedModel>) {
+        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|model| model.strong_count() > 0);
+        loaded.push(Arc::downgrade(model));
     }
 }

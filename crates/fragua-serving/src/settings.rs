@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::model_ref::{ModelRef, Selector};
 
 /// Settings of the serving role.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Largest file of a model that is read into memory, in bytes.
     pub max_model_bytes: u64,
+    /// Most endpoints that are kept in memory, the one of `model` and `alias` among them.
+    pub max_models: usize,
 }
 
 impl Default for Settings {
@@ -37,6 +40,7 @@ impl Default for Settings {
             max_in_flight: 256,
             body_timeout: Duration::from_secs(30),
             max_model_bytes: 2 * 1024 * 1024 * 1024,
+            max_models: 32,
         }
     }
 }
@@ -60,6 +64,7 @@ impl Settings {
             ("serving.max_body_bytes", self.max_body_bytes),
             ("serving.max_rows", self.max_rows),
             ("serving.max_in_flight", self.max_in_flight),
+            ("serving.max_models", self.max_models),
         ];
         for (key, limit) in limits {
             if limit == 0 {
@@ -72,8 +77,11 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns the model's address in MLflow's form, for example `models:/cover_type_class@champion`.
-    pub fn model_uri(&self) -> String {
-        format!("models:/{}@{}", self.model, self.alias)
+    /// Returns the model and alias that are served from the start.
+    pub fn model_ref(&self) -> ModelRef {
+        ModelRef {
+            name: self.model.clone(),
+            selector: Selector::Alias(self.alias.clone()),
+        }
     }
 }

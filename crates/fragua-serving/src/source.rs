@@ -11,6 +11,11 @@ use fragua_tracking::{Change, ModelVersion, Run, Tracking};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::model_ref::{ModelRef, Selector};
+
+/// The alias by which registries answer the newest version.
+const LATEST: &str = "latest";
+
 /// Where models come from.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
@@ -54,13 +59,29 @@ pub(crate) enum SourceError {
 }
 
 impl ModelSource {
-    /// Finds the version that an alias names.
-    pub(crate) async fn locate(&self, model: &str, alias: &str) -> Result<Located, SourceError> {
+    /// Finds a version.
+    pub(crate) async fn locate(&self, model: &ModelRef) -> Result<Located, SourceError> {
         match self {
-            Self::Local(tracking) => locate(tracking, model, alias).await,
-            Self::Remote(client) => locate_remote(client, model, alias).await,
+            Self::Local(tracking) => locate(tracking, model).await,
+            Self::Remote(client) => locate_remote(client, model).await,
             #[cfg(test)]
-            Self::Memory(registry) => registry.locate(model, alias),
+            Self::Memory(registry) => registry.locate(model),
+        }
+    }
+
+    /// Moves an alias.
+    pub(crate) async fn set_alias(&self, model: &str, alias: &str, version: i32) -> Result<(), SourceError> {
+        match self {
+            Self::Local(tracking) => {
+                let moved = tracking.set_alias(model, alias, version).await;
+                moved.map_err(|error| missing_or_unreachable(model, error.kind(), error))
+            }
+            Self::Remote(client) => {
+                let moved = client.set_alias(model, alias, version).await;
+                moved.map_err(|error| missing_or_unreachable(model, error.kind(), error))
+            }
+            #[cfg(test)]
+            Self::Memory(registry) => registry.set_alias(model, alias, version),
         }
     }
 
@@ -106,15 +127,27 @@ impl ModelSource {
     }
 }
 
-async fn locate(tracking: &Tracking, model: &str, alias: &str) -> Result<Located, SourceError> {
-    let version = tracking.version_by_alias(model, alias).await;
-    let version = version.map_err(|error| match error.kind() {
-        // MLflow calls an alias that is not there an invalid parameter.
-        ErrorKind::NotFound | ErrorKind::InvalidInput => SourceError::NotFound(format!("{model}@{alias}")),
-        _ => unreachable(error),
-    })?;
+async fn locate(tracking: &Tracking, model: &ModelRef) -> Result<Located, SourceError> {
+    let version = match &model.selector {
+        Selector::Alias(alias) => tracking.version_by_alias(&model.name, alias).await,
+        Selector::Latest => tracking.version_by_alias(&model.name, LATEST).await,
+        Selector::Version(version) => tracking.version(&model.name, *version).await,
+    };
+    let version = version.map_err(|error| missing_or_unreachable(model, error.kind(), error))?;
     let folder = version.download_uri().to_owned();
     Ok(located(version, folder))
+}
+
+/// MLflow calls an alias that is not there an invalid parameter.
+fn missing_or_unreachable(
+    what: impl std::fmt::Display,
+    kind: ErrorKind,
+    error: impl std::error::Error,
+) -> SourceError {
+    match kind {
+        ErrorKind::NotFound | ErrorKind::InvalidInput => SourceError::NotFound(what.to_string()),
+        _ => unreachable(error),
+    }
 }
 
 async fn read(
@@ -136,13 +169,20 @@ async fn read(
     Ok(bytes.into())
 }
 
-async fn locate_remote(client: &MlflowClient, model: &str, alias: &str) -> Result<Located, SourceError> {
-    let version = client.resolve_alias(model, alias).await.map_err(unreachable)?;
-    let version = version.ok_or_else(|| SourceError::NotFound(format!("{model}@{alias}")))?;
+async fn locate_remote(client: &MlflowClient, model: &ModelRef) -> Result<Located, SourceError> {
+    let name = &model.name;
+    let version = match &model.selector {
+        Selector::Alias(alias) => client.resolve_alias(name, alias).await,
+        Selector::Latest => client.resolve_alias(name, LATEST).await,
+        Selector::Version(version) => client.version(name, *version).await,
+    };
+    let version = version
+        .map_err(unreachable)?
+        .ok_or_else(|| SourceError::NotFound(model.to_string()))?;
     let folder = match version.download_uri() {
         // The source of a logged model names the model; where its files are, the server tells.
         uri if uri.starts_with("models:/") => client
-            .download_uri(model, version.version)
+            .download_uri(name, version.version)
             .await
             .map_err(unreachable)?,
         uri => uri.to_owned(),
@@ -202,8 +242,9 @@ pub(crate) enum Changes {
 }
 
 impl Changes {
-    /// Waits until the alias may have moved. Never returns once the registry is closed.
-    pub(crate) async fn alias_may_have_moved(&mut self, model: &str, alias: &str) {
+    /// Waits for a change and returns the registered model that it is of; `None` when it may be any. Never returns once
+    /// the registry is closed.
+    pub(crate) async fn next(&mut self) -> Option<String> {
         let receiver = match self {
             Self::Tracking(receiver) => receiver,
             #[cfg(test)]
@@ -211,18 +252,15 @@ impl Changes {
                 if receiver.recv().await.is_err() {
                     std::future::pending().await
                 }
-                return;
+                return None;
             }
         };
         loop {
             match receiver.recv().await {
-                Ok(Change::Alias {
-                    name, alias: moved, ..
-                }) if name == model && moved == alias => return,
-                Ok(Change::ModelChanged { name }) if name == model => return,
+                Ok(Change::Alias { name, .. } | Change::ModelChanged { name }) => return Some(name),
                 Ok(_) => {}
                 // Some announcements were missed; ours may be among them.
-                Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Lagged(_)) => return None,
                 Err(RecvError::Closed) => std::future::pending().await,
             }
         }

@@ -6,29 +6,39 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 
-use super::detail;
+use super::Refusal;
+use crate::aftermath::Predicted;
+use crate::endpoint::lot_of;
 use crate::metrics::Route;
 use crate::model::ServedModel;
+use crate::model_ref::ModelRef;
+use crate::request_id::RequestId;
 use crate::{Error, Serving};
 
 /// A body of up to this many bytes is worked on where it was read; a larger one on a thread for computing.
 const INLINE_BYTES: usize = 4096;
 
-/// A response and how many rows it answers.
+/// Requests with the same value get the same version while a canary answers a share.
+const STICKY_KEY: &str = "x-sticky-key";
+
+/// A response and what it predicts.
 pub(super) struct Answer {
     pub(super) response: Response,
-    pub(super) rows: usize,
+    pub(super) predicted: Option<Predicted>,
 }
 
 impl Answer {
     /// An answer that predicts nothing.
     pub(super) fn refusal(response: Response) -> Self {
-        Self { response, rows: 0 }
+        Self {
+            response,
+            predicted: None,
+        }
     }
 }
 
@@ -40,49 +50,96 @@ pub(super) struct Admitted {
     pub(super) body: Bytes,
 }
 
-/// Admits a request, has `work` answer it, and counts the answer.
+/// How a route answers: under which name it is counted, what its bodies may weigh, how it says no.
+#[derive(Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) route: Route,
+    pub(super) body_limit: usize,
+    pub(super) refuse: fn(Refusal) -> Response,
+}
+
+/// Admits a request, has `work` answer it, counts, logs, and lets the shadow predict.
+///
+/// `model` is what the address names; `None` is the model of the settings.
 pub(super) async fn answer(
     serving: Serving,
-    route: Route,
+    model: Option<Result<ModelRef, Error>>,
+    manner: Manner,
     request: Request,
-    body_limit: usize,
     work: impl FnOnce(Admitted) -> Answer + Send + 'static,
 ) -> Response {
     let started = Instant::now();
-    let model = serving.model();
-    let counters = match &model {
-        Ok(model) => Arc::clone(&model.counters),
-        Err(_) => Arc::clone(&serving.inner.metrics.without_model),
+    let request_id = RequestId::of(request.headers());
+    let chosen = match model {
+        None => Ok(serving.default_endpoint().clone()),
+        Some(Ok(model)) => serving.endpoint(&model).await,
+        Some(Err(error)) => Err(error),
     };
-    let answer = match model {
-        Ok(model) => admitted(serving, model, request, body_limit, work).await,
-        Err(error) => Answer::refusal(error.into_response()),
+    let chosen = chosen.and_then(|endpoint| {
+        let lot = lot_of(sticky_key(request.headers()).unwrap_or(request_id.as_str().as_bytes()));
+        match endpoint.state().choose(lot) {
+            Some((model, role)) => Ok((endpoint, model, role)),
+            None => Err(endpoint.no_model()),
+        }
+    });
+    let (answer, counters, answered_by) = match chosen {
+        Ok((endpoint, model, role)) => {
+            let counters = Arc::clone(&model.counters);
+            let version = Arc::clone(&model);
+            let answer = admitted(&serving, model, manner, request, work).await;
+            (answer, counters, Some((endpoint, version, role)))
+        }
+        Err(error) => {
+            let answer = Answer::refusal((manner.refuse)(error.into()));
+            (answer, Arc::clone(&serving.inner.metrics.without_model), None)
+        }
     };
-    let status = answer.response.status().as_u16();
-    counters.count(route, status, answer.rows, started.elapsed());
-    answer.response
+    let Answer {
+        mut response,
+        predicted,
+    } = answer;
+    let took = started.elapsed();
+    let rows = predicted.as_ref().map_or(0, |predicted| predicted.rows.len());
+    counters.count(manner.route, response.status().as_u16(), rows, took);
+    request_id.put_into(response.headers_mut());
+    if let Some((endpoint, version, role)) = answered_by {
+        if let Ok(version) = HeaderValue::from_str(&version.version) {
+            response.headers_mut().insert("x-model-version", version);
+        }
+        if let Some(predicted) = predicted {
+            serving.predicted(&endpoint, role, manner.route, request_id, predicted, took);
+        }
+    }
+    response
+}
+
+fn sticky_key(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(STICKY_KEY).map(HeaderValue::as_bytes)
 }
 
 async fn admitted(
-    serving: Serving,
+    serving: &Serving,
     model: Arc<ServedModel>,
+    manner: Manner,
     request: Request,
-    body_limit: usize,
     work: impl FnOnce(Admitted) -> Answer + Send + 'static,
 ) -> Answer {
+    let refused = |refusal: Refusal| Answer::refusal((manner.refuse)(refusal));
     // Taken before the body is read, so that the memory for bodies has a bound.
     let permit = match serving.admit() {
         Ok(permit) => permit,
-        Err(error) => return Answer::refusal(error.into_response()),
+        Err(error) => return refused(error.into()),
     };
     let (parts, body) = request.into_parts();
-    let reading = read_body(&parts, body, body_limit);
+    let reading = read_body(&parts, body, manner.body_limit);
     let body = match tokio::time::timeout(serving.settings().body_timeout, reading).await {
         Ok(Ok(body)) => body,
-        Ok(Err(refusal)) => return Answer::refusal(refusal),
+        Ok(Err(refusal)) => return refused(refusal),
         Err(_) => {
-            let text = "the body did not arrive in time; send it faster or in parts";
-            return Answer::refusal(detail(StatusCode::REQUEST_TIMEOUT, text.into()));
+            return refused(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive in time; send it faster or in parts",
+            ));
         }
     };
     let inline = body.len() <= INLINE_BYTES;
@@ -103,13 +160,14 @@ async fn admitted(
     });
     computed
         .await
-        .unwrap_or_else(|error: Error| Answer::refusal(error.into_response()))
+        .unwrap_or_else(|error: Error| refused(error.into()))
 }
 
-async fn read_body(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Response> {
+/// Reads a body of at most `limit` bytes.
+pub(super) async fn read_body(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Refusal> {
     let too_large = || {
         let text = format!("the body is larger than {limit} bytes; send it in parts");
-        detail(StatusCode::PAYLOAD_TOO_LARGE, text.into())
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
     };
     let announced = parts
         .headers
@@ -125,7 +183,7 @@ async fn read_body(parts: &Parts, body: Body, limit: usize) -> Result<Bytes, Res
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| {
             let text = "the body ended before it was complete";
-            detail(StatusCode::BAD_REQUEST, text.into())
+            Refusal::new(StatusCode::BAD_REQUEST, text)
         })?;
         if joined.len() + collected.as_ref().map_or(0, Bytes::len) + chunk.len() > limit {
             return Err(too_large());

@@ -5,15 +5,30 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::admission::{Admitted, Answer, answer};
+use super::Refusal;
+use super::admission::{Admitted, Answer, Manner, answer};
+use crate::aftermath::Predicted;
 use crate::frame::{FrameError, rows_of_csv, rows_of_json};
 use crate::metrics::Route;
 use crate::model::Predictions;
+use crate::model_ref::ModelRef;
 use crate::{Error, Serving};
 
 pub(super) async fn invocations(State(serving): State<Serving>, request: Request) -> Response {
-    let limit = serving.settings().max_body_bytes;
-    answer(serving, Route::Invocations, request, limit, predict_frame).await
+    of_model(serving, None, request).await
+}
+
+pub(super) async fn of_model(
+    serving: Serving,
+    model: Option<Result<ModelRef, Error>>,
+    request: Request,
+) -> Response {
+    let manner = Manner {
+        route: Route::Invocations,
+        body_limit: serving.settings().max_body_bytes,
+        refuse: Refusal::into_response,
+    };
+    answer(serving, model, manner, request, predict_frame).await
 }
 
 /// The forms of a body that are understood.
@@ -47,7 +62,7 @@ fn predict_frame(admitted: Admitted) -> Answer {
     match model.predict(&rows) {
         Ok(predictions) => Answer {
             response: frame_body(&predictions),
-            rows: rows.len(),
+            predicted: Some(Predicted { rows, predictions }),
         },
         Err(error) => Answer::refusal(error.into_response()),
     }

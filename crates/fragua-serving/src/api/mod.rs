@@ -1,11 +1,14 @@
 //! HTTP: the old stack's `/predict`, MLflow's scoring protocol, documents, health and metrics.
 
 mod admission;
+mod deployments;
 mod docs;
 mod health;
 mod invocations;
+mod models;
 mod openapi;
 mod predict;
+mod v2;
 mod validation;
 
 use axum::Router;
@@ -24,6 +27,9 @@ pub fn router(serving: Serving) -> Router {
         .route("/predict", post(predict::predict))
         .route("/predict/", any(without_slash))
         .route("/invocations", post(invocations::invocations))
+        .merge(models::routes())
+        .merge(deployments::routes())
+        .merge(v2::routes())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
@@ -60,19 +66,59 @@ fn detail(status: StatusCode, detail: Value) -> Response {
     (status, axum::Json(json!({ "detail": detail }))).into_response()
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        let kind = self.kind();
-        if kind == ErrorKind::Internal {
-            tracing::error!(error = %self, "a prediction failed");
-            return internal_error();
+/// Why a request is not answered, before it is known how its protocol says so.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    message: String,
+    /// Whether the same request may succeed in a moment.
+    passes: bool,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            passes: false,
         }
-        let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = detail(status, self.to_string().into());
-        if matches!(kind, ErrorKind::Overloaded | ErrorKind::Unavailable) {
+    }
+
+    /// Renders the refusal with `body`, with the time after which the request may be sent again.
+    fn with_body(self, body: impl FnOnce(String) -> Value) -> Response {
+        let mut response = (self.status, axum::Json(body(self.message))).into_response();
+        if self.passes {
             let seconds = header::HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
         response
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
+        if kind == ErrorKind::Internal {
+            tracing::error!(%error, "a prediction failed");
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
+        }
+        Self {
+            status: StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            message: error.to_string(),
+            passes: matches!(kind, ErrorKind::Overloaded | ErrorKind::Unavailable),
+        }
+    }
+}
+
+/// FastAPI's form.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.with_body(|message| json!({ "detail": message }))
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        Refusal::from(self).into_response()
     }
 }

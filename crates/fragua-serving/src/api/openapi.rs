@@ -27,7 +27,7 @@ const HTTP_ERROR: &str = "HTTPError";
 pub(super) async fn openapi(State(serving): State<Serving>) -> Json<OpenApi> {
     let state = serving.state();
     Json(match &state.model {
-        Some(model) => with_model(model),
+        Some(model) => with_model(model, &serving.settings().alias),
         None => without_model(&serving.settings().model, state.explanation()),
     })
 }
@@ -41,14 +41,14 @@ fn without_model(name: &str, explanation: Option<&str>) -> OpenApi {
     OpenApiBuilder::new().info(info.build()).build()
 }
 
-fn with_model(model: &ServedModel) -> OpenApi {
+fn with_model(model: &ServedModel, alias: &str) -> OpenApi {
     let record = pascal_case(&model.name);
     let info = InfoBuilder::new()
         .title(&model.name)
         .version(&model.version)
         .description(Some(format!(
-            "Predictions by version {} of the registered model {}, found by its alias {}.",
-            model.version, model.name, model.alias
+            "Predictions by version {} of the registered model {}, found by its alias {alias}.",
+            model.version, model.name
         )));
     let paths = PathsBuilder::new()
         .path(

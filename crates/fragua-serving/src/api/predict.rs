@@ -8,27 +8,43 @@ use serde::Serialize;
 use serde::ser::SerializeMap as _;
 use serde_json::Value;
 
-use super::admission::{Admitted, Answer, answer};
-use super::validation::{Refusal, bad_flag, check_body};
-use crate::Serving;
+use super::Refusal;
+use super::admission::{Admitted, Answer, Manner, answer};
+use super::validation::{Unprocessable, bad_flag, check_body};
+use crate::aftermath::Predicted;
 use crate::metrics::Route;
-use crate::model::Predictions;
+use crate::model::{Explanation, Predictions};
+use crate::model_ref::ModelRef;
 use crate::row::boolean_in;
+use crate::{Error, Serving};
 
 /// A record is small, and an answer may repeat it once a missing field.
 const MAX_RECORD_BYTES: usize = 256 * 1024;
 
 pub(super) async fn predict(State(serving): State<Serving>, request: Request) -> Response {
-    let limit = serving.settings().max_body_bytes.min(MAX_RECORD_BYTES);
-    answer(serving, Route::Predict, request, limit, predict_record).await
+    of_model(serving, None, request).await
+}
+
+pub(super) async fn of_model(
+    serving: Serving,
+    model: Option<Result<ModelRef, Error>>,
+    request: Request,
+) -> Response {
+    let manner = Manner {
+        route: Route::Predict,
+        body_limit: serving.settings().max_body_bytes.min(MAX_RECORD_BYTES),
+        refuse: Refusal::into_response,
+    };
+    answer(serving, model, manner, request, predict_record).await
 }
 
 fn predict_record(admitted: Admitted) -> Answer {
     let Admitted {
         model, parts, body, ..
     } = admitted;
-    let with_probabilities = match flag(&parts, "proba") {
-        Ok(flag) => flag,
+    let flags = flag(&parts, "proba").and_then(|proba| Ok((proba, flag(&parts, "explain")?)));
+    let (with_probabilities, explained) = match flags {
+        Ok(flags) => flags,
         Err(refusal) => return Answer::refusal(refusal.into_response()),
     };
     let is_json = is_json(&parts);
@@ -37,23 +53,30 @@ fn predict_record(admitted: Admitted) -> Answer {
         Ok(row) => row,
         Err(refusal) => return Answer::refusal(refusal.into_response()),
     };
-    match model.predict(std::slice::from_ref(&row)) {
+    let rows = vec![row];
+    let explanation = match explained.then(|| model.explain(&rows)).transpose() {
+        Ok(explanations) => explanations.and_then(|explanations| explanations.into_iter().next()),
+        Err(error) => return Answer::refusal(error.into_response()),
+    };
+    match model.predict(&rows) {
         Ok(predictions) => Answer {
             response: axum::Json(PredictionBody {
                 predictions: &predictions,
                 with_probabilities,
+                explanation: explanation.as_ref(),
             })
             .into_response(),
-            rows: 1,
+            predicted: Some(Predicted { rows, predictions }),
         },
         Err(error) => Answer::refusal(error.into_response()),
     }
 }
 
-/// `{"Prediction": …, "Model Version": …}`, with `"Probabilities"` on demand.
+/// `{"Prediction": …, "Model Version": …}`, with `"Probabilities"`, `"Contributions"` and `"Baseline"` on demand.
 struct PredictionBody<'a> {
     predictions: &'a Predictions,
     with_probabilities: bool,
+    explanation: Option<&'a Explanation>,
 }
 
 impl Serialize for PredictionBody<'_> {
@@ -68,6 +91,15 @@ impl Serialize for PredictionBody<'_> {
                 .map(|(label, probability)| (label.to_string(), Value::from(f64::from(*probability))))
                 .collect();
             body.serialize_entry("Probabilities", &by_label)?;
+        }
+        if let Some(explanation) = self.explanation {
+            let by_name: serde_json::Map<String, Value> = explanation
+                .contributions
+                .iter()
+                .map(|(name, contribution)| (name.clone(), Value::from(*contribution)))
+                .collect();
+            body.serialize_entry("Contributions", &by_name)?;
+            body.serialize_entry("Baseline", &explanation.base)?;
         }
         body.end()
     }
@@ -95,7 +127,7 @@ fn is_json(parts: &Parts) -> bool {
 }
 
 /// Reads a boolean of the query by pydantic's rules; one that is not there is false.
-fn flag(parts: &Parts, name: &str) -> Result<bool, Refusal> {
+fn flag(parts: &Parts, name: &str) -> Result<bool, Unprocessable> {
     let query = parts.uri.query().unwrap_or_default();
     let value = url::form_urlencoded::parse(query.as_bytes())
         .filter(|(key, _)| key == name)

@@ -11,48 +11,48 @@ use crate::row::{FieldError, FieldErrorKind, Row};
 
 /// Why a request is not answered with a prediction.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum Unprocessable {
     /// The body is no text.
     Unreadable,
     /// 422, with an entry for each fault.
-    Unprocessable(Vec<Value>),
+    Fields(Vec<Value>),
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for Unprocessable {
     fn into_response(self) -> Response {
         match self {
             Self::Unreadable => {
                 let text = "There was an error parsing the body";
                 detail(StatusCode::BAD_REQUEST, text.into())
             }
-            Self::Unprocessable(entries) => detail(StatusCode::UNPROCESSABLE_ENTITY, entries.into()),
+            Self::Fields(entries) => detail(StatusCode::UNPROCESSABLE_ENTITY, entries.into()),
         }
     }
 }
 
 /// Says what is wrong with a body that the fast reading refused, or returns its row after all.
-pub(super) fn check_body(model: &ServedModel, is_json: bool, body: &[u8]) -> Result<Row, Refusal> {
+pub(super) fn check_body(model: &ServedModel, is_json: bool, body: &[u8]) -> Result<Row, Unprocessable> {
     if body.is_empty() {
         let missing = entry(FieldErrorKind::Missing, json!(["body"]), Value::Null);
-        return Err(Refusal::Unprocessable(vec![missing]));
+        return Err(Unprocessable::Fields(vec![missing]));
     }
     if !is_json {
         let text = String::from_utf8_lossy(body).into_owned();
-        return Err(Refusal::Unprocessable(vec![not_a_record(text.into())]));
+        return Err(Unprocessable::Fields(vec![not_a_record(text.into())]));
     }
-    let text = std::str::from_utf8(body).map_err(|_| Refusal::Unreadable)?;
+    let text = std::str::from_utf8(body).map_err(|_| Unprocessable::Unreadable)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     match serde_json::from_str::<Value>(text) {
         Ok(Value::Object(record)) => check_record(model, &record),
-        Ok(other) => Err(Refusal::Unprocessable(vec![not_a_record(other)])),
-        Err(_) => Err(Refusal::Unprocessable(vec![invalid_json(text)])),
+        Ok(other) => Err(Unprocessable::Fields(vec![not_a_record(other)])),
+        Err(_) => Err(Unprocessable::Fields(vec![invalid_json(text)])),
     }
 }
 
-fn check_record(model: &ServedModel, record: &Map<String, Value>) -> Result<Row, Refusal> {
+fn check_record(model: &ServedModel, record: &Map<String, Value>) -> Result<Row, Unprocessable> {
     model.check_record(record).map_err(|errors| {
         let entries = errors.into_iter().map(field_entry).collect();
-        Refusal::Unprocessable(entries)
+        Unprocessable::Fields(entries)
     })
 }
 
@@ -89,7 +89,7 @@ fn invalid_json(text: &str) -> Value {
 }
 
 /// The answer to a query parameter that stands for no boolean.
-pub(super) fn bad_flag(name: &str, value: &str) -> Refusal {
+pub(super) fn bad_flag(name: &str, value: &str) -> Unprocessable {
     let kind = FieldErrorKind::BoolParsing;
-    Refusal::Unprocessable(vec![entry(kind, json!(["query", name]), value.into())])
+    Unprocessable::Fields(vec![entry(kind, json!(["query", name]), value.into())])
 }

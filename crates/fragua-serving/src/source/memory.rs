@@ -7,6 +7,7 @@ use fragua_base::Timestamp;
 use tokio::sync::broadcast;
 
 use super::{Located, SourceError};
+use crate::model_ref::{ModelRef, Selector};
 
 /// Files of a model folder by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -69,16 +70,26 @@ impl Registry {
         self.announces.then(|| self.changes.subscribe())
     }
 
-    pub(super) fn locate(&self, model: &str, alias: &str) -> Result<Located, SourceError> {
+    pub(super) fn set_alias(&self, model: &str, alias: &str, version: i32) -> Result<(), SourceError> {
+        assert_eq!((model, alias), ("forest", "champion"));
+        self.point(Some(&version.to_string()));
+        Ok(())
+    }
+
+    pub(super) fn locate(&self, model: &ModelRef) -> Result<Located, SourceError> {
         let inner = self.inner.lock().unwrap();
         if inner.is_down {
             return Err(SourceError::Unreachable("connection refused".to_owned()));
         }
-        let version = inner
-            .alias
-            .clone()
-            .filter(|_| model == "forest" && alias == "champion");
-        let version = version.ok_or_else(|| SourceError::NotFound("alias".to_owned()))?;
+        let found = match &model.selector {
+            _ if model.name != "forest" => None,
+            Selector::Alias(alias) => inner.alias.clone().filter(|_| alias == "champion"),
+            Selector::Version(version) => Some(version.to_string()),
+            Selector::Latest => inner.versions.keys().next_back().cloned(),
+        };
+        let version = found
+            .filter(|version| inner.versions.contains_key(version))
+            .ok_or_else(|| SourceError::NotFound(model.to_string()))?;
         Ok(Located {
             identity: format!("memory:{version}"),
             run_id: Some(format!("run{version}")),

@@ -163,7 +163,8 @@ async fn metrics_count_by_version_route_and_status() {
         format!("fragua_serving_rows_total{{{labels}}} 1"),
         format!("fragua_serving_request_seconds_count{{{labels}}} 2"),
         "fragua_serving_model_loads_total{outcome=\"loaded\"} 1".to_owned(),
-        "fragua_serving_model_info{model=\"forest\",version=\"3\",alias=\"champion\"} 1".to_owned(),
+        "fragua_serving_model_info{model=\"forest\",version=\"3\",alias=\"champion\",role=\"live\"} 1"
+            .to_owned(),
     ] {
         assert!(
             page.text.lines().any(|found| found == line),

@@ -101,7 +101,7 @@ async fn show(State(serving): State<Serving>, page: Page) -> Result<Response, Er
     let given: Vec<(String, String)> = model.features.iter().filter_map(named).collect();
     if given.is_empty() {
         let fields = fields(&page, &model, None, &[]);
-        return render(&form_page(&page, &model, fields));
+        return render(&form_page(&page, &serving, &model, fields));
     }
     answer(&serving, &page, &model, &given).await
 }
@@ -133,7 +133,7 @@ async fn answer(
             let problem = page.tn("form-fields-wrong", &(errors.len() as u64));
             return render(&PredictPage {
                 problem,
-                ..form_page(page, model, fields)
+                ..form_page(page, serving, model, fields)
             });
         }
     };
@@ -148,13 +148,13 @@ async fn answer(
             render(&PredictPage {
                 result: Some(result),
                 request,
-                ..form_page(page, &predictions.model, fields)
+                ..form_page(page, serving, &predictions.model, fields)
             })
         }
         Err(error) if error.kind() == ErrorKind::Internal => Err(error.into()),
         Err(error) => render(&PredictPage {
             problem: error.to_string(),
-            ..form_page(page, model, fields)
+            ..form_page(page, serving, model, fields)
         }),
     }
 }
@@ -169,7 +169,7 @@ async fn events(State(serving): State<Serving>, page: Page) -> Response {
 fn empty(serving: &Serving, page: &Page) -> Result<Response, Error> {
     let state = serving.state();
     let settings = serving.settings();
-    let loading = page.t1("no-model-loading", "uri", &settings.model_uri());
+    let loading = page.t1("no-model-loading", "uri", &settings.model_ref().to_string());
     render(&PredictPage {
         page,
         model: None,
@@ -185,7 +185,12 @@ fn empty(serving: &Serving, page: &Page) -> Result<Response, Error> {
     })
 }
 
-fn form_page<'a>(page: &'a Page, model: &ServedModel, fields: Vec<Field>) -> PredictPage<'a> {
+fn form_page<'a>(
+    page: &'a Page,
+    serving: &Serving,
+    model: &ServedModel,
+    fields: Vec<Field>,
+) -> PredictPage<'a> {
     let model_path = format!("/models/{}", encode(&model.name));
     let links = [
         (page.at_serving("/docs"), "role-docs", "external"),
@@ -204,7 +209,7 @@ fn form_page<'a>(page: &'a Page, model: &ServedModel, fields: Vec<Field>) -> Pre
         .collect();
     PredictPage {
         page,
-        model: Some(model_view(page, model)),
+        model: Some(model_view(page, &serving.settings().alias, model)),
         no_model: String::new(),
         wanted: String::new(),
         train_address: None,
@@ -217,7 +222,7 @@ fn form_page<'a>(page: &'a Page, model: &ServedModel, fields: Vec<Field>) -> Pre
     }
 }
 
-fn model_view(page: &Page, model: &ServedModel) -> ModelView {
+fn model_view(page: &Page, alias: &str, model: &ServedModel) -> ModelView {
     let fact = |text: &str, value: String, address: Option<String>| Fact {
         name: page.t(text),
         value,
@@ -232,7 +237,7 @@ fn model_view(page: &Page, model: &ServedModel) -> ModelView {
             format!("v{}", model.version),
             page.at_tracking(&version_path),
         ),
-        fact("alias", model.alias.clone(), None),
+        fact("alias", alias.to_owned(), None),
     ];
     if let Some(run_id) = &model.run_id {
         let address = page.at_tracking(&format!("/runs/{}", encode(run_id)));
@@ -255,7 +260,7 @@ fn model_view(page: &Page, model: &ServedModel) -> ModelView {
     ModelView {
         name: model.name.clone(),
         version: model.version.clone(),
-        alias: model.alias.clone(),
+        alias: alias.to_owned(),
         facts,
     }
 }

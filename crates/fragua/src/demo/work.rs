@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
             model: Model {
                 name: model.name.clone(),
                 version: model.version_value(),
-                alias: model.alias.clone(),
+                alias: self.serving.settings().alias.clone(),
             },
             prediction,
             endpoints: self.endpoints.clone(),

@@ -1,0 +1,10 @@
+//! The schema, forward only.
+
+mod m0001_deployments;
+
+use sea_orm_migration::MigrationTrait;
+
+/// Returns every migration, oldest first.
+pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+    vec![Box::new(m0001_deployments::Migration)]
+}

@@ -1,0 +1,6 @@
+//! SQL of this crate.
+
+pub(crate) mod deployments;
+mod migrations;
+
+pub(crate) use migrations::migrations;
