@@ -40,7 +40,7 @@ pub use row::{Cell, FieldError, FieldErrorKind, Row};
 pub use serving::Serving;
 pub use settings::Settings;
 pub use signature::{DataType, Feature, Range};
-pub use source::ModelSource;
+pub use source::{ModelSource, RegisteredModel};
 
 #[cfg(test)]
 mod tests;

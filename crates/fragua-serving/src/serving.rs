@@ -9,12 +9,15 @@ use fragua_base::SharedClock;
 use fragua_database::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::aftermath::Predicted;
 use crate::endpoint::{Endpoint, ProblemKind, State};
 use crate::metrics::{Gauges, Metrics, Route};
 use crate::model::{Explanation, Predictions, ServedModel};
 use crate::model_ref::ModelRef;
+use crate::request_id::RequestId;
+use crate::role::Role;
 use crate::row::Row;
-use crate::source::ModelSource;
+use crate::source::{ModelSource, RegisteredModel};
 use crate::{Error, Settings, store};
 
 /// Up to this many rows are predicted on the thread that asks: moving them to another one takes longer.
@@ -147,6 +150,47 @@ impl Serving {
             }
             _ => Ok(endpoint),
         }
+    }
+
+    /// Returns what the registry has to choose from, by name.
+    ///
+    /// # Errors
+    /// `Unreachable` when it does not answer.
+    pub async fn registered_models(&self) -> Result<Vec<RegisteredModel>, Error> {
+        let models = self.inner.source.models().await;
+        models.map_err(|error| Error::Unreachable {
+            reason: format!("the registry does not answer: {error}"),
+        })
+    }
+
+    /// Predicts `rows` for a person, with the version they were checked against, and keeps them in the log under the id
+    /// that is returned.
+    ///
+    /// # Errors
+    /// As [`Serving::predict`].
+    pub async fn predict_for_app(
+        &self,
+        endpoint: &Endpoint,
+        model: Arc<ServedModel>,
+        rows: Vec<Row>,
+    ) -> Result<(RequestId, Predictions), Error> {
+        let started = Instant::now();
+        let request_id = RequestId::random();
+        let predictions = self.predict_with(model, rows.clone()).await?;
+        let predicted = Predicted {
+            rows,
+            predictions: predictions.clone(),
+        };
+        let took = started.elapsed();
+        self.predicted(
+            endpoint,
+            Role::Live,
+            Route::App,
+            request_id.clone(),
+            predicted,
+            took,
+        );
+        Ok((request_id, predictions))
     }
 
     /// Returns an endpoint that is in memory.

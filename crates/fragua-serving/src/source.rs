@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use fragua_base::{ErrorKind, Timestamp};
 use fragua_tracking::client::{ClientError, MlflowClient};
-use fragua_tracking::{Change, ModelVersion, Run, Tracking};
+use fragua_tracking::{Change, ModelVersion, Query, Run, Tracking};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -15,6 +15,10 @@ use crate::model_ref::{ModelRef, Selector};
 
 /// The alias by which registries answer the newest version.
 const LATEST: &str = "latest";
+
+/// How much of a registry is listed for people to choose from.
+const LISTED_MODELS: u32 = 200;
+const LISTED_VERSIONS: u32 = 2_000;
 
 /// Where models come from.
 #[derive(Clone, Debug)]
@@ -39,6 +43,17 @@ pub(crate) struct Located {
     pub(crate) folder: String,
     /// Tells this version from any other, one of the same number that was made anew too.
     pub(crate) identity: String,
+}
+
+/// What the registry has under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegisteredModel {
+    /// The name.
+    pub name: String,
+    /// Each alias and the version it names.
+    pub aliases: Vec<(String, i32)>,
+    /// The newest versions, newest first.
+    pub versions: Vec<i32>,
 }
 
 /// Why something could not be read from the registry or its artifacts.
@@ -67,6 +82,47 @@ impl ModelSource {
             #[cfg(test)]
             Self::Memory(registry) => registry.locate(model),
         }
+    }
+
+    /// Returns the registered models with their aliases and newest versions, by name.
+    pub(crate) async fn models(&self) -> Result<Vec<RegisteredModel>, SourceError> {
+        let (models, versions) = match self {
+            Self::Local(tracking) => {
+                let most = |most: u32, order: &str| Query {
+                    max_results: Some(most.into()),
+                    order_by: vec![order.to_owned()],
+                    ..Query::default()
+                };
+                let models = tracking.search_models(&most(LISTED_MODELS, "name ASC")).await;
+                let newest = most(LISTED_VERSIONS, "creation_timestamp DESC");
+                let versions = tracking.search_versions(&newest).await;
+                (
+                    models.map_err(unreachable)?.items,
+                    versions.map_err(unreachable)?.items,
+                )
+            }
+            Self::Remote(client) => (
+                client.models(LISTED_MODELS).await.map_err(unreachable)?,
+                client.versions(LISTED_VERSIONS).await.map_err(unreachable)?,
+            ),
+            #[cfg(test)]
+            Self::Memory(registry) => return Ok(registry.models()),
+        };
+        let listed = models.into_iter().map(|model| {
+            let mut own: Vec<i32> = versions
+                .iter()
+                .filter(|version| version.name == model.name)
+                .map(|version| version.version)
+                .collect();
+            own.sort_unstable_by(|a, b| b.cmp(a));
+            let aliases = model.aliases.into_iter();
+            RegisteredModel {
+                aliases: aliases.map(|alias| (alias.alias, alias.version)).collect(),
+                versions: own,
+                name: model.name,
+            }
+        });
+        Ok(listed.collect())
     }
 
     /// Moves an alias.

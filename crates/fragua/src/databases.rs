@@ -20,11 +20,18 @@ pub(crate) enum Component {
     Storage,
     Tracking,
     Orchestrator,
+    Serving,
 }
 
 impl Component {
     /// Every part with a database.
-    pub(crate) const ALL: [Self; 4] = [Self::Auth, Self::Storage, Self::Tracking, Self::Orchestrator];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Auth,
+        Self::Storage,
+        Self::Tracking,
+        Self::Orchestrator,
+        Self::Serving,
+    ];
 
     /// Returns the part's name, which is the stem of its SQLite file.
     pub(crate) const fn name(self) -> &'static str {
@@ -33,6 +40,7 @@ impl Component {
             Self::Storage => "storage",
             Self::Tracking => "tracking",
             Self::Orchestrator => "orchestrator",
+            Self::Serving => "serving",
         }
     }
 
@@ -42,6 +50,7 @@ impl Component {
             Self::Storage => "storage.database_url",
             Self::Tracking => "tracking.database_url",
             Self::Orchestrator => "orchestrator.database_url",
+            Self::Serving => "serving.database_url",
         }
     }
 
@@ -52,6 +61,7 @@ impl Component {
             Self::Storage => settings.storage.database_url.as_ref(),
             Self::Tracking => settings.tracking.database_url.as_ref(),
             Self::Orchestrator => settings.orchestrator.database_url.as_ref(),
+            Self::Serving => settings.serving.database_url.as_ref(),
         }
     }
 }

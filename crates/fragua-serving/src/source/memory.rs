@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fragua_base::Timestamp;
 use tokio::sync::broadcast;
 
-use super::{Located, SourceError};
+use super::{Located, RegisteredModel, SourceError};
 use crate::model_ref::{ModelRef, Selector};
 
 /// Files of a model folder by name.
@@ -68,6 +68,20 @@ impl Registry {
 
     pub(super) fn changes(&self) -> Option<broadcast::Receiver<()>> {
         self.announces.then(|| self.changes.subscribe())
+    }
+
+    pub(super) fn models(&self) -> Vec<RegisteredModel> {
+        let inner = self.inner.lock().unwrap();
+        let number = |version: &String| version.parse().unwrap();
+        vec![RegisteredModel {
+            name: "forest".to_owned(),
+            aliases: inner
+                .alias
+                .iter()
+                .map(|version| ("champion".to_owned(), number(version)))
+                .collect(),
+            versions: inner.versions.keys().rev().map(number).collect(),
+        }]
     }
 
     pub(super) fn set_alias(&self, model: &str, alias: &str, version: i32) -> Result<(), SourceError> {

@@ -1,9 +1,12 @@
 //! The role as its clients see it, over a registry in memory and models trained here.
 
+mod deployments;
 mod documents;
 mod following;
+mod infer;
 mod invocations;
 mod models;
+mod named;
 mod predict;
 mod registry;
 mod support;

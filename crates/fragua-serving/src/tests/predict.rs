@@ -4,12 +4,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::support::{Role, number_forest, settings, text_forest};
+use super::support::{Role, number_forest, record, settings, text_forest};
 use crate::Settings;
-
-fn record() -> Value {
-    json!({ "Elevation": 1900, "Slope": 3.5, "Area": "Rawah" })
-}
 
 fn record_with(field: &str, value: Value) -> Value {
     let mut record = record();

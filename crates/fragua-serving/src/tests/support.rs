@@ -5,7 +5,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use fragua_base::{ManualClock, Timestamp};
-use serde_json::Value;
+use fragua_database::Database;
+use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 pub(super) use super::models::{broken, forest, number_forest, text_forest};
@@ -36,6 +37,11 @@ impl Answered {
     }
 }
 
+/// A good record of the forest.
+pub(super) fn record() -> Value {
+    json!({ "Elevation": 1900, "Slope": 3.5, "Area": "Rawah" })
+}
+
 pub(super) fn settings() -> Settings {
     Settings {
         model: "forest".to_owned(),
@@ -44,21 +50,40 @@ pub(super) fn settings() -> Settings {
     }
 }
 
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(Timestamp::from_millis(1_743_552_000_000)))
+}
+
 impl Role {
     pub(super) fn new(settings: Settings) -> Self {
         Self::over(Registry::new(), settings)
     }
 
     pub(super) fn over(registry: Registry, settings: Settings) -> Self {
-        let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_743_552_000_000)));
+        let clock = clock();
         let source = ModelSource::Memory(registry.clone());
         let serving = Serving::open(source, settings, clock.clone()).unwrap();
-        let router = api::router(serving.clone());
+        Self::of(registry, serving, clock)
+    }
+
+    /// A role that keeps deployments and predictions.
+    pub(super) async fn with_database(settings: Settings, database: Database) -> Self {
+        Self::over_database(Registry::new(), settings, database).await
+    }
+
+    pub(super) async fn over_database(registry: Registry, settings: Settings, database: Database) -> Self {
+        let clock = clock();
+        let source = ModelSource::Memory(registry.clone());
+        let serving = Serving::open_with(source, database, settings, clock.clone()).await;
+        Self::of(registry, serving.unwrap(), clock)
+    }
+
+    fn of(registry: Registry, serving: Serving, clock: Arc<ManualClock>) -> Self {
         Self {
+            router: api::router(serving.clone()),
             registry,
             serving,
             clock,
-            router,
         }
     }
 

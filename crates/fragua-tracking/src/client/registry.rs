@@ -48,6 +48,50 @@ impl MlflowClient {
             .transpose()?)
     }
 
+    /// Returns the first registered models by name, at most `most`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn models(&self, most: u32) -> Result<Vec<RegisteredModel>, ClientError> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Answer {
+            registered_models: Vec<RegisteredModelWire>,
+        }
+
+        let most = most.to_string();
+        let answer: Answer = self
+            .get("registered-models/search", &[("max_results", most.as_str())])
+            .await?;
+        let models = answer.registered_models.into_iter();
+        Ok(models.map(RegisteredModel::try_from).collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the newest versions of all registered models, at most `most`, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn versions(&self, most: u32) -> Result<Vec<ModelVersion>, ClientError> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Answer {
+            model_versions: Vec<ModelVersionWire>,
+        }
+
+        let most = most.to_string();
+        let answer: Answer = self
+            .get(
+                "model-versions/search",
+                &[
+                    ("max_results", most.as_str()),
+                    ("order_by", "creation_timestamp DESC"),
+                ],
+            )
+            .await?;
+        let versions = answer.model_versions.into_iter();
+        Ok(versions.map(ModelVersion::try_from).collect::<Result<_, _>>()?)
+    }
+
     /// Makes the next version of a registered model, which is made too when it is not there.
     /// `source` is `models:/MODEL_ID` or where the files are.
     ///

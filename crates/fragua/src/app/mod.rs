@@ -309,7 +309,7 @@ impl Opening<'_> {
             );
         }
         let serving = match self.any_of(&[Role::Serving, Role::App]) {
-            true => Some(self.serving(tracking.as_ref())?),
+            true => Some(self.serving(tracking.as_ref()).await?),
             false => None,
         };
         Ok((Some(storage), tracking, serving))
@@ -386,7 +386,7 @@ impl Opening<'_> {
         })
     }
 
-    fn serving(&self, tracking: Option<&Tracking>) -> anyhow::Result<Serving> {
+    async fn serving(&self, tracking: Option<&Tracking>) -> anyhow::Result<Serving> {
         let loaded = self.loaded;
         let source = match (tracking, &loaded.settings.tracking.uri) {
             (Some(tracking), _) => ModelSource::Local(tracking.clone()),
@@ -395,15 +395,23 @@ impl Opening<'_> {
         };
         // Changes that another process makes are announced in that process alone.
         let tracking_is_elsewhere = !self.roles.contains(&Role::Tracking);
+        let given = &loaded.settings.serving;
         let settings = fragua_serving::Settings {
-            model: loaded.settings.serving.model.clone(),
-            alias: loaded.settings.serving.alias.clone(),
+            model: given.model.clone(),
+            alias: given.alias.clone(),
             poll_every: tracking_is_elsewhere.then_some(POLL_OTHER_PROCESS),
+            max_models: given.max_models,
+            max_body_bytes: given.max_body_bytes,
+            max_rows: given.max_rows,
+            max_in_flight: given.max_in_flight,
             ..fragua_serving::Settings::default()
         };
-        Serving::open(source, settings, self.clock.clone()).with_context(|| {
+        let database = self.databases.open(Component::Serving).await?;
+        let opened = Serving::open_with(source, database, settings, self.clock.clone()).await;
+        opened.with_context(|| {
             let origin = loaded.origin("serving.model");
-            format!("serving cannot be opened (serving.model comes from: {origin})")
+            let setting = self.databases.setting(Component::Serving);
+            format!("serving cannot be opened (serving.model comes from: {origin}; database: {setting})")
         })
     }
 

@@ -195,7 +195,7 @@ impl Patient<'_> {
         let uses_other = |component| match component {
             Component::Tracking => self.loaded.uses_other_tracking(),
             Component::Storage => self.loaded.uses_other_storage(),
-            Component::Auth | Component::Orchestrator => false,
+            Component::Auth | Component::Orchestrator | Component::Serving => false,
         };
         let components = Component::ALL
             .into_iter()

@@ -186,6 +186,16 @@ pub(crate) struct ServingSettings {
     pub(crate) port: u16,
     pub(crate) model: String,
     pub(crate) alias: String,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) database_url: Option<Secret>,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) max_models: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) max_body_bytes: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) max_rows: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) max_in_flight: usize,
 }
 
 #[derive(Debug, Deserialize)]
