@@ -2,6 +2,7 @@
 
 use crate::feature::FeatureKind;
 use crate::onnx::{self, Outputs};
+use crate::table::{Cell, TableBuilder};
 use crate::{Error, Label, Pipeline, pipeline_file};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -59,7 +60,7 @@ pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
     let mut files = vec![
         file(
             "MLmodel",
-            mlmodel(pipeline, info, example.is_some(), size, &digest[..32]),
+            mlmodel(pipeline, info, example.as_deref(), size, &digest[..32]),
         ),
         ModelFile {
             name: ONNX_FILE,
@@ -153,6 +154,17 @@ fn example_row(pipeline: &Pipeline) -> Option<Vec<&Value>> {
         .collect()
 }
 
+/// What the model answers for its example row, so that who loads it elsewhere can tell that it still does: the label, and
+/// the probability of each class.
+fn answer(pipeline: &Pipeline, row: &[&Value]) -> Option<Value> {
+    let names = pipeline.features.iter().map(|feature| feature.name.clone());
+    let mut builder = TableBuilder::new(names);
+    let cells: Option<Vec<Cell<'_>>> = row.iter().map(|value| Cell::from_json(value)).collect();
+    builder.push_row(cells?).ok()?;
+    let predictions = pipeline.predict(&builder.finish().ok()?).ok()?;
+    Some(json!({ "label": predictions.labels.first()?, "probabilities": predictions.probabilities }))
+}
+
 fn file(name: &'static str, text: String) -> ModelFile {
     ModelFile {
         name,
@@ -161,7 +173,13 @@ fn file(name: &'static str, text: String) -> ModelFile {
 }
 
 /// JSON is YAML, so the file is written as one JSON value a line of its top level.
-fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize, uuid: &str) -> String {
+fn mlmodel(
+    pipeline: &Pipeline,
+    info: &ModelInfo,
+    example: Option<&[&Value]>,
+    size: usize,
+    uuid: &str,
+) -> String {
     let (inputs, outputs) = signature(pipeline);
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -175,6 +193,7 @@ fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize
         json!({
             "fragua": {
                 "data": PIPELINE_FILE,
+                "example_answer": example.and_then(|row| answer(pipeline, row)),
                 "format_version": pipeline_file::VERSION,
                 "model": pipeline.model_name,
                 "target": pipeline.target,
@@ -204,7 +223,7 @@ fn mlmodel(pipeline: &Pipeline, info: &ModelInfo, has_example: bool, size: usize
     if let Some(run_id) = &info.run_id {
         put("run_id", json!(run_id));
     }
-    if has_example {
+    if example.is_some() {
         put(
             "saved_input_example_info",
             json!({

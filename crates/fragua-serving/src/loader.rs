@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use fragua_base::Timestamp;
 use fragua_learn::{FeatureKind, Label, Pipeline};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::manifest::{self, Manifest, SignatureColumn};
+use crate::manifest::{self, ExampleAnswer, Manifest, SignatureColumn};
 use crate::metrics::VersionCounters;
 use crate::model::ServedModel;
 use crate::signature::{DataType, Feature, Range};
@@ -99,13 +99,15 @@ impl Build {
             counters: self.counters,
             identity: self.located.identity,
         });
-        warm(&model)?;
+        warm(&model, folder.manifest.example_answer.as_ref())?;
         Arc::into_inner(model)
             .ok_or_else(|| LoadError::Unservable("its first prediction did not end".to_owned()))
     }
 }
 
-fn warm(model: &Arc<ServedModel>) -> Result<(), LoadError> {
+/// Answers the example row, so that the first request finds the model warm, and compares with what it answered when it was
+/// saved.
+fn warm(model: &Arc<ServedModel>, stored: Option<&ExampleAnswer>) -> Result<(), LoadError> {
     let row = model.check_record(&model.example()).map_err(|errors| {
         let fields: Vec<String> = errors
             .iter()
@@ -114,15 +116,38 @@ fn warm(model: &Arc<ServedModel>) -> Result<(), LoadError> {
         let fields = fields.join("; ");
         LoadError::Unservable(format!("its example row does not fit its signature ({fields})"))
     })?;
-    match model.predict(&[row]) {
-        Ok(predictions) if predictions.labels.len() == 1 => Ok(()),
-        Ok(_) => Err(LoadError::Unservable(
+    let predictions = model
+        .predict(&[row])
+        .map_err(|error| LoadError::Unservable(format!("it fails on its example row: {error}")))?;
+    let [label] = predictions.labels.as_slice() else {
+        return Err(LoadError::Unservable(
             "it does not answer its example row".to_owned(),
-        )),
-        Err(error) => Err(LoadError::Unservable(format!(
-            "it fails on its example row: {error}"
-        ))),
+        ));
+    };
+    let label = json!(label);
+    match stored {
+        Some(stored) if !is_close(stored, &label, predictions.probabilities(0)) => {
+            Err(LoadError::Unservable(format!(
+                "it answers its example row with {label} where it answered {} when it was saved, or with other \
+                 probabilities; train or save it again",
+                stored.label
+            )))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Whether two answers are the same but for the last digits, which differ between processors.
+fn is_close(stored: &ExampleAnswer, label: &Value, probabilities: &[f32]) -> bool {
+    let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * a.abs().max(1.0);
+    let same_label = match (stored.label.as_f64(), label.as_f64()) {
+        (Some(stored), Some(label)) => near(stored, label),
+        _ => stored.label == *label,
+    };
+    let pairs = stored.probabilities.iter().zip(probabilities);
+    same_label
+        && stored.probabilities.len() == probabilities.len()
+        && pairs.fold(true, |same, (a, b)| same && near((*a).into(), (*b).into()))
 }
 
 fn outputs(names: Vec<String>, labels: &[Label]) -> Result<Vec<String>, LoadError> {

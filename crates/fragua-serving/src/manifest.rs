@@ -19,6 +19,16 @@ pub(crate) struct Manifest {
     pub(crate) columns: Vec<SignatureColumn>,
     /// Names of the columns that the ONNX model gives back, in order.
     pub(crate) outputs: Vec<String>,
+    /// What it answered for its example row when it was saved.
+    pub(crate) example_answer: Option<ExampleAnswer>,
+}
+
+/// An answer as it was when the model was saved.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(crate) struct ExampleAnswer {
+    pub(crate) label: Value,
+    #[serde(default)]
+    pub(crate) probabilities: Vec<f32>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -46,6 +56,8 @@ struct Flavors {
 #[derive(Deserialize)]
 struct FraguaFlavor {
     data: String,
+    #[serde(default)]
+    example_answer: Option<ExampleAnswer>,
 }
 
 #[derive(Deserialize)]
@@ -90,6 +102,7 @@ pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
             .transpose()?,
         columns: columns(&signature.inputs)?,
         outputs: outputs(signature.outputs.as_deref().unwrap_or("[]"))?,
+        example_answer: flavor.example_answer,
     })
 }
 

@@ -129,7 +129,12 @@ async fn faults_are_told_in_the_form_of_the_protocol() {
             409,
             "always in memory",
         ),
-        ("/v2/repository/index", json!({ "ready": 1 }), 400, "no index request"),
+        (
+            "/v2/repository/index",
+            json!({ "ready": 1 }),
+            400,
+            "no index request",
+        ),
     ] {
         let answered = role.post_json(path, &body).await;
         assert_eq!(answered.status.as_u16(), status, "{path}: {}", answered.text);
