@@ -46,7 +46,9 @@ const BOUNDS: [f64; 14] = [
 ];
 
 /// The statuses that prediction routes answer; any other one is counted as 500.
-const STATUSES: [u16; 13] = [200, 400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 501, 503];
+const STATUSES: [u16; 15] = [
+    200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 501, 503, 504,
+];
 
 /// Versions whose counters are kept; the oldest is dropped first, so that the page stays small.
 const KEPT_VERSIONS: usize = 64;

@@ -23,6 +23,8 @@ pub struct Settings {
     pub max_in_flight: usize,
     /// How long a client may take to send its body.
     pub body_timeout: Duration,
+    /// How long predicting may take; the answer is 504 then.
+    pub request_timeout: Duration,
     /// Largest file of a model that is read into memory, in bytes.
     pub max_model_bytes: u64,
     /// Most endpoints that are kept in memory, the one of `model` and `alias` among them.
@@ -39,6 +41,7 @@ impl Default for Settings {
             max_rows: 100_000,
             max_in_flight: 256,
             body_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(60),
             max_model_bytes: 2 * 1024 * 1024 * 1024,
             max_models: 32,
         }

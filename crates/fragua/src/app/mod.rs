@@ -404,6 +404,7 @@ impl Opening<'_> {
             max_body_bytes: given.max_body_bytes,
             max_rows: given.max_rows,
             max_in_flight: given.max_in_flight,
+            request_timeout: Duration::from_secs(given.request_timeout_seconds as u64),
             ..fragua_serving::Settings::default()
         };
         let database = self.databases.open(Component::Serving).await?;

@@ -196,6 +196,8 @@ pub(crate) struct ServingSettings {
     pub(crate) max_rows: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) max_in_flight: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) request_timeout_seconds: usize,
 }
 
 #[derive(Debug, Deserialize)]
