@@ -5,6 +5,7 @@ pub mod card;
 mod codec;
 pub mod config;
 mod csv_file;
+pub mod drift;
 mod error;
 mod explain;
 mod feature;
@@ -21,6 +22,7 @@ pub mod picture;
 mod pipeline;
 mod pipeline_file;
 mod prepare;
+pub mod profile;
 mod progress;
 mod random;
 mod report;
@@ -48,6 +50,7 @@ pub use params::{
     NaiveBayesParams, RandomForestParams, SvcParams,
 };
 pub use pipeline::{Evaluation, Pipeline, Predictions};
+pub use profile::TrainingProfile;
 pub use progress::{Event, NoProgress, Progress};
 pub use report::{CandidateResult, Comparison, FeatureImportance, FoldFigures, Stopped, TrainReport};
 pub use space::Space;

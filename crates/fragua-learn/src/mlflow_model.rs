@@ -3,13 +3,15 @@
 use crate::feature::FeatureKind;
 use crate::onnx::{self, Outputs};
 use crate::table::{Cell, TableBuilder};
-use crate::{Error, Label, Pipeline, pipeline_file};
+use crate::{Error, Label, Pipeline, TrainingProfile, pipeline_file};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Name of the pipeline's own file in the folder.
 pub const PIPELINE_FILE: &str = "pipeline.fragua";
+/// Name of the file in the folder that tells what the training rows were like.
+pub const PROFILE_FILE: &str = "training_profile.json";
 /// Name of the ONNX file in the folder.
 pub const ONNX_FILE: &str = "model.onnx";
 
@@ -34,6 +36,8 @@ pub struct ModelInfo {
     pub model_id: Option<String>,
     /// Its folder among the run's artifacts.
     pub artifact_path: Option<String>,
+    /// What its training rows were like.
+    pub profile: Option<TrainingProfile>,
     /// When it was made, as `2026-01-31 12:00:00.000000` in UTC.
     pub created_at: String,
 }
@@ -75,6 +79,9 @@ pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
         file("conda.yaml", conda()),
         file("code/fragua_onnx_model.py", LOADER.to_owned()),
     ];
+    if let Some(profile) = &info.profile {
+        files.push(file(PROFILE_FILE, profile.to_json()));
+    }
     if let Some(row) = example {
         let names: Vec<&str> = pipeline
             .features
@@ -196,6 +203,7 @@ fn mlmodel(
                 "example_answer": example.and_then(|row| answer(pipeline, row)),
                 "format_version": pipeline_file::VERSION,
                 "model": pipeline.model_name,
+                "training_profile": info.profile.as_ref().map(|_| PROFILE_FILE),
                 "target": pipeline.target,
                 "version": env!("CARGO_PKG_VERSION"),
             },

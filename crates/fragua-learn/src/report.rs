@@ -1,6 +1,6 @@
 use crate::config::{Scoring, Task};
 use crate::metrics::{ClassMetrics, ConfusionMatrix, Interval};
-use crate::{Label, ModelParams, Pipeline};
+use crate::{Label, ModelParams, Pipeline, TrainingProfile};
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub struct TrainReport {
     pub feature_importance: Vec<FeatureImportance>,
     /// The fitted model with its preparation.
     pub pipeline: Pipeline,
+    /// What the rows were like that were trained on.
+    pub profile: TrainingProfile,
     /// Rows of the table that were trained on.
     pub train_rows: Vec<usize>,
     /// Rows of the table that were held out.

@@ -12,7 +12,7 @@ use crate::resample::resample;
 use crate::search::{self, Parting, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
-use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport};
+use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, TrainingProfile};
 
 /// Numbers the streams of random numbers drawn from the one seed.
 #[derive(Clone, Copy)]
@@ -26,6 +26,7 @@ pub(crate) enum Stream {
     Preparation = 7,
     LearningCurve = 8,
     Judging = 9,
+    Profile = 10,
 }
 
 /// Splits the rows, searches for the best candidate by cross-validation on the training part, fits it on all
@@ -83,6 +84,9 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
 
     let test_target = target.select(&test_rows);
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
+    let seed = Random::derive(config.seed, &[Stream::Profile as u64]).next_u64();
+    let target_column = (config.target.as_str(), table.column(&config.target)?);
+    let profile = TrainingProfile::of(&features, target_column, &train_rows, seed);
     let seed = Random::derive(config.seed, &[Stream::Intervals as u64]).next_u64();
     let measured = pipeline::measure(
         &test_target.truth,
@@ -105,6 +109,7 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
         labels: target.labels,
         feature_importance: pipeline.feature_importance(),
         pipeline,
+        profile,
         train_rows,
         test_rows,
     })

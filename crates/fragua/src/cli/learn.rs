@@ -201,6 +201,7 @@ fn fit(options: &Fit) -> anyhow::Result<()> {
         .strftime("%Y-%m-%d %H:%M:%S.%6f")
         .to_string();
     let info = ModelInfo {
+        profile: Some(report.profile.clone()),
         created_at,
         ..ModelInfo::default()
     };

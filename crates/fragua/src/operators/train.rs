@@ -208,6 +208,7 @@ async fn log_training(
         .to_string();
     let info = mlflow_model::ModelInfo {
         run_id: Some(run_id.to_owned()),
+        profile: Some(report.profile.clone()),
         created_at,
         ..Default::default()
     };
