@@ -25,7 +25,7 @@ pub struct TrainingProfile {
     pub rows: u64,
     /// Each column that the model takes, in its order.
     pub features: Vec<ColumnProfile>,
-    /// The column that is predicted.
+    /// The column that is predicted: classes as texts, or numbers.
     pub target: ColumnProfile,
     /// Some of the rows, drawn at random.
     pub sample: Vec<SampleRow>,
@@ -90,7 +90,7 @@ pub struct CategoryProfile {
 pub struct SampleRow {
     /// A value for each feature: a number, a text or null.
     pub values: Vec<Value>,
-    /// What was to be predicted.
+    /// What was to be predicted: a class as a text, or a number.
     pub target: Value,
 }
 

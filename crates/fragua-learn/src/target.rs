@@ -1,7 +1,7 @@
 //! What is to be predicted, row by row.
 
 use crate::config::{Task, TrainConfig};
-use crate::table::{Column, Table};
+use crate::table::{Categorical, Column, Table};
 use crate::{Error, Label};
 use std::collections::BTreeMap;
 
@@ -27,6 +27,18 @@ pub(crate) enum Truth {
 }
 
 impl Target {
+    /// Returns the truth as a column: classes as texts, or numbers.
+    pub(crate) fn as_column(&self) -> Result<Column, Error> {
+        Ok(match &self.truth {
+            Truth::Classes(classes) => {
+                let words = self.labels.iter().map(Label::to_string).collect();
+                let codes = classes.iter().map(|&class| u32::from(class)).collect();
+                Column::Categorical(Categorical::new(words, codes)?)
+            }
+            Truth::Numbers(numbers) => Column::Numeric(numbers.clone()),
+        })
+    }
+
     /// Reads the target and weight columns; also tells why the target is taken for classes or numbers.
     pub(crate) fn new(table: &Table, config: &TrainConfig) -> Result<(Self, String), Error> {
         let name = &config.target;

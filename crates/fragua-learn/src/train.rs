@@ -85,8 +85,8 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
     let test_target = target.select(&test_rows);
     let predictions = pipeline.predict(&features.select_rows(&test_rows))?;
     let seed = Random::derive(config.seed, &[Stream::Profile as u64]).next_u64();
-    let target_column = (config.target.as_str(), table.column(&config.target)?);
-    let profile = TrainingProfile::of(&features, target_column, &train_rows, seed);
+    let truth = target.as_column()?;
+    let profile = TrainingProfile::of(&features, (&config.target, &truth), &train_rows, seed);
     let seed = Random::derive(config.seed, &[Stream::Intervals as u64]).next_u64();
     let measured = pipeline::measure(
         &test_target.truth,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Serving;
 use crate::endpoint::Endpoint;
+use crate::log::Answered;
 use crate::metrics::Route;
 use crate::model::Predictions;
 use crate::request_id::RequestId;
@@ -29,7 +30,17 @@ impl Serving {
         predicted: Predicted,
         took: Duration,
     ) {
-        let _ = (role, route, request_id.as_str(), took);
+        if let Some(log) = self.log() {
+            log.record(&Answered {
+                request_id: &request_id,
+                role,
+                source: route.name(),
+                took,
+                rows: &predicted.rows,
+                predictions: &predicted.predictions,
+                always: route == Route::App,
+            });
+        }
         let state = endpoint.state();
         let Some(shadow) = state.shadow.as_ref().and_then(|shadow| shadow.model.clone()) else {
             return;
@@ -39,14 +50,26 @@ impl Serving {
             shadow.counters.shadow.missed(predicted.rows.len());
             return;
         };
-        let serving = self.clone();
+        let (serving, log) = (self.clone(), self.log().cloned());
         tokio::spawn(async move {
             let Predicted { rows, predictions } = predicted;
             let asked = rows.len();
             let counters = Arc::clone(&shadow.counters);
             let compared = serving
                 .compute(move || {
+                    let started = std::time::Instant::now();
                     let shadowed = shadow.predict(&rows)?;
+                    if let Some(log) = &log {
+                        log.record(&Answered {
+                            request_id: &request_id,
+                            role: Role::Shadow,
+                            source: route.name(),
+                            took: started.elapsed(),
+                            rows: &rows,
+                            predictions: &shadowed,
+                            always: false,
+                        });
+                    }
                     let same = shadowed.labels.iter().zip(&predictions.labels);
                     Ok::<_, crate::Error>(same.filter(|(shadow, live)| shadow == live).count())
                 })

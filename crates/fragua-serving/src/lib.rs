@@ -21,6 +21,7 @@ mod source;
 
 mod aftermath;
 mod deployment;
+mod log;
 mod metrics;
 mod serving;
 mod store;
@@ -32,6 +33,10 @@ pub use endpoint::{Challenger, Endpoint, Problem, ProblemKind, State};
 pub use error::Error;
 pub use follow::Followed;
 pub use fragua_learn::Label;
+pub use log::{
+    Accuracy, ClassFigures, DayFigures, DriftAlarm, DriftReport, FeatureDrift, Feedback, Figures, LogQuery,
+    LogSettings, LoggedPrediction, PredictionLog, Severity,
+};
 pub use model::{Explanation, Predictions, ServedModel};
 pub use model_ref::{ModelRef, Selector};
 pub use request_id::RequestId;

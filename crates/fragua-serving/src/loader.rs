@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
-use fragua_learn::{FeatureKind, Label, Pipeline};
+use fragua_learn::{FeatureKind, Label, Pipeline, TrainingProfile};
 use serde_json::{Map, Value, json};
 
 use crate::manifest::{self, ExampleAnswer, Manifest, SignatureColumn};
@@ -15,6 +15,9 @@ use crate::source::{Located, ModelSource, SourceError};
 
 /// Largest `MLmodel` file and input example.
 const MAX_TEXT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Largest training profile: some hundred rows of a wide table.
+const MAX_PROFILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why a version is not in memory.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ impl From<SourceError> for LoadError {
 pub(crate) struct Folder {
     manifest: Manifest,
     example: Option<Vec<u8>>,
+    profile: Option<Vec<u8>>,
     pipeline: Vec<u8>,
 }
 
@@ -55,12 +59,17 @@ pub(crate) async fn read_folder(
         Some(file) => Some(source.read(located, file, MAX_TEXT_BYTES).await?),
         None => None,
     };
+    let profile = match &manifest.profile_file {
+        Some(file) => Some(source.read(located, file, MAX_PROFILE_BYTES).await?),
+        None => None,
+    };
     let pipeline = source
         .read(located, &manifest.pipeline_file, max_model_bytes)
         .await?;
     Ok(Folder {
         manifest,
         example,
+        profile,
         pipeline,
     })
 }
@@ -83,6 +92,15 @@ impl Build {
             Some(text) => manifest::parse_example(text).map_err(LoadError::Unservable)?,
             None => Map::new(),
         };
+        let profile = match &folder.profile {
+            Some(json) => {
+                let profile = TrainingProfile::parse(json).map_err(|error| {
+                    LoadError::Unservable(format!("its training profile cannot be read: {error}"))
+                })?;
+                Some(Arc::new(profile))
+            }
+            None => None,
+        };
         let features =
             features(&folder.manifest.columns, &pipeline, &example).map_err(LoadError::Unservable)?;
         let model = Arc::new(ServedModel {
@@ -95,6 +113,7 @@ impl Build {
             created_at: self.located.created_at,
             loaded_at: self.loaded_at,
             metrics: self.metrics,
+            profile,
             pipeline,
             counters: self.counters,
             identity: self.located.identity,

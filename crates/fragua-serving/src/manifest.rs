@@ -19,6 +19,8 @@ pub(crate) struct Manifest {
     pub(crate) columns: Vec<SignatureColumn>,
     /// Names of the columns that the ONNX model gives back, in order.
     pub(crate) outputs: Vec<String>,
+    /// File inside the folder that tells what the training rows were like, where there is one.
+    pub(crate) profile_file: Option<String>,
     /// What it answered for its example row when it was saved.
     pub(crate) example_answer: Option<ExampleAnswer>,
 }
@@ -56,6 +58,8 @@ struct Flavors {
 #[derive(Deserialize)]
 struct FraguaFlavor {
     data: String,
+    #[serde(default)]
+    training_profile: Option<String>,
     #[serde(default)]
     example_answer: Option<ExampleAnswer>,
 }
@@ -102,6 +106,7 @@ pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
             .transpose()?,
         columns: columns(&signature.inputs)?,
         outputs: outputs(signature.outputs.as_deref().unwrap_or("[]"))?,
+        profile_file: flavor.training_profile.map(inside_folder).transpose()?,
         example_answer: flavor.example_answer,
     })
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::endpoint::{Challenger, Endpoint};
+use crate::log::Counters;
 use crate::role::Role;
 
 /// The ways to a prediction.
@@ -148,6 +149,7 @@ pub(crate) struct Gauges<'a> {
     /// Whether the endpoint of the settings answers.
     pub(crate) ready: bool,
     pub(crate) endpoints: &'a [Endpoint],
+    pub(crate) log: Option<&'a Counters>,
 }
 
 impl Metrics {
@@ -332,6 +334,20 @@ impl Metrics {
                 page.sample("fragua_serving_problem", &labels, 1);
             }
         }
+        if let Some(log) = gauges.log {
+            page.family(
+                "fragua_serving_log_rows_total",
+                "counter",
+                "Predicted rows by what the prediction log did with them.",
+            );
+            for (outcome, rows) in log.by_outcome() {
+                page.sample(
+                    "fragua_serving_log_rows_total",
+                    &format!("outcome=\"{outcome}\""),
+                    rows,
+                );
+            }
+        }
         page.text
     }
 }
@@ -414,6 +430,7 @@ mod tests {
             in_flight: 2,
             ready: true,
             endpoints: &[],
+            log: None,
         });
         let predict = "model=\"forest\",version=\"3\",route=\"predict\"";
         let batch = "model=\"forest\",version=\"3\",route=\"invocations\"";
@@ -450,6 +467,7 @@ mod tests {
             in_flight: 0,
             ready: false,
             endpoints: &[],
+            log: None,
         });
         let totals = page
             .lines()

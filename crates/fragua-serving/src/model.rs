@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
-use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Pipeline, Table};
+use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Pipeline, Table, TrainingProfile};
 use serde_json::{Map, Value};
 
 use crate::metrics::VersionCounters;
@@ -31,6 +31,8 @@ pub struct ServedModel {
     pub loaded_at: Timestamp,
     /// Figures of the run that trained it, by name.
     pub metrics: BTreeMap<String, f64>,
+    /// What the rows were like that it was trained on, where its folder tells.
+    pub profile: Option<Arc<TrainingProfile>>,
     /// Names under which a data frame gives the class and then the probabilities.
     pub(crate) outputs: Vec<String>,
     pub(crate) pipeline: Pipeline,

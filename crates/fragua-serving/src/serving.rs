@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::aftermath::Predicted;
 use crate::endpoint::{Endpoint, ProblemKind, State};
+use crate::log::PredictionLog;
 use crate::metrics::{Gauges, Metrics, Route};
 use crate::model::{Explanation, Predictions, ServedModel};
 use crate::model_ref::ModelRef;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     /// Where deployments and predictions are kept; nowhere when a test opened the façade.
     pub(crate) database: Option<Database>,
+    log: Option<PredictionLog>,
     pub(crate) default: Endpoint,
     /// Every endpoint but the default one.
     others: Mutex<BTreeMap<ModelRef, Endpoint>>,
@@ -90,6 +92,9 @@ impl Serving {
         let inner = Inner {
             source,
             metrics: Metrics::new(&settings.model),
+            log: database
+                .clone()
+                .map(|database| PredictionLog::new(database, settings.log.clone(), clock.clone())),
             database,
             default: Endpoint::new(settings.model_ref()),
             others: Mutex::default(),
@@ -109,6 +114,11 @@ impl Serving {
     /// Returns the settings.
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
+    }
+
+    /// Returns the prediction log; there is none where the façade was opened without a database.
+    pub fn log(&self) -> Option<&PredictionLog> {
+        self.inner.log.as_ref()
     }
 
     /// Returns the endpoint of the model and alias that the settings name.
@@ -360,6 +370,7 @@ impl Serving {
         self.inner.metrics.render(&Gauges {
             in_flight: self.settings().max_in_flight - self.inner.in_flight.available_permits(),
             ready: self.current().is_some(),
+            log: self.log().map(PredictionLog::counters),
             endpoints: &self.endpoints(),
         })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::Error;
+use crate::log::LogSettings;
 use crate::model_ref::{ModelRef, Selector};
 
 /// Settings of the serving role.
@@ -29,6 +30,8 @@ pub struct Settings {
     pub max_model_bytes: u64,
     /// Most endpoints that are kept in memory, the one of `model` and `alias` among them.
     pub max_models: usize,
+    /// What is kept of predictions.
+    pub log: LogSettings,
 }
 
 impl Default for Settings {
@@ -44,6 +47,7 @@ impl Default for Settings {
             request_timeout: Duration::from_secs(60),
             max_model_bytes: 2 * 1024 * 1024 * 1024,
             max_models: 32,
+            log: LogSettings::default(),
         }
     }
 }
@@ -62,6 +66,12 @@ impl Settings {
                     reason: format!("{name:?} must not be empty and must not contain '/', ':' or '@'"),
                 });
             }
+        }
+        if !(0.0..=1.0).contains(&self.log.sample) {
+            return Err(Error::InvalidSetting {
+                key: "serving.log_sample",
+                reason: format!("{} is no share between 0 and 1", self.log.sample),
+            });
         }
         let limits = [
             ("serving.max_body_bytes", self.max_body_bytes),

@@ -2,5 +2,6 @@
 
 pub(crate) mod deployments;
 mod migrations;
+pub(crate) mod predictions;
 
 pub(crate) use migrations::migrations;

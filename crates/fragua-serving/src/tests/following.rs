@@ -63,6 +63,13 @@ async fn a_served_version_tells_about_itself() {
     assert_eq!(model.features[2].categories, ["Cache", "Neota", "Rawah"]);
     let range = model.features[0].range.unwrap();
     assert!(range.min < range.median && range.median < range.max, "{range:?}");
+    let profile = model.profile.as_ref().unwrap();
+    let profiled: Vec<&str> = profile
+        .features
+        .iter()
+        .map(|feature| feature.name.as_str())
+        .collect();
+    assert_eq!(profiled, names);
     let row = model.check_record(&model.example()).unwrap();
     let predictions = role.serving.predict(vec![row; 40]).await.unwrap();
     assert_eq!(predictions.labels.len(), 40);

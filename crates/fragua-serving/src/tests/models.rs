@@ -62,7 +62,11 @@ fn folder(label: impl Fn(usize) -> Label) -> Files {
     }))
     .unwrap();
     let report = train(&table.unwrap(), &config, &NoProgress).unwrap();
-    let files = mlflow_model::files(&report.pipeline, &ModelInfo::default());
+    let info = ModelInfo {
+        profile: Some(report.profile),
+        ..ModelInfo::default()
+    };
+    let files = mlflow_model::files(&report.pipeline, &info);
     files
         .into_iter()
         .map(|file| (file.name.to_owned(), file.bytes))

@@ -1,0 +1,159 @@
+//! The one task that writes: what came in together goes into one transaction.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
+
+use super::{PredictionLog, Recorded};
+use crate::row::{Cell, Row};
+use crate::signature::{DataType, Feature};
+use crate::store::predictions as store;
+
+/// Requests of one transaction.
+const BATCH: usize = 256;
+/// How long the first of a transaction waits for others.
+const GATHER: Duration = Duration::from_millis(100);
+/// The first wait after a failure, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// How often old rows are removed.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// MySQL keeps no longer texts.
+const MOST_BYTES: usize = 60_000;
+
+impl PredictionLog {
+    /// Writes what is recorded, removes what is too old, and looks for drift, until `shutdown`; what waits then is written
+    /// first. `models` returns the versions that drift is looked for in.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut waiting = self.inner.waiting.lock().await;
+        let mut purge = tokio::time::interval(PURGE_EVERY);
+        purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                batch = gather(&mut waiting, &shutdown) => self.write_until_done(batch, &shutdown).await,
+                _ = purge.tick() => self.purge().await,
+            }
+        }
+        let mut rest = Vec::new();
+        while let Ok(recorded) = waiting.try_recv() {
+            rest.push(recorded);
+        }
+        for batch in rest.chunks(BATCH) {
+            if let Err(error) = self.write(batch).await {
+                tracing::error!(%error, requests = batch.len(), "predictions are not in the log");
+            }
+        }
+    }
+
+    /// Writes everything that waits; for tests and for who is about to read what was just predicted.
+    #[cfg(test)]
+    pub(crate) async fn flush(&self) {
+        let mut waiting = self.inner.waiting.lock().await;
+        while let Ok(recorded) = waiting.try_recv() {
+            self.write(&[recorded]).await.unwrap();
+        }
+    }
+
+    async fn write_until_done(&self, batch: Vec<Recorded>, shutdown: &CancellationToken) {
+        let mut wait = RETRY.0;
+        while let Err(error) = self.write(&batch).await {
+            tracing::warn!(%error, "the prediction log waits for its database");
+            tokio::select! {
+                // One more try, then the process ends.
+                () = shutdown.cancelled() => {
+                    if let Err(error) = self.write(&batch).await {
+                        tracing::error!(%error, requests = batch.len(), "predictions are not in the log");
+                    }
+                    return;
+                }
+                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY.1),
+            }
+        }
+    }
+
+    async fn write(&self, batch: &[Recorded]) -> Result<(), fragua_database::Error> {
+        let counters = &self.inner.counters;
+        let rows: Vec<store::ActiveModel> = batch.iter().flat_map(rows_of).collect();
+        let asked: usize = batch.iter().map(|recorded| recorded.rows.len()).sum();
+        let count = rows.len();
+        store::insert(&self.inner.database, rows).await?;
+        counters.logged.fetch_add(count as u64, Relaxed);
+        counters.failed.fetch_add((asked - count) as u64, Relaxed);
+        Ok(())
+    }
+
+    async fn purge(&self) {
+        let (settings, now) = (&self.inner.settings, self.inner.clock.now());
+        let keep = i64::try_from(settings.keep.as_millis()).unwrap_or(i64::MAX);
+        let before = now.as_millis().saturating_sub(keep);
+        match store::purge(&self.inner.database, before, settings.keep_rows).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "old predictions were removed from the log"),
+            Err(error) => tracing::warn!(%error, "old predictions stay in the log for now"),
+        }
+    }
+}
+
+/// Waits for the first request, then a moment for others.
+async fn gather(waiting: &mut Receiver<Recorded>, shutdown: &CancellationToken) -> Vec<Recorded> {
+    let mut batch = Vec::new();
+    let Some(first) = waiting.recv().await else {
+        // The sender lives as long as the log.
+        return std::future::pending().await;
+    };
+    batch.push(first);
+    let deadline = tokio::time::Instant::now() + GATHER;
+    while batch.len() < BATCH {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep_until(deadline) => break,
+            more = waiting.recv() => match more {
+                Some(recorded) => batch.push(recorded),
+                None => break,
+            },
+        }
+    }
+    batch
+}
+
+fn rows_of(recorded: &Recorded) -> impl Iterator<Item = store::ActiveModel> + '_ {
+    recorded
+        .rows
+        .iter()
+        .filter_map(|(index, row, label, probabilities)| {
+            let inputs = Value::Object(record(&recorded.model.features, row)).to_string();
+            (inputs.len() <= MOST_BYTES).then(|| {
+                store::row(store::NewRow {
+                    request_id: recorded.request_id.as_str(),
+                    row: *index,
+                    role: recorded.role,
+                    source: recorded.source,
+                    at: recorded.at,
+                    took: recorded.took,
+                    model: &recorded.model,
+                    inputs,
+                    label,
+                    probabilities,
+                })
+            })
+        })
+}
+
+/// Returns a row as a record again.
+pub(crate) fn record(features: &[Feature], row: &Row) -> Map<String, Value> {
+    let values = row.0.iter().zip(features).map(|(cell, feature)| match cell {
+        Cell::Missing => Value::Null,
+        Cell::Text(text) => Value::from(text.as_str()),
+        Cell::Number(number) => match feature.data_type {
+            DataType::Boolean => Value::from(*number != 0.0),
+            // Whole numbers up to 2^53 are exact.
+            DataType::Integer | DataType::Long if number.abs() < 9e15 => Value::from(*number as i64),
+            _ => Value::from(*number),
+        },
+    });
+    let names = features.iter().map(|feature| feature.name.clone());
+    names.zip(values).collect()
+}
