@@ -5,6 +5,7 @@ mod deployments;
 mod docs;
 mod health;
 mod invocations;
+mod log;
 mod models;
 mod openapi;
 mod predict;
@@ -30,6 +31,7 @@ pub fn router(serving: Serving) -> Router {
         .merge(models::routes())
         .merge(deployments::routes())
         .merge(v2::routes())
+        .merge(log::routes())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))
