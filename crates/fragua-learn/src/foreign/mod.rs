@@ -147,3 +147,6 @@ fn output_names(labels: &[Label]) -> Vec<String> {
         .chain(labels.iter().map(|label| format!("proba_{label}")))
         .collect()
 }
+
+#[cfg(test)]
+mod fuzz;

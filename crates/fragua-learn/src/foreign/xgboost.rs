@@ -27,7 +27,7 @@ pub(super) fn load(bytes: &[u8], columns: &[String]) -> Result<Loaded, String> {
         return Err(format!("it has {outputs} classes"));
     }
     let (link, margin) = link(learner.text("objective.name")?, outputs)?;
-    let mut base = base_scores(learner.text("learner_model_param.base_score")?, outputs, margin)?;
+    let base = base_scores(learner.text("learner_model_param.base_score")?, outputs, margin)?;
     let booster = learner.at("gradient_booster")?;
     let (booster, dropped) = match booster.text("name")? {
         "gbtree" => (booster, None),
@@ -38,7 +38,8 @@ pub(super) fn load(bytes: &[u8], columns: &[String]) -> Result<Loaded, String> {
                 return Err(format!("it has {} weights", weights.len()));
             }
             let (weights, biases) = weights.split_at(feature_count * outputs);
-            base.iter_mut().zip(biases).for_each(|(base, bias)| *base += bias);
+            // The first base score is for all classes here.
+            let base = biases.iter().map(|bias| base[0] + bias).collect();
             let weights = weights.iter().map(|&weight| weight as f32).collect();
             return finish(
                 learner,
@@ -369,7 +370,10 @@ fn texts(encoding: &Value) -> Result<Vec<String>, String> {
     let text = |pair: &[f64]| {
         let range = index(pair[0])?..index(pair[1])?;
         let bytes = bytes.get(range).ok_or("a text is not there")?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| "a text is not UTF-8".to_owned())
+        String::from_utf8(bytes.to_vec()).map_err(|_| {
+            "a text is not UTF-8: XGBoost cuts letters off that are not English; rename the categories"
+                .to_owned()
+        })
     };
     offsets.windows(2).map(text).collect()
 }

@@ -14,6 +14,8 @@ struct Cases {
     tables: BTreeMap<String, Map<String, Value>>,
     /// What the converters themselves refused.
     failures: BTreeMap<String, String>,
+    /// What gives scores where probabilities belong.
+    refused: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -54,10 +56,16 @@ fn check(case: &Case, table: &Table, folder: &Path) -> Result<(), String> {
     let text = |error: fragua_learn::Error| error.to_string();
     let model = ForeignModel::load(format(&case.format), &bytes, &case.columns).map_err(text)?;
     let together = model.predict(table).map_err(text)?;
-    let is_near = |ours: f64, theirs: f64| (ours - theirs).abs() <= 1e-6 * theirs.abs().max(1.0) * 2.0;
+    // Third powers of great numbers: onnxruntime adds them up in 32 bits.
+    let tolerance = if case.name.starts_with("svc_poly") {
+        1e-5
+    } else {
+        1.5e-6
+    };
+    let is_near = |ours: f64, theirs: f64| (ours - theirs).abs() <= tolerance * theirs.abs().max(1.0);
     for row in 0..table.row_count() {
         let alone = model.predict(&table.select_rows(&[row])).map_err(text)?;
-        if alone.labels[0] != together.labels[row] || alone.probabilities != *together_row(&together, row) {
+        if alone.labels[0] != together.labels[row] || alone.probabilities != *together.probabilities_of(row) {
             return Err(format!(
                 "row {row}: alone {alone:?}, together {:?}",
                 together.labels[row]
@@ -78,7 +86,7 @@ fn check(case: &Case, table: &Table, folder: &Path) -> Result<(), String> {
     }
     let probabilities = case.probabilities.as_ref().unwrap();
     for (row, theirs) in probabilities.iter().enumerate() {
-        let ours = together_row(&together, row);
+        let ours = together.probabilities_of(row);
         let all_near = ours
             .iter()
             .zip(theirs)
@@ -102,10 +110,6 @@ fn check(case: &Case, table: &Table, folder: &Path) -> Result<(), String> {
     }
 }
 
-fn together_row(predictions: &fragua_learn::Predictions, row: usize) -> &[f32] {
-    predictions.probabilities_of(row)
-}
-
 #[test]
 fn models_of_other_libraries_predict_as_they_do_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -127,4 +131,11 @@ fn models_of_other_libraries_predict_as_they_do_there() {
         }
     }
     assert!(different.is_empty(), "{different}");
+    for file in cases.refused {
+        let bytes = std::fs::read(folder.path().join(&file)).unwrap();
+        let error = ForeignModel::load(ModelFormat::Onnx, &bytes, &[])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("where probabilities belong"), "{file}: {error}");
+    }
 }

@@ -267,39 +267,37 @@ impl Ensemble {
             self.transform.apply(scores, Second::Absent);
             return best.map_or(0, |(class, _)| class);
         }
-        // One score of two classes is that of the first one listed, and speaks for the second.
-        let mut has_second = has_score[1];
-        if self.is_binary {
-            let score = if has_score[1] { scores[1] } else { scores[0] };
-            *scores = vec![score, 0.0];
-            has_second = false;
-        }
+        let [mut first, mut second] = [scores[0], scores[1]];
+        let [has_first, has_second] = [has_score[0], has_score[1]];
         match self.base.as_slice() {
-            [_, second] if self.is_binary => {
-                scores[1] = scores[0] + second;
-                scores[0] = -scores[1];
-                has_second = true;
+            [_, base] if has_second => {
+                second = base + first;
+                first = -second;
             }
-            [first, second] => {
-                scores[0] += first;
-                scores[1] += second;
-            }
-            [first] => scores[0] += first,
+            [base_first, _] => first += base_first,
+            [base] => first += base,
             _ => {}
         }
-        if !has_second && self.base.len() != 2 {
-            scores.truncate(1);
-        }
-        let decisive = if has_second { scores[1] } else { scores[0] };
-        let (is_second, second) = if !self.is_binary {
-            (decisive > 0.0, Second::Absent)
-        } else if self.all_positive {
+        let decisive = match (has_first, has_second) {
+            (_, true) => second,
+            (true, false) => first,
+            (false, false) => 0.0,
+        };
+        let (is_second, rest) = if self.is_binary && self.all_positive {
             (decisive > 0.5, Second::Complement)
         } else {
             (decisive > 0.0, Second::Opposite)
         };
-        self.transform.apply(scores, second);
-        scores.resize(2, 0.0);
+        // A class that no leaf spoke of has no score, whatever was added to it.
+        scores[0] = if has_first { first } else { 0.0 };
+        scores[1] = if has_second { second } else { 0.0 };
+        if !has_second && self.base.len() != 2 {
+            scores.truncate(1);
+            self.transform.apply(scores, rest);
+            scores.resize(2, 0.0);
+        } else {
+            self.transform.apply(scores, Second::Absent);
+        }
         usize::from(is_second)
     }
 }

@@ -97,10 +97,6 @@ impl Linear {
                     scores => greatest(scores),
                 });
             }
-            // A single score becomes a probability before it is shared by two classes.
-            if is_binary && self.transform == Transform::Logistic {
-                row_scores[0] = logistic(row_scores[0]);
-            }
             if self.transform == Transform::Logistic && self.outputs == 1 && !is_binary {
                 row_scores[0] = logistic(row_scores[0]);
             } else {
@@ -407,9 +403,9 @@ impl Machines {
                 };
                 let curve = |(pair, decision): (usize, &f64)| {
                     let odds = decision * f64::from(slopes[pair]) + f64::from(intercepts[pair]);
-                    (1.0 - logistic(odds)).clamp(1e-7, 1.0 - 1e-7)
+                    ((1.0 - logistic(odds)) as f32).clamp(1e-7, 1.0 - 1e-7)
                 };
-                let pairs: Vec<f64> = decisions.iter().enumerate().map(curve).collect();
+                let pairs: Vec<f32> = decisions.iter().enumerate().map(curve).collect();
                 let mut scores = coupled(&pairs, classes.len());
                 self.transform.apply(&mut scores, Second::Absent);
                 (label, scores)
@@ -453,8 +449,9 @@ fn votes(decisions: &[f64], classes: usize) -> Vec<usize> {
 }
 
 /// Probabilities of classes out of those of pairs, by the second method of Wu, Lin and Weng (2004).
-fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
-    let mut wins = vec![0.0; classes * classes];
+/// They are found step by step until little changes, so the result depends on the 32 bits of onnxruntime.
+fn coupled(pairs: &[f32], classes: usize) -> Vec<f64> {
+    let mut wins = vec![0.0f32; classes * classes];
     let mut next = pairs.iter();
     for first in 0..classes {
         for second in first + 1..classes {
@@ -463,7 +460,7 @@ fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
             wins[second * classes + first] = 1.0 - share;
         }
     }
-    let mut factors = vec![0.0; classes * classes];
+    let mut factors = vec![0.0f32; classes * classes];
     for one in 0..classes {
         for two in (0..classes).filter(|&two| two != one) {
             let (won, lost) = (wins[one * classes + two], wins[two * classes + one]);
@@ -471,8 +468,8 @@ fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
             factors[one * classes + two] = -lost * won;
         }
     }
-    let mut shares = vec![1.0 / classes as f64; classes];
-    let mut products = vec![0.0; classes];
+    let mut shares = vec![1.0 / classes as f32; classes];
+    let mut products = vec![0.0f32; classes];
     for _ in 0..100 {
         for (class, product) in products.iter_mut().enumerate() {
             let row = &factors[class * classes..(class + 1) * classes];
@@ -482,7 +479,7 @@ fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
                 .map(|(factor, share)| factor * share)
                 .sum();
         }
-        let mut whole: f64 = products
+        let mut whole: f32 = products
             .iter()
             .zip(&shares)
             .map(|(product, share)| product * share)
@@ -490,8 +487,8 @@ fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
         let error = products
             .iter()
             .map(|product| (product - whole).abs())
-            .fold(0.0, f64::max);
-        if error < 0.005 / classes as f64 {
+            .fold(0.0, f32::max);
+        if error < 0.005 / classes as f32 {
             break;
         }
         for class in 0..classes {
@@ -507,5 +504,5 @@ fn coupled(pairs: &[f64], classes: usize) -> Vec<f64> {
             }
         }
     }
-    shares
+    shares.into_iter().map(f64::from).collect()
 }

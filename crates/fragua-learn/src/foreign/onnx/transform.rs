@@ -44,10 +44,8 @@ impl Transform {
             }
             match second {
                 Second::Absent => {}
+                _ if self == Self::Logistic => *scores = vec![logistic(-score), logistic(score)],
                 Second::Complement => *scores = vec![1.0 - score, score],
-                Second::Opposite if self == Self::Logistic => {
-                    *scores = vec![logistic(-score), logistic(score)];
-                }
                 Second::Opposite => *scores = vec![-score, score],
             }
             return;
