@@ -2,7 +2,7 @@
 
 use super::boosted::{Boosted, Link, Scorer};
 use super::columns::{self, Codes, MAX_COLUMNS};
-use super::trees::{Part, Test, Trees};
+use super::trees::{MAX_WORDS, Part, Test, Trees};
 use super::{Kind, Loaded, output_names};
 use crate::{Feature, FeatureKind, Label};
 use std::collections::HashMap;
@@ -92,7 +92,7 @@ pub(super) fn load(bytes: &[u8], columns: &[String]) -> Result<Loaded, String> {
             }
         }
     }
-    if trees.count() % outputs != 0 {
+    if !trees.count().is_multiple_of(outputs) {
         return Err(format!(
             "it has {} trees, which is no multiple of {outputs}",
             trees.count()
@@ -197,6 +197,8 @@ fn add_tree(trees: &mut Trees<f64>, section: &Section<'_>, output: u32) -> Resul
     };
     let child = |child: i64| position(child).ok_or_else(|| format!("a split leads to node {child}"));
     let mut parts = Vec::with_capacity(count + leaf_count);
+    // Splits may share a set, and each has a copy.
+    let mut words_left = MAX_WORDS;
     for split in 0..count {
         let (threshold, decision) = (thresholds[split], decisions[split]);
         let (test, missing) = if decision & CATEGORICAL != 0 {
@@ -204,6 +206,9 @@ fn add_tree(trees: &mut Trees<f64>, section: &Section<'_>, output: u32) -> Resul
                 .and_then(|set| Some((*boundaries.get(set)?, *boundaries.get(set + 1)?)))
                 .and_then(|(begin, end)| words.get(begin..end))
                 .ok_or_else(|| format!("split {split} has no categories"))?;
+            words_left = words_left
+                .checked_sub(set.len())
+                .ok_or("its sets of categories are too large")?;
             (Test::InSet(set.to_vec()), false)
         } else {
             let is_left = decision & DEFAULT_LEFT != 0;
@@ -229,7 +234,7 @@ fn add_tree(trees: &mut Trees<f64>, section: &Section<'_>, output: u32) -> Resul
 }
 
 fn usize_of(number: f64) -> Option<usize> {
-    (number >= 0.0 && number < 1e9 && number.fract() == 0.0).then_some(number as usize)
+    ((0.0..1e9).contains(&number) && number.fract() == 0.0).then_some(number as usize)
 }
 
 /// Returns the features with what the file says of them, and the numbers of their categories.

@@ -13,6 +13,8 @@ const SPECIAL: u32 = 1 << 29;
 const FEATURE: u32 = SPECIAL - 1;
 /// Most nodes, leaf values and special tests of a model.
 const MAX_NODES: usize = 1 << 28;
+/// Most words of 32 categories in all sets of a model.
+pub(super) const MAX_WORDS: usize = 1 << 25;
 /// Numbers this near to 0 are zeros to LightGBM.
 const NEARLY_ZERO: f64 = 1e-35;
 
@@ -194,8 +196,7 @@ impl<T: Real> Trees<T> {
 
     fn push(&mut self, part: &Part<T>) -> Result<u32, String> {
         let place = self.nodes.len();
-        let sizes = [place, self.leaves.len(), self.words.len()];
-        if sizes.iter().any(|&size| size >= MAX_NODES) {
+        if place >= MAX_NODES || self.leaves.len() >= MAX_NODES {
             return Err(format!("the trees have more than {MAX_NODES} nodes"));
         }
         let node = match part {
@@ -228,6 +229,9 @@ impl<T: Real> Trees<T> {
                     .filter(|&feature| feature < FEATURE)
                     .ok_or_else(|| format!("a node asks feature {feature}"))?;
                 self.width = self.width.max(feature + 1);
+                if matches!(test, Test::InSet(words) if self.words.len() + words.len() > MAX_WORDS) {
+                    return Err("its sets of categories are too large".to_owned());
+                }
                 let (test, missing) = self.translate(test, *missing);
                 let missing = if missing { MISSING_IS_TRUE } else { 0 };
                 let (threshold, special) = match test {

@@ -24,7 +24,11 @@ impl Value {
         // In JSON a name follows the bracket, in UBJSON the size of one.
         let second = bytes.iter().skip(1).find(|byte| !byte.is_ascii_whitespace());
         if bytes.first() == Some(&b'{') && !matches!(second, Some(b'"' | b'}')) {
-            let mut reader = Ubjson(bytes);
+            let mut reader = Ubjson {
+                rest: bytes,
+                // A value can be one byte, and takes 32 here.
+                values_left: 10_000 + bytes.len() / 4,
+            };
             return reader.value(0);
         }
         serde_json::from_slice(bytes).map_err(|error| format!("it is neither JSON nor UBJSON: {error}"))
@@ -182,15 +186,19 @@ impl List {
 }
 
 /// What is left of a UBJSON file.
-struct Ubjson<'a>(&'a [u8]);
+struct Ubjson<'a> {
+    rest: &'a [u8],
+    /// Values that may come, those in lists of numbers apart.
+    values_left: usize,
+}
 
 impl Ubjson<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let (head, rest) = self
-            .0
+            .rest
             .split_first_chunk::<N>()
             .ok_or("it ends in the middle of a value")?;
-        self.0 = rest;
+        self.rest = rest;
         Ok(*head)
     }
 
@@ -213,6 +221,10 @@ impl Ubjson<'_> {
         if depth > MAX_DEPTH {
             return Err(format!("its values are nested more than {MAX_DEPTH} deep"));
         }
+        self.values_left = self
+            .values_left
+            .checked_sub(1)
+            .ok_or("it has too many small values")?;
         Ok(match marker {
             b'Z' => Value::Null,
             b'T' => Value::Flag(true),
@@ -249,7 +261,7 @@ impl Ubjson<'_> {
             return Err("a length is no whole number".to_owned());
         }
         let length = self.number(marker)?;
-        if length < 0.0 || length > (self.0.len() / unit.max(1)) as f64 {
+        if length < 0.0 || length > (self.rest.len() / unit.max(1)) as f64 {
             return Err("a length leads behind its end".to_owned());
         }
         Ok(length as usize)
@@ -258,8 +270,8 @@ impl Ubjson<'_> {
     /// A text whose length has this marker.
     fn text(&mut self, marker: u8) -> Result<String, String> {
         let length = self.length(marker, 1)?;
-        let (head, rest) = self.0.split_at(length);
-        self.0 = rest;
+        let (head, rest) = self.rest.split_at(length);
+        self.rest = rest;
         String::from_utf8(head.to_vec()).map_err(|_| "a text is not UTF-8".to_owned())
     }
 

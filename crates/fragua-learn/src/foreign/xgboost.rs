@@ -2,7 +2,7 @@
 
 use super::boosted::{Boosted, Link, Scorer};
 use super::columns::{self, Codes, MAX_COLUMNS};
-use super::trees::{Part, Test, Trees};
+use super::trees::{MAX_WORDS, Part, Test, Trees};
 use super::value::Value;
 use super::{Kind, Loaded, output_names};
 use crate::{Feature, FeatureKind, Label};
@@ -100,10 +100,13 @@ fn finish(
     })
 }
 
-/// Returns how scores become answers, and how a base score becomes one of the scores.
-fn link(objective: &str, outputs: usize) -> Result<(Link, fn(f64) -> f64), String> {
-    let itself: fn(f64) -> f64 = |base| base;
-    let log_odds: fn(f64) -> f64 = |base| (base / (1.0 - base)).ln();
+/// From a base score to one of the scores.
+type Margin = fn(f64) -> f64;
+
+/// Returns how scores become answers, and how base scores become scores.
+fn link(objective: &str, outputs: usize) -> Result<(Link, Margin), String> {
+    let itself: Margin = |base| base;
+    let log_odds: Margin = |base| (base / (1.0 - base)).ln();
     let (link, margin) = match objective {
         "binary:logistic" => (Link::Odds(1.0), log_odds),
         "binary:hinge" => (Link::Sign, itself),
@@ -116,7 +119,7 @@ fn link(objective: &str, outputs: usize) -> Result<(Link, fn(f64) -> f64), Strin
         | "reg:absoluteerror"
         | "reg:quantileerror" => (Link::Identity, itself),
         "count:poisson" | "reg:gamma" | "reg:tweedie" | "survival:cox" | "survival:aft" => {
-            (Link::Exponential, f64::ln as fn(f64) -> f64)
+            (Link::Exponential, f64::ln as Margin)
         }
         "binary:logitraw" => {
             return Err(
@@ -139,7 +142,7 @@ fn link(objective: &str, outputs: usize) -> Result<(Link, fn(f64) -> f64), Strin
 }
 
 /// One number, or since version 3.1 a list of them as a text.
-fn base_scores(text: &str, outputs: usize, margin: fn(f64) -> f64) -> Result<Vec<f64>, String> {
+fn base_scores(text: &str, outputs: usize, margin: Margin) -> Result<Vec<f64>, String> {
     let refuse = || format!("its base score is {:?}", crate::table::shorten(text));
     let numbers = text
         .trim()
@@ -261,6 +264,7 @@ fn parts(tree: &Value, group: u32, weight: f32) -> Result<Vec<Part<f32>>, String
 /// Returns the set of categories of each node that has one.
 fn sets(tree: &Value, count: usize) -> Result<Vec<Option<Vec<u32>>>, String> {
     let mut sets = vec![None; count];
+    let mut words_left = MAX_WORDS;
     if tree.get("categories_nodes").is_none() {
         return Ok(sets);
     }
@@ -280,12 +284,13 @@ fn sets(tree: &Value, count: usize) -> Result<Vec<Option<Vec<u32>>>, String> {
         let slot = sets
             .get_mut(node)
             .ok_or_else(|| format!("node {node} has categories and is not there"))?;
+        let last = of_node.iter().copied().fold(0.0, f64::max);
+        words_left = words_left
+            .checked_sub(index(last)? / 32 + 1)
+            .ok_or("its sets of categories are too large")?;
         let mut words = Vec::new();
         for &category in of_node {
-            // XGBoost takes no more.
-            let category = Some(index(category)?)
-                .filter(|category| *category < 1 << 24)
-                .ok_or_else(|| format!("category {category} is too great"))?;
+            let category = index(category)?;
             if words.len() <= category / 32 {
                 words.resize(category / 32 + 1, 0);
             }
@@ -297,7 +302,7 @@ fn sets(tree: &Value, count: usize) -> Result<Vec<Option<Vec<u32>>>, String> {
 }
 
 fn index(number: f64) -> Result<usize, String> {
-    if number >= 0.0 && number < 4e9 && number.fract() == 0.0 {
+    if (0.0..4e9).contains(&number) && number.fract() == 0.0 {
         return Ok(number as usize);
     }
     Err(format!("{number} is no position"))

@@ -29,6 +29,8 @@ pub(super) enum Shares {
     Columns(Vec<usize>),
 }
 
+/// Most operations between a label and what knows its classes.
+const MAX_WAY: usize = 32;
 const ADVICE: &str = "convert a classifier so that it gives a label and one probability for each class";
 
 impl Answers {
@@ -201,7 +203,7 @@ fn labels_of(data: &Data) -> Vec<Label> {
 
 /// Follows a value back to the operation that knows its classes.
 fn known_classes(mut place: usize, session: &Session) -> Option<Data> {
-    loop {
+    for _ in 0..MAX_WAY {
         let step = session.maker(place)?;
         if let Some(classes) = step.operator.classes() {
             return Some(classes);
@@ -215,4 +217,5 @@ fn known_classes(mut place: usize, session: &Session) -> Option<Data> {
         }
         place = first;
     }
+    None
 }

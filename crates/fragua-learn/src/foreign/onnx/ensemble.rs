@@ -82,11 +82,10 @@ pub(super) struct Ensemble {
 
 /// Numbers of an attribute, in 32 bits or, under another name, in 64.
 fn numbers(attributes: &mut Attributes, name: &str) -> Result<(Vec<f64>, bool), String> {
-    if let Some(tensor) = attributes.take_tensor(&format!("{name}_as_tensor"))? {
-        if tensor.data.len() > 0 {
-            let is_double = matches!(tensor.data, Data::F64(_));
-            return Ok((tensor.doubles()?.into_owned(), is_double));
-        }
+    let tensor = attributes.take_tensor(&format!("{name}_as_tensor"))?;
+    if let Some(tensor) = tensor.filter(|tensor| tensor.data.len() > 0) {
+        let is_double = matches!(tensor.data, Data::F64(_));
+        return Ok((tensor.doubles()?.into_owned(), is_double));
     }
     let numbers = attributes.take_floats(name)?.unwrap_or_default();
     Ok((numbers.into_iter().map(f64::from).collect(), false))

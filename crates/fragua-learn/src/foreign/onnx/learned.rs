@@ -43,7 +43,7 @@ impl Linear {
         classes: Option<Classes>,
     ) -> Result<Self, String> {
         let coefficients = attributes.take_floats("coefficients")?.unwrap_or_default();
-        if outputs == 0 || intercepts.len() != outputs || coefficients.len() % outputs != 0 {
+        if outputs == 0 || intercepts.len() != outputs || !coefficients.len().is_multiple_of(outputs) {
             return Err(format!(
                 "it has {} coefficients and {} intercepts for {outputs} scores",
                 coefficients.len(),
@@ -156,7 +156,7 @@ struct Vectors {
 
 impl Vectors {
     fn read(attributes: &mut Attributes, numbers: Vec<f32>, count: usize) -> Result<Self, String> {
-        if count == 0 || numbers.len() % count != 0 {
+        if count == 0 || !numbers.len().is_multiple_of(count) {
             return Err(format!("it has {} numbers for {count} vectors", numbers.len()));
         }
         let kernel = match attributes.text_or("kernel_type", "LINEAR")? {
@@ -294,8 +294,7 @@ impl Machines {
         let slopes = attributes.take_floats("prob_a")?.unwrap_or_default();
         let intercepts = attributes.take_floats("prob_b")?.unwrap_or_default();
         let is_fitting = |list: &[f32]| list.len() == pairs;
-        if class_count < 2
-            || class_count > 2_000
+        if !(2..=2_000).contains(&class_count)
             || begins.len() != class_count + 1
             || coefficients.len() != (class_count - 1) * count
             || !is_fitting(&offsets)

@@ -320,7 +320,7 @@ fn number_text(number: f64) -> Arc<str> {
 }
 
 /// Most products that a multiplication of matrices may take.
-const MAX_PRODUCTS: usize = 1 << 32;
+const MAX_PRODUCTS: usize = 1 << 30;
 
 /// `MatMul`; returns the products that it took too.
 pub(super) fn mat_mul(one: &Tensor, two: &Tensor) -> Result<(Tensor, usize), String> {

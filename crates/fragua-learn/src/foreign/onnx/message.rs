@@ -1,9 +1,12 @@
 //! ONNX's protobuf messages, read by hand: only the dozen fields that are needed, without copies of what is not, and with
 //! a refusal in words of what is not supported. Field numbers are those of `onnx.proto`.
 
-use super::tensor::{Data, Tensor, elements};
+use super::tensor::{Data, MAX_DIMENSIONS, Tensor};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Most nodes, constants, inputs and outputs of a graph, each.
+const MAX_ENTRIES: usize = 50_000;
 
 /// A field of a message.
 enum Wire<'a> {
@@ -331,6 +334,17 @@ impl Model {
                 (15, _) => return Err("it has sparse constants, which are not supported".to_owned()),
                 _ => {}
             }
+            let counts = [
+                self.nodes.len(),
+                self.constants.len(),
+                self.inputs.len(),
+                self.outputs.len(),
+            ];
+            if counts.iter().any(|&count| count > MAX_ENTRIES) {
+                return Err(format!(
+                    "its graph has more than {MAX_ENTRIES} nodes, constants or inputs"
+                ));
+            }
         }
         // Older files list constants among the inputs too.
         let constants: std::collections::HashSet<&str> =
@@ -477,9 +491,14 @@ fn read_tensor(bytes: &[u8]) -> Result<(String, Tensor), String> {
     };
     let shape: Option<Vec<usize>> = shape.into_iter().map(|size| usize::try_from(size).ok()).collect();
     let shape = shape.ok_or_else(|| blame("it has a negative size".to_owned()))?;
-    let expected = elements(&shape).map_err(blame)?;
-    if expected != data.len() {
-        return Err(blame(format!("it has {} values of {expected}", data.len())));
+    let expected = shape
+        .iter()
+        .try_fold(1usize, |product, &size| product.checked_mul(size));
+    if expected != Some(data.len()) || shape.len() > MAX_DIMENSIONS {
+        return Err(blame(format!(
+            "it has {} values for the shape {shape:?}",
+            data.len()
+        )));
     }
     Ok((name, Tensor { shape, data }))
 }

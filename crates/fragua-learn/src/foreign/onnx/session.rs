@@ -12,15 +12,25 @@ use rayon::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most operations of a graph.
-const MAX_NODES: usize = 50_000;
-/// Most steps, roughly numbers that come out of operations, of the first run of two rows.
-const MAX_TRIAL_STEPS: usize = 1 << 28;
-/// Steps that rows run through together take.
-const BLOCK_STEPS: usize = 1 << 21;
+/// What the first run of two rows may take.
+const TRIAL: Effort = Effort {
+    elements: 1 << 25,
+    steps: 1 << 28,
+};
+/// Elements of rows that run through together.
+const BLOCK_ELEMENTS: usize = 1 << 21;
 /// Most rows that run through together.
 const MAX_BLOCK: usize = 512;
 const TRIAL_ROWS: usize = 2;
+
+/// What a run takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Effort {
+    /// Elements that come out of operations; all are kept until the end.
+    elements: usize,
+    /// Steps beyond them, such as products of matrices.
+    steps: usize,
+}
 
 /// A graph that is ready to run.
 #[derive(Clone, Debug)]
@@ -34,8 +44,8 @@ pub(in crate::foreign) struct Session {
     places: usize,
     /// Most rows that run through together.
     block: usize,
-    /// Most steps of a row.
-    row_steps: usize,
+    /// What a made-up row took.
+    of_row: Effort,
 }
 
 /// One operation with the places of its values.
@@ -61,9 +71,6 @@ struct Input {
 /// Reads a graph, makes it ready and runs made-up rows through it.
 pub(in crate::foreign) fn load(bytes: &[u8], columns: &[String]) -> Result<Loaded, String> {
     let mut model = Model::read(bytes)?;
-    if model.nodes.len() > MAX_NODES {
-        return Err(format!("it has more than {MAX_NODES} nodes"));
-    }
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut place = |name: &str| {
         let next = places.len();
@@ -105,6 +112,13 @@ pub(in crate::foreign) fn load(bytes: &[u8], columns: &[String]) -> Result<Loade
                 _ => Some(next),
             });
         }
+        let operator = match (operator, outputs.first()) {
+            (Operator::Constant(value), Some(Some(place))) => {
+                constants.push((*place, Arc::new(value)));
+                continue;
+            }
+            (operator, _) => operator,
+        };
         nodes.push(Step {
             operator,
             name: node.blame("").trim_end_matches([' ', ':']).to_owned(),
@@ -124,18 +138,20 @@ pub(in crate::foreign) fn load(bytes: &[u8], columns: &[String]) -> Result<Loade
         answers: Answers::default(),
         places: places.len(),
         block: 1,
-        row_steps: 0,
+        of_row: Effort::default(),
     };
     let rows = if is_single { 1 } else { TRIAL_ROWS };
-    let (values, steps) = session.run(session.made_up(rows), MAX_TRIAL_STEPS, true)?;
+    let (values, effort) = session.run(session.made_up(rows), TRIAL, true)?;
     let of_outputs: Vec<&Tensor> = outputs.iter().map(|&place| &*values[place]).collect();
     let (answers, labels) = Answers::find(&outputs, &of_outputs, &model.outputs, rows, &session)?;
     session.answers = answers;
-    session.row_steps = steps / rows + 1;
-    session.block = if is_single {
-        1
-    } else {
-        (BLOCK_STEPS / session.row_steps).clamp(1, MAX_BLOCK)
+    session.of_row = Effort {
+        elements: effort.elements / rows + 1,
+        steps: effort.steps / rows + 1,
+    };
+    session.block = match is_single {
+        true => 1,
+        false => (BLOCK_ELEMENTS / session.of_row.elements).clamp(1, MAX_BLOCK),
     };
     Ok(Loaded {
         features,
@@ -219,12 +235,8 @@ impl Session {
 
     /// The constant at a place.
     pub(super) fn constant(&self, place: usize) -> Option<&Tensor> {
-        let own = self.constants.iter().find(|(known, _)| *known == place);
-        own.map(|(_, tensor)| &**tensor)
-            .or_else(|| match &self.maker(place)?.operator {
-                Operator::Constant(tensor) => Some(tensor),
-                _ => None,
-            })
+        let constant = self.constants.iter().find(|(known, _)| *known == place);
+        constant.map(|(_, tensor)| &**tensor)
     }
 
     /// Rows of zeros and empty texts.
@@ -247,9 +259,9 @@ impl Session {
     fn run(
         &self,
         inputs: Vec<Tensor>,
-        max_steps: usize,
+        most: Effort,
         is_trial: bool,
-    ) -> Result<(Vec<Arc<Tensor>>, usize), String> {
+    ) -> Result<(Vec<Arc<Tensor>>, Effort), String> {
         let mut values: Vec<Option<Arc<Tensor>>> = vec![None; self.places];
         for (place, tensor) in &self.constants {
             values[*place] = Some(Arc::clone(tensor));
@@ -257,7 +269,7 @@ impl Session {
         for (input, tensor) in self.inputs.iter().zip(inputs) {
             values[input.place] = Some(Arc::new(tensor));
         }
-        let mut steps = 0usize;
+        let mut effort = Effort::default();
         for node in &self.nodes {
             let given = |place: &Option<usize>| place.and_then(|place| values[place].as_deref());
             let inputs = Inputs(node.inputs.iter().map(given).collect());
@@ -270,21 +282,19 @@ impl Session {
                     node.outputs.len()
                 )));
             }
-            steps = steps.saturating_add(work).saturating_add(1);
+            effort.steps = effort.steps.saturating_add(work).saturating_add(1);
             for (tensor, place) in made.into_iter().zip(&node.outputs) {
-                steps = steps.saturating_add(tensor.data.len());
+                effort.elements = effort.elements.saturating_add(tensor.data.len());
                 if let Some(place) = place {
                     values[*place] = Some(Arc::new(tensor));
                 }
             }
-            if steps > max_steps {
-                return Err(blame(
-                    "so far it took more steps than a model may take".to_owned(),
-                ));
+            if effort.elements > most.elements || effort.steps > most.steps {
+                return Err(blame("up to here it takes more than a model may take".to_owned()));
             }
         }
         let values: Option<Vec<Arc<Tensor>>> = values.into_iter().collect();
-        Ok((values.ok_or("a value was never made")?, steps))
+        Ok((values.ok_or("a value was never made")?, effort))
     }
 
     pub(in crate::foreign) fn predict(
@@ -303,9 +313,13 @@ impl Session {
             let rows = first..(first + self.block).min(row_count);
             let count = rows.len();
             let inputs = self.fill(features, &columns, &texts, rows)?;
-            let max_steps = (1 << 20) + self.row_steps.saturating_mul(16 * count);
+            let most = |of_row: usize| (1 << 20) + of_row.saturating_mul(16 * count);
+            let most = Effort {
+                elements: most(self.of_row.elements),
+                steps: most(self.of_row.steps),
+            };
             let values = self
-                .run(inputs, max_steps, false)
+                .run(inputs, most, false)
                 .map_err(|error| Error::Data(format!("rows {} to {}: {error}", first + 1, first + count)))?;
             let answered = self.answers.read(&values.0, count, labels, &positions);
             answered.map_err(|error| Error::Data(format!("rows {} to {}: {error}", first + 1, first + count)))

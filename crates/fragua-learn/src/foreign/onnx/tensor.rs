@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-/// Most elements of one tensor.
-pub(super) const MAX_ELEMENTS: usize = 1 << 26;
+/// Most elements of a tensor that an operation makes.
+const MAX_ELEMENTS: usize = 1 << 24;
+/// Most dimensions.
+pub(super) const MAX_DIMENSIONS: usize = 16;
 
 /// Numbers, flags or texts in some dimensions, the last of which varies fastest.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,19 +22,6 @@ pub(super) enum Data {
     I64(Vec<i64>),
     Bool(Vec<bool>),
     Text(Vec<Arc<str>>),
-}
-
-/// Calls a macro-like body with the list of whatever type.
-macro_rules! with_list {
-    ($data:expr, $list:ident => $body:expr) => {
-        match $data {
-            Data::F32($list) => Data::F32($body),
-            Data::F64($list) => Data::F64($body),
-            Data::I64($list) => Data::I64($body),
-            Data::Bool($list) => Data::Bool($body),
-            Data::Text($list) => Data::Text($body),
-        }
-    };
 }
 
 impl Data {
@@ -58,7 +47,16 @@ impl Data {
 
     /// Picks elements by their positions.
     pub(super) fn pick(&self, positions: &[usize]) -> Self {
-        with_list!(self, list => positions.iter().map(|&position| list[position].clone()).collect())
+        fn picked<T: Clone>(list: &[T], positions: &[usize]) -> Vec<T> {
+            positions.iter().map(|&position| list[position].clone()).collect()
+        }
+        match self {
+            Self::F32(list) => Self::F32(picked(list, positions)),
+            Self::F64(list) => Self::F64(picked(list, positions)),
+            Self::I64(list) => Self::I64(picked(list, positions)),
+            Self::Bool(list) => Self::Bool(picked(list, positions)),
+            Self::Text(list) => Self::Text(picked(list, positions)),
+        }
     }
 }
 
@@ -68,7 +66,7 @@ pub(super) fn elements(shape: &[usize]) -> Result<usize, String> {
         .iter()
         .try_fold(1usize, |product, &size| product.checked_mul(size));
     // A size of 0 hides sizes of any number beside it.
-    let is_small = shape.iter().all(|&size| size <= MAX_ELEMENTS) && shape.len() <= 16;
+    let is_small = shape.iter().all(|&size| size <= MAX_ELEMENTS) && shape.len() <= MAX_DIMENSIONS;
     product
         .filter(|&product| product <= MAX_ELEMENTS && is_small)
         .ok_or_else(|| format!("a tensor of the shape {shape:?} is too large"))

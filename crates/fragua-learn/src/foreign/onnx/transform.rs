@@ -85,7 +85,7 @@ pub(super) fn logistic(score: f64) -> f64 {
 fn probit(share: f64) -> f64 {
     let x = 2.0 * share - 1.0;
     let log = ((1.0 - x) * (1.0 + x)).ln();
-    let middle = 2.0 / (3.14159 * 0.147) + 0.5 * log;
+    let middle = 2.0 / (std::f64::consts::PI * 0.147) + 0.5 * log;
     let root = (-middle + (middle * middle - log / 0.147).sqrt()).sqrt();
     std::f64::consts::SQRT_2 * root.copysign(x)
 }
