@@ -215,43 +215,6 @@ async fn an_onnx_model_from_elsewhere_answers_like_the_pipeline_it_was_made_of()
     assert!(refused.text.contains("cannot be explained"), "{}", refused.text);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_request_fails_while_versions_are_swapped() {
-    let role = std::sync::Arc::new(Role::ready().await);
-    role.registry.put("4", text_forest());
-    let ended = CancellationToken::new();
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            let (role, ended) = (std::sync::Arc::clone(&role), ended.clone());
-            tokio::spawn(async move {
-                let mut versions = BTreeSet::new();
-                while !ended.is_cancelled() {
-                    let answered = role.post_json("/predict", &record()).await;
-                    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
-                    versions.insert(answered.json()["Model Version"].as_i64());
-                    tokio::task::yield_now().await;
-                }
-                versions
-            })
-        })
-        .collect();
-    for swap in 0..50 {
-        let version = if swap % 2 == 0 { "4" } else { "3" };
-        role.registry.point(Some(version));
-        role.serving.follow_alias().await;
-        assert_eq!(role.serving.current().unwrap().version, version);
-        // Whoever asks from here on is answered by the new version.
-        let answered = role.post_json("/predict", &record()).await;
-        assert_eq!(answered.headers["x-model-version"], version);
-    }
-    ended.cancel();
-    let mut seen = BTreeSet::new();
-    for client in clients {
-        seen.extend(client.await.unwrap());
-    }
-    assert_eq!(seen, BTreeSet::from([Some(3), Some(4)]));
-}
-
 #[tokio::test]
 async fn a_model_over_the_limit_is_not_read() {
     let role = Role::new(Settings {
