@@ -43,7 +43,7 @@ pub use csv_file::{read_csv, read_csv_typed};
 pub use error::Error;
 pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
-pub use foreign::{ForeignModel, ModelFile, ModelFormat, Predictor, model_file};
+pub use foreign::{ForeignFile, ForeignModel, ModelFormat, Predictor, foreign_file};
 pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;

@@ -11,7 +11,7 @@ const PICKLES: [&str; 5] = [".pkl", ".pickle", ".joblib", ".cloudpickle", ".dill
 
 /// The file of a model folder that holds a model from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelFile {
+pub struct ForeignFile {
     /// What it holds.
     pub format: ModelFormat,
     /// Its path in the folder, as the `MLmodel` file names it; not checked.
@@ -23,9 +23,9 @@ pub struct ModelFile {
 ///
 /// # Errors
 /// One sentence, such as "its …", on why no file can be loaded, with what to log the model with.
-pub fn model_file<'a>(
+pub fn foreign_file<'a>(
     flavors: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
-) -> Result<ModelFile, String> {
+) -> Result<ForeignFile, String> {
     let flavors: Vec<(&str, Option<&str>)> = flavors.into_iter().collect();
     let find = |name: &str| flavors.iter().find(|(known, _)| *known == name);
     let mut refusal = None;
@@ -36,7 +36,7 @@ pub fn model_file<'a>(
         match data {
             Some(path) if is_pickle(path) => refusal = Some(pickle(name, path)),
             Some(path) => {
-                return Ok(ModelFile {
+                return Ok(ForeignFile {
                     format,
                     path: (*path).to_owned(),
                 });
@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn the_file_of_a_known_flavor_is_loaded() {
         let check = |flavors: &[(&str, Option<&str>)], format, path: &str| {
-            let expected = ModelFile {
+            let expected = ForeignFile {
                 format,
                 path: path.to_owned(),
             };
-            assert_eq!(model_file(flavors.iter().copied()), Ok(expected));
+            assert_eq!(foreign_file(flavors.iter().copied()), Ok(expected));
         };
         let python = ("python_function", Some("model.onnx"));
         check(
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_pickle_is_never_opened() {
         let check = |flavors: &[(&str, Option<&str>)], needle: &str| {
-            let reason = model_file(flavors.iter().copied()).unwrap_err();
+            let reason = foreign_file(flavors.iter().copied()).unwrap_err();
             assert!(reason.contains(needle), "{reason}");
         };
         let python = ("python_function", Some("model.pkl"));

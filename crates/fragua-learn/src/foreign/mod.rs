@@ -13,7 +13,7 @@ mod trees;
 mod value;
 mod xgboost;
 
-pub use folder::{ModelFile, model_file};
+pub use folder::{ForeignFile, foreign_file};
 pub use predictor::Predictor;
 
 use crate::config::Task;

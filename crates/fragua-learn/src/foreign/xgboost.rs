@@ -176,7 +176,12 @@ fn trees(
         return Err("its lists of trees differ in length".to_owned());
     }
     let mut trees = Trees::new(outputs);
-    for (tree, (value, &group)) in list.iter().zip(groups).take(used(learner, model)?).enumerate() {
+    for (tree, (value, &group)) in list
+        .iter()
+        .zip(groups)
+        .take(used(learner, model, outputs)?)
+        .enumerate()
+    {
         let weight = dropped.map_or(1.0, |dropped| dropped[tree] as f32);
         let parts = parts(value, group as u32, weight).map_err(|error| format!("tree {tree}: {error}"))?;
         trees
@@ -187,7 +192,7 @@ fn trees(
 }
 
 /// Number of trees that predict: scikit-learn's classes stop at the best round, a booster never does.
-fn used(learner: &Value, model: &Value) -> Result<usize, String> {
+fn used(learner: &Value, model: &Value, outputs: usize) -> Result<usize, String> {
     let attributes = learner.get("attributes");
     let best = attributes
         .filter(|attributes| attributes.get("scikit_learn").is_some())
@@ -195,7 +200,13 @@ fn used(learner: &Value, model: &Value) -> Result<usize, String> {
     let Some(best) = best else {
         return Ok(usize::MAX);
     };
-    let rounds = model.numbers("iteration_indptr")?;
+    // Older files do not say where rounds begin; all are of one size there.
+    let Ok(rounds) = model.numbers("iteration_indptr") else {
+        let parallel = model.count("gbtree_model_param.num_parallel_tree")?.max(1);
+        return Ok((best.saturating_add(1))
+            .saturating_mul(parallel)
+            .saturating_mul(outputs));
+    };
     let end = rounds.get(best.saturating_add(1));
     end.map(|&end| end as usize)
         .ok_or_else(|| format!("its best round {best} is not there"))
