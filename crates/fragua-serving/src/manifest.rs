@@ -96,7 +96,7 @@ pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
     let Some(flavor) = file.flavors.fragua else {
         let others = file.flavors.others.iter();
         let others = others.map(|(name, flavor)| (name.as_str(), flavor["data"].as_str()));
-        let found = fragua_learn::model_file(others)?;
+        let found = fragua_learn::foreign_file(others)?;
         let columns = file.signature.map(|signature| columns(&signature.inputs));
         return Ok(Manifest {
             model_file: inside_folder(found.path)?,
