@@ -10,6 +10,10 @@ use crate::test::cargo;
 pub(crate) enum Target {
     /// The filters and orders of tracking.
     Filter,
+    /// Tables in Parquet.
+    Parquet,
+    /// Tables in CSV and JSON lines.
+    Rows,
 }
 
 impl Target {
@@ -17,6 +21,8 @@ impl Target {
     const fn test(self) -> (&'static str, &'static str) {
         match self {
             Self::Filter => ("fragua-tracking", "search::fuzz::random_filters_hold"),
+            Self::Parquet => ("fragua-learn", "files::fuzz::random_parquet_files_hold"),
+            Self::Rows => ("fragua-learn", "files::fuzz::random_rows_hold"),
         }
     }
 }

@@ -151,4 +151,6 @@ impl<R: Read> Read for Limited<R> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
