@@ -16,6 +16,10 @@ pub(crate) enum Target {
     Lightgbm,
     /// XGBoost's files.
     Xgboost,
+    /// Tables in Parquet.
+    Parquet,
+    /// Tables in CSV and JSON lines.
+    Rows,
 }
 
 impl Target {
@@ -26,6 +30,8 @@ impl Target {
             Self::Onnx => ("fragua-learn", "foreign::fuzz::random_onnx_files_hold"),
             Self::Lightgbm => ("fragua-learn", "foreign::fuzz::random_lightgbm_files_hold"),
             Self::Xgboost => ("fragua-learn", "foreign::fuzz::random_xgboost_files_hold"),
+            Self::Parquet => ("fragua-learn", "files::fuzz::random_parquet_files_hold"),
+            Self::Rows => ("fragua-learn", "files::fuzz::random_rows_hold"),
         }
     }
 }

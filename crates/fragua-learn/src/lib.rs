@@ -62,4 +62,4 @@ pub use progress::{Event, NoProgress, Progress};
 pub use report::{CandidateResult, Comparison, FeatureImportance, FoldFigures, Stopped, TrainReport};
 pub use space::Space;
 pub use table::{Categorical, Cell, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
-pub use train::{compare, fit, train};
+pub use train::{compare, compare_from, fit, train, train_from};

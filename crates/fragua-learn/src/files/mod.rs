@@ -178,4 +178,6 @@ impl<R: Read> Read for Limited<R> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -69,11 +69,13 @@ impl Design {
         let mut width = preparation.pca.as_ref().map_or(0, Pca::count);
         let mut rotated = 0;
         let encode = |column: &PreparedColumn| match column {
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) if preparation.pca.is_some() => {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_)
+                if preparation.pca.is_some() =>
+            {
                 rotated += 1;
                 Encoding::Rotated { place: rotated - 1 }
             }
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_) => {
                 width += 1;
                 Encoding::Scaled { position: width - 1 }
             }
