@@ -27,6 +27,12 @@ pub enum Error {
         /// Which one, in words for people.
         reason: String,
     },
+    /// A file is no table that the model can answer.
+    #[error("{reason}")]
+    BadTable {
+        /// Where and why.
+        reason: String,
+    },
     /// What is asked for does not fit what is there.
     #[error("{reason}")]
     Conflict {
@@ -78,9 +84,10 @@ impl Error {
     /// Returns the kind of the failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidSetting { .. } | Self::InvalidModel { .. } | Self::RowShape { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::InvalidSetting { .. }
+            | Self::InvalidModel { .. }
+            | Self::BadTable { .. }
+            | Self::RowShape { .. } => ErrorKind::InvalidInput,
             Self::UnknownModel { .. } => ErrorKind::NotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::NoModel { .. } | Self::Unreachable { .. } => ErrorKind::Unavailable,

@@ -23,6 +23,7 @@ mod aftermath;
 mod deployment;
 mod log;
 mod metrics;
+mod score;
 mod serving;
 mod store;
 
@@ -42,6 +43,7 @@ pub use model_ref::{ModelRef, Selector};
 pub use request_id::RequestId;
 pub use role::Role;
 pub use row::{Cell, FieldError, FieldErrorKind, Row};
+pub use score::Scored;
 pub use serving::Serving;
 pub use settings::Settings;
 pub use signature::{DataType, Feature, Range};

@@ -1,6 +1,7 @@
 //! HTTP: the old stack's `/predict`, MLflow's scoring protocol, documents, health and metrics.
 
 mod admission;
+mod batch;
 mod deployments;
 mod docs;
 mod fixed_routes;
@@ -33,6 +34,7 @@ pub fn router(serving: Serving) -> Router {
         .merge(deployments::routes())
         .merge(v2::routes())
         .merge(log::routes())
+        .merge(batch::routes())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))

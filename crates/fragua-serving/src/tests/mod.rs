@@ -1,5 +1,6 @@
 //! The role as its clients see it, over a registry in memory and models trained here.
 
+mod batch;
 mod deployments;
 mod documents;
 mod following;

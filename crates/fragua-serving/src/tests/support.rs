@@ -111,6 +111,13 @@ impl Role {
         }
     }
 
+    pub(super) async fn send_for_bytes(&self, request: Request<Body>) -> Vec<u8> {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await;
+        bytes.unwrap().into()
+    }
+
     pub(super) async fn get(&self, path: &str) -> Answered {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }

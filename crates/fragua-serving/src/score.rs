@@ -1,0 +1,127 @@
+//! Scoring a whole file: a table in, the same table with the answers out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fragua_learn::{
+    ColumnKind, Format, OnBadCell, ReadOptions, ReadReport, Table, columns_of, read_bytes, write_csv,
+    write_parquet,
+};
+
+use crate::metrics::Route;
+use crate::model::ServedModel;
+use crate::signature::DataType;
+use crate::{Error, Serving};
+
+/// How many bytes a file may unpack to for each one that a body may have.
+const UNPACKING: u64 = 20;
+
+/// A scored file.
+#[derive(Debug, Clone)]
+pub struct Scored {
+    /// The version that answered.
+    pub model: Arc<ServedModel>,
+    /// Its bytes, in the format that was asked for.
+    pub bytes: Bytes,
+    /// What was not read as it stood.
+    pub report: ReadReport,
+}
+
+impl Serving {
+    /// Scores a file with a version: all of its columns and the answers after them, a label and a probability for each class.
+    /// `bytes` are of format `from`, the answer of format `to`, which is CSV or Parquet.
+    ///
+    /// # Errors
+    /// `BadTable` names row and column of what cannot be read; `TooManyRows`; `Overloaded`.
+    pub async fn score_file(
+        &self,
+        model: Arc<ServedModel>,
+        bytes: Bytes,
+        (from, to): (Format, Format),
+        on_bad_cell: OnBadCell,
+    ) -> Result<Scored, Error> {
+        let started = Instant::now();
+        let counters = Arc::clone(&model.counters);
+        let outcome = match self.admit() {
+            Ok(permit) => {
+                let serving = self.clone();
+                let scored = self.compute(move || {
+                    let scored = serving.score(model, bytes, (from, to), on_bad_cell);
+                    drop(permit);
+                    scored
+                });
+                scored.await.and_then(|scored| scored)
+            }
+            Err(error) => Err(error),
+        };
+        let (status, rows) = match &outcome {
+            Ok(scored) => (200, scored.report.rows),
+            Err(error) => (error.kind().http_status(), 0),
+        };
+        counters.count(Route::Batch, status, rows, started.elapsed());
+        outcome
+    }
+
+    fn score(
+        &self,
+        model: Arc<ServedModel>,
+        bytes: Bytes,
+        (from, to): (Format, Format),
+        on_bad_cell: OnBadCell,
+    ) -> Result<Scored, Error> {
+        let bad = |error: fragua_learn::Error| Error::BadTable {
+            reason: error.to_string(),
+        };
+        let mut options = ReadOptions {
+            format: Some(from),
+            kinds: None,
+            on_bad_cell,
+            max_bytes: self.settings().max_body_bytes as u64 * UNPACKING,
+        };
+        let present = columns_of(bytes.clone(), &options).map_err(bad)?;
+        let missing: Vec<&str> = model
+            .features
+            .iter()
+            .filter(|feature| feature.required && !present.iter().any(|(name, _)| *name == feature.name))
+            .map(|feature| feature.name.as_str())
+            .collect();
+        if !missing.is_empty() {
+            let reason = format!(
+                "the table lacks columns that the model takes: {}",
+                missing.join(", ")
+            );
+            return Err(Error::BadTable { reason });
+        }
+        options.kinds = Some(present.into_iter().map(|column| typed(&model, column)).collect());
+        let (table, report) = read_bytes(bytes, &options).map_err(bad)?;
+        self.check_row_count(table.row_count())?;
+        let predictions = model.predictor.predict(&table).map_err(bad)?;
+        let scored = predictions.beside(&table, &model.outputs).map_err(bad)?;
+        Ok(Scored {
+            bytes: written(&scored, to).map_err(bad)?,
+            model,
+            report,
+        })
+    }
+}
+
+/// A column of the model holds what the model takes; any other one stays as it is.
+fn typed(model: &ServedModel, (name, kind): (String, ColumnKind)) -> (String, ColumnKind) {
+    let feature = model.features.iter().find(|feature| feature.name == name);
+    let kind = match feature.map(|feature| feature.data_type) {
+        Some(DataType::Text) => ColumnKind::Categorical,
+        Some(_) => ColumnKind::Numeric,
+        None => kind,
+    };
+    (name, kind)
+}
+
+fn written(table: &Table, format: Format) -> Result<Bytes, fragua_learn::Error> {
+    let mut bytes = Vec::new();
+    match format {
+        Format::Parquet => write_parquet(table, &mut bytes)?,
+        Format::Csv | Format::JsonLines => write_csv(table, &mut bytes)?,
+    }
+    Ok(bytes.into())
+}
