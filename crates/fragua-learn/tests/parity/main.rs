@@ -11,3 +11,4 @@ mod neighbors;
 mod python;
 mod regression;
 mod rows;
+mod tables;
