@@ -56,6 +56,13 @@ pub fn write_csv(table: &Table, writer: impl Write) -> Result<(), Error> {
     writer.flush().map_err(|error| failed(&error))
 }
 
+/// Returns the header's names; what they hold is text until somebody knows better.
+pub(crate) fn columns(reader: impl Read) -> Result<Vec<(String, ColumnKind)>, Error> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let names = header(&mut reader)?.into_iter();
+    Ok(names.map(|name| (name, ColumnKind::Categorical)).collect())
+}
+
 pub(crate) fn read(reader: impl Read, options: &ReadOptions) -> Result<(Table, ReadReport), Error> {
     // Lengths are checked here, so that a row of another length can be left out.
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);

@@ -10,6 +10,7 @@ mod error;
 mod explain;
 mod feature;
 pub mod files;
+mod foreign;
 pub mod judge;
 mod label;
 mod linear;
@@ -28,6 +29,7 @@ mod progress;
 mod random;
 mod report;
 mod resample;
+mod scored;
 mod search;
 mod space;
 pub mod split;
@@ -43,7 +45,10 @@ pub use csv_file::{read_csv, read_csv_typed, write_csv};
 pub use error::Error;
 pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
-pub use files::{Format, OnBadCell, ReadOptions, ReadReport, read_bytes, read_table, write_parquet};
+pub use files::{
+    Format, OnBadCell, ReadOptions, ReadReport, columns_of, read_bytes, read_table, write_parquet,
+};
+pub use foreign::{ForeignFile, ForeignModel, ModelFormat, Predictor, foreign_file};
 pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;

@@ -27,7 +27,7 @@ pub struct TrainingProfile {
     pub features: Vec<ColumnProfile>,
     /// The column that is predicted: classes as texts, or numbers.
     pub target: ColumnProfile,
-    /// Some of the rows, drawn at random.
+    /// Some of the rows, drawn at random and in random order.
     pub sample: Vec<SampleRow>,
 }
 
@@ -112,7 +112,6 @@ impl TrainingProfile {
         let mut drawn = rows.to_vec();
         Random::derive(seed, &[]).shuffle(&mut drawn);
         drawn.truncate(SAMPLE_ROWS);
-        drawn.sort_unstable();
         let sample = drawn.into_iter().map(|row| SampleRow {
             values: features
                 .columns()

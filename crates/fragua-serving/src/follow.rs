@@ -56,8 +56,49 @@ enum Fetched {
 }
 
 impl Serving {
-    /// Loads what the endpoints name and follows the registry until `shutdown`.
+    /// Loads what the endpoints name and follows the registry, writes the prediction log and looks for drift, until
+    /// `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
+        tokio::join!(
+            self.follow_registry(shutdown.clone()),
+            self.keep_log(shutdown.clone()),
+            self.watch_drift(shutdown),
+        );
+    }
+
+    async fn keep_log(&self, shutdown: CancellationToken) {
+        if let Some(log) = self.log() {
+            log.run(shutdown).await;
+        }
+    }
+
+    /// Looks for drift in every version that answers.
+    async fn watch_drift(&self, shutdown: CancellationToken) {
+        let Some(log) = self.log() else { return };
+        let mut ticks = tokio::time::interval(log.settings().drift_every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // The first tick comes at once, before anything was asked.
+        ticks.tick().await;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            let mut versions: Vec<Arc<ServedModel>> = Vec::new();
+            for model in self.endpoints().iter().filter_map(Endpoint::current) {
+                if !versions.iter().any(|known| Arc::ptr_eq(known, &model)) {
+                    versions.push(model);
+                }
+            }
+            for model in versions {
+                if let Err(error) = log.watch_drift(&model).await {
+                    tracing::warn!(model.name = model.name, %error, "drift could not be looked for");
+                }
+            }
+        }
+    }
+
+    async fn follow_registry(&self, shutdown: CancellationToken) {
         // Registered before the first look, so that no change falls between the two.
         let mut changes = self.inner.source.changes();
         let poll = self

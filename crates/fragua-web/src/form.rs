@@ -2,6 +2,8 @@
 
 use fragua_base::Timestamp;
 
+use crate::markup::Markup;
+
 /// What a field takes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Kind {
@@ -26,6 +28,18 @@ pub(crate) struct Field {
     pub(crate) error: String,
     /// What is odd about a value that is accepted.
     pub(crate) warning: String,
+    /// How its values are spread.
+    pub(crate) picture: Markup,
+    pub(crate) slider: Option<Slider>,
+}
+
+/// The ends and steps of a slider that moves a field of numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Slider {
+    pub(crate) low: String,
+    pub(crate) high: String,
+    pub(crate) step: String,
+    pub(crate) value: String,
 }
 
 impl Field {
@@ -39,6 +53,8 @@ impl Field {
             hint: String::new(),
             error: String::new(),
             warning: String::new(),
+            picture: Markup::default(),
+            slider: None,
         }
     }
 

@@ -9,6 +9,7 @@ mod refusal;
 mod site;
 
 mod chart;
+mod distribution;
 mod filters;
 mod form;
 mod format;
@@ -21,6 +22,7 @@ mod plot;
 mod schedule;
 mod state;
 mod view;
+mod waterfall;
 
 mod assets;
 mod text;

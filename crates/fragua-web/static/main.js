@@ -15,6 +15,9 @@ import { startColumns } from "./columns.js";
 import { startFilter } from "./filter.js";
 import { startRunTable } from "./run-table.js";
 import { startPickAll } from "./pick-all.js";
+import { startSpread } from "./spread.js";
+import { startSheet } from "./sheet.js";
+import { startFilterList } from "./filter-list.js";
 
 document.documentElement.classList.add("has-script");
 followHash();
@@ -32,4 +35,7 @@ startColumns();
 startFilter();
 startRunTable();
 startPickAll();
+startSpread();
+startSheet();
+startFilterList();
 startCompare();

@@ -2,7 +2,7 @@
 
 use super::{Intake, ReadOptions, ReadReport};
 use crate::Error;
-use crate::table::{Cell, Table, TableBuilder, shorten};
+use crate::table::{Cell, ColumnKind, Table, TableBuilder, shorten};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::io::{BufRead, Read as _};
@@ -11,6 +11,28 @@ use std::io::{BufRead, Read as _};
 const MAX_LINE: u64 = 64 << 20;
 /// Most columns; objects that have a key of their own each are no table.
 const MAX_COLUMNS: usize = 100_000;
+
+/// Returns the keys of the first row with the kinds of its values.
+pub(super) fn columns(mut reader: impl BufRead) -> Result<Vec<(String, ColumnKind)>, Error> {
+    let mut line = Vec::new();
+    let failed = |message: String| Error::Row { row: 1, message };
+    (&mut reader)
+        .take(MAX_LINE)
+        .read_until(b'\n', &mut line)
+        .map_err(|error| failed(error.to_string()))?;
+    let text = line.trim_ascii();
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let object: Map<String, Value> =
+        serde_json::from_slice(text).map_err(|error| failed(format!("expected a JSON object: {error}")))?;
+    let kind = |value: &Value| match value {
+        Value::Number(_) | Value::Bool(_) => ColumnKind::Numeric,
+        _ => ColumnKind::Categorical,
+    };
+    Ok(object
+        .into_iter()
+        .map(|(name, value)| (name, kind(&value)))
+        .collect())
+}
 
 /// Reads all lines; empty ones are passed over, but counted in the numbers of rows.
 pub(super) fn read(mut reader: impl BufRead, options: &ReadOptions) -> Result<(Table, ReadReport), Error> {

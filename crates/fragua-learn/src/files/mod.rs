@@ -111,25 +111,52 @@ pub fn read_bytes(bytes: impl Into<Bytes>, options: &ReadOptions) -> Result<(Tab
     }
 }
 
+/// Returns the columns of a table that lies in memory, in its order, with the kinds to read them as when nothing else is
+/// known: those of a Parquet file; texts for CSV; of JSON lines those of the first row, which alone is looked at.
+///
+/// # Errors
+/// As [`read_table`].
+pub fn columns_of(
+    bytes: impl Into<Bytes>,
+    options: &ReadOptions,
+) -> Result<Vec<(String, ColumnKind)>, Error> {
+    let bytes = bytes.into();
+    match options.format.unwrap_or(Format::Csv) {
+        Format::Parquet => parquet::columns(bytes),
+        format => {
+            let reader = unpacked(&*bytes, &bytes[..bytes.len().min(2)], options);
+            match format {
+                Format::JsonLines => json_lines::columns(BufReader::new(reader)),
+                _ => csv_file::columns(reader),
+            }
+        }
+    }
+}
+
 fn read_text<'a>(
     reader: impl Read + 'a,
     first: &[u8],
     format: Format,
     options: &ReadOptions,
 ) -> Result<(Table, ReadReport), Error> {
+    let reader = unpacked(reader, first, options);
+    if format == Format::JsonLines {
+        json_lines::read(BufReader::new(reader), options)
+    } else {
+        csv_file::read(reader, options)
+    }
+}
+
+/// Returns what the reader holds, gzip taken away.
+fn unpacked<'a>(reader: impl Read + 'a, first: &[u8], options: &ReadOptions) -> Limited<Box<dyn Read + 'a>> {
     let reader: Box<dyn Read + 'a> = if first == [0x1f, 0x8b] {
         Box::new(MultiGzDecoder::new(reader))
     } else {
         Box::new(reader)
     };
-    let reader = Limited {
+    Limited {
         reader,
         left: options.max_bytes,
-    };
-    if format == Format::JsonLines {
-        json_lines::read(BufReader::new(reader), options)
-    } else {
-        csv_file::read(reader, options)
     }
 }
 

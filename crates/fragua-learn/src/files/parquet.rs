@@ -12,6 +12,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::ChunkReader;
@@ -30,6 +31,25 @@ pub(super) fn read<R: ChunkReader + 'static>(
     // The library promises errors for damaged files, but has panicked at some; they must not end a server.
     catch_unwind(AssertUnwindSafe(|| read_checked(reader, options)))
         .unwrap_or_else(|_| Err(damaged("its parts contradict each other")))
+}
+
+/// Returns the columns with their kinds.
+pub(super) fn columns<R: ChunkReader + 'static>(reader: R) -> Result<Vec<(String, ColumnKind)>, Error> {
+    let plain = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let opened = catch_unwind(AssertUnwindSafe(|| {
+        ParquetRecordBatchReaderBuilder::try_new_with_options(reader, plain)
+    }));
+    let builder = opened
+        .unwrap_or_else(|_| {
+            Err(ParquetError::General(
+                "its parts contradict each other".to_owned(),
+            ))
+        })
+        .map_err(damaged)?;
+    let fields = builder.schema().fields().iter();
+    fields
+        .map(|field| Ok((field.name().clone(), kind_of(field)?)))
+        .collect()
 }
 
 fn read_checked<R: ChunkReader + 'static>(

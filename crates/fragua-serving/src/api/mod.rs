@@ -3,8 +3,10 @@
 mod admission;
 mod deployments;
 mod docs;
+mod fixed_routes;
 mod health;
 mod invocations;
+mod log;
 mod models;
 mod openapi;
 mod predict;
@@ -30,6 +32,7 @@ pub fn router(serving: Serving) -> Router {
         .merge(models::routes())
         .merge(deployments::routes())
         .merge(v2::routes())
+        .merge(log::routes())
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))

@@ -69,7 +69,7 @@ pub struct DriftAlarm {
     pub model: String,
     /// The version.
     pub version: String,
-    /// When it was seen.
+    /// When it was first seen; tells this alarm from a later one of the same version.
     pub at: Timestamp,
     /// Rows that were looked at.
     pub rows: u64,
@@ -193,13 +193,13 @@ impl PredictionLog {
         ))
     }
 
-    /// Returns a receiver of alarms. Of several processes one alone raises each.
+    /// Returns a receiver of alarms. An alarm comes again with each look, from every process, until its drift is over: who
+    /// acts on it once knows it by model, version and instant.
     pub fn alarms(&self) -> broadcast::Receiver<DriftAlarm> {
         self.inner.alarms.subscribe()
     }
 
-    /// Looks for drift in a version and raises the alarm once, until it is over or the version another one. Returns the
-    /// alarm that was raised.
+    /// Looks for drift in a version and raises the alarm for as long as there is drift. Returns it.
     ///
     /// # Errors
     /// `Unreachable` when the database does not answer.
@@ -208,7 +208,7 @@ impl PredictionLog {
             return Ok(None);
         };
         let database = &self.inner.database;
-        let Some(alarm) = report.alarm(self.settings(), self.inner.clock.now()) else {
+        let Some(mut alarm) = report.alarm(self.settings(), self.inner.clock.now()) else {
             if report.rows >= self.settings().drift_minimum_rows {
                 store::end_alarm(database, &model.name, &model.version)
                     .await
@@ -216,11 +216,11 @@ impl PredictionLog {
             }
             return Ok(None);
         };
-        let is_first = store::begin_alarm(database, &alarm).await.map_err(unreachable)?;
-        if !is_first {
-            return Ok(None);
+        let (at, is_first) = store::begin_alarm(database, &alarm).await.map_err(unreachable)?;
+        alarm.at = at;
+        if is_first {
+            tracing::warn!(model.name = alarm.model, model.version = alarm.version, features = ?alarm.features, "drift");
         }
-        tracing::warn!(model.name = alarm.model, model.version = alarm.version, features = ?alarm.features, "drift");
         // Nobody may listen.
         let _ = self.inner.alarms.send(alarm.clone());
         Ok(Some(alarm))

@@ -24,8 +24,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 const MOST_BYTES: usize = 60_000;
 
 impl PredictionLog {
-    /// Writes what is recorded, removes what is too old, and looks for drift, until `shutdown`; what waits then is written
-    /// first. `models` returns the versions that drift is looked for in.
+    /// Writes what is recorded and removes what is too old, until `shutdown`; what waits then is written first.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut waiting = self.inner.waiting.lock().await;
         let mut purge = tokio::time::interval(PURGE_EVERY);
@@ -85,7 +84,7 @@ impl PredictionLog {
         Ok(())
     }
 
-    async fn purge(&self) {
+    pub(crate) async fn purge(&self) {
         let (settings, now) = (&self.inner.settings, self.inner.clock.now());
         let keep = i64::try_from(settings.keep.as_millis()).unwrap_or(i64::MAX);
         let before = now.as_millis().saturating_sub(keep);

@@ -408,8 +408,8 @@ pub(crate) async fn purge(database: &Database, before: i64, keep: u64) -> Result
     }
 }
 
-/// Notes an alarm. Returns whether it is new.
-pub(crate) async fn begin_alarm(database: &Database, alarm: &DriftAlarm) -> Result<bool, Error> {
+/// Notes an alarm. Returns when it was first raised, and whether that was now.
+pub(crate) async fn begin_alarm(database: &Database, alarm: &DriftAlarm) -> Result<(Timestamp, bool), Error> {
     let row = alarms::ActiveModel {
         model: Set(alarm.model.clone()),
         version: Set(alarm.version.clone()),
@@ -419,8 +419,13 @@ pub(crate) async fn begin_alarm(database: &Database, alarm: &DriftAlarm) -> Resu
         .exec_without_returning(database.writer())
         .await;
     match inserted.map_err(|error| database.error(error)) {
-        Ok(_) => Ok(true),
-        Err(Error::Unique { .. }) => Ok(false),
+        Ok(_) => Ok((alarm.at, true)),
+        Err(Error::Unique { .. }) => {
+            let key = (alarm.model.clone(), alarm.version.clone());
+            let raised = alarms::Entity::find_by_id(key).one(database.reader()).await?;
+            let at = raised.map_or(alarm.at, |row| Timestamp::from_millis(row.raised_at));
+            Ok((at, false))
+        }
         Err(error) => Err(error),
     }
 }

@@ -5,6 +5,7 @@ mod documents;
 mod following;
 mod infer;
 mod invocations;
+mod log;
 mod models;
 mod named;
 mod predict;

@@ -1,5 +1,4 @@
 predict-title = Predecir
-predict-lead = Rellena lo que sepas y pregunta al modelo. Los campos empiezan con su fila de ejemplo.
 predict = Predecir
 features = Variables
 count-features = { $count ->
@@ -39,3 +38,132 @@ no-model-train = Ejecuta el DAG de entrenamiento y espera a que registre un mode
 no-model-alias = Pon a una versión el alias { $alias } si el entrenamiento no lo ha hecho.
 no-model-reload = Vuelve aquí: el formulario aparece en cuanto se carga el modelo.
 look-again = Mirar de nuevo
+
+tab-predict = Una fila
+tab-table = Tabla
+tab-history = Historial
+tab-monitoring = Vigilancia
+choose-model = Elegir modelo y versión
+choose-model-short = Elegir
+choose-model-filter = Filtrar modelos
+choose-model-none = El registro no tiene ningún modelo con versión, o no responde.
+model-problem = Debería responder otra versión
+canary-answers = Canario: la versión { $version } responde al { $percent } % de las peticiones de programas
+open-prediction = Abrir
+why-this = Por qué esta respuesta
+contributions = Lo que aporta cada valor
+contributions-note = De lo que el modelo dice de una fila media, paso a paso, a lo que dice de esta: ▲ habla a favor de la respuesta, ▼ en contra.
+contribution-base = Fila media
+contribution-score = Esta fila
+contribution-others = { $count ->
+    [one] { $number } variable más
+   *[other] { $number } variables más
+  }
+feature = Variable
+similar-rows = Filas de entrenamiento parecidas
+similar-note = { $count ->
+    [one] La más parecida de { $number } fila sacada de las de entrenamiento.
+   *[other] Las más parecidas de { $number } filas sacadas de las de entrenamiento. Los valores iguales resaltan.
+  }
+likeness = Parecido
+predicted-value = Valor predicho
+feedback = Valoración
+feedback-lead = Cuando sepas la verdad, dilo: con ella se calcula el acierto real.
+feedback-right = Correcta
+feedback-was = Era { $label }
+feedback-change = Cambiarlo
+feedback-say-right = Sí, es { $label }
+feedback-say-wrong = No, es esto
+feedback-truth = Lo verdadero
+feedback-missing = Di qué es lo verdadero.
+trained-on = Filas de entrenamiento
+log-none = Aquí no se guardan las predicciones
+log-none-advice = El registro de predicciones necesita una base de datos. Arranca Fragua con fragua up o da a serving su base de datos.
+prediction-missing = La predicción { $id } no está en el registro: quedó fuera de la muestra o es demasiado antigua.
+version-gone = La versión { $version } ya no se puede cargar, así que no se puede explicar su respuesta.
+predict-again = Cambiar los valores
+answered-at = La versión { $version } respondió en { $time }, por { $source },
+row = Fila
+rows-word = Filas
+when = Cuándo
+class = Clase
+precision = Precisión
+recall = Exhaustividad
+accuracy = Acierto
+macro-f1 = F1 medio
+mean-absolute-error = Error absoluto medio
+root-mean-squared-error = Raíz del error cuadrático medio
+r-squared = R²
+by-day = Por día
+by-class = Por clase
+confusion = Verdad y predicción
+interval-95 = 95 %: { $interval }
+live-accuracy = Acierto real
+of-rows-with-truth = { $rows } con verdad conocida
+accuracy-none = Todavía no se conoce ninguna verdad
+accuracy-none-advice = Abre una predicción y di si fue correcta, o envía las verdades con POST /feedback.
+history-whose = Predicciones de quién
+history-mine = Mías
+history-all = De todos
+truth-any = Todas
+truth-known = Con valoración
+truth-unknown = Sin valoración
+history-none = Aquí no se ha predicho nada
+history-none-advice = Predice una fila o una tabla: aquí se lista lo preguntado y lo respondido. Una predicción nueva puede tardar un segundo en aparecer.
+history-kept = Este navegador recuerda sus últimas 60 predicciones.
+history-forget = Olvidar mis predicciones en este navegador
+and-more-rows = { $count ->
+    [one] y { $number } fila más
+   *[other] y { $number } filas más
+  }
+rows-title = Filas por predecir
+predict-all = Predecir todas
+copy-csv = Copiar como CSV
+row-add = Añadir fila
+row-duplicate = Duplicar fila
+row-delete = Borrar fila
+row-wrong = Mira las celdas
+rows-clear = Vaciar la tabla
+rows-empty = Rellena antes una fila.
+rows-wrong = { $count ->
+    [one] Una fila tiene celdas que necesitan otro valor.
+   *[other] { $number } filas tienen celdas que necesitan otro valor.
+  }
+rows-predicted = { $count ->
+    [one] { $number } fila predicha.
+   *[other] { $number } filas predichas.
+  }
+rows-pasted = { $count ->
+    [one] { $number } fila pegada.
+   *[other] { $number } filas pegadas.
+  }
+rows-no-room = { $count ->
+    [one] { $number } fila no cupo: la tabla admite 200. Para más, usa un archivo.
+   *[other] { $number } filas no cupieron: la tabla admite 200. Para más, usa un archivo.
+  }
+paste-title = Pegar filas
+paste-advice = Filas de una hoja de cálculo o de un CSV. Con nombres en la primera línea, cada columna encuentra su sitio. También se puede pegar en una celda.
+paste-in = Ponerlas
+paste-unreadable = No se puede leer lo pegado: { $reason }
+logged-rows = Predicciones guardadas
+logged-rows-none = Todavía no se ha predicho nada con este modelo.
+shown-here = la de aquí
+drift = Deriva
+drift-none = Sin deriva
+drift-moderate = Algo de deriva
+drift-large = Mucha deriva
+drift-thin = Son pocas filas
+drift-thin-advice = Las cifras se mueven por azar. La alarma salta a partir de { $rows } filas.
+drift-picture = Antes y ahora
+drift-index = Índice de estabilidad
+drift-test = Contraste
+drift-note = Un índice de estabilidad de la población por debajo de 0.1 no es deriva; desde { $threshold } es mucha. Las barras se abren como tabla.
+drift-no-rows = A esta versión todavía no se le ha preguntado nada
+drift-no-rows-advice = Predice algo: aquí se compara lo preguntado con las filas de entrenamiento.
+drift-no-profile = Esta versión no dice cómo eran sus filas de entrenamiento
+drift-no-profile-advice = Los modelos que Fragua entrena desde ahora sí lo dicen. Vuelve a entrenarlo para ver la deriva.
+severity = Gravedad
+then = Entrenamiento
+now = Ahora
+missing-shares = sin valor: { $then } antes, { $now } ahora
+other-values = otros

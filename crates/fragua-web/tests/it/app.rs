@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
 use fragua_base::{ManualClock, SharedClock};
-use fragua_serving::{ModelSource, Serving, Settings};
+use fragua_database::testing::TestDatabase;
+use fragua_serving::{LogQuery, ModelSource, Serving, Settings};
+use tokio_util::sync::CancellationToken;
 
-use super::browser::{assert_pages, get, post};
+use super::browser::{Answer, assert_pages, get, post, send};
 use super::house::{House, now};
 
 async fn app(house: &House) -> Router {
@@ -15,7 +18,61 @@ async fn app(house: &House) -> Router {
     let clock: SharedClock = Arc::new(ManualClock::at(now()));
     let serving = Serving::open(source, Settings::default(), clock).unwrap();
     serving.follow_alias().await;
-    fragua_web::app_pages(serving, house.site())
+    fragua_web::app_pages(serving, Some(house.tracking.clone()), house.site())
+}
+
+/// The app over a serving that keeps what it predicts.
+pub(crate) struct Kept {
+    pub(crate) pages: Router,
+    pub(crate) serving: Serving,
+    writing: tokio::task::JoinHandle<()>,
+    _database: TestDatabase,
+}
+
+impl Kept {
+    pub(crate) async fn open(house: &House) -> Self {
+        let database = TestDatabase::sqlite().await;
+        let source = ModelSource::Local(house.tracking.clone());
+        let clock: SharedClock = Arc::new(ManualClock::at(now()));
+        let opened =
+            Serving::open_with(source, database.database.clone(), Settings::default(), clock).await;
+        let serving = opened.unwrap();
+        serving.follow_alias().await;
+        let log = serving.log().unwrap().clone();
+        Self {
+            pages: fragua_web::app_pages(serving.clone(), Some(house.tracking.clone()), house.site()),
+            serving,
+            writing: tokio::spawn(async move { log.run(CancellationToken::new()).await }),
+            _database: database,
+        }
+    }
+
+    /// Predicts with the form and returns the id under which the answer is kept.
+    pub(crate) async fn predict(&self, form: &str) -> String {
+        let answer = post(&self.pages, "/", form).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        id_in(&answer)
+    }
+
+    /// Opens a page as the browser that asked for these predictions.
+    async fn get_remembering(&self, address: &str, ids: &str) -> Answer {
+        let request = Request::get(address)
+            .header(header::HOST, "127.0.0.1:8080")
+            .header(header::ACCEPT, "text/html")
+            .header(header::COOKIE, format!("fragua_predictions={ids}"));
+        send(&self.pages, request.body(Body::empty()).unwrap()).await
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.writing.abort();
+    }
+}
+
+fn id_in(answer: &Answer) -> String {
+    let (_, rest) = answer.body.split_once("/predictions/").unwrap();
+    rest.chars().take_while(char::is_ascii_hexdigit).collect()
 }
 
 const GOOD: &str = "Elevation=1900&Slope=1.5&Area=Cache";
@@ -56,6 +113,9 @@ async fn the_form_comes_from_the_signature() {
         "<option value=\"Neota\"",
         "<option value=\"Rawah\"",
         " in training</span>",
+        "class=\"spread\"",
+        "data-moves=\"field-0\"",
+        "/dags/model_training_dag/runs/manual__1",
         "http://127.0.0.1:8085/docs",
         &format!("http://127.0.0.1:8084/runs/{run_id}"),
         "No prediction yet",
@@ -73,15 +133,19 @@ async fn predicts_with_and_without_script() {
     let answer = post(&app, "/", GOOD).await;
     assert_eq!(answer.status, StatusCode::OK);
     answer.has(&[
-        "<output id=\"predicted-class\" form=\"predict-form\">0</output>",
+        "<output id=\"predicted-class\" for=\"predict-form\">0</output>",
         "Probability of each class",
         "value=\"1900\"",
         "curl -s http://127.0.0.1:8085/predict",
     ]);
-    assert_eq!(answer.body.matches("class=\"bar-track\"").count(), 3);
+    let (bars, why) = answer.body.split_once("id=\"why\"").unwrap();
+    assert_eq!(bars.matches("class=\"bar-track\"").count(), 3);
+    // The base, a step for each column, the score.
+    assert_eq!(why.matches("class=\"bar-track\"").count(), 5);
+    answer.has(&["Training rows like this one", "Elevation <span class=\"own\">= 1900</span>"]);
     // The link to share shows the same.
     let shared = get(&app, &format!("/?{GOOD}")).await;
-    shared.has(&["form=\"predict-form\">0</output>"]);
+    shared.has(&["for=\"predict-form\">0</output>"]);
 }
 
 #[tokio::test]
@@ -129,8 +193,195 @@ async fn an_alias_that_moves_shows_at_the_next_page() {
     let source = ModelSource::Local(house.tracking.clone());
     let serving = Serving::open(source, Settings::default(), house.clock.clone()).unwrap();
     serving.follow_alias().await;
-    let app = fragua_web::app_pages(serving.clone(), house.site());
+    let app = fragua_web::app_pages(serving.clone(), Some(house.tracking.clone()), house.site());
     house.champion().await;
     serving.follow_alias().await;
     get(&app, "/").await.has(&[">v2<"]);
+}
+
+#[tokio::test]
+async fn each_version_has_an_address() {
+    let house = House::open().await;
+    house.champion().await;
+    house.champion().await;
+    let app = app(&house).await;
+    let page = get(&app, "/").await;
+    page.has(&[
+        "href=\"/?model=cover_type_class%40champion\" aria-current=\"true\"",
+        "href=\"/?model=cover_type_class%2F1\"",
+        "href=\"/table\"",
+    ]);
+    let old = get(&app, "/?model=cover_type_class%2F1").await;
+    old.has(&[
+        ">v1<",
+        "action=\"/?model=cover_type_class%2F1\"",
+        "href=\"/table?model=cover_type_class%2F1\"",
+        "data-events=\"/events?model=cover_type_class%2F1\"",
+    ]);
+    let answer = post(&app, "/?model=cover_type_class%2F1", GOOD).await;
+    answer.has(&[
+        "/models/cover_type_class/versions/1/predict",
+        "version 1 in ",
+        "?model=cover_type_class%2F1&#38;Area=Cache&#38;Elevation=1900",
+    ]);
+    for (model, status) in [
+        ("unheard-of", StatusCode::NOT_FOUND),
+        ("cover_type_class%2F9", StatusCode::NOT_FOUND),
+        ("cover_type_class%2Fnew", StatusCode::BAD_REQUEST),
+        ("%3Cb%3E%40%40", StatusCode::BAD_REQUEST),
+    ] {
+        for path in ["/", "/table", "/history", "/monitoring", "/events"] {
+            let answer = get(&app, &format!("{path}?model={model}")).await;
+            assert_eq!(answer.status, status, "{path} {model}");
+            answer.lacks(&["<b>"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prediction_has_an_address_and_takes_feedback() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    let answer = post(&kept.pages, "/", GOOD).await;
+    let id = id_in(&answer);
+    let cookie = answer.header("set-cookie");
+    assert!(cookie.starts_with(&format!("fragua_predictions={id};")), "{cookie}");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    // The log is written a moment later; whoever asked waits for it.
+    let address = format!("/predictions/{id}");
+    let page = kept.get_remembering(&address, &id).await;
+    assert_eq!(page.status, StatusCode::OK);
+    page.has(&[
+        "cover_type_class v1",
+        "<dt>Elevation</dt><dd>1900</dd>",
+        "Training rows like this one",
+        "http://127.0.0.1:8084/models/cover_type_class/versions/1",
+        "Yes, it is 0",
+    ]);
+    assert_pages(&kept.pages, &[&address]).await;
+    let feedback = format!("{address}/feedback");
+    for (form, expected) in [("row=0&do=wrong&label=", "Say what is true."), ("row=0&do=wrong&label=pine", "Enter a number")] {
+        post(&kept.pages, &feedback, form).await.has(&[expected]);
+    }
+    assert_eq!(post(&kept.pages, &feedback, "row=7&do=right").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(post(&kept.pages, &feedback, "do=right").await.status, StatusCode::BAD_REQUEST);
+    let given = post(&kept.pages, &feedback, "row=0&do=wrong&label=2&note=%3Cb%3Eseen%3C%2Fb%3E").await;
+    assert_eq!(given.status, StatusCode::SEE_OTHER);
+    let page = get(&kept.pages, &address).await;
+    page.has(&["It was 2", "&#60;b&#62;seen"]);
+    post(&kept.pages, &feedback, "row=0&do=right").await;
+    get(&kept.pages, &address).await.has(&["badge state-success"]);
+    for (address, status) in [
+        ("/predictions/0123456789abcdef0123456789abcdef", StatusCode::NOT_FOUND),
+        ("/predictions/%3Cscript%3E", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(get(&kept.pages, address).await.status, status, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn the_history_is_that_of_this_browser_unless_all_is_asked_for() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    get(&kept.pages, "/history").await.has(&["Nothing was predicted here"]);
+    let mine = kept.predict(GOOD).await;
+    let other = kept.predict("Elevation=2900&Slope=1.5&Area=Rawah").await;
+    kept.get_remembering(&format!("/predictions/{other}"), &other).await;
+    let page = kept.get_remembering("/history", &mine).await;
+    page.has(&[&format!("/predictions/{mine}"), "Elevation 1900"]);
+    page.lacks(&[&format!("/predictions/{other}")]);
+    let page = get(&kept.pages, "/history?of=all").await;
+    page.has(&[&format!("/predictions/{mine}"), &format!("/predictions/{other}")]);
+    post(&kept.pages, &format!("/predictions/{mine}/feedback"), "row=0&do=right").await;
+    let page = get(&kept.pages, "/history?of=all&truth=known").await;
+    page.has(&[&format!("/predictions/{mine}")]);
+    page.lacks(&[&format!("/predictions/{other}")]);
+    let forgotten = post(&kept.pages, "/history", "").await;
+    assert!(forgotten.header("set-cookie").contains("Max-Age=0"));
+    // What is no id of ours is no question to the log.
+    kept.get_remembering("/history", "x'or'1.../..").await.has(&["Nothing was predicted here"]);
+    assert_pages(&kept.pages, &["/history", "/history?of=all&truth=unknown"]).await;
+}
+
+#[tokio::test]
+async fn the_table_works_as_a_plain_form() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    assert_pages(&kept.pages, &["/table"]).await;
+    let rows = "rows=3&0.0=1900&0.1=1.5&0.2=Cache&1.0=2900&1.1=2.5&1.2=Rawah";
+    let answer = post(&kept.pages, "/table", &format!("{rows}&do=predict")).await;
+    answer.has(&["2 rows predicted.", "<strong>0</strong>", "<strong>2</strong>", "Elevation,Slope,Area,prediction,probability"]);
+    let id = id_in(&answer);
+    let page = kept.get_remembering(&format!("/predictions/{id}?row=1"), &id).await;
+    page.has(&["2 rows", "<dt>Elevation</dt><dd>2900</dd>"]);
+    let file = post(&kept.pages, "/table", &format!("{rows}&do=csv")).await;
+    assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
+    let lines: Vec<&str> = file.body.lines().collect();
+    assert_eq!(lines[0], "Elevation,Slope,Area,prediction,probability");
+    assert!(lines[2].starts_with("2900,2.5,Rawah,2,"), "{}", lines[2]);
+    // A wrong row says so in its cells and does not stop the others.
+    let answer = post(&kept.pages, "/table", &format!("{rows}&2.0=high&2.1=1&2.2=Mars&do=predict")).await;
+    answer.has(&[
+        "One row has cells",
+        "2 rows predicted.",
+        "id=\"cell-2-0-note\"",
+        "Enter a whole number",
+        "The model has not seen this in training",
+    ]);
+    let grown = post(&kept.pages, "/table", &format!("{rows}&do=duplicate:1")).await;
+    grown.has(&["name=\"rows\" value=\"4\"", "name=\"2.0\" value=\"2900\""]);
+    let pasted = post(&kept.pages, "/table", "rows=3&do=paste&pasted=Area%09Elevation%0ACache%091950%0A&at-row=0&at-column=1").await;
+    pasted.has(&["1 row pasted.", "name=\"0.0\" value=\"1950\""]);
+    post(&kept.pages, "/table", "rows=2&do=predict").await.has(&["Fill in a row first."]);
+    let odd = post(&kept.pages, "/table", "rows=1&0.0=%22%3E%3Cscript%3E&do=predict").await;
+    odd.lacks(&["\"><script>"]);
+}
+
+#[tokio::test]
+async fn monitoring_tells_drift_and_accuracy() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    get(&kept.pages, "/monitoring").await.has(&["This version was asked nothing yet", "No truth is known yet"]);
+    let mut ids = Vec::new();
+    for elevation in [1900, 1910, 1920, 2950] {
+        ids.push(kept.predict(&format!("Elevation={elevation}&Slope=1.5&Area=Cache")).await);
+    }
+    for (id, verdict) in ids.iter().zip(["do=right", "do=right", "do=wrong&label=1", "do=right"]) {
+        let feedback = format!("/predictions/{id}/feedback");
+        let given = post(&kept.pages, &feedback, &format!("row=0&{verdict}")).await;
+        assert_eq!(given.status, StatusCode::SEE_OTHER);
+    }
+    let page = get(&kept.pages, "/monitoring").await;
+    page.has(&[
+        "4 rows",
+        "These are few rows",
+        "Large drift",
+        "Kolmogorov–Smirnov",
+        "class=\"spread-now\"",
+        "75.0 %",
+        "95 %: 30.1 % – 95.4 %",
+        "2025-04-02",
+    ]);
+    assert_pages(&kept.pages, &["/monitoring"]).await;
+    let log = kept.serving.log().unwrap();
+    let kept_rows = log.predictions(&LogQuery::default()).await.unwrap().items;
+    assert_eq!(kept_rows.len(), 4);
+}
+
+#[tokio::test]
+async fn without_a_log_pages_say_so() {
+    let house = House::open().await;
+    house.champion().await;
+    let app = app(&house).await;
+    for address in ["/history", "/monitoring"] {
+        get(&app, address).await.has(&["Predictions are not kept here"]);
+    }
+    let answer = post(&app, "/", GOOD).await;
+    assert_eq!(answer.header("set-cookie"), "");
+    answer.lacks(&["/predictions/"]);
+    assert_eq!(get(&app, "/predictions/0123").await.status, StatusCode::CONFLICT);
 }

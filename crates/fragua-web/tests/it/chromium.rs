@@ -60,6 +60,25 @@ impl WebDriverCompatibleCommand for Phone {
     }
 }
 
+/// Takes a picture of all of a page, in base 64.
+#[derive(Debug)]
+struct LongPicture;
+
+impl WebDriverCompatibleCommand for LongPicture {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _url: &Url) -> (Method, Option<String>) {
+        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let body = json!({ "cmd": "Page.captureScreenshot", "params": params });
+        (Method::POST, Some(body.to_string()))
+    }
+}
+
 impl Chromium {
     /// Starts a browser whose addresses are below those of these pages.
     pub(crate) async fn at(pages: Router) -> Self {
@@ -188,6 +207,15 @@ impl Chromium {
         if let Ok(folder) = std::env::var("FRAGUA_TEST_PICTURES") {
             let png = self.client.screenshot().await.unwrap();
             std::fs::write(format!("{folder}/{name}.png"), png).unwrap();
+        }
+    }
+
+    /// As [`Chromium::picture`], of the whole page and not only of what is in sight.
+    pub(crate) async fn long_picture(&self, name: &str) {
+        if let Ok(folder) = std::env::var("FRAGUA_TEST_PICTURES") {
+            let taken = self.client.issue_cmd(LongPicture).await.unwrap();
+            let png = taken["data"].as_str().unwrap().to_owned();
+            std::fs::write(format!("{folder}/{name}.png.base64"), png).unwrap();
         }
     }
 

@@ -214,7 +214,11 @@ fn model_files() -> Vec<(String, Vec<u8>)> {
     }))
     .unwrap();
     let report = train(&table.unwrap(), &config, &NoProgress).unwrap();
-    let files = mlflow_model::files(&report.pipeline, &ModelInfo::default());
+    let info = ModelInfo {
+        profile: Some(report.profile),
+        ..ModelInfo::default()
+    };
+    let files = mlflow_model::files(&report.pipeline, &info);
     files
         .into_iter()
         .map(|file| (file.name.to_owned(), file.bytes))

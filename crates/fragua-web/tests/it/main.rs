@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail as tests do")]
 
 mod app;
+mod app_in_browser;
 mod browser;
 mod chromium;
 mod compare;

@@ -5,6 +5,10 @@ use std::future::Future;
 use std::pin::Pin;
 
 use anyhow::Context as _;
+use fragua_orchestrator::{Orchestrator, TriggerRequest};
+use fragua_serving::DriftAlarm;
+use serde_json::{Map, json};
+use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, tasks};
@@ -59,7 +63,86 @@ impl App {
                 Ok(())
             }));
         }
+        if let (Some(serving), Some(orchestrator), Some(dag_id)) = (
+            &self.serving,
+            &self.orchestrator,
+            &loaded.settings.serving.drift_dag,
+        ) && let Some(log) = serving.log()
+        {
+            let alarms = log.alarms();
+            let (orchestrator, dag_id) = (orchestrator.clone(), dag_id.clone());
+            jobs.push(Box::pin(retrain(alarms, orchestrator, dag_id, shutdown.clone())));
+        }
         jobs
+    }
+}
+
+/// Triggers a DAG for each alarm of drift, once: an alarm that comes again, here or in another process, names the same run.
+async fn retrain(
+    mut alarms: broadcast::Receiver<DriftAlarm>,
+    orchestrator: Orchestrator,
+    dag_id: String,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        let alarm = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            alarm = alarms.recv() => alarm,
+        };
+        let alarm = match alarm {
+            Ok(alarm) => alarm,
+            // Those that were missed come again.
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return Ok(()),
+        };
+        let params = json!({
+            "model": alarm.model,
+            "version": alarm.version,
+            "drifted": alarm.features.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        });
+        let request = TriggerRequest {
+            params: params.as_object().cloned().unwrap_or_default(),
+            run_id: Some(format!(
+                "drift__{}__{}__{}",
+                alarm.model,
+                alarm.version,
+                alarm.at.to_rfc3339()
+            )),
+            note: Some(format!(
+                "version {} of {} is asked for rows unlike those it was trained on: {}",
+                alarm.version,
+                alarm.model,
+                alarm
+                    .features
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+            ..TriggerRequest::default()
+        };
+        let plain = TriggerRequest {
+            params: Map::new(),
+            ..request.clone()
+        };
+        let triggered = match orchestrator.trigger(&dag_id, request).await {
+            // A DAG need not declare them; the note tells the same.
+            Err(fragua_orchestrator::Error::InvalidParam { .. }) => {
+                orchestrator.trigger(&dag_id, plain).await
+            }
+            other => other,
+        };
+        match triggered {
+            Ok(run) => tracing::info!(
+                dag.id = dag_id,
+                dag_run.id = run.run_id,
+                "triggered because of drift"
+            ),
+            Err(fragua_orchestrator::Error::DagRunExists { .. }) => {}
+            Err(error) => {
+                tracing::error!(dag.id = dag_id, %error, "the DAG of serving.drift_dag cannot be triggered");
+            }
+        }
     }
 }
 

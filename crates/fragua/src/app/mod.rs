@@ -405,6 +405,16 @@ impl Opening<'_> {
             max_rows: given.max_rows,
             max_in_flight: given.max_in_flight,
             request_timeout: Duration::from_secs(given.request_timeout_seconds as u64),
+            log: fragua_serving::LogSettings {
+                sample: given.log_sample,
+                requests_per_second: given.log_requests_per_second as f64,
+                keep_rows: given.log_keep_rows as u64,
+                keep: Duration::from_secs(given.log_keep_days as u64 * 24 * 60 * 60),
+                drift_threshold: given.drift_threshold,
+                drift_minimum_rows: given.drift_minimum_rows as u64,
+                drift_every: Duration::from_secs(given.drift_check_seconds as u64),
+                ..fragua_serving::LogSettings::default()
+            },
             ..fragua_serving::Settings::default()
         };
         let database = self.databases.open(Component::Serving).await?;
@@ -417,7 +427,9 @@ impl Opening<'_> {
     }
 
     async fn orchestrator(&self, environment: tasks::Environment) -> anyhow::Result<Option<Orchestrator>> {
-        if !self.any_of(&[Role::Orchestrator, Role::Worker]) {
+        let triggers =
+            self.loaded.settings.serving.drift_dag.is_some() && self.roles.contains(&Role::Serving);
+        if !triggers && !self.any_of(&[Role::Orchestrator, Role::Worker]) {
             return Ok(None);
         }
         let database = self.databases.open(Component::Orchestrator).await?;

@@ -47,7 +47,8 @@ impl App {
         }
         if let Some(serving) = &self.serving {
             routes.insert(Surface::Serving, fragua_serving::api::router(serving.clone()));
-            routes.insert(Surface::App, fragua_web::app_pages(serving.clone(), site));
+            let pages = fragua_web::app_pages(serving.clone(), self.tracking.clone(), site);
+            routes.insert(Surface::App, pages);
         }
         if let Some(source) = &self.source {
             routes.insert(Surface::Source, source::router(source.clone()));

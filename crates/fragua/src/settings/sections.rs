@@ -198,6 +198,20 @@ pub(crate) struct ServingSettings {
     pub(crate) max_in_flight: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) request_timeout_seconds: usize,
+    pub(crate) log_sample: f64,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) log_requests_per_second: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) log_keep_rows: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) log_keep_days: usize,
+    pub(crate) drift_threshold: f64,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) drift_minimum_rows: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) drift_check_seconds: usize,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) drift_dag: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,6 +1,6 @@
 //! Where something came from: the rows, the DAG runs that loaded them, the DAG run that trained, the run.
 
-use fragua_tracking::{DatasetInput, Run};
+use fragua_tracking::{DatasetInput, Run, Tracking};
 use serde_json::Value;
 
 use super::experiments::run_name;
@@ -70,6 +70,24 @@ pub(super) fn dag_run(page: &Page, run: &Run) -> Option<DagRunLink> {
         label: run.tag(DAG_RUN_TAG)?.to_owned(),
         address: dag_run_address(page, run.tag(DAG_TAG), run.tag(DAG_RUN_TAG)),
     })
+}
+
+/// Returns where a run and its rows come from, for pages of other roles: the key of what it is, its name, its address.
+/// Nothing for a run that is not there any more.
+pub(crate) async fn origin(
+    page: &Page,
+    tracking: &Tracking,
+    run_id: &str,
+) -> Vec<(&'static str, String, Option<String>)> {
+    let Ok(run) = tracking.run(run_id).await else {
+        return Vec::new();
+    };
+    let made_by = dag_run(page, &run).map(|link| ("dag-run", link.label, link.address));
+    let datasets = run.dataset_inputs.iter().map(|input| {
+        let run_page = page.at_tracking(&format!("/runs/{}", encode(run_id)));
+        ("dataset", dataset(page, input).name, run_page)
+    });
+    made_by.into_iter().chain(datasets).collect()
 }
 
 fn dag_run_address(page: &Page, dag_id: Option<&str>, dag_run_id: Option<&str>) -> Option<String> {

@@ -21,6 +21,8 @@ mod runs;
 mod version_compare;
 mod versions;
 
+pub(crate) use lineage::origin;
+
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
