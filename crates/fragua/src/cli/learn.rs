@@ -17,9 +17,9 @@ use fragua_learn::config::{Language, Scoring};
 use fragua_learn::metrics::Interval;
 use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{
-    CandidateResult, Cell, Column, ColumnKind, Event, FeatureKind, Format, Label, ModelCard, OnBadCell,
-    Pipeline, Predictions, Progress, ReadOptions, Table, TableBuilder, TrainConfig, TrainReport, compare,
-    compare_from, judge, judge_pipeline, read_table, train, write_csv, write_parquet,
+    CandidateResult, Column, ColumnKind, Event, FeatureKind, Format, Label, ModelCard, OnBadCell, Pipeline,
+    Predictions, Progress, ReadOptions, Table, TrainConfig, TrainReport, compare, compare_from, judge,
+    judge_pipeline, read_table, train, write_csv, write_parquet,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -249,6 +249,10 @@ fn load_model(path: &Path) -> anyhow::Result<Pipeline> {
 
 /// Reads the columns that a model knows as what it knows them.
 async fn rows_for(pipeline: &Pipeline, data: &Data, with_target: bool) -> anyhow::Result<Table> {
+    let kind = |is_text: bool| match is_text {
+        true => ColumnKind::Categorical,
+        false => ColumnKind::Numeric,
+    };
     let mut kinds: Vec<(String, ColumnKind)> = pipeline
         .features()
         .iter()
@@ -438,31 +442,7 @@ fn write_scored(
     predictions: &Predictions,
     names: &[String],
 ) -> anyhow::Result<()> {
-    let mut columns: Vec<(String, Column)> = table
-        .names()
-        .iter()
-        .cloned()
-        .zip(table.columns().iter().cloned())
-        .collect();
-    let is_text = matches!(predictions.labels.first(), Some(Label::Text(_)));
-    let mut labels = TableBuilder::typed([(names[0].clone(), kind(is_text))]);
-    for label in &predictions.labels {
-        labels.push_row([match label {
-            Label::Integer(class) => Cell::Number(*class as f64),
-            Label::Number(number) => Cell::Number(*number),
-            Label::Text(text) => Cell::Text(text.into()),
-        }])?;
-    }
-    let labels = labels.finish()?;
-    columns.push((names[0].clone(), labels.columns()[0].clone()));
-    for (class, name) in names[1..].iter().enumerate() {
-        let shares = predictions.probabilities.iter().skip(class);
-        let shares = shares
-            .step_by(predictions.class_count)
-            .map(|&share| f64::from(share));
-        columns.push((name.clone(), Column::Numeric(shares.collect())));
-    }
-    let scored = Table::new(columns)?;
+    let scored = predictions.beside(table, names)?;
     let format = Format::of(path);
     ensure!(
         format != Format::JsonLines,
@@ -482,13 +462,6 @@ fn write_scored(
         scored.row_count(),
         path.display()
     ))
-}
-
-fn kind(is_text: bool) -> ColumnKind {
-    match is_text {
-        true => ColumnKind::Categorical,
-        false => ColumnKind::Numeric,
-    }
 }
 
 async fn compare_models(options: &Compare) -> anyhow::Result<()> {
