@@ -72,8 +72,8 @@ mod tests {
         let predictions = Predictions {
             labels: vec![Label::Text("b".to_owned()), Label::Text("a".to_owned())],
             classes: vec![1, 0],
-            class_count: 2,
             probabilities: vec![0.25, 0.75, 1.0, 0.0],
+            class_count: 2,
         };
         let names = ["label", "proba_a", "proba_b"].map(str::to_owned);
         let scored = predictions.beside(&table, &names).unwrap();

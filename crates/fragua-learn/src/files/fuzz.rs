@@ -64,7 +64,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
             }
             3 => {
                 // The end of a Parquet file says where everything is.
-                let back = random.below(bytes.len().min(600).max(1));
+                let back = random.below(bytes.len().clamp(1, 600));
                 if let Some(last) = bytes.len().checked_sub(1 + back) {
                     bytes[last] = byte;
                 }

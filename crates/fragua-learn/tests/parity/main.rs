@@ -12,3 +12,4 @@ mod neighbors;
 mod python;
 mod regression;
 mod rows;
+mod tables;

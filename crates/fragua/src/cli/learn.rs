@@ -1,25 +1,31 @@
-//! `fragua learn`: models from CSV files, without a project, a DAG or a server.
+//! `fragua learn`: models from files and queries, without a project, a DAG or a server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand, ValueEnum};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use fragua_database::Database;
 use fragua_learn::card::Fact;
 use fragua_learn::config::{Language, Scoring};
 use fragua_learn::metrics::Interval;
 use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{
-    CandidateResult, ColumnKind, Event, FeatureKind, Label, ModelCard, Pipeline, Progress, Table,
-    TrainConfig, TrainReport, compare, judge, judge_pipeline, read_csv, read_csv_typed, train,
+    CandidateResult, Column, ColumnKind, Event, FeatureKind, Format, Label, ModelCard, OnBadCell, Pipeline,
+    Predictions, Progress, ReadOptions, Table, TrainConfig, TrainReport, compare, compare_from, judge,
+    judge_pipeline, read_table, train, write_csv, write_parquet,
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::output;
-use crate::operators::train_config;
+use crate::operators::{query, train_config};
 
 /// What `fragua learn` can do.
 #[derive(Debug, Subcommand)]
@@ -29,18 +35,85 @@ pub(crate) enum Command {
     Fit(Fit),
     /// Measures a model on rows whose truth is known
     Evaluate(Evaluate),
-    /// Predicts rows: CSV, or JSON with --json
+    /// Predicts rows: CSV, JSON with --json, or a file with --output
     Predict(Predict),
     /// Compares the models of a configuration on the same folds of all rows; nothing is written
-    Compare(Learn),
+    Compare(Compare),
+}
+
+/// Where rows come from.
+#[derive(Debug, Args)]
+struct Data {
+    /// Rows: a file of CSV with a header, of JSON lines (.jsonl) or of Parquet (.parquet), the first two packed by gzip or
+    /// not; with --query the URL of a database: sqlite:…, postgres:… or mysql:…
+    #[arg(long, value_name = "FILE|URL")]
+    data: String,
+    /// The SQL that gives the rows
+    #[arg(long, value_name = "SQL")]
+    query: Option<String>,
+    /// What to do with a cell that cannot be read as what its column holds
+    #[arg(long, value_enum, default_value = "refuse")]
+    on_bad_cell: BadCells,
+}
+
+/// What to do with bad cells.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum BadCells {
+    /// Read nothing
+    Refuse,
+    /// Take them for missing
+    Null,
+    /// Leave their rows out
+    Skip,
+}
+
+impl Data {
+    /// Reads the rows, and tells on standard error what was not read as it stood.
+    async fn read(&self, kinds: Option<Vec<(String, ColumnKind)>>) -> anyhow::Result<Table> {
+        let on_bad_cell = match self.on_bad_cell {
+            BadCells::Refuse => OnBadCell::Refuse,
+            BadCells::Null => OnBadCell::Null,
+            BadCells::Skip => OnBadCell::Skip,
+        };
+        let is_database = ["sqlite:", "postgres:", "postgresql:", "mysql:", "mariadb:"]
+            .iter()
+            .any(|scheme| self.data.starts_with(scheme));
+        let (table, report) = match &self.query {
+            Some(sql) => {
+                ensure!(is_database, "--query is for a database, and --data is a file");
+                let database = Database::open(&self.data, "--data").await?;
+                query(&database, sql, kinds.as_deref(), on_bad_cell).await?
+            }
+            None => {
+                ensure!(
+                    !is_database,
+                    "--data is a database: give the rows as --query \"SELECT …\""
+                );
+                let options = ReadOptions {
+                    kinds,
+                    on_bad_cell,
+                    ..ReadOptions::default()
+                };
+                read_table(Path::new(&self.data), &options).with_context(|| self.data.clone())?
+            }
+        };
+        if report.bad_cells > 0 {
+            eprintln!("{report}");
+        }
+        Ok(table)
+    }
+
+    /// What the rows are called on a card; the URL of a database may hold a password.
+    fn name(&self) -> &str {
+        self.query.as_deref().unwrap_or(&self.data)
+    }
 }
 
 /// What to learn from, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Learn {
-    /// Rows with a header: a CSV file, or one packed as .csv.gz
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: Data,
     /// The column to predict; wins over the configuration
     #[arg(long, value_name = "COLUMN", required_unless_present = "config")]
     target: Option<String>,
@@ -68,9 +141,8 @@ pub(crate) struct Fit {
 /// Options of `fragua learn evaluate`.
 #[derive(Debug, Args)]
 pub(crate) struct Evaluate {
-    /// Rows with a header, the target among them: a CSV file, or one packed as .csv.gz
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: Data,
     /// Folder of the model, or its pipeline.fragua
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
@@ -100,36 +172,48 @@ enum CardLanguage {
 /// Options of `fragua learn predict`.
 #[derive(Debug, Args)]
 pub(crate) struct Predict {
-    /// Rows with a header: a CSV file, or one packed as .csv.gz
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: Data,
     /// Folder of the model, or its pipeline.fragua
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
+    /// Writes the columns that the model takes and its predictions to a file: .parquet, .csv or .csv.gz
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    output: Option<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Options of `fragua learn compare`.
+#[derive(Debug, Args)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    learn: Learn,
+    /// Notes each candidate here as it is finished, in JSON lines, and takes those noted by an earlier run with the same rows
+    /// and configuration
+    #[arg(long, value_name = "FILE")]
+    resume: Option<PathBuf>,
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// A file cannot be read or written, or the rows, the configuration and the model do not fit each other.
-pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Fit(options) => fit(&options)?,
-        Command::Evaluate(options) => evaluate(&options)?,
-        Command::Predict(options) => predict(&options)?,
-        Command::Compare(options) => compare_models(&options)?,
+        Command::Fit(options) => fit(&options).await?,
+        Command::Evaluate(options) => evaluate(&options).await?,
+        Command::Predict(options) => predict(&options).await?,
+        Command::Compare(options) => compare_models(&options).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Learn {
-    fn load(&self) -> anyhow::Result<(Table, TrainConfig)> {
+    async fn load(&self) -> anyhow::Result<(Table, TrainConfig)> {
         let config = read_config(self.config.as_deref(), self.target.as_deref())?;
-        let table = read_csv(open(&self.data)?).with_context(|| self.data.display().to_string())?;
-        Ok((table, config))
+        Ok((self.data.read(None).await?, config))
     }
 }
 
@@ -153,15 +237,6 @@ fn read_config(path: Option<&Path>, target: Option<&str>) -> anyhow::Result<Trai
     })
 }
 
-fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    Ok(if path.extension().is_some_and(|extension| extension == "gz") {
-        Box::new(flate2::read::MultiGzDecoder::new(file))
-    } else {
-        Box::new(file)
-    })
-}
-
 fn load_model(path: &Path) -> anyhow::Result<Pipeline> {
     let file = if path.is_dir() {
         path.join(mlflow_model::PIPELINE_FILE)
@@ -173,7 +248,7 @@ fn load_model(path: &Path) -> anyhow::Result<Pipeline> {
 }
 
 /// Reads the columns that a model knows as what it knows them.
-fn rows_for(pipeline: &Pipeline, path: &Path, with_target: bool) -> anyhow::Result<Table> {
+async fn rows_for(pipeline: &Pipeline, data: &Data, with_target: bool) -> anyhow::Result<Table> {
     let kind = |is_text: bool| match is_text {
         true => ColumnKind::Categorical,
         false => ColumnKind::Numeric,
@@ -187,11 +262,11 @@ fn rows_for(pipeline: &Pipeline, path: &Path, with_target: bool) -> anyhow::Resu
         let is_text = matches!(pipeline.labels().first(), Some(Label::Text(_)));
         kinds.push((pipeline.target().to_owned(), kind(is_text)));
     }
-    read_csv_typed(open(path)?, &kinds).with_context(|| path.display().to_string())
+    data.read(Some(kinds)).await
 }
 
-fn fit(options: &Fit) -> anyhow::Result<()> {
-    let (table, config) = options.learn.load()?;
+async fn fit(options: &Fit) -> anyhow::Result<()> {
+    let (table, config) = options.learn.load().await?;
     let report = train(&table, &config, &Teller)?;
     let judgement = match options.no_card {
         true => None,
@@ -211,7 +286,7 @@ fn fit(options: &Fit) -> anyhow::Result<()> {
         let title = name_of(&options.model);
         let page = ModelCard::of_training(title, &config, &report, judgement)
             .made_at(now())
-            .fact(Fact::Rows, options.learn.data.display().to_string())
+            .fact(Fact::Rows, options.learn.data.name())
             .fact(Fact::Model, options.model.display().to_string());
         write(&card, &page.to_html())?;
     }
@@ -230,6 +305,9 @@ fn fit(options: &Fit) -> anyhow::Result<()> {
     ))?;
     figures(&report.metrics, &report.intervals, &report.baseline)?;
     output::line(&format!("written to {}", options.model.display()))?;
+    if let Some(reason) = mlflow_model::without_onnx(&report.pipeline) {
+        output::line(&format!("no model.onnx: {reason}"))?;
+    }
     if judgement.is_some() {
         output::line(&format!("its card: {}", card.display()))?;
     }
@@ -277,9 +355,9 @@ fn described(report: &TrainReport, model: &Path) -> Value {
     })
 }
 
-fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
+async fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
     let pipeline = load_model(&options.model)?;
-    let table = rows_for(&pipeline, &options.data, true)?;
+    let table = rows_for(&pipeline, &options.data, true).await?;
     let mut described = json!({
         "task": pipeline.task(),
         "model": pipeline.model_name(),
@@ -303,7 +381,7 @@ fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
             let title = name_of(&options.model);
             let page = ModelCard::of_evaluation(title, &pipeline, &evaluation, &judgement, language)
                 .made_at(now())
-                .fact(Fact::Rows, options.data.display().to_string())
+                .fact(Fact::Rows, options.data.name())
                 .fact(Fact::Model, options.model.display().to_string());
             write(path, &page.to_html())?;
             described["judgement"] = json!(judgement);
@@ -327,11 +405,14 @@ fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn predict(options: &Predict) -> anyhow::Result<()> {
+async fn predict(options: &Predict) -> anyhow::Result<()> {
     let pipeline = load_model(&options.model)?;
-    let table = rows_for(&pipeline, &options.data, false)?;
+    let table = rows_for(&pipeline, &options.data, false).await?;
     let predictions = pipeline.predict(&table)?;
     let names = mlflow_model::output_names(&pipeline);
+    if let Some(path) = &options.output {
+        return write_scored(path, &table, &predictions, &names);
+    }
     let rows = (0..table.row_count()).map(|row| {
         let probabilities = predictions.probabilities_of(row).iter();
         std::iter::once(json!(predictions.labels[row])).chain(probabilities.map(|share| json!(share)))
@@ -354,10 +435,50 @@ fn predict(options: &Predict) -> anyhow::Result<()> {
     Ok(writer.flush()?)
 }
 
-fn compare_models(options: &Learn) -> anyhow::Result<()> {
-    let (table, config) = options.load()?;
-    let comparison = compare(&table, &config, &Teller)?;
-    if options.json {
+/// Writes rows with what a model says of them.
+fn write_scored(
+    path: &Path,
+    table: &Table,
+    predictions: &Predictions,
+    names: &[String],
+) -> anyhow::Result<()> {
+    let scored = predictions.beside(table, names)?;
+    let format = Format::of(path);
+    ensure!(
+        format != Format::JsonLines,
+        "{}: expected a name that ends in .parquet, .csv or .csv.gz",
+        path.display()
+    );
+    let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+    let is_packed = path.extension().is_some_and(|extension| extension == "gz");
+    match format {
+        Format::Parquet => write_parquet(&scored, file),
+        _ if is_packed => write_csv(&scored, GzEncoder::new(file, Compression::default())),
+        _ => write_csv(&scored, file),
+    }
+    .with_context(|| path.display().to_string())?;
+    output::line(&format!(
+        "{} rows written to {}",
+        scored.row_count(),
+        path.display()
+    ))
+}
+
+async fn compare_models(options: &Compare) -> anyhow::Result<()> {
+    let (table, config) = options.learn.load().await?;
+    let comparison = match &options.resume {
+        None => compare(&table, &config, &Teller)?,
+        Some(path) => {
+            let (notes, known) =
+                Notes::open(path, &table, &config).with_context(|| path.display().to_string())?;
+            let comparison = compare_from(&table, &config, &known, &notes)?;
+            notes
+                .check()
+                .with_context(|| format!("{} cannot be written", path.display()))?;
+            comparison
+        }
+    };
+    if options.learn.json {
         return output::json(&comparison);
     }
     let mut ranked: Vec<&CandidateResult> = comparison.candidates.iter().collect();
@@ -412,6 +533,108 @@ fn shown(candidate: &CandidateResult) -> String {
         candidate.params.model_name(),
         params.collect::<Vec<_>>().join(", ")
     )
+}
+
+/// Notes finished candidates in a file: a line that names the search, then one for each of them.
+struct Notes {
+    file: Mutex<std::io::Result<File>>,
+    known: BTreeSet<usize>,
+}
+
+impl Notes {
+    /// Opens the file, and reads what is noted; a line that was not written to its end is cut off.
+    fn open(
+        path: &Path,
+        table: &Table,
+        config: &TrainConfig,
+    ) -> anyhow::Result<(Self, Vec<CandidateResult>)> {
+        let search = json!({ "search": fingerprint(table, config)? });
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let mut lines = text[..whole].lines().zip(1..);
+        let mut known: Vec<CandidateResult> = Vec::new();
+        if let Some((first, _)) = lines.next() {
+            ensure!(
+                serde_json::from_str::<Value>(first).is_ok_and(|noted| noted == search),
+                "it is of a search with other rows or another configuration, or no such file; name another one"
+            );
+            for (line, number) in lines {
+                known.push(serde_json::from_str(line).with_context(|| format!("line {number}"))?);
+            }
+        }
+        file.set_len(whole as u64)?;
+        file.seek(SeekFrom::End(0))?;
+        if whole == 0 {
+            writeln!(file, "{search}")?;
+        }
+        if !known.is_empty() {
+            eprintln!("{} finished candidates are known", known.len());
+        }
+        let notes = Self {
+            file: Mutex::new(Ok(file)),
+            known: known.iter().map(|candidate| candidate.index).collect(),
+        };
+        Ok((notes, known))
+    }
+
+    fn check(self) -> std::io::Result<()> {
+        self.file
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)?
+            .sync_all()
+    }
+}
+
+impl Progress for Notes {
+    fn event(&self, event: Event<'_>) {
+        Teller.event(event);
+        // An undefined mean is no JSON number; such a candidate is scored again.
+        if let Event::CandidateFinished(result) = event
+            && !self.known.contains(&result.index)
+            && !result.mean.is_nan()
+        {
+            let line = format!("{}\n", json!(result));
+            let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(open) = &mut *file
+                && let Err(error) = open.write_all(line.as_bytes())
+            {
+                *file = Err(error);
+            }
+        }
+    }
+}
+
+/// The SHA-256 of all that scores depend on.
+fn fingerprint(table: &Table, config: &TrainConfig) -> anyhow::Result<String> {
+    let mut config = serde_json::to_value(config)?;
+    if let Some(config) = config.as_object_mut() {
+        config.remove("judge");
+    }
+    let mut digest = Sha256::new();
+    let mut absorb = |bytes: &[u8]| {
+        digest.update((bytes.len() as u64).to_le_bytes());
+        digest.update(bytes);
+    };
+    absorb(config.to_string().as_bytes());
+    for (name, column) in table.names().iter().zip(table.columns()) {
+        absorb(name.as_bytes());
+        match column {
+            Column::Numeric(values) => values
+                .iter()
+                .for_each(|value| absorb(&value.to_bits().to_le_bytes())),
+            Column::Categorical(texts) => {
+                (0..table.row_count()).for_each(|row| absorb(texts.text(row).unwrap_or_default().as_bytes()));
+            }
+        }
+    }
+    Ok(hex::encode(digest.finalize()))
 }
 
 /// Tells on standard error how far a training is.

@@ -250,7 +250,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Variables(command) => vault::variables(&common, command).await,
         Command::Connections(command) => vault::connections(&common, command).await,
         Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
-        Command::Learn(command) => learn::run(command),
+        Command::Learn(command) => learn::run(command).await,
         Command::Schema(command) => schema::run(command),
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use fragua_orchestrator::OperatorCatalog;
 
+pub(crate) use rows::query;
 pub(crate) use train::train_config;
 
 /// Returns every operator that a DAG file may name.

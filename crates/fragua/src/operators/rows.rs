@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use fragua_database::{Database, Engine};
-use fragua_learn::{Cell, Table, TableBuilder};
+use fragua_learn::files::Intake;
+use fragua_learn::{Cell, ColumnKind, OnBadCell, ReadReport, Table, TableBuilder};
 use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement, StreamTrait as _};
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub(super) struct Rows {
     pub(super) digest: String,
     /// The loads that brought the rows, in the order of their DAG runs.
     pub(super) batches: Vec<Batch>,
+    /// What was not read as it stood.
+    pub(super) report: ReadReport,
 }
 
 /// The rows that one DAG run loaded.
@@ -39,8 +42,8 @@ pub(super) struct Batch {
 /// Columns named `fragua_…` are ours and left out.
 ///
 /// # Errors
-/// When the table is missing or empty, or a column holds something that is neither a number nor a text.
-pub(super) async fn read(database: &Database, table: &str) -> anyhow::Result<Rows> {
+/// When the table is missing or empty, a column holds something that is neither a number nor a text, or a cell is refused.
+pub(super) async fn read(database: &Database, table: &str, on_bad_cell: OnBadCell) -> anyhow::Result<Rows> {
     let all_columns = columns(database, table).await?;
     let names: Vec<String> = all_columns
         .iter()
@@ -62,20 +65,22 @@ pub(super) async fn read(database: &Database, table: &str) -> anyhow::Result<Row
     };
     let sql = format!("SELECT {listed} FROM {} ORDER BY {order}", quote(database, table));
 
-    let mut builder = TableBuilder::new(names.iter().cloned());
+    let mut intake = Intake::new(TableBuilder::new(names.iter().cloned()), on_bad_cell);
     let mut hasher = Sha256::new();
     names
         .iter()
         .for_each(|name| absorb(&mut hasher, b'c', name.as_bytes()));
     let mut decoders = vec![Decoder::Integer; names.len()];
     let mut stream = database.reader().stream_raw(statement(database, sql)).await?;
+    let mut number = 0;
     while let Some(row) = stream.try_next().await? {
         let mut cells = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate() {
             cells.push(cell(&row, index, &mut decoders[index]).with_context(|| format!("column {name}"))?);
         }
         cells.iter().for_each(|cell| cell.absorb_into(&mut hasher));
-        builder.push_row(cells.iter().map(Owned::as_cell))?;
+        number += 1;
+        intake.push(number, cells.iter().map(|cell| Ok(cell.as_cell())))?;
     }
     drop(stream);
 
@@ -85,11 +90,64 @@ pub(super) async fn read(database: &Database, table: &str) -> anyhow::Result<Row
     } else {
         Vec::new()
     };
+    let (table, report) = intake.finish()?;
     Ok(Rows {
-        table: builder.finish()?,
+        table,
         digest,
         batches,
+        report,
     })
+}
+
+/// Reads the rows of a query: the columns that `kinds` names, or all.
+///
+/// # Errors
+/// When the query fails or gives no rows, a column is missing or holds something that is neither a number nor a text, or a
+/// cell is refused.
+pub(crate) async fn query(
+    database: &Database,
+    sql: &str,
+    kinds: Option<&[(String, ColumnKind)]>,
+    on_bad_cell: OnBadCell,
+) -> anyhow::Result<(Table, ReadReport)> {
+    let mut stream = database
+        .reader()
+        .stream_raw(statement(database, sql.to_owned()))
+        .await?;
+    let first = stream.try_next().await?.context("the query gives no rows")?;
+    let present = first.column_names();
+    let (builder, places) = match kinds {
+        None => (
+            TableBuilder::new(present.iter().cloned()),
+            (0..present.len()).collect(),
+        ),
+        Some(kinds) => {
+            let place = |(name, _): &(String, ColumnKind)| {
+                let found = present.iter().position(|known| known == name);
+                found.with_context(|| {
+                    format!(
+                        "the query gives no column {name}; it gives: {}",
+                        present.join(", ")
+                    )
+                })
+            };
+            let places = kinds.iter().map(place).collect::<anyhow::Result<Vec<_>>>()?;
+            (TableBuilder::typed(kinds.iter().cloned()), places)
+        }
+    };
+    let mut intake = Intake::new(builder, on_bad_cell);
+    let mut decoders = vec![Decoder::Integer; places.len()];
+    let (mut next, mut number) = (Some(first), 0);
+    while let Some(row) = next {
+        let mut cells = Vec::with_capacity(places.len());
+        for (&index, decoder) in places.iter().zip(&mut decoders) {
+            cells.push(cell(&row, index, decoder).with_context(|| format!("column {}", present[index]))?);
+        }
+        number += 1;
+        intake.push(number, cells.iter().map(|cell| Ok(cell.as_cell())))?;
+        next = stream.try_next().await?;
+    }
+    Ok(intake.finish()?)
 }
 
 async fn columns(database: &Database, table: &str) -> anyhow::Result<Vec<String>> {
@@ -306,7 +364,7 @@ mod tests {
 
     async fn rows_come_in_one_order_with_the_batches_they_came_in(database: Database) {
         load(&database, [SECOND, FIRST]).await;
-        let rows = read(&database, "trees").await.unwrap();
+        let rows = read(&database, "trees", OnBadCell::Refuse).await.unwrap();
         assert_eq!(rows.table.names(), ["height", "rings", "kind"]);
         assert_eq!(rows.table.row_count(), 3);
         assert_eq!(
@@ -328,11 +386,44 @@ mod tests {
     }
 
     async fn a_missing_and_an_empty_table_are_named(database: Database) {
-        let error = read(&database, "trees").await.err().unwrap();
+        let error = read(&database, "trees", OnBadCell::Refuse).await.err().unwrap();
         assert!(error.to_string().contains("cannot read table trees"), "{error:#}");
         run(&database, &["CREATE TABLE trees (height BIGINT)"]).await;
-        let error = read(&database, "trees").await.err().unwrap();
+        let error = read(&database, "trees", OnBadCell::Refuse).await.err().unwrap();
         assert!(error.to_string().contains("table trees has no rows"), "{error:#}");
+    }
+
+    async fn a_query_gives_the_columns_that_are_asked_for(database: Database) {
+        load(&database, [FIRST, SECOND]).await;
+        let sql = "SELECT kind, height, rings FROM trees ORDER BY rings";
+        let (table, report) = query(&database, sql, None, OnBadCell::Refuse).await.unwrap();
+        assert_eq!(table.names(), ["kind", "height", "rings"]);
+        assert_eq!((report.rows, table.cell(2, 0)), (3, Cell::Text("fir".into())));
+        let kinds = ["rings", "kind"].map(|name| (name.to_owned(), ColumnKind::Numeric));
+        let refused = query(&database, sql, Some(&kinds), OnBadCell::Refuse)
+            .await
+            .unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("row 2, column `kind`: expected a number")
+        );
+        let (table, report) = query(&database, sql, Some(&kinds), OnBadCell::Skip)
+            .await
+            .unwrap();
+        assert_eq!(table.names(), ["rings", "kind"]);
+        assert_eq!((table.row_count(), report.skipped_rows), (1, 2));
+        let none = "SELECT kind FROM trees WHERE rings > 99";
+        let none = query(&database, none, None, OnBadCell::Refuse).await.unwrap_err();
+        assert_eq!(none.to_string(), "the query gives no rows");
+        let kinds = [("bark".to_owned(), ColumnKind::Numeric)];
+        let missing = query(&database, sql, Some(&kinds), OnBadCell::Refuse)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "the query gives no column bark; it gives: kind, height, rings"
+        );
     }
 
     async fn names_that_need_quotes_are_quoted(database: Database) {
@@ -347,7 +438,7 @@ mod tests {
             ],
         )
         .await;
-        let rows = read(&database, table).await.unwrap();
+        let rows = read(&database, table, OnBadCell::Refuse).await.unwrap();
         assert_eq!(rows.table.names(), ["a \"b` c"]);
         assert!(rows.batches.is_empty());
     }
@@ -356,6 +447,7 @@ mod tests {
         engines: rows_come_in_one_order_with_the_batches_they_came_in,
         a_missing_and_an_empty_table_are_named,
         names_that_need_quotes_are_quoted,
+        a_query_gives_the_columns_that_are_asked_for,
     );
 
     #[tokio::test]
@@ -364,7 +456,12 @@ mod tests {
         for inserts in [[FIRST, SECOND], [SECOND, FIRST]] {
             let test = fragua_database::testing::TestDatabase::sqlite().await;
             load(&test.database, inserts).await;
-            digests.push(read(&test.database, "trees").await.unwrap().digest);
+            digests.push(
+                read(&test.database, "trees", OnBadCell::Refuse)
+                    .await
+                    .unwrap()
+                    .digest,
+            );
         }
         assert_eq!(digests[0], digests[1]);
     }

@@ -8,8 +8,8 @@ use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_database::Database;
 use fragua_learn::card::Fact;
 use fragua_learn::{
-    CandidateResult, Event, Judgement, ModelCard, NoProgress, Progress, Table, TrainConfig, TrainReport,
-    judge, mlflow_model, picture, train,
+    CandidateResult, Event, Judgement, ModelCard, NoProgress, OnBadCell, Progress, Table, TrainConfig,
+    TrainReport, judge, mlflow_model, picture, train,
 };
 use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
 use fragua_tracking::client::MlflowClient;
@@ -48,9 +48,19 @@ struct Destination {
     /// The name of the run; the task and the DAG run by default.
     #[serde(default)]
     run_name: Option<String>,
+    /// What to do with a cell that cannot be read as what its column holds.
+    #[serde(default)]
+    on_bad_cell: OnBadCell,
 }
 
-const DESTINATION_KEYS: [&str; 5] = ["connection", "table", "experiment", "register", "run_name"];
+const DESTINATION_KEYS: [&str; 6] = [
+    "connection",
+    "table",
+    "experiment",
+    "register",
+    "run_name",
+    "on_bad_cell",
+];
 
 /// Cuts the arguments in those that say where things are and those that say what to learn.
 fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
@@ -118,12 +128,15 @@ async fn train_and_log(
 ) -> anyhow::Result<Outcome> {
     let url = context.connection_url(&destination.connection)?;
     let database = Database::open(url.expose(), "connections").await?;
-    let rows = rows::read(&database, &destination.table).await?;
+    let rows = rows::read(&database, &destination.table, destination.on_bad_cell).await?;
     let (count, loads) = (rows.table.row_count(), rows.batches.len());
     println!(
         "read {count} rows of {} from {loads} loads, digest {}",
         destination.table, rows.digest
     );
+    if rows.report.bad_cells > 0 {
+        println!("{}", rows.report);
+    }
 
     let client = connect(context)?;
     let experiment = client.get_or_create_experiment(&destination.experiment).await?.id;
@@ -213,6 +226,9 @@ async fn log_training(
         ..Default::default()
     };
     mlflow_model::write(&folder, &report.pipeline, &info)?;
+    if let Some(reason) = mlflow_model::without_onnx(&report.pipeline) {
+        println!("no model.onnx: {reason}");
+    }
     let model = client.log_model_folder(run_id, "model", &folder).await?;
     let version = match &destination.register {
         None => None,

@@ -261,3 +261,133 @@ async fn what_does_not_fit_is_named() {
     let no_model = ["evaluate", "--data", "flats.csv", "--model", "flats.csv"];
     check(&no_model, "this is not a pipeline file").await;
 }
+
+/// JSON lines and a database give the same model, and predictions are written as Parquet, which is read back.
+#[tokio::test]
+async fn rows_come_from_json_lines_parquet_and_queries() {
+    let project = Project::without_file();
+    let text = flats(120, true);
+    let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let names = lines.next().unwrap();
+    let mut objects = String::new();
+    for fields in lines {
+        let object: serde_json::Map<String, Value> = names
+            .iter()
+            .zip(fields)
+            .map(|(name, field)| {
+                let value = field
+                    .parse::<f64>()
+                    .map_or_else(|_| json!(field), |number| json!(number));
+                ((*name).to_owned(), value)
+            })
+            .collect();
+        objects += &format!("{}\n", Value::Object(object));
+    }
+    project.write("flats.csv", &text);
+    project.write("flats.jsonl", &objects);
+    project.write("train.yaml", CONFIG);
+    let fit = |data: &'static str, model: &'static str| {
+        [
+            "fit",
+            "--data",
+            data,
+            "--config",
+            "train.yaml",
+            "--no-card",
+            "--json",
+            "--model",
+            model,
+        ]
+    };
+    let of_csv = json(&learned(&project, &fit("flats.csv", "csv")).await.0);
+    let of_lines = json(&learned(&project, &fit("flats.jsonl", "lines")).await.0);
+    assert_eq!(of_csv["metrics"], of_lines["metrics"]);
+
+    let predict = [
+        "predict",
+        "--data",
+        "flats.jsonl",
+        "--model",
+        "csv",
+        "--output",
+        "scored.parquet",
+    ];
+    let (told, _) = learned(&project, &predict).await;
+    assert_eq!(told.trim(), "120 rows written to scored.parquet");
+    let again = ["predict", "--data", "scored.parquet", "--model", "csv"];
+    let (from_parquet, _) = learned(&project, &again).await;
+    let (from_csv, _) = learned(&project, &["predict", "--data", "flats.csv", "--model", "csv"]).await;
+    assert_eq!(from_parquet, from_csv);
+
+    let bad = objects.replacen("\"size\":30.5", "\"size\":\"large\"", 1);
+    project.write("bad.jsonl", &bad);
+    let evaluate = ["evaluate", "--data", "bad.jsonl", "--model", "csv"];
+    let (ok, _, told) = learn(&project, &evaluate).await;
+    assert!(
+        !ok && told.contains("row 1, column `size`: expected a number, got the text \"large\""),
+        "{told}"
+    );
+    let (_, told) = learned(&project, &[&evaluate[..], &["--on-bad-cell", "skip"]].concat()).await;
+    assert!(
+        told.contains("1 cells or rows could not be read; rows left out: 1"),
+        "{told}"
+    );
+
+    let (ok, _, told) = learn(
+        &project,
+        &["compare", "--data", "sqlite:x.db", "--target", "price"],
+    )
+    .await;
+    assert!(!ok && told.contains("give the rows as --query"), "{told}");
+    let query = [
+        "compare",
+        "--data",
+        "flats.csv",
+        "--target",
+        "price",
+        "--query",
+        "SELECT 1",
+    ];
+    let (ok, _, told) = learn(&project, &query).await;
+    assert!(!ok && told.contains("--query is for a database"), "{told}");
+}
+
+/// A comparison that was cut short, in the middle of a line, goes on from the candidates that it noted.
+#[tokio::test]
+async fn a_comparison_goes_on_from_its_notes() {
+    let project = Project::without_file();
+    project.write("flats.csv", &flats(120, true));
+    project.write("train.yaml", CONFIG);
+    let compare = [
+        "compare",
+        "--data",
+        "flats.csv",
+        "--config",
+        "train.yaml",
+        "--json",
+        "--resume",
+        "notes.jsonl",
+    ];
+    let whole = json(&learned(&project, &compare).await.0);
+    let notes = std::fs::read_to_string(project.path("notes.jsonl")).unwrap();
+    assert_eq!(notes.lines().count(), 3, "{notes}");
+
+    let cut = notes.trim_end().len() - 9;
+    project.write("notes.jsonl", &notes[..cut]);
+    let (again, told) = learned(&project, &compare).await;
+    assert!(told.contains("1 finished candidates are known"), "{told}");
+    let again = json(&again);
+    for candidate in 0..2 {
+        let scores = |of: &Value| of["candidates"][candidate]["fold_scores"].clone();
+        assert_eq!(scores(&again), scores(&whole));
+    }
+    let noted = std::fs::read_to_string(project.path("notes.jsonl")).unwrap();
+    assert_eq!(noted.lines().count(), 3, "{noted}");
+
+    project.write("flats.csv", &flats(121, true));
+    let (ok, _, told) = learn(&project, &compare).await;
+    assert!(
+        !ok && told.contains("it is of a search with other rows"),
+        "{told}"
+    );
+}
