@@ -29,7 +29,7 @@ pub(super) struct Line {
     pub(super) canary: Option<Trialled>,
     pub(super) shadow: Option<Trialled>,
     /// Where a roll back would lead.
-    pub(super) previous: Option<i32>,
+    pub(super) previous: Option<String>,
     pub(super) versions: Vec<i32>,
     pub(super) app_address: Option<String>,
 }
@@ -107,7 +107,7 @@ async fn line(
             percent: 100,
             problem: problem_of(&state.shadow),
         }),
-        previous: deployment.previous,
+        previous: deployment.previous.map(|version| version.to_string()),
         versions: versions.iter().copied().filter(|version| *version != named).collect(),
         app_address: page.at_app(&format!("/?model={spelled}")),
         alias: alias.to_owned(),
