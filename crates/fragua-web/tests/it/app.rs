@@ -222,7 +222,7 @@ async fn each_version_has_an_address() {
     answer.has(&[
         "/models/cover_type_class/versions/1/predict",
         "version 1 in ",
-        "?model=cover_type_class%2F1&#38;Area=Cache&#38;Elevation=1900",
+        "?model=cover_type_class%2F1&#38;Elevation=1900&#38;Slope=1.5&#38;Area=Cache",
     ]);
     for (model, status) in [
         ("unheard-of", StatusCode::NOT_FOUND),
@@ -251,7 +251,7 @@ async fn a_prediction_has_an_address_and_takes_feedback() {
     // The log is written a moment later; whoever asked waits for it.
     let address = format!("/predictions/{id}");
     let page = kept.get_remembering(&address, &id).await;
-    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
     page.has(&[
         "cover_type_class v1",
         "<dt>Elevation</dt><dd>1900</dd>",
