@@ -23,7 +23,11 @@ pub(crate) fn behind(column: &ColumnProfile, value: &str) -> Markup {
             open(&mut svg, &format!(" data-low=\"{low}\" data-high=\"{high}\""));
             bars(&mut svg, "spread-bars", &shares(&numbers.counts));
             let place = value.trim().parse().ok().and_then(|value| place(numbers, value));
-            let hidden = if place.is_some() { "" } else { " visibility=\"hidden\"" };
+            let hidden = if place.is_some() {
+                ""
+            } else {
+                " visibility=\"hidden\""
+            };
             let x = round(place.unwrap_or(0.0) * 100.0);
             let _ = write!(
                 svg,

@@ -56,7 +56,10 @@ impl Site {
             clock,
             shutdown,
         });
-        Self { shared, serving: None }
+        Self {
+            shared,
+            serving: None,
+        }
     }
 
     /// Lets the pages of a registered model show and change which of its versions answer in this process.

@@ -43,9 +43,16 @@ pub(crate) fn waterfall(
         .collect();
     sorted.sort_by(|(_, one), (_, other)| other.abs().total_cmp(&one.abs()));
     // One column is never put away as "1 other".
-    let kept = if sorted.len() > most + 1 { most } else { sorted.len() };
+    let kept = if sorted.len() > most + 1 {
+        most
+    } else {
+        sorted.len()
+    };
     let rest = &sorted[kept..];
-    let mut steps: Vec<(&str, u64, f64)> = sorted[..kept].iter().map(|(name, value)| (*name, 1, *value)).collect();
+    let mut steps: Vec<(&str, u64, f64)> = sorted[..kept]
+        .iter()
+        .map(|(name, value)| (*name, 1, *value))
+        .collect();
     if !rest.is_empty() {
         steps.push(("", rest.len() as u64, rest.iter().map(|(_, value)| value).sum()));
     }
@@ -59,18 +66,21 @@ pub(crate) fn waterfall(
     let high = stations.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let width = if high > low { high - low } else { 1.0 };
     let place = |value: f64| tenth((value - low) / width * 100.0);
-    let steps = steps.iter().zip(stations.windows(2)).map(|((name, columns, value), ends)| {
-        let (left, right) = (place(ends[0].min(ends[1])), place(ends[0].max(ends[1])));
-        Step {
-            name: (*name).to_owned(),
-            columns: *columns,
-            own: own(name),
-            value: signed(*value),
-            is_up: *value >= 0.0,
-            place: left.min(99.2),
-            length: tenth((right - left).max(0.8)),
-        }
-    });
+    let steps = steps
+        .iter()
+        .zip(stations.windows(2))
+        .map(|((name, columns, value), ends)| {
+            let (left, right) = (place(ends[0].min(ends[1])), place(ends[0].max(ends[1])));
+            Step {
+                name: (*name).to_owned(),
+                columns: *columns,
+                own: own(name),
+                value: signed(*value),
+                is_up: *value >= 0.0,
+                place: left.min(99.2),
+                length: tenth((right - left).max(0.8)),
+            }
+        });
     Waterfall {
         base: figure(base),
         base_place: place(base),
@@ -136,7 +146,10 @@ mod tests {
     fn small_steps_are_summed_up() {
         let drawn = of(&[("a", 0.1), ("b", 0.02), ("c", -0.01), ("d", 0.03)], 2);
         let last = drawn.steps.last().unwrap();
-        assert_eq!((last.name.as_str(), last.columns, last.value.as_str()), ("", 2, "+0.01"));
+        assert_eq!(
+            (last.name.as_str(), last.columns, last.value.as_str()),
+            ("", 2, "+0.01")
+        );
         assert_eq!(of(&[("a", 0.1), ("b", 0.02), ("c", 0.0)], 2).steps.len(), 3);
     }
 

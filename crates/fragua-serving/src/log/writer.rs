@@ -101,11 +101,7 @@ impl PredictionLog {
 }
 
 /// Waits for the first request, then a moment for others.
-async fn gather(
-    waiting: &mut Receiver<Recorded>,
-    batch: &mut Vec<Recorded>,
-    shutdown: &CancellationToken,
-) {
+async fn gather(waiting: &mut Receiver<Recorded>, batch: &mut Vec<Recorded>, shutdown: &CancellationToken) {
     if batch.is_empty() {
         let Some(first) = waiting.recv().await else {
             // The sender lives as long as the log.

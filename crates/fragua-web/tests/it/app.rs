@@ -34,8 +34,7 @@ impl Kept {
         let database = TestDatabase::sqlite().await;
         let source = ModelSource::Local(house.tracking.clone());
         let clock: SharedClock = Arc::new(ManualClock::at(now()));
-        let opened =
-            Serving::open_with(source, database.database.clone(), Settings::default(), clock).await;
+        let opened = Serving::open_with(source, database.database.clone(), Settings::default(), clock).await;
         let serving = opened.unwrap();
         serving.follow_alias().await;
         let log = serving.log().unwrap().clone();
@@ -142,7 +141,10 @@ async fn predicts_with_and_without_script() {
     assert_eq!(bars.matches("class=\"bar-track\"").count(), 3);
     // The base, a step for each column, the score.
     assert_eq!(why.matches("class=\"bar-track\"").count(), 5);
-    answer.has(&["Training rows like this one", "Elevation <span class=\"own\">= 1900</span>"]);
+    answer.has(&[
+        "Training rows like this one",
+        "Elevation <span class=\"own\">= 1900</span>",
+    ]);
     // The link to share shows the same.
     let shared = get(&app, &format!("/?{GOOD}")).await;
     shared.has(&["for=\"predict-form\">0</output>"]);
@@ -246,8 +248,14 @@ async fn a_prediction_has_an_address_and_takes_feedback() {
     let answer = post(&kept.pages, "/", GOOD).await;
     let id = id_in(&answer);
     let cookie = answer.header("set-cookie");
-    assert!(cookie.starts_with(&format!("fragua_predictions={id};")), "{cookie}");
-    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
+    assert!(
+        cookie.starts_with(&format!("fragua_predictions={id};")),
+        "{cookie}"
+    );
+    assert!(
+        cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
+        "{cookie}"
+    );
     // The log is written a moment later; whoever asked waits for it.
     let address = format!("/predictions/{id}");
     let page = kept.get_remembering(&address, &id).await;
@@ -261,19 +269,36 @@ async fn a_prediction_has_an_address_and_takes_feedback() {
     ]);
     assert_pages(&kept.pages, &[&address]).await;
     let feedback = format!("{address}/feedback");
-    for (form, expected) in [("row=0&do=wrong&label=", "Say what is true."), ("row=0&do=wrong&label=pine", "Enter a number")] {
+    for (form, expected) in [
+        ("row=0&do=wrong&label=", "Say what is true."),
+        ("row=0&do=wrong&label=pine", "Enter a number"),
+    ] {
         post(&kept.pages, &feedback, form).await.has(&[expected]);
     }
-    assert_eq!(post(&kept.pages, &feedback, "row=7&do=right").await.status, StatusCode::NOT_FOUND);
-    assert_eq!(post(&kept.pages, &feedback, "do=right").await.status, StatusCode::BAD_REQUEST);
-    let given = post(&kept.pages, &feedback, "row=0&do=wrong&label=2&note=%3Cb%3Eseen%3C%2Fb%3E").await;
+    assert_eq!(
+        post(&kept.pages, &feedback, "row=7&do=right").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        post(&kept.pages, &feedback, "do=right").await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let given = post(
+        &kept.pages,
+        &feedback,
+        "row=0&do=wrong&label=2&note=%3Cb%3Eseen%3C%2Fb%3E",
+    )
+    .await;
     assert_eq!(given.status, StatusCode::SEE_OTHER);
     let page = get(&kept.pages, &address).await;
     page.has(&["It was 2", "&#60;b&#62;seen"]);
     post(&kept.pages, &feedback, "row=0&do=right").await;
     get(&kept.pages, &address).await.has(&["badge state-success"]);
     for (address, status) in [
-        ("/predictions/0123456789abcdef0123456789abcdef", StatusCode::NOT_FOUND),
+        (
+            "/predictions/0123456789abcdef0123456789abcdef",
+            StatusCode::NOT_FOUND,
+        ),
         ("/predictions/%3Cscript%3E", StatusCode::BAD_REQUEST),
     ] {
         assert_eq!(get(&kept.pages, address).await.status, status, "{address}");
@@ -285,23 +310,33 @@ async fn the_history_is_that_of_this_browser_unless_all_is_asked_for() {
     let house = House::open().await;
     house.champion().await;
     let kept = Kept::open(&house).await;
-    get(&kept.pages, "/history").await.has(&["Nothing was predicted here"]);
+    get(&kept.pages, "/history")
+        .await
+        .has(&["Nothing was predicted here"]);
     let mine = kept.predict(GOOD).await;
     let other = kept.predict("Elevation=2900&Slope=1.5&Area=Rawah").await;
-    kept.get_remembering(&format!("/predictions/{other}"), &other).await;
+    kept.get_remembering(&format!("/predictions/{other}"), &other)
+        .await;
     let page = kept.get_remembering("/history", &mine).await;
     page.has(&[&format!("/predictions/{mine}"), "Elevation 1900"]);
     page.lacks(&[&format!("/predictions/{other}")]);
     let page = get(&kept.pages, "/history?of=all").await;
     page.has(&[&format!("/predictions/{mine}"), &format!("/predictions/{other}")]);
-    post(&kept.pages, &format!("/predictions/{mine}/feedback"), "row=0&do=right").await;
+    post(
+        &kept.pages,
+        &format!("/predictions/{mine}/feedback"),
+        "row=0&do=right",
+    )
+    .await;
     let page = get(&kept.pages, "/history?of=all&truth=known").await;
     page.has(&[&format!("/predictions/{mine}")]);
     page.lacks(&[&format!("/predictions/{other}")]);
     let forgotten = post(&kept.pages, "/history", "").await;
     assert!(forgotten.header("set-cookie").contains("Max-Age=0"));
     // What is no id of ours is no question to the log.
-    kept.get_remembering("/history", "x'or'1.../..").await.has(&["Nothing was predicted here"]);
+    kept.get_remembering("/history", "x'or'1.../..")
+        .await
+        .has(&["Nothing was predicted here"]);
     assert_pages(&kept.pages, &["/history", "/history?of=all&truth=unknown"]).await;
 }
 
@@ -313,9 +348,16 @@ async fn the_table_works_as_a_plain_form() {
     assert_pages(&kept.pages, &["/table"]).await;
     let rows = "rows=3&0.0=1900&0.1=1.5&0.2=Cache&1.0=2900&1.1=2.5&1.2=Rawah";
     let answer = post(&kept.pages, "/table", &format!("{rows}&do=predict")).await;
-    answer.has(&["2 rows predicted.", "<strong>0</strong>", "<strong>2</strong>", "Elevation,Slope,Area,prediction,probability"]);
+    answer.has(&[
+        "2 rows predicted.",
+        "<strong>0</strong>",
+        "<strong>2</strong>",
+        "Elevation,Slope,Area,prediction,probability",
+    ]);
     let id = id_in(&answer);
-    let page = kept.get_remembering(&format!("/predictions/{id}?row=1"), &id).await;
+    let page = kept
+        .get_remembering(&format!("/predictions/{id}?row=1"), &id)
+        .await;
     page.has(&["2 rows", "<dt>Elevation</dt><dd>2900</dd>"]);
     let file = post(&kept.pages, "/table", &format!("{rows}&do=csv")).await;
     assert_eq!(file.header("content-type"), "text/csv; charset=utf-8");
@@ -323,7 +365,12 @@ async fn the_table_works_as_a_plain_form() {
     assert_eq!(lines[0], "Elevation,Slope,Area,prediction,probability");
     assert!(lines[2].starts_with("2900,2.5,Rawah,2,"), "{}", lines[2]);
     // A wrong row says so in its cells and does not stop the others.
-    let answer = post(&kept.pages, "/table", &format!("{rows}&2.0=high&2.1=1&2.2=Mars&do=predict")).await;
+    let answer = post(
+        &kept.pages,
+        "/table",
+        &format!("{rows}&2.0=high&2.1=1&2.2=Mars&do=predict"),
+    )
+    .await;
     answer.has(&[
         "One row has cells",
         "2 rows predicted.",
@@ -333,9 +380,16 @@ async fn the_table_works_as_a_plain_form() {
     ]);
     let grown = post(&kept.pages, "/table", &format!("{rows}&do=duplicate:1")).await;
     grown.has(&["name=\"rows\" value=\"4\"", "name=\"2.0\" value=\"2900\""]);
-    let pasted = post(&kept.pages, "/table", "rows=3&do=paste&pasted=Area%09Elevation%0ACache%091950%0A&at-row=0&at-column=1").await;
+    let pasted = post(
+        &kept.pages,
+        "/table",
+        "rows=3&do=paste&pasted=Area%09Elevation%0ACache%091950%0A&at-row=0&at-column=1",
+    )
+    .await;
     pasted.has(&["1 row pasted.", "name=\"0.0\" value=\"1950\""]);
-    post(&kept.pages, "/table", "rows=2&do=predict").await.has(&["Fill in a row first."]);
+    post(&kept.pages, "/table", "rows=2&do=predict")
+        .await
+        .has(&["Fill in a row first."]);
     let odd = post(&kept.pages, "/table", "rows=1&0.0=%22%3E%3Cscript%3E&do=predict").await;
     odd.lacks(&["\"><script>"]);
 }
@@ -345,12 +399,20 @@ async fn monitoring_tells_drift_and_accuracy() {
     let house = House::open().await;
     house.champion().await;
     let kept = Kept::open(&house).await;
-    get(&kept.pages, "/monitoring").await.has(&["This version was asked nothing yet", "No truth is known yet"]);
+    get(&kept.pages, "/monitoring")
+        .await
+        .has(&["This version was asked nothing yet", "No truth is known yet"]);
     let mut ids = Vec::new();
     for elevation in [1900, 1910, 1920, 2950] {
-        ids.push(kept.predict(&format!("Elevation={elevation}&Slope=1.5&Area=Cache")).await);
+        ids.push(
+            kept.predict(&format!("Elevation={elevation}&Slope=1.5&Area=Cache"))
+                .await,
+        );
     }
-    for (id, verdict) in ids.iter().zip(["do=right", "do=right", "do=wrong&label=1", "do=right"]) {
+    for (id, verdict) in ids
+        .iter()
+        .zip(["do=right", "do=right", "do=wrong&label=1", "do=right"])
+    {
         let feedback = format!("/predictions/{id}/feedback");
         let given = post(&kept.pages, &feedback, &format!("row=0&{verdict}")).await;
         assert_eq!(given.status, StatusCode::SEE_OTHER);

@@ -25,11 +25,14 @@ async fn a_row_is_asked_about_explained_and_judged_in_place() {
              slider.dispatchEvent(new Event('input', { bubbles: true }))",
         )
         .await;
-    let ends = "document.getElementById('field-0').value === document.querySelector('[data-moves=field-0]').max";
+    let ends =
+        "document.getElementById('field-0').value === document.querySelector('[data-moves=field-0]').max";
     chromium.until(ends).await;
     let mark = "document.querySelector('.spread-here').getAttribute('x1')";
     chromium.until(&format!("{mark} === '100'")).await;
-    chromium.run("document.getElementById('field-0').value = ''").await;
+    chromium
+        .run("document.getElementById('field-0').value = ''")
+        .await;
     chromium.keys("#field-0", "1900").await;
     chromium.until(&format!("Number({mark}) < 30")).await;
     chromium
@@ -49,7 +52,12 @@ async fn a_row_is_asked_about_explained_and_judged_in_place() {
     // The answer and the form are still there.
     chromium.until("document.getElementById('predicted-class')").await;
     assert_eq!(chromium.address().await, "/");
-    assert_eq!(chromium.run("return document.getElementById('kept-link').pathname.length").await, json!(45));
+    assert_eq!(
+        chromium
+            .run("return document.getElementById('kept-link').pathname.length")
+            .await,
+        json!(45)
+    );
     chromium.assert_quiet().await;
     chromium.close().await;
 }
@@ -73,11 +81,15 @@ async fn the_table_is_filled_in_with_the_keyboard_and_by_pasting() {
                new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))",
         )
         .await;
-    chromium.until("document.getElementById('cell-2-1').value === '3.5'").await;
+    chromium
+        .until("document.getElementById('cell-2-1').value === '3.5'")
+        .await;
     chromium.click("#predict-all").await;
     chromium.until("document.getElementById('cell-3-0-note')").await;
     assert_eq!(
-        chromium.run("return document.querySelectorAll('td.sheet-answer strong').length").await,
+        chromium
+            .run("return document.querySelectorAll('td.sheet-answer strong').length")
+            .await,
         json!(3)
     );
     chromium.picture("app-table").await;
@@ -97,12 +109,23 @@ async fn another_version_is_found_and_chosen() {
     chromium.open("/table").await;
     chromium.click(".picker-open").await;
     chromium.keys("#model-picker-search", "nothing").await;
-    chromium.until("document.querySelector('.picker-list section').hidden").await;
-    chromium.keys("#model-picker-search", "\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}").await;
-    chromium.until("!document.querySelector('.picker-list section').hidden").await;
+    chromium
+        .until("document.querySelector('.picker-list section').hidden")
+        .await;
+    chromium
+        .keys(
+            "#model-picker-search",
+            "\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}\u{e003}",
+        )
+        .await;
+    chromium
+        .until("!document.querySelector('.picker-list section').hidden")
+        .await;
     chromium.picture("app-picker").await;
     chromium.click(".picker-list [href$='%2F1']").await;
-    chromium.until("document.querySelector('.picker-open .chip')?.textContent === 'v1'").await;
+    chromium
+        .until("document.querySelector('.picker-open .chip')?.textContent === 'v1'")
+        .await;
     assert_eq!(chromium.address().await, "/table?model=cover_type_class%2F1");
     chromium.assert_quiet().await;
     chromium.close().await;
@@ -116,12 +139,25 @@ async fn every_page_fits_both_widths_languages_and_themes() {
     let mut ids = Vec::new();
     for place in 0..24 {
         let area = ["Cache", "Neota", "Rawah"][place % 3];
-        let form = format!("Elevation={}&Slope={}.5&Area={area}", 1900 + place * 30, place % 5);
+        let form = format!(
+            "Elevation={}&Slope={}.5&Area={area}",
+            1900 + place * 30,
+            place % 5
+        );
         ids.push(kept.predict(&form).await);
     }
     for (place, id) in ids.iter().enumerate().take(12) {
-        let verdict = if place % 4 == 0 { "do=wrong&label=1" } else { "do=right" };
-        super::browser::post(&kept.pages, &format!("/predictions/{id}/feedback"), &format!("row=0&{verdict}")).await;
+        let verdict = if place % 4 == 0 {
+            "do=wrong&label=1"
+        } else {
+            "do=right"
+        };
+        super::browser::post(
+            &kept.pages,
+            &format!("/predictions/{id}/feedback"),
+            &format!("row=0&{verdict}"),
+        )
+        .await;
     }
     let chromium = Chromium::at(kept.pages.clone()).await;
     let prediction = format!("/predictions/{}", ids[0]);
@@ -144,7 +180,9 @@ async fn every_page_fits_both_widths_languages_and_themes() {
                     .await;
                 chromium.assert_quiet().await;
                 let width = if is_phone { "phone" } else { "wide" };
-                chromium.long_picture(&format!("app-{name}-{width}-{theme}")).await;
+                chromium
+                    .long_picture(&format!("app-{name}-{width}-{theme}"))
+                    .await;
             }
         }
     }

@@ -112,7 +112,11 @@ impl Why {
                 if error.kind() == ErrorKind::Internal {
                     tracing::error!(%error, "an answer could not be explained");
                 }
-                let note = if error.kind() == ErrorKind::Internal { String::new() } else { error.to_string() };
+                let note = if error.kind() == ErrorKind::Internal {
+                    String::new()
+                } else {
+                    error.to_string()
+                };
                 (Vec::new(), None, note)
             }
         };
@@ -159,7 +163,12 @@ fn similar(
         SimilarRow {
             cells: chosen
                 .iter()
-                .map(|&column| (cell(&similar.row.values[column]), same(&similar.row.values[column], &row[column])))
+                .map(|&column| {
+                    (
+                        cell(&similar.row.values[column]),
+                        same(&similar.row.values[column], &row[column]),
+                    )
+                })
                 .collect(),
             is_same: truth == answer.label,
             likeness: format::percent(1.0 - similar.distance),
@@ -202,9 +211,9 @@ impl Request {
         let body = serde_json::to_string_pretty(record).unwrap_or_default();
         // A quote inside single quotes of a shell: close, escape, open again.
         let quoted = body.replace('\'', r"'\''");
-        let curl = page
-            .at_serving(path)
-            .map(|address| format!("curl -s {address} \\\n  -H 'content-type: application/json' \\\n  -d '{quoted}'"));
+        let curl = page.at_serving(path).map(|address| {
+            format!("curl -s {address} \\\n  -H 'content-type: application/json' \\\n  -d '{quoted}'")
+        });
         Self {
             curl,
             share_address: format!("{}?{}", base(page), query(spelled, record)),
@@ -271,4 +280,3 @@ impl Opinion {
         }
     }
 }
-

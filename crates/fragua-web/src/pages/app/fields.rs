@@ -36,7 +36,10 @@ pub(super) fn fields(
             if field.error.is_empty() {
                 field.warning = warning(page, feature, &field.value);
             }
-            let profile = model.profile.as_ref().and_then(|profile| profile.feature(&feature.name));
+            let profile = model
+                .profile
+                .as_ref()
+                .and_then(|profile| profile.feature(&feature.name));
             if let Some(column) = profile {
                 field.picture = distribution::behind(column, &field.value);
             }
@@ -65,13 +68,21 @@ fn kind(feature: &Feature) -> Kind {
 fn slider(feature: &Feature, (low, high): (f64, f64), value: &str) -> Option<Slider> {
     let is_whole = feature.data_type.is_integer();
     let is_number = is_whole || matches!(feature.data_type, DataType::Float | DataType::Double);
-    let (low, high) = if is_whole { (low.floor(), high.ceil()) } else { (low, high) };
+    let (low, high) = if is_whole {
+        (low.floor(), high.ceil())
+    } else {
+        (low, high)
+    };
     if !is_number || low >= high {
         return None;
     }
     // Steps of a round power of ten, some hundred of them.
     let power = ((high - low) / 200.0).log10().floor();
-    let step = if is_whole { 1.0_f64.max(10_f64.powf(power)) } else { 10_f64.powf(power) };
+    let step = if is_whole {
+        1.0_f64.max(10_f64.powf(power))
+    } else {
+        10_f64.powf(power)
+    };
     let round = |value: f64| {
         let decimals = (-power).max(0.0) as usize;
         format!("{value:.*}", decimals.min(12))
@@ -84,7 +95,10 @@ fn slider(feature: &Feature, (low, high): (f64, f64), value: &str) -> Option<Sli
             .parse::<f64>()
             .ok()
             .filter(|value| value.is_finite())
-            .map_or_else(|| round((low + high) / 2.0), |value| round(value.clamp(low, high))),
+            .map_or_else(
+                || round((low + high) / 2.0),
+                |value| round(value.clamp(low, high)),
+            ),
     })
 }
 

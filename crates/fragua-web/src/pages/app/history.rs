@@ -52,11 +52,7 @@ struct HistoryRow {
     truth: Option<(String, bool)>,
 }
 
-pub(super) async fn show(
-    State(app): State<App>,
-    page: Page,
-    headers: HeaderMap,
-) -> Result<Response, Error> {
+pub(super) async fn show(State(app): State<App>, page: Page, headers: HeaderMap) -> Result<Response, Error> {
     let chosen = Chosen::of(&app, &page).await?;
     let is_mine = page.parameter("of") != Some("all");
     let has_feedback = match page.parameter("truth") {
@@ -124,7 +120,10 @@ fn rows(found: &[LoggedPrediction]) -> Vec<HistoryRow> {
     }
     let mut firsts: Vec<&LoggedPrediction> = Vec::new();
     for logged in found.iter().filter(|logged| logged.role != "shadow") {
-        match firsts.iter_mut().find(|first| first.request_id == logged.request_id) {
+        match firsts
+            .iter_mut()
+            .find(|first| first.request_id == logged.request_id)
+        {
             Some(first) if logged.row < first.row => *first = logged,
             Some(_) => {}
             None => firsts.push(logged),

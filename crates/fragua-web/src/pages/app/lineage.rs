@@ -32,7 +32,11 @@ impl Lineage {
         let version_path = format!("{model_path}/versions/{}", encode(&model.version));
         let mut facts = vec![
             fact("name", model.name.clone(), page.at_tracking(&model_path)),
-            fact("version", format!("v{}", model.version), page.at_tracking(&version_path)),
+            fact(
+                "version",
+                format!("v{}", model.version),
+                page.at_tracking(&version_path),
+            ),
         ];
         if let Some(alias) = alias {
             facts.push(fact("alias", alias.to_owned(), None));
@@ -42,7 +46,11 @@ impl Lineage {
             facts.push(fact("trained-by", format::shorten(run_id, 12), address));
             if let Some(tracking) = &app.tracking {
                 let origin = origin(page, tracking, run_id).await;
-                facts.extend(origin.into_iter().map(|(text, value, address)| fact(text, value, address)));
+                facts.extend(
+                    origin
+                        .into_iter()
+                        .map(|(text, value, address)| fact(text, value, address)),
+                );
             }
         }
         facts.push(fact(

@@ -175,7 +175,10 @@ impl Head {
             alias: model_ref.alias_name().map(str::to_owned),
             problem,
             canary: state.canary.as_ref().map(percent),
-            choices: registered.into_iter().map(|model| choice(app, chosen, path, model)).collect(),
+            choices: registered
+                .into_iter()
+                .map(|model| choice(app, chosen, path, model))
+                .collect(),
             tabs: tabs(page, chosen, path),
             links: links(page, &model_ref.name),
             events: chosen.address("/events", &[]),
@@ -227,7 +230,11 @@ fn tabs(page: &Page, chosen: &Chosen, here: &str) -> Vec<Tab> {
 fn links(page: &Page, model: &str) -> Vec<Link> {
     [
         (page.at_serving("/docs"), "role-docs", "external"),
-        (page.at_tracking(&format!("/models/{}", encode(model))), "registry", "cube"),
+        (
+            page.at_tracking(&format!("/models/{}", encode(model))),
+            "registry",
+            "cube",
+        ),
         (page.at_orchestrator("/"), "role-orchestrator", "graph"),
     ]
     .into_iter()

@@ -6,7 +6,8 @@ use axum::response::Response;
 use fragua_learn::drift::Test;
 use fragua_learn::profile::ColumnProfile;
 use fragua_serving::{
-    Accuracy, DayFigures, FeatureDrift, Figures, LogQuery, LoggedPrediction, PredictionLog, ServedModel, Severity,
+    Accuracy, DayFigures, FeatureDrift, Figures, LogQuery, LoggedPrediction, PredictionLog, ServedModel,
+    Severity,
 };
 
 use super::answer::written;
@@ -162,7 +163,10 @@ async fn drift(page: &Page, log: &PredictionLog, model: &ServedModel) -> Result<
         ..LogQuery::default()
     };
     let rows = log.predictions(&query).await?.items;
-    let answers = report.prediction.iter().map(|found| column(page, found, &profile.target, &rows, true));
+    let answers = report
+        .prediction
+        .iter()
+        .map(|found| column(page, found, &profile.target, &rows, true));
     let columns = report.features.iter().filter_map(|found| {
         let known = profile.feature(&found.name)?;
         Some(column(page, found, known, &rows, false))
@@ -179,7 +183,10 @@ async fn drift(page: &Page, log: &PredictionLog, model: &ServedModel) -> Result<
         is_thin: report.rows < settings.drift_minimum_rows,
         minimum: format::integer(settings.drift_minimum_rows),
         threshold: format::number(settings.drift_threshold),
-        marks: [share(MODERATE / FULL_INDEX), share(settings.drift_threshold / FULL_INDEX)],
+        marks: [
+            share(MODERATE / FULL_INDEX),
+            share(settings.drift_threshold / FULL_INDEX),
+        ],
         columns: answers.chain(columns).collect(),
     }))
 }
@@ -197,7 +204,10 @@ fn column(
     };
     let drift = &found.drift;
     let has_gaps = drift.missing_then > 0.0 || drift.missing_now > 0.0;
-    let bars = names.into_iter().zip(then.iter().zip(&now)).filter(|(_, (then, now))| **then > 0.0 || **now > 0.0);
+    let bars = names
+        .into_iter()
+        .zip(then.iter().zip(&now))
+        .filter(|(_, (then, now))| **then > 0.0 || **now > 0.0);
     ColumnView {
         name: found.name.clone(),
         is_prediction,
@@ -212,11 +222,20 @@ fn column(
             p_value if p_value < 0.001 => "< 0.001".to_owned(),
             p_value => format!("{p_value:.3}"),
         },
-        missing: has_gaps.then(|| (format::percent(drift.missing_then), format::percent(drift.missing_now))),
+        missing: has_gaps.then(|| {
+            (
+                format::percent(drift.missing_then),
+                format::percent(drift.missing_now),
+            )
+        }),
         picture: distribution::overlay(&then, &now),
         bars: bars
             .map(|(name, (then, now))| {
-                let name = if name.is_empty() { page.t("other-values") } else { name };
+                let name = if name.is_empty() {
+                    page.t("other-values")
+                } else {
+                    name
+                };
                 (name, format::percent(*then), format::percent(*now))
             })
             .collect(),
@@ -283,11 +302,24 @@ fn accuracy_view(page: &Page, accuracy: &Accuracy) -> AccuracyView {
         } => {
             view.day_word = "mean-absolute-error";
             view.figures = vec![
-                ("mean-absolute-error", format::number(*mean_absolute_error), String::new()),
-                ("root-mean-squared-error", format::number(*root_mean_squared_error), String::new()),
+                (
+                    "mean-absolute-error",
+                    format::number(*mean_absolute_error),
+                    String::new(),
+                ),
+                (
+                    "root-mean-squared-error",
+                    format::number(*root_mean_squared_error),
+                    String::new(),
+                ),
             ];
-            view.figures.extend(r2.map(|r2| ("r-squared", format::number(r2), String::new())));
-            let highest = days.iter().map(|day| day.value).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+            view.figures
+                .extend(r2.map(|r2| ("r-squared", format::number(r2), String::new())));
+            let highest = days
+                .iter()
+                .map(|day| day.value)
+                .fold(0.0, f64::max)
+                .max(f64::MIN_POSITIVE);
             view.days = days.iter().map(|day| day_view(day, highest, false)).collect();
         }
     }
@@ -301,9 +333,21 @@ fn interval(low: f64, high: f64) -> String {
 fn day_view(day: &DayFigures, highest: f64, is_share: bool) -> DayView {
     let (low, high) = (share(day.low / highest), share(day.high / highest));
     DayView {
-        day: format::instant(day.day).split(' ').next().unwrap_or_default().to_owned(),
-        value: if is_share { format::percent(day.value) } else { format::number(day.value) },
-        interval: if is_share { interval(day.low, day.high) } else { String::new() },
+        day: format::instant(day.day)
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        value: if is_share {
+            format::percent(day.value)
+        } else {
+            format::number(day.value)
+        },
+        interval: if is_share {
+            interval(day.low, day.high)
+        } else {
+            String::new()
+        },
         rows: format::integer(day.rows),
         place: share(day.value / highest),
         low,

@@ -46,11 +46,7 @@ struct Answered {
 }
 
 /// Shows the form with the model's example. An address with values is a form to share: it shows what they give.
-pub(super) async fn show(
-    State(app): State<App>,
-    page: Page,
-    headers: HeaderMap,
-) -> Result<Response, Error> {
+pub(super) async fn show(State(app): State<App>, page: Page, headers: HeaderMap) -> Result<Response, Error> {
     let chosen = Chosen::of(&app, &page).await?;
     let Some(model) = chosen.model.clone() else {
         return answer_empty(&app, &page, &chosen).await;
@@ -118,7 +114,10 @@ async fn answer(
         }
     };
     let took = started.elapsed().as_micros() as f64;
-    let label = predictions.labels.first().map_or_else(String::new, ToString::to_string);
+    let label = predictions
+        .labels
+        .first()
+        .map_or_else(String::new, ToString::to_string);
     let answer = Answer::of(&model.labels, label, predictions.probabilities(0));
     let is_kept = app.serving.log().is_some();
     let path = match chosen.spelled.as_str() {

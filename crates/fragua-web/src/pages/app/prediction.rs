@@ -8,8 +8,8 @@ use axum::extract::{Path, RawForm, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use fragua_base::{ErrorKind, Timestamp};
-use fragua_serving::{ModelRef, PredictionLog, RequestId, ServedModel};
 use fragua_serving::{Error as ServingError, LoggedPrediction};
+use fragua_serving::{ModelRef, PredictionLog, RequestId, ServedModel};
 use serde_json::Value;
 
 use super::answer::{Answer, Opinion, Request, Why, query, written};
@@ -81,7 +81,9 @@ pub(super) async fn feedback(
 ) -> Result<Response, Error> {
     let form = parse_query(&String::from_utf8_lossy(&body));
     let field = |name: &str| form::value(&form, name).unwrap_or_default().trim();
-    let row: u32 = field("row").parse().map_err(|_| Error::Invalid(page.t("form-unknown")))?;
+    let row: u32 = field("row")
+        .parse()
+        .map_err(|_| Error::Invalid(page.t("form-unknown")))?;
     let logged = rows(&app, &page, &id, true).await?;
     let Some(found) = logged.iter().find(|logged| logged.row == row) else {
         return Err(missing(&page, &id));
@@ -91,7 +93,11 @@ pub(super) async fn feedback(
         _ => match read_label(&found.prediction, field("label")) {
             Some(label) => label,
             None => {
-                let problem = page.t(if field("label").is_empty() { "feedback-missing" } else { "field-not-number" });
+                let problem = page.t(if field("label").is_empty() {
+                    "feedback-missing"
+                } else {
+                    "field-not-number"
+                });
                 return answer(&app, &page, &id, logged, row, problem).await;
             }
         },
@@ -165,7 +171,12 @@ async fn model_of(app: &App, logged: &LoggedPrediction) -> Option<Arc<ServedMode
     if let Some(model) = app.serving.current().filter(is_it) {
         return Some(model);
     }
-    app.serving.endpoint(&reference).await.ok()?.current().filter(is_it)
+    app.serving
+        .endpoint(&reference)
+        .await
+        .ok()?
+        .current()
+        .filter(is_it)
 }
 
 async fn answer(
@@ -198,14 +209,18 @@ async fn answer(
         Some(model) => Some(Lineage::of(app, page, model, None).await),
         None => None,
     };
-    let path = ModelRef::version(&shown.model, &shown.version).map(|model| format!("{}/predict", model.path()));
+    let path =
+        ModelRef::version(&shown.model, &shown.version).map(|model| format!("{}/predict", model.path()));
     let mut opinion = Opinion::of_logged(model.as_deref(), shown);
     opinion.problem = problem;
     let number = shown.row;
     let links = logged.iter().map(|row| RowLink {
         number: row.row,
         prediction: written(&row.prediction),
-        truth: row.feedback.as_ref().map_or_else(String::new, |feedback| written(&feedback.label)),
+        truth: row
+            .feedback
+            .as_ref()
+            .map_or_else(String::new, |feedback| written(&feedback.label)),
         address: page.only("row", &row.row.to_string()),
         is_here: row.row == number,
     });
@@ -216,7 +231,11 @@ async fn answer(
             Crumb::link(page.t("tab-history"), "/history"),
             Crumb::here(format::shorten(id, 13)),
         ],
-        rows: if logged.len() > 1 { links.collect() } else { Vec::new() },
+        rows: if logged.len() > 1 {
+            links.collect()
+        } else {
+            Vec::new()
+        },
         inputs: shown
             .inputs
             .iter()

@@ -85,7 +85,11 @@ struct Sheet {
 
 impl Sheet {
     fn of_example(model: &ServedModel) -> Self {
-        let example: Vec<String> = model.features.iter().map(|feature| plain(&feature.example)).collect();
+        let example: Vec<String> = model
+            .features
+            .iter()
+            .map(|feature| plain(&feature.example))
+            .collect();
         let width = example.len();
         let mut rows = vec![vec![String::new(); width]; FIRST_ROWS];
         rows[0] = example;
@@ -94,13 +98,19 @@ impl Sheet {
 
     /// Reads a sent table: fields are called `ROW.COLUMN`, and `rows` says how many rows there are.
     fn read(form: &[(String, String)], width: usize) -> Self {
-        let field = |name: &str| form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let count: usize = field("rows").and_then(|rows| rows.parse().ok()).unwrap_or(FIRST_ROWS);
+        let field = |name: &str| {
+            form.iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
+        };
+        let count: usize = field("rows")
+            .and_then(|rows| rows.parse().ok())
+            .unwrap_or(FIRST_ROWS);
         let mut rows = vec![vec![String::new(); width]; count.min(MOST_ROWS)];
         for (name, value) in form {
-            let place = name.split_once('.').and_then(|(row, column)| {
-                Some((row.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
-            });
+            let place = name
+                .split_once('.')
+                .and_then(|(row, column)| Some((row.parse::<usize>().ok()?, column.parse::<usize>().ok()?)));
             if let Some((row, column)) = place
                 && let Some(cell) = rows.get_mut(row).and_then(|cells| cells.get_mut(column))
             {
@@ -139,7 +149,12 @@ impl Sheet {
 
     /// Puts a block of cells in, from a place on, as a sheet or a CSV file has them. A first line of column names says where
     /// each column goes. Returns how many rows were put in and how many found no room.
-    fn paste(&mut self, text: &str, at: (usize, usize), features: &[Feature]) -> Result<(usize, usize), String> {
+    fn paste(
+        &mut self,
+        text: &str,
+        at: (usize, usize),
+        features: &[Feature],
+    ) -> Result<(usize, usize), String> {
         let mut lines = cells_of(text)?;
         let names = |cell: &String| features.iter().position(|feature| feature.name == *cell);
         let places: Option<Vec<usize>> = lines.first().and_then(|line| {
@@ -173,7 +188,8 @@ impl Sheet {
 
     fn is_empty(row: &[String], features: &[Feature]) -> bool {
         // A checkbox that is not ticked says nothing by itself.
-        let says = |(cell, feature): (&String, &Feature)| !cell.is_empty() && feature.data_type != DataType::Boolean;
+        let says =
+            |(cell, feature): (&String, &Feature)| !cell.is_empty() && feature.data_type != DataType::Boolean;
         !row.iter().zip(features).any(says)
     }
 }
@@ -181,7 +197,10 @@ impl Sheet {
 /// Reads a block of cells: by tabs as a sheet copies them, or by commas or semicolons.
 fn cells_of(text: &str) -> Result<Vec<Vec<String>>, String> {
     let first = text.lines().next().unwrap_or_default();
-    let separator = match (first.contains('\t'), first.matches(';').count() > first.matches(',').count()) {
+    let separator = match (
+        first.contains('\t'),
+        first.matches(';').count() > first.matches(',').count(),
+    ) {
         (true, _) => b'\t',
         (false, true) => b';',
         (false, false) => b',',
@@ -260,7 +279,11 @@ pub(super) async fn act(
         Deed::Clear => sheet.rows = vec![vec![String::new(); sheet.width]; FIRST_ROWS],
         Deed::Paste => {
             let place = |name: &str| field(name).parse().unwrap_or(0);
-            match sheet.paste(field("pasted"), (place("at-row"), place("at-column")), &model.features) {
+            match sheet.paste(
+                field("pasted"),
+                (place("at-row"), place("at-column")),
+                &model.features,
+            ) {
                 Ok((put, 0)) => said = page.tn("rows-pasted", &(put as u64)),
                 Ok((_, left)) => problem = page.tn("rows-no-room", &(left as u64)),
                 Err(error) => problem = page.t1("paste-unreadable", "reason", &error),
@@ -298,7 +321,10 @@ async fn predict(
                 let view = &mut made.rows[index];
                 view.is_wrong = true;
                 for error in errors {
-                    let column = model.features.iter().position(|feature| feature.name == error.field);
+                    let column = model
+                        .features
+                        .iter()
+                        .position(|feature| feature.name == error.field);
                     if let Some(cell) = column.and_then(|column| view.cells.get_mut(column)) {
                         cell.error = page.t(error_text(error.kind));
                         cell.warning.clear();
@@ -330,7 +356,11 @@ async fn predict(
         }
     };
     for (index, place) in places.iter().enumerate() {
-        let best = predictions.probabilities(index).iter().copied().max_by(f32::total_cmp);
+        let best = predictions
+            .probabilities(index)
+            .iter()
+            .copied()
+            .max_by(f32::total_cmp);
         let share = best.map_or_else(String::new, |share| format::percent(f64::from(share)));
         made.rows[*place].answer = Some((predictions.labels[index].to_string(), share));
     }
@@ -359,25 +389,43 @@ fn record(features: &[Feature], cells: &[String]) -> Map<String, Value> {
 fn file(csv: &str, model: &str) -> Response {
     let plain: String = model
         .chars()
-        .map(|sign| if sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_' | '.') { sign } else { '_' })
+        .map(|sign| {
+            if sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_' | '.') {
+                sign
+            } else {
+                '_'
+            }
+        })
         .collect();
     let name = format!("attachment; filename=\"{plain}-predictions.csv\"");
     let name = HeaderValue::from_str(&name).unwrap_or_else(|_| HeaderValue::from_static("attachment"));
     let kind = HeaderValue::from_static("text/csv; charset=utf-8");
-    ([(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)], csv.to_owned()).into_response()
+    (
+        [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)],
+        csv.to_owned(),
+    )
+        .into_response()
 }
 
 /// Writes the table with its answers.
 fn csv_of(made: &RowsPage<'_>) -> Option<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let names = made.columns.iter().map(|column| column.name.as_str());
-    let more: &[&str] = if made.is_class { &["prediction", "probability"] } else { &["prediction"] };
+    let more: &[&str] = if made.is_class {
+        &["prediction", "probability"]
+    } else {
+        &["prediction"]
+    };
     writer.write_record(names.chain(more.iter().copied())).ok()?;
     for row in &made.rows {
-        let Some((label, share)) = &row.answer else { continue };
+        let Some((label, share)) = &row.answer else {
+            continue;
+        };
         let cells = row.cells.iter().map(|cell| cell.value.as_str());
         let answers = [label.as_str(), share.as_str()];
-        writer.write_record(cells.chain(answers[..more.len()].iter().copied())).ok()?;
+        writer
+            .write_record(cells.chain(answers[..more.len()].iter().copied()))
+            .ok()?;
     }
     String::from_utf8(writer.into_inner().ok()?).ok()
 }
@@ -420,7 +468,11 @@ async fn rows_page<'a>(
             id: format!("cell-{row}-{column}"),
             value: value.clone(),
             error: String::new(),
-            warning: if is_empty { String::new() } else { warning(page, feature, value) },
+            warning: if is_empty {
+                String::new()
+            } else {
+                warning(page, feature, value)
+            },
         });
         RowView {
             number: row + 1,
@@ -450,16 +502,20 @@ mod tests {
     use super::*;
 
     fn features() -> Vec<Feature> {
-        [("Elevation", DataType::Long), ("Area", DataType::Text), ("Wet", DataType::Boolean)]
-            .map(|(name, data_type)| Feature {
-                name: name.to_owned(),
-                data_type,
-                required: true,
-                range: None,
-                categories: Vec::new(),
-                example: Value::Null,
-            })
-            .to_vec()
+        [
+            ("Elevation", DataType::Long),
+            ("Area", DataType::Text),
+            ("Wet", DataType::Boolean),
+        ]
+        .map(|(name, data_type)| Feature {
+            name: name.to_owned(),
+            data_type,
+            required: true,
+            range: None,
+            categories: Vec::new(),
+            example: Value::Null,
+        })
+        .to_vec()
     }
 
     fn sheet(rows: &[[&str; 3]]) -> Sheet {
@@ -473,7 +529,10 @@ mod tests {
     fn a_sent_table_is_read_by_its_places() {
         let form = parse_query("rows=2&0.0=1&0.1=+a+&1.2=true&7.0=no&0.9=no&x.y=no&do=add");
         assert_eq!(Sheet::read(&form, 3), sheet(&[["1", "a", ""], ["", "", "true"]]));
-        assert_eq!(Sheet::read(&parse_query("rows=999999999"), 3).rows.len(), MOST_ROWS);
+        assert_eq!(
+            Sheet::read(&parse_query("rows=999999999"), 3).rows.len(),
+            MOST_ROWS
+        );
         assert_eq!(Sheet::read(&[], 3).rows.len(), FIRST_ROWS);
     }
 
@@ -499,8 +558,14 @@ mod tests {
         let features = features();
         let mut made = sheet(&[["", "", ""], ["", "", ""]]);
         // As a sheet copies cells.
-        assert_eq!(made.paste("Rawah\ttrue\tlost\nCache\n", (1, 1), &features), Ok((2, 0)));
-        assert_eq!(made, sheet(&[["", "", ""], ["", "Rawah", "true"], ["", "Cache", ""]]));
+        assert_eq!(
+            made.paste("Rawah\ttrue\tlost\nCache\n", (1, 1), &features),
+            Ok((2, 0))
+        );
+        assert_eq!(
+            made,
+            sheet(&[["", "", ""], ["", "Rawah", "true"], ["", "Cache", ""]])
+        );
         // As a file with names has them, in another order and with an answer.
         let text = "Area,prediction,Elevation\n\"a, b\",2,1900\n";
         assert_eq!(made.paste(text, (0, 2), &features), Ok((1, 0)));

@@ -43,11 +43,15 @@ pub(super) struct Trialled {
 
 impl Line {
     pub(super) fn is_canary(&self, version: &i32) -> bool {
-        self.canary.as_ref().is_some_and(|canary| canary.version == *version)
+        self.canary
+            .as_ref()
+            .is_some_and(|canary| canary.version == *version)
     }
 
     pub(super) fn is_shadow(&self, version: &i32) -> bool {
-        self.shadow.as_ref().is_some_and(|shadow| shadow.version == *version)
+        self.shadow
+            .as_ref()
+            .is_some_and(|shadow| shadow.version == *version)
     }
 
     /// Returns the canary's share, or one to begin with.
@@ -70,7 +74,9 @@ impl Traffic {
         versions.truncate(MOST_VERSIONS);
         let mut lines = Vec::new();
         for (alias, version) in aliases {
-            let Ok(reference) = ModelRef::alias(model, alias) else { continue };
+            let Ok(reference) = ModelRef::alias(model, alias) else {
+                continue;
+            };
             lines.push(line(page, serving, reference, alias, *version, &versions).await?);
         }
         Ok(Self { lines, problem: None })
@@ -86,15 +92,23 @@ async fn line(
     versions: &[i32],
 ) -> Result<Line, Error> {
     let deployment = serving.deployment_of(&reference).await?;
-    let endpoint = serving.endpoints().into_iter().find(|known| *known.model_ref() == reference);
+    let endpoint = serving
+        .endpoints()
+        .into_iter()
+        .find(|known| *known.model_ref() == reference);
     let state = endpoint.map(|endpoint| endpoint.state()).unwrap_or_default();
     let problem_of = |challenger: &Option<Challenger>| {
-        let problem = challenger.as_ref().and_then(|challenger| challenger.problem.as_ref());
+        let problem = challenger
+            .as_ref()
+            .and_then(|challenger| challenger.problem.as_ref());
         problem.map_or_else(String::new, |problem| problem.message.clone())
     };
     let spelled = crate::page::encode(&format!("{}@{alias}", reference.name));
     Ok(Line {
-        live: state.model.as_ref().map_or_else(|| named.to_string(), |model| model.version.clone()),
+        live: state
+            .model
+            .as_ref()
+            .map_or_else(|| named.to_string(), |model| model.version.clone()),
         is_loaded: state.model.is_some(),
         problem: state.explanation().unwrap_or_default().to_owned(),
         canary: deployment.canary.map(|canary| Trialled {
@@ -108,7 +122,11 @@ async fn line(
             problem: problem_of(&state.shadow),
         }),
         previous: deployment.previous.map(|version| version.to_string()),
-        versions: versions.iter().copied().filter(|version| *version != named).collect(),
+        versions: versions
+            .iter()
+            .copied()
+            .filter(|version| *version != named)
+            .collect(),
         app_address: page.at_app(&format!("/?model={spelled}")),
         alias: alias.to_owned(),
     })
@@ -130,7 +148,12 @@ pub(super) async fn act(page: &Page, model: &str, sent: &Sent) -> Result<Option<
     };
     match done {
         Ok(()) => Ok(None),
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Conflict | ErrorKind::NotFound) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Conflict | ErrorKind::NotFound
+            ) =>
+        {
             Ok(Some(error.to_string()))
         }
         Err(error) => Err(error.into()),
