@@ -162,7 +162,6 @@ drift-no-rows = This version was asked nothing yet
 drift-no-rows-advice = Predict something: what is asked is compared with the training rows here.
 drift-no-profile = This version does not say what its training rows were like
 drift-no-profile-advice = Models that Fragua trains from now on do. Train it again to see drift.
-severity = Severity
 then = Training
 now = Now
 missing-shares = without a value: { $then } then, { $now } now

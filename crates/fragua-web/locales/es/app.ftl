@@ -162,7 +162,6 @@ drift-no-rows = A esta versión todavía no se le ha preguntado nada
 drift-no-rows-advice = Predice algo: aquí se compara lo preguntado con las filas de entrenamiento.
 drift-no-profile = Esta versión no dice cómo eran sus filas de entrenamiento
 drift-no-profile-advice = Los modelos que Fragua entrena desde ahora sí lo dicen. Vuelve a entrenarlo para ver la deriva.
-severity = Gravedad
 then = Entrenamiento
 now = Ahora
 missing-shares = sin valor: { $then } antes, { $now } ahora
