@@ -45,6 +45,10 @@ impl Environment {
                 text(&python::environment(python::MLFLOW_2)?),
             ),
             (
+                "FRAGUA_TEST_PYTHON_CONVERTERS",
+                text(&python::environment(python::CONVERTERS)?),
+            ),
+            (
                 "FRAGUA_TEST_PYTHON_AIRFLOW",
                 text(&python::environment(python::AIRFLOW)?),
             ),

@@ -10,6 +10,16 @@ use crate::test::cargo;
 pub(crate) enum Target {
     /// The filters and orders of tracking.
     Filter,
+    /// ONNX files.
+    Onnx,
+    /// LightGBM's files.
+    Lightgbm,
+    /// XGBoost's files.
+    Xgboost,
+    /// Tables in Parquet.
+    Parquet,
+    /// Tables in CSV and JSON lines.
+    Rows,
 }
 
 impl Target {
@@ -17,6 +27,11 @@ impl Target {
     const fn test(self) -> (&'static str, &'static str) {
         match self {
             Self::Filter => ("fragua-tracking", "search::fuzz::random_filters_hold"),
+            Self::Onnx => ("fragua-learn", "foreign::fuzz::random_onnx_files_hold"),
+            Self::Lightgbm => ("fragua-learn", "foreign::fuzz::random_lightgbm_files_hold"),
+            Self::Xgboost => ("fragua-learn", "foreign::fuzz::random_xgboost_files_hold"),
+            Self::Parquet => ("fragua-learn", "files::fuzz::random_parquet_files_hold"),
+            Self::Rows => ("fragua-learn", "files::fuzz::random_rows_hold"),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) const CLIENTS: &str = "e2e/requirements.txt";
 pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
 /// The libraries that training is measured beside.
 pub(crate) const LEARN: &str = "e2e/requirements-learn.txt";
+/// What trains and converts models that are served without having been trained here.
+pub(crate) const CONVERTERS: &str = "e2e/requirements-converters.txt";
 /// The orchestrator that ours is measured beside.
 pub(crate) const AIRFLOW_SERVER: &str = "e2e/requirements-airflow-server.txt";
 /// Airflow's own client.

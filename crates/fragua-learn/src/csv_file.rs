@@ -1,10 +1,11 @@
-//! Reading comma-separated text.
+//! Reading and writing comma-separated text.
 
+use crate::files::{Intake, Ledger, ReadOptions, ReadReport};
 use crate::table::{Cell, Column, ColumnKind, Table, TableBuilder, check_number, shorten};
 use crate::{Categorical, Error, MISSING_CODE};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Read;
+use std::io::{Read, Write};
 
 /// Reads CSV with a header line; a column is numeric when every value that is there is a number.
 ///
@@ -14,20 +15,7 @@ use std::io::Read;
 /// The text is not CSV, a row is shorter or longer than the header, a number is not finite. Rows are
 /// counted from 1 after the header.
 pub fn read_csv(reader: impl Read) -> Result<Table, Error> {
-    let mut reader = csv::Reader::from_reader(reader);
-    let names = header(&mut reader)?;
-    let mut columns: Vec<Text> = names.iter().map(|_| Text::default()).collect();
-    each_record(&mut reader, |_, record| {
-        for (column, field) in columns.iter_mut().zip(record) {
-            column.push(field);
-        }
-        Ok(())
-    })?;
-    let typed = names.into_iter().zip(columns).map(|(name, column)| {
-        let column = column.into_column(&name)?;
-        Ok((name, column))
-    });
-    Table::new(typed.collect::<Result<_, Error>>()?)
+    Ok(read(reader, &ReadOptions::default())?.0)
 }
 
 /// Reads CSV whose columns have known kinds; columns of the file that are not named are skipped.
@@ -35,32 +23,126 @@ pub fn read_csv(reader: impl Read) -> Result<Table, Error> {
 /// # Errors
 /// As [`read_csv`]; also a named column that is absent and a text where a number belongs.
 pub fn read_csv_typed(reader: impl Read, kinds: &[(String, ColumnKind)]) -> Result<Table, Error> {
-    let mut reader = csv::Reader::from_reader(reader);
+    let options = ReadOptions {
+        kinds: Some(kinds.to_vec()),
+        ..ReadOptions::default()
+    };
+    Ok(read(reader, &options)?.0)
+}
+
+/// Writes a table with a header; a missing value is an empty field, numbers have as many digits as they need to be read
+/// back.
+///
+/// # Errors
+/// The writer fails.
+pub fn write_csv(table: &Table, writer: impl Write) -> Result<(), Error> {
+    let failed =
+        |error: &dyn std::fmt::Display| Error::Data(format!("the CSV file cannot be written: {error}"));
+    let mut writer = csv::Writer::from_writer(writer);
+    writer
+        .write_record(table.names())
+        .map_err(|error| failed(&error))?;
+    for row in 0..table.row_count() {
+        let fields = (0..table.names().len()).map(|column| match table.cell(row, column) {
+            Cell::Missing => Cow::Borrowed(""),
+            Cell::Number(number) => Cow::Owned(number.to_string()),
+            Cell::Text(text) => text,
+        });
+        let fields: Vec<Cow<'_, str>> = fields.collect();
+        writer
+            .write_record(fields.iter().map(|field| field.as_bytes()))
+            .map_err(|error| failed(&error))?;
+    }
+    writer.flush().map_err(|error| failed(&error))
+}
+
+/// Returns the header's names; what they hold is text until somebody knows better.
+pub(crate) fn columns(reader: impl Read) -> Result<Vec<(String, ColumnKind)>, Error> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let names = header(&mut reader)?.into_iter();
+    Ok(names.map(|name| (name, ColumnKind::Categorical)).collect())
+}
+
+pub(crate) fn read(reader: impl Read, options: &ReadOptions) -> Result<(Table, ReadReport), Error> {
+    // Lengths are checked here, so that a row of another length can be left out.
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
     let names = header(&mut reader)?;
+    match &options.kinds {
+        Some(kinds) => read_typed(&mut reader, &names, kinds, options),
+        None => read_untyped(&mut reader, names, options),
+    }
+}
+
+fn read_untyped<R: Read>(
+    reader: &mut csv::Reader<R>,
+    names: Vec<String>,
+    options: &ReadOptions,
+) -> Result<(Table, ReadReport), Error> {
+    let mut ledger = Ledger::new(options.on_bad_cell);
+    let mut columns: Vec<Text> = names.iter().map(|_| Text::default()).collect();
+    // Where each row of the table was in the file.
+    let mut numbers = Vec::new();
+    each_record(reader, names.len(), |row, record| {
+        match record {
+            Err(message) => ledger.bad_row(row, message)?,
+            Ok(record) => {
+                numbers.push(row);
+                for (column, field) in columns.iter_mut().zip(record) {
+                    column.push(field);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let mut is_left_out = vec![false; numbers.len()];
+    let typed = names.into_iter().zip(columns).map(|(name, column)| {
+        let column = column.into_column(|place, message| {
+            is_left_out[place] |= ledger.bad_cell(numbers[place], &name, message)?;
+            Ok(())
+        })?;
+        Ok((name, column))
+    });
+    let mut table = Table::new(typed.collect::<Result<_, Error>>()?)?;
+    let mut report = ledger.report;
+    if is_left_out.contains(&true) {
+        let rows: Vec<usize> = (0..numbers.len()).filter(|&place| !is_left_out[place]).collect();
+        report.skipped_rows += numbers.len() - rows.len();
+        table = table.select_rows(&rows);
+    }
+    report.rows = table.row_count();
+    Ok((table, report))
+}
+
+fn read_typed<R: Read>(
+    reader: &mut csv::Reader<R>,
+    names: &[String],
+    kinds: &[(String, ColumnKind)],
+    options: &ReadOptions,
+) -> Result<(Table, ReadReport), Error> {
     let position = |name: &String| {
         let found = names.iter().position(|known| known == name);
         found.ok_or_else(|| Error::MissingColumn {
             name: name.clone(),
-            present: names.clone(),
+            present: names.to_vec(),
         })
     };
     let positions = kinds
         .iter()
         .map(|(name, _)| position(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut builder = TableBuilder::typed(kinds.iter().cloned());
-    each_record(&mut reader, |row, record| {
-        let mut cells = Vec::with_capacity(kinds.len());
-        for ((name, kind), &position) in kinds.iter().zip(&positions) {
-            cells.push(cell(&record[position], *kind).map_err(|message| Error::Cell {
+    let builder = TableBuilder::typed(kinds.iter().cloned());
+    let mut intake = Intake::new(builder, options.on_bad_cell);
+    each_record(reader, names.len(), |row, record| match record {
+        Err(message) => intake.bad_row(row, message),
+        Ok(record) => {
+            let columns = kinds.iter().zip(&positions);
+            intake.push(
                 row,
-                column: name.clone(),
-                message,
-            })?);
+                columns.map(|((_, kind), &position)| cell(&record[position], *kind)),
+            )
         }
-        builder.push_row(cells)
     })?;
-    builder.finish()
+    intake.finish()
 }
 
 fn header<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<String>, Error> {
@@ -80,33 +162,33 @@ fn header<R: Read>(reader: &mut csv::Reader<R>) -> Result<Vec<String>, Error> {
         .collect())
 }
 
+/// Visits all records with their rows, or with why one cannot be read.
 fn each_record<R: Read>(
     reader: &mut csv::Reader<R>,
-    mut visit: impl FnMut(usize, &csv::StringRecord) -> Result<(), Error>,
+    width: usize,
+    mut visit: impl FnMut(usize, Result<&csv::StringRecord, String>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut record = csv::StringRecord::new();
     for row in 1.. {
-        let more = reader.read_record(&mut record).map_err(|error| Error::Row {
-            row,
-            message: explain(&error),
-        })?;
-        if !more {
-            break;
+        match reader.read_record(&mut record) {
+            Ok(false) => break,
+            Ok(true) if record.len() == width => visit(row, Ok(&record))?,
+            Ok(true) => visit(
+                row,
+                Err(format!("{} fields, the header has {width}", record.len())),
+            )?,
+            Err(error) => match error.kind() {
+                csv::ErrorKind::Utf8 { .. } => visit(row, Err("not UTF-8".to_owned()))?,
+                // Nothing can be read after it.
+                csv::ErrorKind::Io(error) => {
+                    let message = error.to_string();
+                    return Err(Error::Row { row, message });
+                }
+                _ => visit(row, Err(error.to_string()))?,
+            },
         }
-        visit(row, &record)?;
     }
     Ok(())
-}
-
-fn explain(error: &csv::Error) -> String {
-    match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            expected_len, len, ..
-        } => format!("{len} fields, the header has {expected_len}"),
-        csv::ErrorKind::Utf8 { .. } => "not UTF-8".to_owned(),
-        csv::ErrorKind::Io(error) => error.to_string(),
-        _ => error.to_string(),
-    }
 }
 
 fn is_missing(field: &str) -> bool {
@@ -152,7 +234,8 @@ impl Text {
         self.codes.push(code);
     }
 
-    fn into_column(self, name: &str) -> Result<Column, Error> {
+    /// Finds the kind of the column; `bad` is told the place of each number that is too large, which is missing then.
+    fn into_column(self, mut bad: impl FnMut(usize, String) -> Result<(), Error>) -> Result<Column, Error> {
         let numbers: Result<Vec<f64>, _> = self.dictionary.iter().map(|text| text.parse::<f64>()).collect();
         let Ok(numbers) = numbers else {
             return Ok(Column::Categorical(Categorical::new(
@@ -160,28 +243,18 @@ impl Text {
                 self.codes,
             )?));
         };
-        for (code, &number) in numbers.iter().enumerate() {
-            check_number(number).map_err(|message| {
-                let row = self
-                    .codes
-                    .iter()
-                    .position(|&used| used as usize == code)
-                    .map_or(0, |row| row + 1);
-                Error::Cell {
-                    row,
-                    column: name.to_owned(),
-                    message,
+        let mut values = Vec::with_capacity(self.codes.len());
+        for (place, &code) in self.codes.iter().enumerate() {
+            let number = numbers.get(code as usize).copied().unwrap_or(f64::NAN);
+            values.push(match check_number(number) {
+                Ok(()) => number,
+                Err(message) => {
+                    bad(place, message)?;
+                    f64::NAN
                 }
-            })?;
+            });
         }
-        let value = |&code: &u32| {
-            if code == MISSING_CODE {
-                f64::NAN
-            } else {
-                numbers[code as usize]
-            }
-        };
-        Ok(Column::Numeric(self.codes.iter().map(value).collect()))
+        Ok(Column::Numeric(values))
     }
 }
 

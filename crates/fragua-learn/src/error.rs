@@ -44,6 +44,14 @@ pub enum Error {
     /// A pipeline file is damaged, of a newer version, or not a pipeline file.
     #[error("pipeline file: {0}")]
     PipelineFile(String),
+    /// A file with a model that was trained elsewhere is damaged or holds what is not supported.
+    #[error("{format} file: {message}")]
+    ModelFile {
+        /// The kind of file, such as `ONNX`.
+        format: &'static str,
+        /// What is wrong, and what to do about it.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{}: {source}", path.display())]
     Io {

@@ -9,6 +9,8 @@ pub mod drift;
 mod error;
 mod explain;
 mod feature;
+pub mod files;
+mod foreign;
 pub mod judge;
 mod label;
 mod linear;
@@ -27,6 +29,7 @@ mod progress;
 mod random;
 mod report;
 mod resample;
+mod scored;
 mod search;
 mod space;
 pub mod split;
@@ -38,10 +41,14 @@ mod tree;
 
 pub use card::ModelCard;
 pub use config::{Task, TrainConfig};
-pub use csv_file::{read_csv, read_csv_typed};
+pub use csv_file::{read_csv, read_csv_typed, write_csv};
 pub use error::Error;
 pub use explain::Explanations;
 pub use feature::{Feature, FeatureKind};
+pub use files::{
+    Format, OnBadCell, ReadOptions, ReadReport, columns_of, read_bytes, read_table, write_parquet,
+};
+pub use foreign::{ForeignFile, ForeignModel, ModelFormat, Predictor, foreign_file};
 pub use judge::{Judgement, judge, judge_pipeline};
 pub use label::Label;
 pub use metrics::ConfusionMatrix;
@@ -55,4 +62,4 @@ pub use progress::{Event, NoProgress, Progress};
 pub use report::{CandidateResult, Comparison, FeatureImportance, FoldFigures, Stopped, TrainReport};
 pub use space::Space;
 pub use table::{Categorical, Cell, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
-pub use train::{compare, fit, train};
+pub use train::{compare, compare_from, fit, train, train_from};

@@ -54,9 +54,13 @@ pub struct ModelFile {
 /// Returns the files of the folder: `MLmodel` with its signature, the ONNX file, the pipeline's own file, an
 /// example of the input, the Python environment and the module that Python loads it with.
 ///
-/// The flavors are `python_function` and `onnx` for Python, and `fragua` for this program.
+/// The flavors are `python_function` and `onnx` for Python, and `fragua` for this program; that alone, with no files for
+/// Python, where [`without_onnx`] tells why.
 pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
-    let onnx = onnx::export(pipeline);
+    let onnx = match without_onnx(pipeline) {
+        None => onnx::export(pipeline),
+        Some(_) => Vec::new(),
+    };
     let own = pipeline.to_bytes();
     let example = example_row(pipeline);
     let size = onnx.len() + own.len();
@@ -67,18 +71,22 @@ pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
             mlmodel(pipeline, info, example.as_deref(), size, &digest[..32]),
         ),
         ModelFile {
-            name: ONNX_FILE,
-            bytes: onnx,
-        },
-        ModelFile {
             name: PIPELINE_FILE,
             bytes: own,
         },
-        file("requirements.txt", REQUIREMENTS.join("\n") + "\n"),
-        file("python_env.yaml", python_env()),
-        file("conda.yaml", conda()),
-        file("code/fragua_onnx_model.py", LOADER.to_owned()),
     ];
+    if !onnx.is_empty() {
+        files.extend([
+            ModelFile {
+                name: ONNX_FILE,
+                bytes: onnx,
+            },
+            file("requirements.txt", REQUIREMENTS.join("\n") + "\n"),
+            file("python_env.yaml", python_env()),
+            file("conda.yaml", conda()),
+            file("code/fragua_onnx_model.py", LOADER.to_owned()),
+        ]);
+    }
     if let Some(profile) = &info.profile {
         files.push(file(PROFILE_FILE, profile.to_json()));
     }
@@ -96,6 +104,12 @@ pub fn files(pipeline: &Pipeline, info: &ModelInfo) -> Vec<ModelFile> {
         ));
     }
     files
+}
+
+/// Tells why a pipeline has no ONNX file, and so cannot be loaded by Python; `None` when it has one.
+pub fn without_onnx(pipeline: &Pipeline) -> Option<&'static str> {
+    let reason = "the date encoding cannot be written as ONNX, so Python cannot load this model; Fragua serves it all the same";
+    pipeline.preparation.has_dates().then_some(reason)
 }
 
 /// Writes the files into a folder, which is made when it is absent.
@@ -195,33 +209,35 @@ fn mlmodel(
     if let Some(path) = &info.artifact_path {
         put("artifact_path", json!(path));
     }
-    put(
-        "flavors",
-        json!({
-            "fragua": {
-                "data": PIPELINE_FILE,
-                "example_answer": example.and_then(|row| answer(pipeline, row)),
-                "format_version": pipeline_file::VERSION,
-                "model": pipeline.model_name,
-                "training_profile": info.profile.as_ref().map(|_| PROFILE_FILE),
-                "target": pipeline.target,
-                "version": env!("CARGO_PKG_VERSION"),
-            },
-            "onnx": {
-                "code": null,
-                "data": ONNX_FILE,
-                "onnx_version": "1.23.2",
-                "providers": ["CPUExecutionProvider"],
-            },
-            "python_function": {
-                "data": ONNX_FILE,
-                "env": { "conda": "conda.yaml", "virtualenv": "python_env.yaml" },
-                "code": "code",
-                "loader_module": "fragua_onnx_model",
-                "python_version": PYTHON,
-            },
-        }),
-    );
+    let mut flavors = json!({
+        "fragua": {
+            "data": PIPELINE_FILE,
+            "example_answer": example.and_then(|row| answer(pipeline, row)),
+            "format_version": pipeline_file::VERSION,
+            "model": pipeline.model_name,
+            "training_profile": info.profile.as_ref().map(|_| PROFILE_FILE),
+            "target": pipeline.target,
+            "version": env!("CARGO_PKG_VERSION"),
+            "without_onnx": without_onnx(pipeline),
+        },
+        "onnx": {
+            "code": null,
+            "data": ONNX_FILE,
+            "onnx_version": "1.23.2",
+            "providers": ["CPUExecutionProvider"],
+        },
+        "python_function": {
+            "data": ONNX_FILE,
+            "env": { "conda": "conda.yaml", "virtualenv": "python_env.yaml" },
+            "code": "code",
+            "loader_module": "fragua_onnx_model",
+            "python_version": PYTHON,
+        },
+    });
+    if let (Some(flavors), Some(_)) = (flavors.as_object_mut(), without_onnx(pipeline)) {
+        flavors.retain(|name, _| name == "fragua");
+    }
+    put("flavors", flavors);
     put("is_signature_from_type_hint", json!(false));
     put("mlflow_version", json!("3.17.2"));
     put("model_id", json!(info.model_id));

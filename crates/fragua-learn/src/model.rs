@@ -5,7 +5,7 @@ use crate::linear::{self, Design, Linear, Link};
 use crate::metrics::{NumberOutcome, Outcome};
 use crate::naive_bayes::NaiveBayes;
 use crate::params::{GradientBoostingParams, ModelParams, RandomForestParams};
-use crate::prepare::{Matrix, Preparation};
+use crate::prepare::{Matrix, Preparation, PreparedColumn};
 use crate::svc::Svc;
 use crate::target::{Target, Truth};
 use crate::tree::bins::Binned;
@@ -114,7 +114,10 @@ impl TrainingSet {
                 let of = |own: &usize| *own == source;
                 self.preparation.sources.iter().position(of)
             });
-            match column.filter(|&column| !self.binned.columns[column].categorical) {
+            match column.filter(|&column| {
+                let is_date = matches!(self.preparation.columns[column], PreparedColumn::Date(_));
+                !self.binned.columns[column].categorical && !is_date
+            }) {
                 Some(column) => directions[column] = direction,
                 None => {
                     return Err(refuse(

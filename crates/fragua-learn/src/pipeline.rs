@@ -351,7 +351,7 @@ impl Feature {
     }
 
     /// Finds the feature's column; one without any value fits either kind.
-    fn column_of<'a>(&self, table: &'a Table) -> Result<Cow<'a, Column>, Error> {
+    pub(crate) fn column_of<'a>(&self, table: &'a Table) -> Result<Cow<'a, Column>, Error> {
         let column = table.column(&self.name)?;
         if column.kind() == self.column_kind() {
             return Ok(Cow::Borrowed(column));

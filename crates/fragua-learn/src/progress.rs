@@ -47,6 +47,13 @@ pub trait Progress: Sync {
         let _ = event;
     }
 
+    /// Tells whether the search should end with what is known so far; asked before each fold of a candidate. Candidates that
+    /// were not scored to the end are reported as stopped; the best of the others is taken, and if there is none the search
+    /// fails as cancelled.
+    fn is_enough(&self) -> bool {
+        false
+    }
+
     /// Tells whether the training should stop; asked at least once a tree or iteration.
     fn is_cancelled(&self) -> bool {
         false

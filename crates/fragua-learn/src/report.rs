@@ -1,7 +1,7 @@
 use crate::config::{Scoring, Task};
 use crate::metrics::{ClassMetrics, ConfusionMatrix, Interval};
 use crate::{Label, ModelParams, Pipeline, TrainingProfile};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -64,7 +64,7 @@ pub struct Comparison {
 }
 
 /// How one set of parameters did in cross-validation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CandidateResult {
     /// Position in the order the candidates were drawn.
     pub index: usize,
@@ -79,17 +79,17 @@ pub struct CandidateResult {
     /// Standard deviation of the fold scores (divided by the number of folds, as scikit-learn's).
     pub std: f64,
     /// The other figures of `search.also`, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub also: BTreeMap<String, FoldFigures>,
     /// Why the candidate was not scored to the end; it cannot be the best one then.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
     /// Time spent in fitting and scoring, summed over the folds.
     pub seconds: f64,
 }
 
 /// One figure of a candidate on all folds that were scored.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoldFigures {
     /// The figure of each fold; greater is better.
     pub folds: Vec<f64>,
@@ -100,7 +100,7 @@ pub struct FoldFigures {
 }
 
 /// Why a candidate was not scored to the end.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
     /// Others did better with a part of the rows or rounds.
@@ -113,6 +113,11 @@ pub enum Stopped {
         /// Folds that were scored.
         folds: usize,
     },
+    /// The search was ended, see [`crate::Progress::is_enough`].
+    Ended {
+        /// Folds that were scored; of none the scores are NaN.
+        folds: usize,
+    },
 }
 
 impl fmt::Display for Stopped {
@@ -120,6 +125,7 @@ impl fmt::Display for Stopped {
         match self {
             Self::Halved { share } => write!(f, "halved at a share of {share:.3}"),
             Self::Hopeless { folds } => write!(f, "hopeless after {folds} folds"),
+            Self::Ended { folds } => write!(f, "ended after {folds} folds"),
         }
     }
 }

@@ -290,7 +290,7 @@ impl Sample<'_> {
         let other = nearest[random.below(nearest.len())];
         let way = random.unit();
         let column = |(position, prepared): (usize, &PreparedColumn)| match prepared {
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_) => {
                 let (from, to) = (self.matrix.row(base)[position], self.matrix.row(other)[position]);
                 (f64::from(from) + way * (f64::from(to) - f64::from(from))) as f32
             }

@@ -287,6 +287,23 @@ impl TableBuilder {
         }
     }
 
+    /// Returns the names of the columns, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Adds a column, missing in all rows so far, whose kind is found from its values.
+    pub(crate) fn add_column(&mut self, name: String) {
+        self.names.push(name);
+        self.columns.push(Growing::Unknown(self.row_count));
+    }
+
+    /// Tells what is wrong with a cell; a column that is not there takes any.
+    pub(crate) fn accepts(&self, column: usize, cell: &Cell<'_>) -> Result<(), String> {
+        let column = self.columns.get(column);
+        column.map_or(Ok(()), |column| column.accepts(cell))
+    }
+
     /// Adds one row.
     ///
     /// # Errors
@@ -301,7 +318,7 @@ impl TableBuilder {
             return Err(Error::Row { row, message });
         }
         for (index, cell) in cells.iter().enumerate() {
-            if let Err(message) = self.columns[index].accepts(cell) {
+            if let Err(message) = self.accepts(index, cell) {
                 return Err(Error::Cell {
                     row,
                     column: self.names[index].clone(),

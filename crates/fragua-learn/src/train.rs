@@ -12,7 +12,10 @@ use crate::resample::resample;
 use crate::search::{self, Parting, Search};
 use crate::table::{Column, Table};
 use crate::target::{Target, Truth};
-use crate::{Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport, TrainingProfile};
+use crate::{
+    CandidateResult, Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport,
+    TrainingProfile,
+};
 
 /// Numbers the streams of random numbers drawn from the one seed.
 #[derive(Clone, Copy)]
@@ -39,6 +42,21 @@ pub(crate) enum Stream {
 /// [`Error::Config`] for a configuration that cannot work, [`Error::MissingColumn`] and [`Error::Data`] for a
 /// table that does not fit it, [`Error::Cancelled`] when `progress` says so.
 pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<TrainReport, Error> {
+    train_from(table, config, &[], progress)
+}
+
+/// As [`train`], but takes the scores of candidates that an earlier search with the same table and configuration finished. What
+/// it finds is the same as without them. Those of another index or other parameters are not looked at; successive halving
+/// has use for those of its last round alone.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_from(
+    table: &Table,
+    config: &TrainConfig,
+    known: &[CandidateResult],
+    progress: &dyn Progress,
+) -> Result<TrainReport, Error> {
     config.check()?;
     let features = select_features(table, config)?;
     // What is judged comes last, but must not fail for a name after a long search.
@@ -64,6 +82,7 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
         parting: &parting,
         config,
         progress,
+        known,
     };
     let candidates = search.run()?;
     let best = search::best(&candidates, search.scoring())?;
@@ -120,6 +139,19 @@ pub fn train(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Re
 /// # Errors
 /// As [`train`].
 pub fn compare(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<Comparison, Error> {
+    compare_from(table, config, &[], progress)
+}
+
+/// As [`compare`], but takes the scores of candidates as [`train_from`] does.
+///
+/// # Errors
+/// As [`train`].
+pub fn compare_from(
+    table: &Table,
+    config: &TrainConfig,
+    known: &[CandidateResult],
+    progress: &dyn Progress,
+) -> Result<Comparison, Error> {
     config.check()?;
     let features = select_features(table, config)?;
     let (target, task_reason) = Target::new(table, config)?;
@@ -133,6 +165,7 @@ pub fn compare(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> 
         parting: &Parting::new(table, config)?,
         config,
         progress,
+        known,
     };
     let candidates = search.run()?;
     Ok(Comparison {
@@ -188,6 +221,7 @@ fn fit_pipeline(
                 parting,
                 config,
                 progress,
+                known: &[],
             };
             let (rows, probabilities) = search.out_of_fold(params)?;
             Some(calibrate(&target.select(&rows), &probabilities, method))

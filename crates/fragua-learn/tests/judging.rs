@@ -137,7 +137,13 @@ fn partial_dependence_of_a_line_is_the_line() {
         residuals.errors.iter().map(|range| range.rows).sum::<usize>(),
         270
     );
-    assert!(judgement.reliability.is_none() && judgement.contributions.is_none());
+    assert!(judgement.reliability.is_none());
+    // A coefficient of 10, times the distance from the mean.
+    let contributions = judgement.contributions.unwrap();
+    assert_eq!(contributions.columns[0].feature, "size");
+    let example = contributions.example.unwrap();
+    let sum: f64 = example.columns.iter().map(|part| part.contribution).sum();
+    assert!((example.base + sum - example.score).abs() < 1e-9);
 }
 
 #[test]

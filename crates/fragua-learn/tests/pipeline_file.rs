@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+use fragua_learn::mlflow_model::{self, ModelInfo};
 use fragua_learn::{Categorical, Column, Error, NoProgress, Pipeline, Table, TrainConfig, train};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -95,6 +96,38 @@ fn fit_by_classes() -> Pipeline {
     train(&table(), &config, &NoProgress).unwrap().pipeline
 }
 
+/// Dates in parts, and a text that is none.
+fn dated() -> Table {
+    let rows = table().row_count();
+    let days =
+        (0..rows).map(|row| format!("2025-{:02}-{:02}T{:02}:30", row % 12 + 1, row % 28 + 1, row % 24));
+    let codes = (0..rows).map(|row| {
+        if row % 9 == 4 {
+            fragua_learn::MISSING_CODE
+        } else {
+            row as u32
+        }
+    });
+    let days = Categorical::new(days.collect(), codes.collect()).unwrap();
+    let hours = (0..rows).map(|row| ((row % 24) * 3) as f64 + (row % 12) as f64 / 100.0);
+    Table::new(vec![
+        ("when".into(), Column::Categorical(days)),
+        ("price".into(), Column::Numeric(hours.collect())),
+    ])
+    .unwrap()
+}
+
+fn fit_dates(model: &str) -> Pipeline {
+    let config = json!({
+        "target": "price", "search": { "n_iter": 1, "cv": 2 }, "candidates": [{ "model": model }],
+        "preparation": {
+            "categorical": { "encoding": "date", "parts": ["month", "hour"] }, "numeric": { "scaler": "quantile" },
+        },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    train(&dated(), &config, &NoProgress).unwrap().pipeline
+}
+
 /// One file of each kind of model and preparation.
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     vec![
@@ -123,6 +156,8 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         fit_components().to_bytes(),
         fit_by_classes().to_bytes(),
         fit("median", json!({ "model": "svc", "kernel": "poly" })).to_bytes(),
+        fit_dates("linear_regression").to_bytes(),
+        fit_dates("extra_trees").to_bytes(),
     ]
 });
 
@@ -138,7 +173,7 @@ fn unpack(file: &[u8]) -> Vec<u8> {
 
 /// A file with a right header around any content, so that the checks behind the checksum are met.
 fn pack(content: &[u8]) -> Vec<u8> {
-    pack_as(5, content)
+    pack_as(7, content)
 }
 
 fn pack_as(version: u32, content: &[u8]) -> Vec<u8> {
@@ -159,9 +194,53 @@ fn pack_as(version: u32, content: &[u8]) -> Vec<u8> {
 fn load_and_use(file: &[u8]) -> Result<(), Error> {
     let pipeline = Pipeline::load(file)?;
     // A changed name of a column is a fair reason not to predict or explain.
-    let _ = pipeline.predict(&table());
-    let _ = pipeline.explain(&table());
+    for table in [table(), dated()] {
+        let _ = pipeline.predict(&table);
+        let _ = pipeline.explain(&table);
+    }
     Ok(())
+}
+
+/// The hour of a date decides; a model of trees and a linear one see it, row by row and after they are read back.
+#[test]
+fn dates_are_learned_from_and_models_with_them_have_no_onnx_file() {
+    for model in ["linear_regression", "extra_trees"] {
+        let pipeline = fit_dates(model);
+        let whole = pipeline.predict(&dated()).unwrap();
+        let read = Pipeline::load(&pipeline.to_bytes()).unwrap();
+        for row in [0, 4, 7, 30] {
+            let one = read.predict(&dated().select_rows(&[row])).unwrap();
+            assert_eq!(one.labels[0], whole.labels[row]);
+        }
+        assert!(
+            pipeline.evaluate(&dated()).unwrap().metrics["r2"] > 0.7,
+            "{model}"
+        );
+        let explained = pipeline.explain(&dated()).unwrap();
+        assert_eq!(explained.of(0, 0).len(), 1, "all parts are one column");
+        let files = mlflow_model::files(&pipeline, &ModelInfo::default());
+        let names: Vec<&str> = files.iter().map(|file| file.name).collect();
+        assert!(
+            names.contains(&"pipeline.fragua") && !names.contains(&"model.onnx"),
+            "{names:?}"
+        );
+        let described = String::from_utf8(files[0].bytes.clone()).unwrap();
+        assert!(
+            described.contains("\"without_onnx\":\"the date encoding cannot be written as ONNX"),
+            "{described}"
+        );
+        assert!(!described.contains("python_function"));
+    }
+    let config = json!({
+        "target": "price", "candidates": [{ "model": "extra_trees", "n_estimators": 2 }],
+        "preparation": { "categorical": { "encoding": "ordinal", "parts": ["month"] } },
+    });
+    let config: TrainConfig = serde_json::from_value(config).unwrap();
+    let error = train(&dated(), &config, &NoProgress).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "preparation.categorical.parts: only the date encoding has parts"
+    );
 }
 
 #[test]
@@ -186,7 +265,7 @@ const VERSION_3: [(&[u8], usize); 4] = [
 ];
 
 /// Version 1 had no sets of categories, version 2 no numbers as answers and no rare categories, version 3 neither the rows of
-/// leaves nor calibration, version 4 no components; what they have is read as it is.
+/// leaves nor calibration, version 4 no components, version 5 no means of linear models; what they have is read as it is.
 #[test]
 fn files_of_older_versions_are_read() {
     for (file, place) in VERSION_3 {
@@ -203,12 +282,14 @@ fn files_of_older_versions_are_read() {
     let older = Pipeline::load(&pack_as(4, &[unpack(file), vec![0]].concat())).unwrap();
     let now = Pipeline::load(&FILES[place]).unwrap().predict(&table()).unwrap();
     assert_eq!(older.predict(&table()).unwrap(), now);
-    let older = Pipeline::load(VERSION_3[0].0).unwrap();
-    let error = older.explain(&table()).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "this model was saved by an older version, without what explaining needs; train it again"
-    );
+    for (file, _) in VERSION_3 {
+        let older = Pipeline::load(file).unwrap();
+        let error = older.explain(&table()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "this model was saved by an older version, without what explaining needs; train it again"
+        );
+    }
 }
 
 #[test]
@@ -223,10 +304,10 @@ fn other_files_and_newer_versions_are_named() {
     check(b"", "this is not a pipeline file");
     check(b"PK\x03\x04 something else", "this is not a pipeline file");
     let mut newer = file.clone();
-    newer[8] = 6;
+    newer[8] = 8;
     check(
         &newer,
-        "version 6 of the layout, this program reads up to version 5",
+        "version 8 of the layout, this program reads up to version 7",
     );
     let mut flipped = file.clone();
     *flipped.last_mut().unwrap() ^= 1;
@@ -280,7 +361,7 @@ proptest! {
 
     #[test]
     fn changed_content_behind_a_right_checksum_never_panics(
-        which in 0usize..16, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
+        which in 0usize..18, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
     ) {
         let mut content = unpack(&FILES[which]);
         for (position, value) in changes {

@@ -4,11 +4,12 @@
 
 use fragua_learn::{
     CandidateResult, Categorical, Column, Error, Event, NoProgress, Progress, Stopped, Table, TrainConfig,
-    TrainReport, compare, train,
+    TrainReport, compare, compare_from, train,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A class that depends on two numbers; `day` rises, `person` has 12 rows each.
 fn table(rows: usize) -> Table {
@@ -289,4 +290,98 @@ fn searches_that_cannot_work_are_refused() {
         error.to_string(),
         "search.halving.resource: naive_bayes has no rounds; use rows"
     );
+}
+
+/// Counts folds that were fitted, and has enough after some.
+struct Impatient {
+    enough: usize,
+    folds: AtomicUsize,
+    finished: Mutex<Vec<CandidateResult>>,
+}
+
+impl Impatient {
+    fn after(enough: usize) -> Self {
+        Self {
+            enough,
+            folds: AtomicUsize::new(0),
+            finished: Mutex::default(),
+        }
+    }
+}
+
+impl Progress for Impatient {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::FoldFinished { .. } => {
+                self.folds.fetch_add(1, Ordering::SeqCst);
+            }
+            Event::CandidateFinished(result) => self.finished.lock().unwrap().push(result.clone()),
+            _ => {}
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.folds.load(Ordering::SeqCst) >= self.enough
+    }
+}
+
+#[test]
+fn a_search_that_was_ended_goes_on_where_it_was_and_finds_the_same() {
+    let table = table(400);
+    for search in [
+        json!({ "n_iter": 8, "cv": 3, "also": ["f1_macro"] }),
+        json!({ "n_iter": 8, "cv": 3, "drop_hopeless": true }),
+        json!({ "n_iter": 8, "cv": 3, "method": "tpe" }),
+        json!({ "n_iter": 8, "cv": 3, "method": "tpe", "drop_hopeless": true }),
+    ] {
+        let config = config(search.clone());
+        let told = |candidates: &[CandidateResult]| -> Vec<Value> {
+            let of = |result: &CandidateResult| {
+                json!([result.params, result.fold_scores, result.also, result.stopped])
+            };
+            candidates.iter().map(of).collect()
+        };
+        let patient = Impatient::after(usize::MAX);
+        let whole = compare(&table, &config, &patient).unwrap();
+        let all_folds = patient.folds.into_inner();
+
+        // With `drop_hopeless` the first ones are compared fold by fold: all but the last.
+        let impatient = Impatient::after(all_folds - 2);
+        let short = compare(&table, &config, &impatient);
+        let finished = impatient.finished.into_inner().unwrap();
+        match short {
+            Ok(short) => {
+                let is_ended =
+                    |result: &&CandidateResult| matches!(result.stopped, Some(Stopped::Ended { .. }));
+                let ended = short.candidates.iter().filter(is_ended).count();
+                assert!(
+                    ended > 0 || short.candidates.len() < whole.candidates.len(),
+                    "{search}"
+                );
+                assert!(short.candidates[short.best].stopped.is_none());
+            }
+            Err(error) => assert!(matches!(error, Error::Cancelled), "{search}: {error}"),
+        }
+
+        // Through a file, as a program that was killed would.
+        let known: Vec<CandidateResult> = finished
+            .iter()
+            .map(|result| serde_json::from_str(&serde_json::to_string(result).unwrap()).unwrap())
+            .collect();
+        let rest = Impatient::after(usize::MAX);
+        let resumed = compare_from(&table, &config, &known, &rest).unwrap();
+        assert_eq!(told(&resumed.candidates), told(&whole.candidates), "{search}");
+        assert_eq!(resumed.best, whole.best);
+        let known_folds: usize = known.iter().map(|result| result.fold_scores.len()).sum();
+        assert_eq!(rest.folds.into_inner(), all_folds - known_folds, "{search}");
+    }
+}
+
+#[test]
+fn nothing_is_found_when_it_is_enough_at_once() {
+    for method in ["random", "tpe", "halving"] {
+        let config = config(json!({ "n_iter": 8, "cv": 3, "method": method }));
+        let error = compare(&table(400), &config, &Impatient::after(0)).unwrap_err();
+        assert!(matches!(error, Error::Cancelled), "{method}: {error}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
-use fragua_learn::{FeatureKind, Label, Pipeline, TrainingProfile};
+use fragua_learn::{FeatureKind, ForeignModel, Label, Pipeline, Predictor, TrainingProfile};
 use serde_json::{Map, Value, json};
 
 use crate::manifest::{self, ExampleAnswer, Manifest, SignatureColumn};
@@ -43,7 +43,7 @@ pub(crate) struct Folder {
     manifest: Manifest,
     example: Option<Vec<u8>>,
     profile: Option<Vec<u8>>,
-    pipeline: Vec<u8>,
+    model: Vec<u8>,
 }
 
 pub(crate) async fn read_folder(
@@ -63,14 +63,14 @@ pub(crate) async fn read_folder(
         Some(file) => Some(source.read(located, file, MAX_PROFILE_BYTES).await?),
         None => None,
     };
-    let pipeline = source
-        .read(located, &manifest.pipeline_file, max_model_bytes)
+    let model = source
+        .read(located, &manifest.model_file, max_model_bytes)
         .await?;
     Ok(Folder {
         manifest,
         example,
         profile,
-        pipeline,
+        model,
     })
 }
 
@@ -84,14 +84,30 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    /// Reads the pipeline and predicts the example row with it, so that the first request finds it warm.
+    /// Reads the model and predicts the example row with it, so that the first request finds it warm.
     pub(crate) fn finish(self, folder: Folder) -> Result<ServedModel, LoadError> {
-        let pipeline = Pipeline::load(&folder.pipeline)
-            .map_err(|error| LoadError::Unservable(format!("its pipeline file cannot be read: {error}")))?;
-        let example = match &folder.example {
-            Some(text) => manifest::parse_example(text).map_err(LoadError::Unservable)?,
+        let manifest = &folder.manifest;
+        let unreadable = |error| LoadError::Unservable(format!("its model file cannot be read: {error}"));
+        let predictor: Predictor = match manifest.foreign {
+            None => Pipeline::load(&folder.model).map_err(unreadable)?.into(),
+            Some(format) => {
+                let names: Vec<String> = manifest
+                    .columns
+                    .iter()
+                    .map(|column| column.name.clone())
+                    .collect();
+                let loaded = ForeignModel::load(format, &folder.model, &names);
+                loaded.map_err(unreadable)?.into()
+            }
+        };
+        let example = match folder.example.as_deref().map(manifest::parse_example) {
+            Some(Ok(example)) => example,
+            // Elsewhere examples have other forms, too.
+            Some(Err(_)) if manifest.foreign.is_some() => Map::new(),
+            Some(Err(reason)) => return Err(LoadError::Unservable(reason)),
             None => Map::new(),
         };
+        let has_example = !example.is_empty() || manifest.foreign.is_none();
         let profile = match &folder.profile {
             Some(json) => {
                 let profile = TrainingProfile::parse(json).map_err(|error| {
@@ -101,24 +117,32 @@ impl Build {
             }
             None => None,
         };
-        let features =
-            features(&folder.manifest.columns, &pipeline, &example).map_err(LoadError::Unservable)?;
+        let columns = match manifest.columns.as_slice() {
+            [] => predictor.features().iter().map(SignatureColumn::from).collect(),
+            named => named.to_vec(),
+        };
+        let features = features(&columns, predictor.features(), &example).map_err(LoadError::Unservable)?;
         let model = Arc::new(ServedModel {
             name: self.name,
             version: self.located.version,
             run_id: self.located.run_id,
             features,
-            outputs: outputs(folder.manifest.outputs, pipeline.labels())?,
-            labels: pipeline.labels().to_vec(),
+            outputs: match manifest.foreign {
+                None => outputs(manifest.outputs.clone(), predictor.labels())?,
+                Some(_) => predictor.output_names(),
+            },
+            labels: predictor.labels().to_vec(),
             created_at: self.located.created_at,
             loaded_at: self.loaded_at,
             metrics: self.metrics,
             profile,
-            pipeline,
+            predictor,
             counters: self.counters,
             identity: self.located.identity,
         });
-        warm(&model, folder.manifest.example_answer.as_ref())?;
+        if has_example {
+            warm(&model, manifest.example_answer.as_ref())?;
+        }
         Arc::into_inner(model)
             .ok_or_else(|| LoadError::Unservable("its first prediction did not end".to_owned()))
     }
@@ -184,11 +208,10 @@ fn outputs(names: Vec<String>, labels: &[Label]) -> Result<Vec<String>, LoadErro
 /// Joins what the signature says about each column with what training saw in it.
 fn features(
     columns: &[SignatureColumn],
-    pipeline: &Pipeline,
+    taken: &[fragua_learn::Feature],
     example: &Map<String, Value>,
 ) -> Result<Vec<Feature>, String> {
-    let unnamed: Vec<&str> = pipeline
-        .features()
+    let unnamed: Vec<&str> = taken
         .iter()
         .map(|known| known.name.as_str())
         .filter(|name| !columns.iter().any(|column| column.name == *name))
@@ -200,7 +223,7 @@ fn features(
         ));
     }
     let joined = columns.iter().map(|column| {
-        let known = pipeline.features().iter().find(|known| known.name == column.name);
+        let known = taken.iter().find(|known| known.name == column.name);
         let is_text = column.data_type == DataType::Text;
         if known.is_some_and(|known| (known.kind == FeatureKind::Category) != is_text) {
             return Err(format!(
@@ -218,6 +241,20 @@ fn features(
         })
     });
     joined.collect()
+}
+
+impl From<&fragua_learn::Feature> for SignatureColumn {
+    fn from(known: &fragua_learn::Feature) -> Self {
+        Self {
+            name: known.name.clone(),
+            data_type: match known.kind {
+                FeatureKind::Integer => DataType::Long,
+                FeatureKind::Number => DataType::Double,
+                FeatureKind::Category => DataType::Text,
+            },
+            required: true,
+        }
+    }
 }
 
 fn range(known: &fragua_learn::Feature) -> Option<Range> {

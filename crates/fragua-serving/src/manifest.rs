@@ -1,5 +1,6 @@
 //! The `MLmodel` file and the input example of a model folder: foreign text, checked here.
 
+use fragua_learn::ModelFormat;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -11,13 +12,15 @@ pub(crate) const FILE_NAME: &str = "MLmodel";
 /// What is read out of an `MLmodel` file.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Manifest {
-    /// File of the pipeline inside the folder.
-    pub(crate) pipeline_file: String,
+    /// File of the model inside the folder.
+    pub(crate) model_file: String,
+    /// What the file holds; `None` for a pipeline of ours.
+    pub(crate) foreign: Option<ModelFormat>,
     /// File of the input example inside the folder, where there is one.
     pub(crate) example_file: Option<String>,
-    /// Columns of the signature, in order.
+    /// Columns of the signature, in order; none where a model from elsewhere has a signature without names, or none.
     pub(crate) columns: Vec<SignatureColumn>,
-    /// Names of the columns that the ONNX model gives back, in order.
+    /// Names of the columns that a pipeline of ours gives back, in order.
     pub(crate) outputs: Vec<String>,
     /// File inside the folder that tells what the training rows were like, where there is one.
     pub(crate) profile_file: Option<String>,
@@ -33,7 +36,7 @@ pub(crate) struct ExampleAnswer {
     pub(crate) probabilities: Vec<f32>,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SignatureColumn {
     pub(crate) name: String,
     pub(crate) data_type: DataType,
@@ -86,24 +89,31 @@ pub(crate) fn parse(text: &str) -> Result<Manifest, String> {
             first_line(&error.to_string())
         )
     })?;
+    let example_file = file
+        .saved_input_example_info
+        .map(|info| inside_folder(info.artifact_path))
+        .transpose()?;
     let Some(flavor) = file.flavors.fragua else {
-        let others: Vec<&str> = file.flavors.others.keys().map(String::as_str).collect();
-        let others = if others.is_empty() {
-            "none".to_owned()
-        } else {
-            others.join(", ")
-        };
-        return Err(format!(
-            "it has no flavor `fragua` (its flavors: {others}); only models that Fragua trained can be served"
-        ));
+        let others = file.flavors.others.iter();
+        let others = others.map(|(name, flavor)| (name.as_str(), flavor["data"].as_str()));
+        let found = fragua_learn::foreign_file(others)?;
+        let columns = file.signature.map(|signature| columns(&signature.inputs));
+        return Ok(Manifest {
+            model_file: inside_folder(found.path)?,
+            foreign: Some(found.format),
+            example_file,
+            // Tensors have no names; the model's own are taken then.
+            columns: columns.and_then(Result::ok).unwrap_or_default(),
+            outputs: Vec::new(),
+            profile_file: None,
+            example_answer: None,
+        });
     };
     let signature = file.signature.ok_or("its MLmodel file has no signature")?;
     Ok(Manifest {
-        pipeline_file: inside_folder(flavor.data)?,
-        example_file: file
-            .saved_input_example_info
-            .map(|info| inside_folder(info.artifact_path))
-            .transpose()?,
+        model_file: inside_folder(flavor.data)?,
+        foreign: None,
+        example_file,
         columns: columns(&signature.inputs)?,
         outputs: outputs(signature.outputs.as_deref().unwrap_or("[]"))?,
         profile_file: flavor.training_profile.map(inside_folder).transpose()?,
@@ -199,7 +209,8 @@ mod tests {
     #[test]
     fn a_manifest_is_read() {
         let manifest = parse(&manifest(FRAGUA, INPUTS, "input_example.json")).unwrap();
-        assert_eq!(manifest.pipeline_file, "pipeline.bin");
+        assert_eq!(manifest.model_file, "pipeline.bin");
+        assert_eq!(manifest.foreign, None);
         assert_eq!(manifest.example_file.as_deref(), Some("input_example.json"));
         assert_eq!(manifest.outputs, ["label"]);
         let columns: Vec<_> = manifest
@@ -225,15 +236,15 @@ mod tests {
             assert!(!reason.contains('\n'), "{reason}");
         }
         check("flavors: [", "cannot be read");
-        check("", "flavors: none");
-        check("flavors: {}", "flavors: none");
+        check("", "Python code alone");
+        check("flavors: {}", "Python code alone");
         check(
             &manifest(
                 "  sklearn:\n    data: model.pkl\n  python_function: {}",
                 INPUTS,
                 "e.json",
             ),
-            "flavors: sklearn, python_function",
+            "a pickle is never opened",
         );
         check("flavors: {fragua: {data: p}}", "no signature");
         check(
@@ -260,6 +271,20 @@ mod tests {
         for path in ["../secret", "/etc/passwd", "a//b", "a/./b", "''"] {
             check(&manifest(FRAGUA, INPUTS, path), "no file of the model's folder");
         }
+    }
+
+    #[test]
+    fn models_from_elsewhere_need_no_named_signature() {
+        let tensors = r#"[{"type":"tensor","tensor-spec":{"dtype":"float64","shape":[-1,4]}}]"#;
+        let found = parse(&manifest("  onnx:\n    data: model.onnx", tensors, "e.json")).unwrap();
+        assert_eq!(
+            (found.model_file.as_str(), found.foreign),
+            ("model.onnx", Some(ModelFormat::Onnx))
+        );
+        assert_eq!(found.columns, []);
+        let found = parse("flavors: {lightgbm: {data: model.lgb}}").unwrap();
+        assert_eq!(found.foreign, Some(ModelFormat::LightGbm));
+        assert!(parse("flavors: {onnx: {data: ../model.onnx}}").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
-use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Pipeline, Table, TrainingProfile};
+use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Predictor, Table, TrainingProfile};
 use serde_json::{Map, Value};
 
 use crate::metrics::VersionCounters;
@@ -35,7 +35,7 @@ pub struct ServedModel {
     pub profile: Option<Arc<TrainingProfile>>,
     /// Names under which a data frame gives the class and then the probabilities.
     pub(crate) outputs: Vec<String>,
-    pub(crate) pipeline: Pipeline,
+    pub(crate) predictor: Predictor,
     pub(crate) counters: Arc<VersionCounters>,
     /// Where the registry says the version lives; tells a version from one that was made anew.
     pub(crate) identity: String,
@@ -139,7 +139,7 @@ impl ServedModel {
             .table(rows)
             .map_err(|error| Error::Internal(error.to_string()))?;
         let predictions = self
-            .pipeline
+            .predictor
             .predict(&table)
             .map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Predictions {
@@ -158,14 +158,14 @@ impl ServedModel {
         let table = self
             .table(rows)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        let explanations = self.pipeline.explain(&table).map_err(|error| Error::Conflict {
+        let explanations = self.predictor.explain(&table).map_err(|error| Error::Conflict {
             reason: format!(
                 "version {} of {} cannot be explained: {error}",
                 self.version, self.name
             ),
         })?;
         let names = || {
-            self.pipeline
+            self.predictor
                 .features()
                 .iter()
                 .map(|feature| feature.name.clone())

@@ -141,6 +141,8 @@ impl ModelCard<'_> {
         match (self.pipeline.task(), self.pipeline.model_name()) {
             (Task::Regression, _) => page.say("the prediction", "la predicción"),
             (_, "gradient_boosting") => page.say("the raw margin of a class", "el margen bruto de una clase"),
+            (_, "logistic_regression") => page.say("the logit of a class", "el logit de una clase"),
+            (_, "linear_svm") => page.say("the decision for a class", "la decisión de una clase"),
             _ => page.say("the probability of a class", "la probabilidad de una clase"),
         }
     }

@@ -23,8 +23,9 @@ pub use parameters::{
     ClassWeight, FeatureRule, Gamma, GammaRule, GrowPolicy, KernelKind, MaxFeatures, NumberLoss,
 };
 pub use preparation::{
-    CategoricalConfig, CategoricalImputer, ColumnPreparation, Components, Frequency, NeighborWeights,
-    NumericConfig, NumericImputer, OneHotDrop, PcaConfig, PreparationConfig, Scaler, TextEncoding,
+    CategoricalConfig, CategoricalImputer, ColumnPreparation, Components, DatePart, Frequency,
+    NeighborWeights, NumericConfig, NumericImputer, OneHotDrop, PcaConfig, PreparationConfig, Scaler,
+    TextEncoding,
 };
 pub use resampling::{Resampling, ResamplingMethod};
 pub use scoring::{Folds, HalvingConfig, HalvingResource, Scoring, SearchConfig, SearchMethod};

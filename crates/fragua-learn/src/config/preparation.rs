@@ -136,6 +136,9 @@ pub struct CategoricalConfig {
     /// With how many rows of the mean of all a category's own mean is mixed for the `target` encoding; 10 when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub smoothing: Option<f64>,
+    /// The parts of the `date` encoding; all seven when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<DatePart>>,
     /// The text of the `constant` imputer; `missing` when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fill_value: Option<String>,
@@ -190,6 +193,30 @@ pub enum TextEncoding {
     /// The mean of the target in the category: of the number, of being the second of two classes, or of being each of
     /// more, which gives one number a class. For the rows that are learned from it is the mean of other rows.
     Target,
+    /// Parts of an ISO date, with or without a time, each as a number: see `parts`. A missing date is filled as all numbers
+    /// are, by the median with the `knn` imputer; so is a text that is no date, which is refused in training. Time zones
+    /// are not looked at. A model with it has no ONNX file.
+    Date,
+}
+
+/// A part of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DatePart {
+    /// The year.
+    Year,
+    /// 1 to 12.
+    Month,
+    /// Of the month, from 1.
+    Day,
+    /// 0, Monday, to 6, as in pandas.
+    Weekday,
+    /// 1 to 366.
+    DayOfYear,
+    /// 0 to 23; 0 without a time.
+    Hour,
+    /// 0 to 59; 0 without a time.
+    Minute,
 }
 
 /// Which one-hot column is left out.
@@ -282,6 +309,16 @@ impl PreparationConfig {
                 if categorical.encoding != TextEncoding::Target {
                     let message = "only the target encoding has means to smooth";
                     return Err(Error::config("preparation.categorical.smoothing", message));
+                }
+            }
+            if let Some(parts) = &categorical.parts {
+                let refuse = |message: &str| Err(Error::config("preparation.categorical.parts", message));
+                if categorical.encoding != TextEncoding::Date {
+                    return refuse("only the date encoding has parts");
+                }
+                let is_repeated = |(index, part)| parts[..index].contains(part);
+                if parts.is_empty() || parts.iter().enumerate().any(is_repeated) {
+                    return refuse("expected at least one part, and each once");
                 }
             }
             let value = &categorical.fill_value;

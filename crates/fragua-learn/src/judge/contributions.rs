@@ -55,15 +55,19 @@ pub struct RowContribution {
 }
 
 pub(super) fn of(bench: &Bench<'_>) -> Result<Option<Contributions>, Error> {
-    let (Model::Trees(ensemble) | Model::TreeNumbers { ensemble, .. }) = &bench.pipeline.model else {
-        return Ok(None);
+    let leaves = match &bench.pipeline.model {
+        Model::Trees(ensemble) | Model::TreeNumbers { ensemble, .. } if ensemble.can_explain() => {
+            ensemble.leaf_count()
+        }
+        Model::Linear { linear, .. } | Model::LinearNumbers { linear, .. } if !linear.means.is_empty() => 0,
+        _ => return Ok(None),
     };
     let asked = bench.config.judge.contributions.rows;
-    if asked == 0 || !ensemble.can_explain() {
+    if asked == 0 {
         return Ok(None);
     }
     let numbers_a_row = bench.pipeline.labels().len().max(1) * bench.pipeline.features().len();
-    let cost = ensemble.leaf_count().max(numbers_a_row).max(1);
+    let cost = leaves.max(numbers_a_row).max(1);
     let most = (MAX_VISITS / cost).clamp(1, asked);
     let sample = bench.sample(most, Part::Contributions);
     let table = bench.held_out.select_rows(&sample);

@@ -44,6 +44,7 @@ pub(super) fn of(
         parting: &Parting::new(table, config)?,
         config,
         progress: &Quietly(progress),
+        known: &[],
     };
     let point = |&share: &f64| {
         let folds = search.scores_at(params, share)?;

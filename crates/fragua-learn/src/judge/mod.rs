@@ -36,7 +36,8 @@ pub struct Judgement {
     pub permutation: Option<PermutationImportance>,
     /// What the model says on average for each value of the most important columns.
     pub partial_dependence: Vec<PartialDependence>,
-    /// What each column adds to predictions; `None` when it is not asked for, or the model has no trees.
+    /// What each column adds to predictions; `None` when it is not asked for, or the model is neither of
+    /// trees nor linear.
     pub contributions: Option<Contributions>,
     /// Whether probabilities come true as often as they say; `None` for numbers.
     pub reliability: Option<Reliability>,

@@ -55,6 +55,7 @@ pub(crate) fn fit(
     Ok(Linear {
         output_count: class_count,
         coefficients,
+        means: rows.means(),
     })
 }
 

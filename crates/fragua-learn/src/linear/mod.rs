@@ -69,11 +69,13 @@ impl Design {
         let mut width = preparation.pca.as_ref().map_or(0, Pca::count);
         let mut rotated = 0;
         let encode = |column: &PreparedColumn| match column {
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) if preparation.pca.is_some() => {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_)
+                if preparation.pca.is_some() =>
+            {
                 rotated += 1;
                 Encoding::Rotated { place: rotated - 1 }
             }
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_) => {
                 width += 1;
                 Encoding::Scaled { position: width - 1 }
             }
@@ -155,6 +157,9 @@ pub(crate) struct Linear {
     /// Classes; 1 when a number is predicted.
     pub(crate) output_count: usize,
     pub(crate) coefficients: Vec<f64>,
+    /// The mean of what each coefficient multiplies, over the rows that were learned from; empty in models that older
+    /// versions saved.
+    pub(crate) means: Vec<f64>,
 }
 
 impl Linear {
@@ -167,15 +172,76 @@ impl Linear {
     }
 
     fn score_row(&self, row: &[f32], preparation: &Preparation, design: &Design, scores: &mut [f64]) {
-        let coefficients =
-            |position: usize| &self.coefficients[position * self.output_count..][..self.output_count];
-        scores.copy_from_slice(coefficients(design.width));
+        scores.copy_from_slice(self.of_position(design.width));
         design.each_value(preparation, row, |position, value| {
             scores
                 .iter_mut()
-                .zip(coefficients(position))
+                .zip(self.of_position(position))
                 .for_each(|(score, coefficient)| *score += coefficient * value);
         });
+    }
+}
+
+impl Linear {
+    /// The scores of a row of means; its principal components are 0.
+    pub(crate) fn base(&self, preparation: &Preparation) -> Vec<f64> {
+        let rotated = preparation.pca.as_ref().map_or(0, Pca::count);
+        let mut base = self.of_position(self.means.len()).to_vec();
+        for (position, mean) in self.means.iter().enumerate().skip(rotated) {
+            let slots = base.iter_mut().zip(self.of_position(position));
+            slots.for_each(|(slot, coefficient)| *slot += coefficient * mean);
+        }
+        base
+    }
+
+    /// Adds to `parts`, one number for each source of each output, what a row's values add to its base: each coefficient
+    /// times the distance of its value from the mean.
+    pub(crate) fn contribute(
+        &self,
+        row: &[f32],
+        preparation: &Preparation,
+        design: &Design,
+        parts: &mut [f64],
+    ) {
+        let sources = preparation.source_count;
+        let mut add = |source: usize, position: usize, amount: f64| {
+            let slots = parts.iter_mut().skip(source).step_by(sources);
+            slots
+                .zip(self.of_position(position))
+                .for_each(|(slot, coefficient)| *slot += coefficient * amount);
+        };
+        for (column, encoding) in design.encodings.iter().enumerate() {
+            let source = preparation.sources[column];
+            match (encoding, preparation.columns[column].number(), &preparation.pca) {
+                (Encoding::Scaled { position }, Some(number), _) => {
+                    add(
+                        source,
+                        *position,
+                        number.scaled(row[column]) - self.means[*position],
+                    );
+                }
+                (Encoding::Rotated { place }, Some(number), Some(pca)) => {
+                    let centred = number.scaled(row[column]) - pca.means[*place];
+                    for component in 0..pca.count() {
+                        add(source, component, pca.loading(component, *place) * centred);
+                    }
+                }
+                (Encoding::OneHot { positions }, _, _) => {
+                    for (code, position) in positions.iter().enumerate() {
+                        if let Some(position) = *position {
+                            let value = f64::from(u8::from(usize::from(row[column] as u8) == code));
+                            add(source, position, value - self.means[position]);
+                        }
+                    }
+                }
+                _ => unreachable!("the design was made from these columns"),
+            }
+        }
+    }
+
+    /// The coefficients at a position, one for each output.
+    fn of_position(&self, position: usize) -> &[f64] {
+        &self.coefficients[position * self.output_count..][..self.output_count]
     }
 }
 
@@ -217,6 +283,18 @@ impl Rows {
         self.begins.len() - 1
     }
 
+    /// The mean of the values at each position.
+    fn means(&self) -> Vec<f64> {
+        let mut means = vec![0.0; self.design.width];
+        self.values
+            .iter()
+            .for_each(|&(position, value)| means[position as usize] += value);
+        means
+            .iter_mut()
+            .for_each(|mean| *mean /= self.len().max(1) as f64);
+        means
+    }
+
     fn row(&self, row: usize) -> &[(u32, f64)] {
         &self.values[self.begins[row]..self.begins[row + 1]]
     }
@@ -235,11 +313,10 @@ impl Rows {
             let (sum, squares): (f64, f64) = sums[position];
             (squares / rows - (sum / rows).powi(2)).max(0.0)
         };
-        let of_position =
-            |position: usize| &linear.coefficients[position * linear.output_count..][..linear.output_count];
         let size = |position: usize| {
             variance(position).sqrt()
-                * of_position(position)
+                * linear
+                    .of_position(position)
                     .iter()
                     .map(|coefficient| coefficient.abs())
                     .sum::<f64>()
@@ -251,7 +328,7 @@ impl Rows {
                 for component in 0..pca.count() {
                     let loading = pca.loading(component, *place);
                     kept += loading * loading * variance(component);
-                    for (sum, coefficient) in coefficients.iter_mut().zip(of_position(component)) {
+                    for (sum, coefficient) in coefficients.iter_mut().zip(linear.of_position(component)) {
                         *sum += loading * coefficient;
                     }
                 }

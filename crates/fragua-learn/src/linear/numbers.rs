@@ -60,6 +60,7 @@ pub(crate) fn fit(
     Ok(Linear {
         output_count: 1,
         coefficients,
+        means: rows.means(),
     })
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn fit(
     Ok(Linear {
         output_count: class_count,
         coefficients: (0..=rows.design.width).flat_map(at).collect(),
+        means: rows.means(),
     })
 }
 

@@ -310,6 +310,7 @@ impl<'a> Export<'a> {
         let numbers = self.number_positions();
         let mut next = numbers.len();
         let position = |(position, column): (usize, &PreparedColumn)| match column {
+            PreparedColumn::Date(_) => unreachable!("pipelines with dates are not exported"),
             PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => {
                 let number = numbers.iter().position(|&known| known == position);
                 trees::Position::Number(number.expect("all numbers are listed"))

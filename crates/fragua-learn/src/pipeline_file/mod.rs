@@ -23,7 +23,7 @@ use svc::{read_svc, write_svc};
 use trees::{read_ensemble, write_ensemble};
 
 /// Version of the file's layout.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 7;
 const MAGIC: &[u8; 8] = b"FRAGUAPL";
 const HEADER_BYTES: usize = 8 + 4 + 8 + 32;
 /// Most unpacked bytes; a packed file of a few megabytes cannot claim more memory than this.
@@ -88,7 +88,8 @@ fn unpack(bytes: &[u8]) -> Result<(Vec<u8>, u32), Error> {
     let (version, length) = (number(8..12), number(12..20));
     // Version 1 is the same without sets of categories, version 2 without models of numbers and rare categories, version
     // 3 without the rows of leaves and calibration, version 4 without support vector machines, naive Bayes and
-    // components.
+    // components, version 5 without the means that linear models are explained by, version 6 without
+    // dates.
     if !(1..=u64::from(VERSION)).contains(&version) {
         let message = format!("version {version} of the layout, this program reads up to version {VERSION}");
         return Err(Error::PipelineFile(message));
@@ -146,6 +147,7 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
                 Link::OneAgainstRest => 4,
             });
             writer.doubles(&linear.coefficients);
+            writer.doubles(&linear.means);
         }
         Model::Svc { svc, .. } => {
             writer.byte(6);
@@ -166,6 +168,7 @@ fn write_pipeline(writer: &mut Writer, pipeline: &Pipeline) {
         Model::LinearNumbers { linear, .. } => {
             writer.byte(3);
             writer.doubles(&linear.coefficients);
+            writer.doubles(&linear.means);
         }
     }
     write_calibration(writer, pipeline.calibration.as_ref());
@@ -200,9 +203,18 @@ fn read_pipeline(reader: &mut Reader<'_>, version: u32) -> Result<Pipeline, Erro
         if coefficients.len() != (design.width + 1) * output_count {
             return Err(damaged("the number of coefficients is wrong"));
         }
+        let means = if version >= 6 {
+            reader.finite_doubles()?
+        } else {
+            Vec::new()
+        };
+        if means.len() != design.width && !means.is_empty() {
+            return Err(damaged("the number of means is wrong"));
+        }
         let linear = Linear {
             output_count,
             coefficients,
+            means,
         };
         Ok((linear, design))
     };

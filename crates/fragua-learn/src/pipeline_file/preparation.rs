@@ -2,9 +2,10 @@
 
 use crate::Error;
 use crate::codec::{Reader, Writer, damaged};
-use crate::config::NeighborWeights;
+use crate::config::{DatePart, NeighborWeights};
 use crate::feature::Feature;
 use crate::prepare::categorical::{CategoricalColumn, MAX_CATEGORIES, MISSING};
+use crate::prepare::dates::DateColumn;
 use crate::prepare::encoded::EncodedColumn;
 use crate::prepare::knn::KnnImputer;
 use crate::prepare::numeric::NumericColumn;
@@ -16,11 +17,17 @@ const DROP_FIRST: u8 = 1;
 const RARE_IS_CATEGORY: u8 = 2;
 const ENCODED: u8 = 4;
 const HAS_KNOTS: u8 = 8;
+/// A part of a date.
+const DATE: u8 = 32;
 /// The next column is of the same texts.
 const MORE: u8 = 16;
 const MAY_BE_MISSING: u8 = 1;
 
 pub(super) fn write_preparation(writer: &mut Writer, preparation: &Preparation) {
+    let more = |position: usize| {
+        let is_last = preparation.sources.get(position + 1) != Some(&preparation.sources[position]);
+        if is_last { 0 } else { MORE }
+    };
     for (position, column) in preparation.columns.iter().enumerate() {
         match column {
             PreparedColumn::Numeric(column) => {
@@ -32,15 +39,25 @@ pub(super) fn write_preparation(writer: &mut Writer, preparation: &Preparation) 
             }
             PreparedColumn::Categorical(column) => write_categories(writer, column, 0),
             PreparedColumn::Encoded(column) => {
-                let is_last = preparation.sources.get(position + 1) != Some(&preparation.sources[position]);
-                let more = if is_last { 0 } else { MORE };
                 write_categories(
                     writer,
                     &column.texts,
-                    ENCODED | more | knots_flag(&column.numeric),
+                    ENCODED | more(position) | knots_flag(&column.numeric),
                 );
                 column.values.iter().for_each(|&value| writer.single(value));
                 write_scale(writer, &column.numeric);
+            }
+            PreparedColumn::Date(column) => {
+                let numeric = &column.numeric;
+                writer.count(0);
+                writer.byte(MISSING);
+                writer.flag(numeric.may_be_missing);
+                writer.byte(DATE | more(position) | knots_flag(numeric));
+                let place = DatePart::ALL.iter().position(|part| *part == column.part);
+                writer.byte(place.expect("every part is among all") as u8);
+                writer.flag(numeric.fill.is_some());
+                numeric.fill.into_iter().for_each(|fill| writer.single(fill));
+                write_scale(writer, numeric);
             }
         }
     }
@@ -137,9 +154,15 @@ pub(super) fn read_preparation(
             ColumnKind::Categorical => {
                 let (mut column, mut more) = read_texts(reader, version)?;
                 while more && columns.len() <= MAX_COLUMNS {
+                    let is_date = matches!(column, PreparedColumn::Date(_));
                     columns.push(column);
                     (column, more) = read_texts(reader, version)?;
-                    if !matches!(column, PreparedColumn::Encoded(_)) {
+                    let is_alike = match column {
+                        PreparedColumn::Encoded(_) => !is_date,
+                        PreparedColumn::Date(_) => is_date,
+                        PreparedColumn::Numeric(_) | PreparedColumn::Categorical(_) => false,
+                    };
+                    if !is_alike {
                         return Err(damaged("an unknown kind of category"));
                     }
                 }
@@ -190,6 +213,28 @@ fn read_texts(reader: &mut Reader<'_>, version: u32) -> Result<(PreparedColumn, 
     }
     let missing_is_category = reader.flag()?;
     let flags = reader.byte()?;
+    if version >= 7 && flags & DATE != 0 {
+        if count > 0 || flags & !(DATE | MORE | HAS_KNOTS) != 0 {
+            return Err(damaged("an unknown kind of date"));
+        }
+        let part = *DatePart::ALL
+            .get(usize::from(reader.byte()?))
+            .ok_or_else(|| damaged("an unknown part of a date"))?;
+        let fill = if reader.flag()? {
+            Some(reader.finite_single()?)
+        } else {
+            None
+        };
+        let numeric = NumericColumn {
+            fill,
+            may_be_missing: missing_is_category,
+            mean: reader.finite_double()?,
+            scale: reader.finite_double()?,
+            knots: read_knots(reader, flags)?,
+        };
+        let date = DateColumn { part, numeric };
+        return Ok((PreparedColumn::Date(date), flags & MORE != 0));
+    }
     let of_numbers = match (flags & ENCODED, version) {
         (0, _) => 0,
         (_, ..=4) => HAS_KNOTS,

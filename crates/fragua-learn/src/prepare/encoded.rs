@@ -42,6 +42,7 @@ impl EncodedColumn {
                 let numbers = slots.iter().map(|&slot| values[slot]).collect();
                 vec![(values, numbers)]
             }
+            TextEncoding::Date => unreachable!("dates have columns of their own"),
             TextEncoding::Target => {
                 let smoothing = config.smoothing.unwrap_or(DEFAULT_SMOOTHING);
                 let weight = |row: usize| target.weights.as_ref().map_or(1.0, |weights| weights[row]);

@@ -1,6 +1,7 @@
 //! From table cells to the 32-bit numbers that models calculate with.
 
 pub(crate) mod categorical;
+pub(crate) mod dates;
 pub(crate) mod encoded;
 pub(crate) mod knn;
 pub(crate) mod numeric;
@@ -12,6 +13,7 @@ use crate::table::{Column, ColumnKind, Table};
 use crate::target::Target;
 use crate::{Error, Progress};
 use categorical::CategoricalColumn;
+use dates::DateColumn;
 use encoded::EncodedColumn;
 use knn::KnnImputer;
 use numeric::NumericColumn;
@@ -58,6 +60,8 @@ pub(crate) enum PreparedColumn {
     Categorical(CategoricalColumn),
     /// Texts that models see as numbers.
     Encoded(EncodedColumn),
+    /// Dates that models see a part of as a number.
+    Date(DateColumn),
 }
 
 /// The fitted preparation of all columns.
@@ -92,15 +96,23 @@ impl Preparation {
                     prepared.push(PreparedColumn::Numeric(column));
                 }
                 Column::Categorical(values) => {
+                    let numbers = &config.numeric;
                     let config = config.categorical_of(name);
-                    if config.encoding == TextEncoding::Category {
-                        let column = CategoricalColumn::fit(values, config);
-                        prepared.push(PreparedColumn::Categorical(column));
-                    } else {
-                        let seed = Random::derive(seed, &[source as u64]).next_u64();
-                        for (column, numbers) in EncodedColumn::fit(values, config, target, seed) {
-                            learned.push((prepared.len(), numbers));
-                            prepared.push(PreparedColumn::Encoded(column));
+                    match config.encoding {
+                        TextEncoding::Category => {
+                            let column = CategoricalColumn::fit(values, config);
+                            prepared.push(PreparedColumn::Categorical(column));
+                        }
+                        TextEncoding::Date => {
+                            let parts = DateColumn::fit(name, values, config, numbers)?;
+                            prepared.extend(parts.into_iter().map(PreparedColumn::Date));
+                        }
+                        TextEncoding::Ordinal | TextEncoding::Target => {
+                            let seed = Random::derive(seed, &[source as u64]).next_u64();
+                            for (column, numbers) in EncodedColumn::fit(values, config, target, seed) {
+                                learned.push((prepared.len(), numbers));
+                                prepared.push(PreparedColumn::Encoded(column));
+                            }
                         }
                     }
                 }
@@ -109,7 +121,7 @@ impl Preparation {
         }
         if prepared.len() > MAX_COLUMNS {
             let message = format!(
-                "target gives {} columns, one a class, more than {MAX_COLUMNS}; use another encoding for some columns",
+                "target and date give {} columns, one a class or part, more than {MAX_COLUMNS}; use another encoding for some columns",
                 prepared.len()
             );
             return Err(Error::config("preparation.categorical.encoding", message));
@@ -144,9 +156,9 @@ impl Preparation {
             let scaler = config.numeric_of(name).scaler;
             match column {
                 PreparedColumn::Numeric(column) => column.fit_scale(scaler, matrix.column(position)),
-                PreparedColumn::Encoded(column) => {
-                    let scaler = config.numeric.scaler;
-                    column.numeric.fit_scale(scaler, matrix.column(position));
+                PreparedColumn::Encoded(EncodedColumn { numeric, .. })
+                | PreparedColumn::Date(DateColumn { numeric, .. }) => {
+                    numeric.fit_scale(config.numeric.scaler, matrix.column(position));
                 }
                 PreparedColumn::Categorical(_) => {}
             }
@@ -205,6 +217,9 @@ impl Preparation {
                 (PreparedColumn::Encoded(prepared), Column::Categorical(source)) => {
                     prepared.encode(source, target);
                 }
+                (PreparedColumn::Date(prepared), Column::Categorical(source)) => {
+                    prepared.encode(source, target);
+                }
                 _ => unreachable!("the caller has checked the kinds of the columns"),
             }
         }
@@ -224,6 +239,13 @@ impl Preparation {
         sums
     }
 
+    /// Tells whether models see parts of dates.
+    pub(crate) fn has_dates(&self) -> bool {
+        self.columns
+            .iter()
+            .any(|column| matches!(column, PreparedColumn::Date(_)))
+    }
+
     pub(crate) fn numeric_positions(&self) -> Vec<usize> {
         let is_numeric = |position: &usize| matches!(self.columns[*position], PreparedColumn::Numeric(_));
         (0..self.columns.len()).filter(is_numeric).collect()
@@ -234,7 +256,9 @@ impl PreparedColumn {
     /// What models see: numbers, or codes of categories.
     pub(crate) fn kind(&self) -> ColumnKind {
         match self {
-            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) => ColumnKind::Numeric,
+            PreparedColumn::Numeric(_) | PreparedColumn::Encoded(_) | PreparedColumn::Date(_) => {
+                ColumnKind::Numeric
+            }
             PreparedColumn::Categorical(_) => ColumnKind::Categorical,
         }
     }
@@ -244,6 +268,7 @@ impl PreparedColumn {
         match self {
             PreparedColumn::Numeric(column) => Some(column),
             PreparedColumn::Encoded(column) => Some(&column.numeric),
+            PreparedColumn::Date(column) => Some(&column.numeric),
             PreparedColumn::Categorical(_) => None,
         }
     }

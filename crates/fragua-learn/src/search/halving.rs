@@ -72,6 +72,17 @@ pub(super) fn run(search: &Search<'_>, config: &HalvingConfig) -> Result<Vec<Can
                 .for_each(|result| results[result.index] = Some(result.clone()));
             break;
         }
+        if scored.iter().any(|result| result.stopped.is_some()) {
+            // The search was ended: nobody comes to the last round.
+            for mut result in scored {
+                result
+                    .stopped
+                    .get_or_insert(Stopped::Halved { share: stopped_at });
+                let index = result.index;
+                results[index] = Some(result);
+            }
+            break;
+        }
         let kept = left.len().div_ceil(config.factor);
         let worth = |result: &CandidateResult| {
             if result.mean.is_nan() {

@@ -31,6 +31,8 @@ pub(crate) struct Search<'a> {
     pub(crate) parting: &'a Parting,
     pub(crate) config: &'a TrainConfig,
     pub(crate) progress: &'a dyn Progress,
+    /// Candidates of the same search that are scored already.
+    pub(crate) known: &'a [CandidateResult],
 }
 
 /// One fold: the rows to learn from, and those to score on.
@@ -106,6 +108,7 @@ impl Search<'_> {
             results.extend(scored);
             next.clear();
             if results.len() < config.n_iter
+                && !self.progress.is_enough()
                 && let Some(drawn) = estimator.suggest()
             {
                 next.push((results.len(), drawn.params.clone()));
@@ -123,8 +126,8 @@ impl Search<'_> {
             .collect()
     }
 
-    /// Scores candidates, given with their indices, on all folds; candidates and folds run side by side. Says so when a
-    /// candidate is finished, if it then is.
+    /// Scores candidates, given with their indices, on all folds; candidates and folds run side by side. In a final round it
+    /// says so when a candidate is finished, takes those that are known, and ends when it is enough.
     fn score_all(
         &self,
         candidates: &[(usize, ModelParams)],
@@ -145,7 +148,12 @@ impl Search<'_> {
             .try_for_each(|job| {
                 let (place, fold) = (job / folds.len(), job % folds.len());
                 let (index, params) = &candidates[place];
-                let scored = self.score(params, &folds[fold], *index, fold)?;
+                let known = is_final.then(|| self.known(*index, params, fold)).flatten();
+                let scored = match known {
+                    Some(known) => known,
+                    None if self.progress.is_enough() => return Ok(()),
+                    None => self.score(params, &folds[fold], *index, fold)?,
+                };
                 let result = {
                     let mut scores = finished[place]
                         .lock()
@@ -162,7 +170,10 @@ impl Search<'_> {
             let scores = scores
                 .into_inner()
                 .expect("no thread panicked while it held the lock");
-            summary(place, &scores).expect("all folds have been scored")
+            summary(place, &scores).unwrap_or_else(|| {
+                let (index, params) = &candidates[place];
+                self.ended(*index, params, &scores.into_iter().flatten().collect::<Vec<_>>())
+            })
         });
         Ok(summaries.collect())
     }
@@ -181,9 +192,26 @@ impl Search<'_> {
         for (number, fold) in folds.iter().enumerate() {
             let score = |&place: &usize| {
                 let (index, params) = &candidates[place];
-                self.score(params, fold, *index, number)
+                match self.known(*index, params, number) {
+                    Some(known) => Ok(Some(known)),
+                    None if self.progress.is_enough() => Ok(None),
+                    None => self.score(params, fold, *index, number).map(Some),
+                }
             };
-            let scored: Vec<FoldScore> = left.par_iter().map(score).collect::<Result<_, Error>>()?;
+            let scored: Vec<Option<FoldScore>> = left.par_iter().map(score).collect::<Result<_, Error>>()?;
+            // Whoever lacks this fold can no longer be compared.
+            if scored.iter().any(Option::is_none) {
+                for (&place, scored) in left.iter().zip(scored) {
+                    scores[place].extend(scored);
+                    let (index, params) = &candidates[place];
+                    results[place] = Some(match scores[place].len() == folds.len() {
+                        true => self.summarise(*index, params, &scores[place]),
+                        false => self.ended(*index, params, &scores[place]),
+                    });
+                }
+                break;
+            }
+            let scored = scored.into_iter().flatten();
             for (&place, scored) in left.iter().zip(scored) {
                 scores[place].push(scored);
             }
@@ -345,6 +373,34 @@ impl Search<'_> {
             seconds: started.elapsed().as_secs_f64(),
         })
     }
+
+    /// Returns what is known of a candidate on a fold. The index counts, too: random numbers are drawn by it.
+    fn known(&self, index: usize, params: &ModelParams, fold: usize) -> Option<FoldScore> {
+        let is_it = |known: &&CandidateResult| {
+            let is_whole = !matches!(
+                known.stopped,
+                Some(Stopped::Halved { .. } | Stopped::Ended { .. })
+            );
+            known.index == index && known.params == *params && known.scoring == self.scoring() && is_whole
+        };
+        let known = self.known.iter().find(is_it)?;
+        let also = self.config.search.also.iter();
+        let also = also.map(|scoring| known.also.get(scoring.name())?.folds.get(fold).copied());
+        Some(FoldScore {
+            score: *known.fold_scores.get(fold)?,
+            also: also.collect::<Option<_>>()?,
+            seconds: known.seconds / known.fold_scores.len() as f64,
+        })
+    }
+
+    /// Returns the result of a candidate that was not scored to the end.
+    fn ended(&self, index: usize, params: &ModelParams, scores: &[FoldScore]) -> CandidateResult {
+        CandidateResult {
+            stopped: Some(Stopped::Ended { folds: scores.len() }),
+            ..self.summarise(index, params, scores)
+        }
+    }
+
     /// Returns the result of a candidate on the folds that were scored.
     fn summarise(&self, index: usize, params: &ModelParams, scores: &[FoldScore]) -> CandidateResult {
         let of = |figure: &dyn Fn(&FoldScore) -> f64| FoldFigures::of(scores.iter().map(figure).collect());
@@ -388,6 +444,10 @@ pub(crate) fn best(candidates: &[CandidateResult], scoring: Scoring) -> Result<u
         if best.is_none_or(|best| candidate.mean > best.mean) {
             best = Some(candidate);
         }
+    }
+    let was_ended = |candidate: &CandidateResult| matches!(candidate.stopped, Some(Stopped::Ended { .. }));
+    if best.is_none() && candidates.iter().any(was_ended) {
+        return Err(Error::Cancelled);
     }
     best.map(|best| best.index).ok_or_else(|| {
         let message = format!(

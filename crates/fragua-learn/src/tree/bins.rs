@@ -39,6 +39,10 @@ impl Binned {
             PreparedColumn::Numeric(column) => {
                 BinnedColumn::numeric(matrix.column(position).collect(), column.may_be_missing)
             }
+            PreparedColumn::Date(column) => {
+                let may_be_missing = column.numeric.may_be_missing;
+                BinnedColumn::numeric(matrix.column(position).collect(), may_be_missing)
+            }
             PreparedColumn::Encoded(_) => BinnedColumn::numeric(matrix.column(position).collect(), false),
             PreparedColumn::Categorical(column) => BinnedColumn {
                 bins: matrix.column(position).map(|code| code as u8).collect(),

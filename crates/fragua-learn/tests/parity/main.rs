@@ -5,6 +5,7 @@
 
 mod accuracy;
 mod classifiers;
+mod foreign;
 mod metrics;
 mod models;
 mod neighbors;

@@ -4,9 +4,14 @@ use std::process::Command;
 
 /// Runs `tests/python/{script}` in a folder and reads the JSON it prints last.
 pub(crate) fn run<T: DeserializeOwned>(script: &str, folder: &Path) -> T {
-    let Some(python) = std::env::var_os("FRAGUA_TEST_PYTHON") else {
+    run_in("FRAGUA_TEST_PYTHON", script, folder)
+}
+
+/// As [`run`], with the interpreter that a variable names.
+pub(crate) fn run_in<T: DeserializeOwned>(variable: &str, script: &str, folder: &Path) -> T {
+    let Some(python) = std::env::var_os(variable) else {
         panic!(
-            "FRAGUA_TEST_PYTHON is not set: run `cargo xtask test`, which installs a Python environment and sets it"
+            "{variable} is not set: run `cargo xtask test`, which installs a Python environment and sets it"
         );
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

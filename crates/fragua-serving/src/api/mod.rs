@@ -3,6 +3,7 @@
 mod admission;
 mod deployments;
 mod docs;
+mod fixed_routes;
 mod health;
 mod invocations;
 mod log;

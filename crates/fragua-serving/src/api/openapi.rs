@@ -14,6 +14,7 @@ use utoipa::openapi::{
     Required,
 };
 
+use super::fixed_routes;
 use crate::Serving;
 use crate::model::ServedModel;
 use crate::signature::{DataType, Feature};
@@ -24,12 +25,21 @@ const VALIDATION_ERROR: &str = "ValidationError";
 const HTTP_VALIDATION_ERROR: &str = "HTTPValidationError";
 const HTTP_ERROR: &str = "HTTPError";
 
-pub(super) async fn openapi(State(serving): State<Serving>) -> Json<OpenApi> {
+pub(super) async fn openapi(State(serving): State<Serving>) -> Json<Value> {
     let state = serving.state();
-    Json(match &state.model {
+    let document = match &state.model {
         Some(model) => with_model(model, &serving.settings().alias),
         None => without_model(&serving.settings().model, state.explanation()),
-    })
+    };
+    let mut document = json!(document);
+    let paths = &mut document["paths"];
+    if !paths.is_object() {
+        *paths = json!({});
+    }
+    if let Some(paths) = paths.as_object_mut() {
+        paths.extend(fixed_routes::paths());
+    }
+    Json(document)
 }
 
 fn without_model(name: &str, explanation: Option<&str>) -> OpenApi {
@@ -67,27 +77,37 @@ fn with_model(model: &ServedModel, alias: &str) -> OpenApi {
 }
 
 fn predict(model: &ServedModel, record: &str) -> Operation {
-    let proba = ParameterBuilder::new()
-        .name("proba")
-        .parameter_in(ParameterIn::Query)
-        .required(Required::False)
-        .description(Some("Whether the answer holds the probability of each class."))
-        .schema(Some(
-            of_type(Type::Boolean)
-                .title(Some("Proba"))
-                .default(Some(Value::Bool(false))),
-        ));
     OperationBuilder::new()
         .summary(Some("Predict"))
         .description(Some("Predicts the class of one record."))
         .operation_id(Some("predict_predict_post"))
-        .parameter(proba)
+        .parameter(flag(
+            "proba",
+            "Whether the answer holds the probability of each class.",
+        ))
+        .parameter(flag(
+            "explain",
+            "Whether the answer holds what each column adds to the score of the predicted class.",
+        ))
         .request_body(Some(body(record, &Value::Object(model.example()))))
         .response("200", answer("Successful Response", PREDICTION))
         .response("422", answer("Validation Error", HTTP_VALIDATION_ERROR))
         .response("429", answer("Too many requests are in work", HTTP_ERROR))
         .response("503", answer("No model version answers", HTTP_ERROR))
         .build()
+}
+
+fn flag(name: &str, description: &str) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(
+            of_type(Type::Boolean)
+                .title(Some(title_case(name)))
+                .default(Some(Value::Bool(false))),
+        ))
 }
 
 fn invocations(model: &ServedModel) -> Operation {

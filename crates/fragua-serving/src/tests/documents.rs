@@ -173,3 +173,37 @@ async fn metrics_count_by_version_route_and_status() {
         );
     }
 }
+
+/// Each route that is described is there, and says what it is told wrong in the way it describes.
+#[tokio::test]
+async fn every_described_route_is_there() {
+    let role = Role::ready().await;
+    let document = role.get("/openapi.json").await.json();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let address = path
+            .replace("{model}", "forest")
+            .replace("{version}", "3")
+            .replace("{request_id}", "one");
+        for (method, operation) in operations.as_object().unwrap() {
+            let request = axum::http::Request::builder()
+                .method(method.to_uppercase().as_str())
+                .uri(&address)
+                .header("content-type", "application/json");
+            let answered = role.send(request.body("{}".into()).unwrap()).await;
+            let status = answered.status.as_u16().to_string();
+            let unknown = answered.text == r#"{"detail":"Not Found"}"#;
+            assert!(
+                !unknown && status != "405" && status != "500",
+                "{method} {path}: {}",
+                answered.text
+            );
+            let is_described = operation["responses"].get(&status).is_some();
+            // Without a database nothing is kept, which is a conflict.
+            assert!(
+                is_described || status == "409",
+                "{method} {path} answers {status}: {}",
+                answered.text
+            );
+        }
+    }
+}

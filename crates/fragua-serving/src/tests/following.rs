@@ -151,10 +151,12 @@ async fn each_fault_of_a_folder_has_its_reason() {
     .await;
     check(
         &|files| {
-            let foreign = text(files).replace("\"fragua\"", "\"sklearn\"");
+            let foreign = text(files)
+                .replace("\"fragua\"", "\"sklearn\"")
+                .replace("\"onnx\":", "\"keras\":");
             files.insert("MLmodel".to_owned(), foreign.into_bytes());
         },
-        "no flavor `fragua`",
+        "a pickle is never opened",
     )
     .await;
     check(
@@ -184,41 +186,33 @@ async fn each_fault_of_a_folder_has_its_reason() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_request_fails_while_versions_are_swapped() {
-    let role = std::sync::Arc::new(Role::ready().await);
-    role.registry.put("4", text_forest());
-    let ended = CancellationToken::new();
-    let clients: Vec<_> = (0..4)
-        .map(|_| {
-            let (role, ended) = (std::sync::Arc::clone(&role), ended.clone());
-            tokio::spawn(async move {
-                let mut versions = BTreeSet::new();
-                while !ended.is_cancelled() {
-                    let answered = role.post_json("/predict", &record()).await;
-                    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
-                    versions.insert(answered.json()["Model Version"].as_i64());
-                    tokio::task::yield_now().await;
-                }
-                versions
-            })
-        })
-        .collect();
-    for swap in 0..50 {
-        let version = if swap % 2 == 0 { "4" } else { "3" };
-        role.registry.point(Some(version));
-        role.serving.follow_alias().await;
-        assert_eq!(role.serving.current().unwrap().version, version);
-        // Whoever asks from here on is answered by the new version.
-        let answered = role.post_json("/predict", &record()).await;
-        assert_eq!(answered.headers["x-model-version"], version);
+#[tokio::test]
+async fn an_onnx_model_from_elsewhere_answers_like_the_pipeline_it_was_made_of() {
+    let ours = Role::ready().await;
+    let theirs = Role::new(settings());
+    let mut files = forest();
+    let manifest = String::from_utf8(files["MLmodel"].clone()).unwrap();
+    let foreign = manifest.replace("\"fragua\"", "\"another\"");
+    files.insert("MLmodel".to_owned(), foreign.into_bytes());
+    files.remove("pipeline.fragua").unwrap();
+    theirs.registry.put("3", files);
+    theirs.registry.point(Some("3"));
+    theirs.serving.follow_alias().await;
+    assert_eq!(theirs.serving.state().problem, None);
+    let frame =
+        json!({ "dataframe_records": [record(), { "Elevation": 2500, "Slope": 1.0, "Area": "Nowhere" }] });
+    let expected = ours.post_json("/invocations", &frame).await.json();
+    let found = theirs.post_json("/invocations", &frame).await.json();
+    for (expected, found) in [0, 1].map(|row| (&expected["predictions"][row], &found["predictions"][row])) {
+        assert_eq!(expected["label"], found["label"]);
+        for (name, probability) in expected.as_object().unwrap() {
+            let difference = probability.as_f64().unwrap() - found[name].as_f64().unwrap();
+            assert!(difference.abs() < 1e-6, "{name}: {expected} {found}");
+        }
     }
-    ended.cancel();
-    let mut seen = BTreeSet::new();
-    for client in clients {
-        seen.extend(client.await.unwrap());
-    }
-    assert_eq!(seen, BTreeSet::from([Some(3), Some(4)]));
+    let refused = theirs.post_json("/predict?explain=1", &record()).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT);
+    assert!(refused.text.contains("cannot be explained"), "{}", refused.text);
 }
 
 #[tokio::test]

@@ -227,18 +227,7 @@ async fn what_is_too_old_or_too_much_goes(database: Database) {
     assert_eq!(log.predictions(&all).await.unwrap().items.len(), 4);
 }
 
-fragua_database::each_engine!(
-    log: a_prediction_is_kept_and_its_truth_told,
-    a_request_of_many_rows_keeps_some_and_an_id_sent_twice_counts_once,
-    pages_are_newest_first_and_whole,
-    a_version_is_as_right_as_its_answers_were,
-    drift_is_seen_and_told_as_one_alarm,
-    what_is_too_old_or_too_much_goes,
-);
-
-#[tokio::test]
-async fn the_log_is_read_and_feedback_given_over_http() {
-    let database = Database::open("sqlite::memory:", "the test").await.unwrap();
+async fn the_log_is_read_and_feedback_given_over_http(database: Database) {
     let role = role(database).await;
     let request_id = ask(&role, &record()).await;
     role.serving.log().unwrap().flush().await;
@@ -296,3 +285,13 @@ async fn the_log_is_read_and_feedback_given_over_http() {
         assert_eq!(answered.status.as_u16(), status, "{body}: {}", answered.text);
     }
 }
+
+fragua_database::each_engine!(
+    log: a_prediction_is_kept_and_its_truth_told,
+    a_request_of_many_rows_keeps_some_and_an_id_sent_twice_counts_once,
+    pages_are_newest_first_and_whole,
+    a_version_is_as_right_as_its_answers_were,
+    drift_is_seen_and_told_as_one_alarm,
+    what_is_too_old_or_too_much_goes,
+    the_log_is_read_and_feedback_given_over_http,
+);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use anyhow::Context as _;
 use fragua_orchestrator::{Orchestrator, TriggerRequest};
 use fragua_serving::DriftAlarm;
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -109,12 +109,30 @@ async fn retrain(
                 alarm.at.to_rfc3339()
             )),
             note: Some(format!(
-                "version {} of {} is asked for rows unlike those it was trained on",
-                alarm.version, alarm.model
+                "version {} of {} is asked for rows unlike those it was trained on: {}",
+                alarm.version,
+                alarm.model,
+                alarm
+                    .features
+                    .iter()
+                    .map(|(name, _)| name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             )),
             ..TriggerRequest::default()
         };
-        match orchestrator.trigger(&dag_id, request).await {
+        let plain = TriggerRequest {
+            params: Map::new(),
+            ..request.clone()
+        };
+        let triggered = match orchestrator.trigger(&dag_id, request).await {
+            // A DAG need not declare them; the note tells the same.
+            Err(fragua_orchestrator::Error::InvalidParam { .. }) => {
+                orchestrator.trigger(&dag_id, plain).await
+            }
+            other => other,
+        };
+        match triggered {
             Ok(run) => tracing::info!(
                 dag.id = dag_id,
                 dag_run.id = run.run_id,
