@@ -21,7 +21,7 @@ pub(crate) fn behind(column: &ColumnProfile, value: &str) -> Markup {
         ValueProfile::Number(numbers) if !numbers.counts.is_empty() => {
             let (low, high) = ends(numbers);
             open(&mut svg, &format!(" data-low=\"{low}\" data-high=\"{high}\""));
-            bars(&mut svg, "spread-bars", &shares(&numbers.counts));
+            bars(&mut svg, "histogram-bars", &shares(&numbers.counts));
             let place = value.trim().parse().ok().and_then(|value| place(numbers, value));
             let hidden = if place.is_some() {
                 ""
@@ -31,7 +31,7 @@ pub(crate) fn behind(column: &ColumnProfile, value: &str) -> Markup {
             let x = round(place.unwrap_or(0.0) * 100.0);
             let _ = write!(
                 svg,
-                "<line class=\"spread-here\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{HEIGHT}\"{hidden}/>"
+                "<line class=\"histogram-here\" x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{HEIGHT}\"{hidden}/>"
             );
         }
         ValueProfile::Category(texts) if !texts.counts.is_empty() => {
@@ -74,9 +74,9 @@ pub(crate) fn overlay(then: &[f64], now: &[f64]) -> Markup {
     let scaled = |shares: &[f64]| -> Vec<f64> { shares.iter().map(|share| share / highest).collect() };
     let mut svg = String::new();
     open(&mut svg, "");
-    bars(&mut svg, "spread-bars", &scaled(then));
+    bars(&mut svg, "histogram-bars", &scaled(then));
     let width = 100.0 / now.len() as f64;
-    svg.push_str("<path class=\"spread-now\" d=\"M0 24");
+    svg.push_str("<path class=\"histogram-now\" d=\"M0 24");
     for (index, share) in scaled(now).iter().enumerate() {
         let y = round(HEIGHT - share * (HEIGHT - 1.0));
         let _ = write!(svg, "V{y}H{}", round((index + 1) as f64 * width));
@@ -172,7 +172,7 @@ fn height(share: f64) -> f64 {
 fn open(svg: &mut String, data: &str) {
     let _ = write!(
         svg,
-        "<svg class=\"spread\" viewBox=\"0 0 100 {HEIGHT}\" preserveAspectRatio=\"none\" aria-hidden=\"true\" \
+        "<svg class=\"histogram\" viewBox=\"0 0 100 {HEIGHT}\" preserveAspectRatio=\"none\" aria-hidden=\"true\" \
          focusable=\"false\"{data}>"
     );
 }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use fragua_base::{Endpoints, SharedClock};
+use fragua_serving::Serving;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -30,6 +31,7 @@ pub struct ServedAlias {
 #[derive(Debug, Clone)]
 pub struct Site {
     shared: Arc<Shared>,
+    serving: Option<Serving>,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,20 @@ impl Site {
             clock,
             shutdown,
         });
-        Self { shared }
+        Self {
+            shared,
+            serving: None,
+        }
+    }
+
+    /// Lets the pages of a registered model show and change which of its versions answer in this process.
+    #[must_use]
+    pub fn with_traffic_of(self, serving: Option<Serving>) -> Self {
+        Self { serving, ..self }
+    }
+
+    pub(crate) fn serving(&self) -> Option<&Serving> {
+        self.serving.as_ref()
     }
 
     pub(crate) fn endpoints(&self) -> &Endpoints {

@@ -15,7 +15,7 @@ import { startColumns } from "./columns.js";
 import { startFilter } from "./filter.js";
 import { startRunTable } from "./run-table.js";
 import { startPickAll } from "./pick-all.js";
-import { startSpread } from "./spread.js";
+import { startHistogram } from "./histogram.js";
 import { startSheet } from "./sheet.js";
 import { startFilterList } from "./filter-list.js";
 
@@ -35,7 +35,7 @@ startColumns();
 startFilter();
 startRunTable();
 startPickAll();
-startSpread();
+startHistogram();
 startSheet();
 startFilterList();
 startCompare();

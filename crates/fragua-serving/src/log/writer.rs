@@ -29,14 +29,18 @@ impl PredictionLog {
         let mut waiting = self.inner.waiting.lock().await;
         let mut purge = tokio::time::interval(PURGE_EVERY);
         purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // Outside of what is waited for: what was gathered so far outlives a purge and the end.
+        let mut batch = Vec::new();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                batch = gather(&mut waiting, &shutdown) => self.write_until_done(batch, &shutdown).await,
+                () = gather(&mut waiting, &mut batch, &shutdown) => {
+                    self.write_until_done(std::mem::take(&mut batch), &shutdown).await;
+                }
                 _ = purge.tick() => self.purge().await,
             }
         }
-        let mut rest = Vec::new();
+        let mut rest = batch;
         while let Ok(recorded) = waiting.try_recv() {
             rest.push(recorded);
         }
@@ -97,13 +101,14 @@ impl PredictionLog {
 }
 
 /// Waits for the first request, then a moment for others.
-async fn gather(waiting: &mut Receiver<Recorded>, shutdown: &CancellationToken) -> Vec<Recorded> {
-    let mut batch = Vec::new();
-    let Some(first) = waiting.recv().await else {
-        // The sender lives as long as the log.
-        return std::future::pending().await;
-    };
-    batch.push(first);
+async fn gather(waiting: &mut Receiver<Recorded>, batch: &mut Vec<Recorded>, shutdown: &CancellationToken) {
+    if batch.is_empty() {
+        let Some(first) = waiting.recv().await else {
+            // The sender lives as long as the log.
+            return std::future::pending().await;
+        };
+        batch.push(first);
+    }
     let deadline = tokio::time::Instant::now() + GATHER;
     while batch.len() < BATCH {
         tokio::select! {
@@ -115,7 +120,6 @@ async fn gather(waiting: &mut Receiver<Recorded>, shutdown: &CancellationToken) 
             },
         }
     }
-    batch
 }
 
 fn rows_of(recorded: &Recorded) -> impl Iterator<Item = store::ActiveModel> + '_ {

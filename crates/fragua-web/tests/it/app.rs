@@ -112,7 +112,7 @@ async fn the_form_comes_from_the_signature() {
         "<option value=\"Neota\"",
         "<option value=\"Rawah\"",
         " in training</span>",
-        "class=\"spread\"",
+        "class=\"histogram\"",
         "data-moves=\"field-0\"",
         "/dags/model_training_dag/runs/manual__1",
         "http://127.0.0.1:8085/docs",
@@ -224,7 +224,7 @@ async fn each_version_has_an_address() {
     answer.has(&[
         "/models/cover_type_class/versions/1/predict",
         "version 1 in ",
-        "?model=cover_type_class%2F1&#38;Area=Cache&#38;Elevation=1900",
+        "?model=cover_type_class%2F1&#38;Elevation=1900&#38;Slope=1.5&#38;Area=Cache",
     ]);
     for (model, status) in [
         ("unheard-of", StatusCode::NOT_FOUND),
@@ -259,7 +259,7 @@ async fn a_prediction_has_an_address_and_takes_feedback() {
     // The log is written a moment later; whoever asked waits for it.
     let address = format!("/predictions/{id}");
     let page = kept.get_remembering(&address, &id).await;
-    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.status, StatusCode::OK, "{}", page.body);
     page.has(&[
         "cover_type_class v1",
         "<dt>Elevation</dt><dd>1900</dd>",
@@ -423,7 +423,7 @@ async fn monitoring_tells_drift_and_accuracy() {
         "These are few rows",
         "Large drift",
         "Kolmogorov–Smirnov",
-        "class=\"spread-now\"",
+        "class=\"histogram-now\"",
         "75.0 %",
         "95 %: 30.1 % – 95.4 %",
         "2025-04-02",

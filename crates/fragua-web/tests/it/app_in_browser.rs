@@ -28,7 +28,7 @@ async fn a_row_is_asked_about_explained_and_judged_in_place() {
     let ends =
         "document.getElementById('field-0').value === document.querySelector('[data-moves=field-0]').max";
     chromium.until(ends).await;
-    let mark = "document.querySelector('.spread-here').getAttribute('x1')";
+    let mark = "document.querySelector('.histogram-here').getAttribute('x1')";
     chromium.until(&format!("{mark} === '100'")).await;
     chromium
         .run("document.getElementById('field-0').value = ''")

@@ -21,3 +21,4 @@ mod run_page_in_browser;
 mod run_table;
 mod texts;
 mod tracking;
+mod traffic;

@@ -33,7 +33,8 @@ impl App {
             routes.insert(Surface::Orchestrator, api.merge(workers).merge(pages));
         }
         if let Some(tracking) = &self.tracking {
-            let pages = fragua_web::tracking_pages(tracking.clone(), site.clone());
+            let site = site.clone().with_traffic_of(self.serving.clone());
+            let pages = fragua_web::tracking_pages(tracking.clone(), site);
             let api = fragua_tracking::mlflow::router(tracking.clone());
             routes.insert(Surface::Tracking, api.merge(pages));
         }

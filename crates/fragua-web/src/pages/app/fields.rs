@@ -190,3 +190,59 @@ pub(super) fn parameter(name: &str) -> String {
         _ => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feature(data_type: DataType) -> Feature {
+        Feature {
+            name: "Elevation".to_owned(),
+            data_type,
+            required: true,
+            range: None,
+            categories: Vec::new(),
+            example: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_slider_moves_in_round_steps() {
+        let ends = |data_type, ends, value| {
+            let made = slider(&feature(data_type), ends, value)?;
+            Some([made.low, made.high, made.step, made.value])
+        };
+        for (data_type, range, value, expected) in [
+            (
+                DataType::Long,
+                (1863.4, 3204.2),
+                "2596",
+                Some(["1863", "3205", "1", "2596"]),
+            ),
+            (
+                DataType::Double,
+                (0.5, 6.5),
+                "99",
+                Some(["0.50", "6.50", "0.01", "6.50"]),
+            ),
+            (
+                DataType::Double,
+                (0.5, 6.5),
+                "steep",
+                Some(["0.50", "6.50", "0.01", "3.50"]),
+            ),
+            (DataType::Double, (2.0, 2.0), "2", None),
+            (DataType::Text, (0.0, 1.0), "2", None),
+            (DataType::Boolean, (0.0, 1.0), "1", None),
+        ] {
+            let made = ends(data_type, range, value);
+            assert_eq!(made, expected.map(|texts| texts.map(str::to_owned)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_feature_whose_name_means_something_else_in_an_address_is_marked() {
+        assert_eq!(parameter("model"), "=model");
+        assert_eq!(parameter("Elevation"), "Elevation");
+    }
+}

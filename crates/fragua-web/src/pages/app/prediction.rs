@@ -134,7 +134,7 @@ fn log<'a>(app: &'a App, page: &Page) -> Result<&'a PredictionLog, Error> {
     let log = app.serving.log();
     log.ok_or_else(|| Error::Part {
         kind: ErrorKind::Conflict,
-        message: page.t("log-none"),
+        message: page.t("kept-none"),
     })
 }
 

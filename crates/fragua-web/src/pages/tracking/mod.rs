@@ -18,6 +18,7 @@ mod preview;
 mod register;
 mod run_table;
 mod runs;
+mod traffic;
 mod version_compare;
 mod versions;
 

@@ -10,6 +10,7 @@ use fragua_tracking::{Error as TrackingError, ModelVersion, RegisteredModel, Run
 
 use super::edit::{self, Description, Editing, Sent, Tags};
 use super::experiments::run_name;
+use super::traffic::{self, Traffic};
 use super::{equals, logged_keys, query, quoted};
 use crate::error::{Error, render, see_other};
 use crate::filters;
@@ -121,6 +122,7 @@ struct ModelPage<'a> {
     description: Description,
     tags: Tags,
     editing: Editing,
+    traffic: Traffic,
     crumbs: Vec<Crumb>,
     aliases: Vec<(String, i32)>,
     app_address: Option<String>,
@@ -153,7 +155,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, Error> {
     let editing = Editing::of(&page);
-    answer(&tracking, &page, &name, editing).await
+    answer(&tracking, &page, &name, editing, None).await
 }
 
 /// Does what a form of the page asks for.
@@ -181,8 +183,15 @@ pub(super) async fn act(
             .map(|()| here),
         "delete" if sent.trimmed("value") != name => {
             let editing = Editing::refused(&sent, page.t1("delete-model-mistyped", "name", &name));
-            return answer(&tracking, &page, &name, editing).await;
+            return answer(&tracking, &page, &name, editing, None).await;
         }
+        "trial" | "promote" | "roll-back" => match traffic::act(&page, &name, &sent).await? {
+            None => Ok(here),
+            Some(reason) => {
+                let problem = (sent.trimmed("alias").to_owned(), reason);
+                return answer(&tracking, &page, &name, Editing::of(&page), Some(problem)).await;
+            }
+        },
         "delete" => tracking.delete_model(&name).await.map(|()| "/models".to_owned()),
         _ => return Err(Error::Invalid(page.t("form-unknown"))),
     };
@@ -194,6 +203,7 @@ pub(super) async fn act(
                 &page,
                 &name,
                 Editing::refused(&sent, error.to_string()),
+                None,
             )
             .await
         }
@@ -201,7 +211,14 @@ pub(super) async fn act(
     }
 }
 
-async fn answer(tracking: &Tracking, page: &Page, name: &str, editing: Editing) -> Result<Response, Error> {
+/// `refused` is the alias of a trial with the reason why it was not set.
+async fn answer(
+    tracking: &Tracking,
+    page: &Page,
+    name: &str,
+    editing: Editing,
+    refused: Option<(String, String)>,
+) -> Result<Response, Error> {
     let model = tracking.model(name).await?;
     let query = query(
         equals("name", name),
@@ -214,10 +231,15 @@ async fn answer(tracking: &Tracking, page: &Page, name: &str, editing: Editing) 
     let runs = runs_of(tracking, &versions.items).await?;
     let mut metric_keys = logged_keys::metrics(runs.values());
     metric_keys.truncate(METRIC_COLUMNS);
+    let aliases = aliases(&model);
+    let numbers = versions.items.iter().map(|version| version.version).collect();
+    let mut traffic = Traffic::of(page, name, &aliases, numbers).await?;
+    traffic.problem = refused;
     let is_served = model.aliases.iter().any(|alias| page.serves(name, &alias.alias));
     render(&ModelPage {
         page,
-        aliases: aliases(&model),
+        aliases,
+        traffic,
         description: Description::new(model.description.as_deref()),
         tags: Tags::new(&model.tags),
         editing,

@@ -1,12 +1,12 @@
 // Fields of numbers with a slider, and the mark on how their values are spread: each follows the other.
 function mark(field) {
-  const spread = field.closest(".field")?.querySelector(".spread");
-  if (!spread) return;
-  for (const bar of spread.querySelectorAll("[data-value]")) bar.classList.toggle("is-here", bar.dataset.value === field.value);
-  const here = spread.querySelector(".spread-here");
+  const histogram = field.closest(".field")?.querySelector(".histogram");
+  if (!histogram) return;
+  for (const bar of histogram.querySelectorAll("[data-value]")) bar.classList.toggle("is-here", bar.dataset.value === field.value);
+  const here = histogram.querySelector(".histogram-here");
   if (!here) return;
-  const low = Number(spread.dataset.low);
-  const high = Number(spread.dataset.high);
+  const low = Number(histogram.dataset.low);
+  const high = Number(histogram.dataset.high);
   const value = field.value.trim() === "" ? NaN : Number(field.value);
   const place = (value - low) / (high - low);
   if (!Number.isFinite(place)) { here.setAttribute("visibility", "hidden"); return; }
@@ -16,7 +16,7 @@ function mark(field) {
   here.setAttribute("x2", x);
 }
 
-export function startSpread() {
+export function startHistogram() {
   document.addEventListener("input", (event) => {
     const moved = event.target.dataset?.moves;
     if (moved) {
