@@ -21,6 +21,7 @@ mod source;
 
 mod aftermath;
 mod deployment;
+mod lineage;
 mod log;
 mod metrics;
 mod score;
@@ -34,6 +35,7 @@ pub use endpoint::{Challenger, Endpoint, Problem, ProblemKind, State};
 pub use error::Error;
 pub use follow::Followed;
 pub use fragua_learn::Label;
+pub use lineage::{DagRunOrigin, DatasetOrigin, Lineage};
 pub use log::{
     Accuracy, ClassFigures, DayFigures, DriftAlarm, DriftReport, FeatureDrift, Feedback, Figures, LogQuery,
     LogSettings, LoggedPrediction, PredictionLog, Severity,

@@ -121,6 +121,13 @@ impl Serving {
         self.inner.log.as_ref()
     }
 
+    /// Returns the prediction log, or that there is none.
+    pub(crate) fn kept_log(&self) -> Result<&PredictionLog, Error> {
+        self.log().ok_or_else(|| Error::Conflict {
+            reason: "this process keeps no predictions: it was opened without a database".to_owned(),
+        })
+    }
+
     /// Returns the endpoint of the model and alias that the settings name.
     pub fn default_endpoint(&self) -> &Endpoint {
         &self.inner.default

@@ -158,17 +158,24 @@ impl ModelSource {
 
     /// Returns the last value of each metric of a run.
     pub(crate) async fn run_metrics(&self, run_id: &str) -> Result<BTreeMap<String, f64>, SourceError> {
+        let run = self.run(run_id).await?;
+        let metrics = run.metrics.into_iter();
+        Ok(metrics.map(|metric| (metric.key, metric.value)).collect())
+    }
+
+    /// Returns a run.
+    pub(crate) async fn run(&self, run_id: &str) -> Result<Run, SourceError> {
         match self {
             Self::Local(tracking) => {
-                let run = tracking.run(run_id).await.map_err(unreachable)?;
-                Ok(latest(run))
+                let run = tracking.run(run_id).await;
+                run.map_err(|error| missing_or_unreachable(run_id, error.kind(), error))
             }
             Self::Remote(client) => {
-                let run = client.run(run_id).await.map_err(unreachable)?;
-                Ok(latest(run))
+                let run = client.run(run_id).await;
+                run.map_err(|error| missing_or_unreachable(run_id, error.kind(), error))
             }
             #[cfg(test)]
-            Self::Memory(_) => Ok(BTreeMap::from([(format!("of_{run_id}"), 0.5)])),
+            Self::Memory(registry) => registry.run(run_id),
         }
     }
 
@@ -270,13 +277,6 @@ fn located(version: ModelVersion, folder: String) -> Located {
         created_at: version.created_at,
         folder,
     }
-}
-
-fn latest(run: Run) -> BTreeMap<String, f64> {
-    run.metrics
-        .into_iter()
-        .map(|metric| (metric.key, metric.value))
-        .collect()
 }
 
 fn too_large(file: &str, limit: u64) -> SourceError {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Refusal;
 use super::models::by_name;
-use crate::log::{LogQuery, PredictionLog};
+use crate::log::LogQuery;
 use crate::{Error, ModelRef, RequestId, ServedModel, Serving};
 
 /// Returns the routes.
@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Serving> {
     Router::new()
         .route("/predictions", get(list))
         .route("/predictions/{request_id}", get(show))
+        .route("/predictions/{request_id}/lineage", get(lineage))
         .route("/feedback", post(give_feedback))
         .route("/models/{model}/accuracy", get(accuracy))
         .route(
@@ -28,12 +29,6 @@ pub(super) fn routes() -> Router<Serving> {
         )
         .route("/models/{model}/drift", get(drift))
         .route("/models/{model}/versions/{version}/drift", get(drift_of_version))
-}
-
-fn log(serving: &Serving) -> Result<&PredictionLog, Error> {
-    serving.log().ok_or_else(|| Error::Conflict {
-        reason: "this process keeps no predictions: it was opened without a database".to_owned(),
-    })
 }
 
 fn invalid(field: &'static str, reason: &str) -> Error {
@@ -71,13 +66,13 @@ async fn list(
         },
         page_token: take("page_token"),
     };
-    let page = log(&serving)?.predictions(&query).await?;
+    let page = serving.kept_log()?.predictions(&query).await?;
     Ok(Json(json!({ "predictions": page.items, "next_page_token": page.next })).into_response())
 }
 
 async fn show(State(serving): State<Serving>, Path(request_id): Path<String>) -> Result<Response, Error> {
     let request_id = RequestId::parse(&request_id)?;
-    let rows = log(&serving)?.prediction(&request_id).await?;
+    let rows = serving.kept_log()?.prediction(&request_id).await?;
     if rows.is_empty() {
         let reason = format!(
             "the request {request_id} is not in the log: it was left out of the sample, is too old, or was answered less \
@@ -86,6 +81,11 @@ async fn show(State(serving): State<Serving>, Path(request_id): Path<String>) ->
         return Err(Error::UnknownModel { reason });
     }
     Ok(Json(json!({ "request_id": request_id.as_str(), "rows": rows })).into_response())
+}
+
+async fn lineage(State(serving): State<Serving>, Path(request_id): Path<String>) -> Result<Response, Error> {
+    let lineage = serving.lineage(&RequestId::parse(&request_id)?).await?;
+    Ok(Json(lineage).into_response())
 }
 
 /// What turned out to be true of a row.
@@ -110,7 +110,8 @@ async fn give_feedback(
     };
     let told = async {
         let request_id = RequestId::parse(&body.request_id)?;
-        log(&serving)?
+        serving
+            .kept_log()?
             .give_feedback(&request_id, body.row, body.label, body.note)
             .await
     };
@@ -139,7 +140,7 @@ async fn accuracy_of_version(
 
 async fn accuracy_of(serving: &Serving, model: ModelRef) -> Result<Response, Error> {
     let model = answering(serving, model).await?;
-    let accuracy = log(serving)?.accuracy(&model.name, &model.version).await?;
+    let accuracy = serving.kept_log()?.accuracy(&model.name, &model.version).await?;
     let body = json!({ "model": model.name, "version": model.version, "accuracy": accuracy });
     Ok(Json(body).into_response())
 }
@@ -158,7 +159,7 @@ async fn drift_of_version(
 
 async fn drift_of(serving: &Serving, model: ModelRef) -> Result<Response, Error> {
     let model = answering(serving, model).await?;
-    let report = log(serving)?.drift(&model).await?;
+    let report = serving.kept_log()?.drift(&model).await?;
     match report {
         Some(report) => Ok(Json(report).into_response()),
         None => Err(Error::Conflict {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fragua_base::Timestamp;
+use fragua_tracking::{
+    Dataset, DatasetInput, ExperimentId, LifecycleStage, Metric, Run, RunInfo, RunStatus, Tag,
+};
 use tokio::sync::broadcast;
 
 use super::{Located, RegisteredModel, SourceError};
@@ -82,6 +85,54 @@ impl Registry {
                 .collect(),
             versions: inner.versions.keys().rev().map(number).collect(),
         }]
+    }
+
+    /// A run of a task, over a table that two batches filled.
+    pub(super) fn run(&self, run_id: &str) -> Result<Run, SourceError> {
+        let tag = |(key, value): (&str, &str)| Tag::new(key, value);
+        let tags = [
+            ("fragua.dag_id", "training"),
+            ("fragua.dag_run_id", "manual__1"),
+            ("fragua.task_id", "train"),
+        ];
+        Ok(Run {
+            info: RunInfo {
+                run_id: run_id.to_owned(),
+                run_name: "train".to_owned(),
+                experiment_id: ExperimentId(1),
+                user_id: "fragua".to_owned(),
+                status: RunStatus::Finished,
+                start_time: None,
+                end_time: None,
+                lifecycle_stage: LifecycleStage::Active,
+                artifact_uri: format!("memory:/{run_id}"),
+            },
+            metrics: vec![Metric {
+                key: format!("of_{run_id}"),
+                value: 0.5,
+                timestamp: Timestamp::from_millis(1),
+                step: 0,
+                model_id: None,
+                dataset_name: None,
+                dataset_digest: None,
+            }],
+            params: Vec::new(),
+            tags: tags.map(tag).to_vec(),
+            dataset_inputs: vec![DatasetInput {
+                dataset: Dataset {
+                    name: "cover_type".to_owned(),
+                    digest: "0123456789abcdef".to_owned(),
+                    source_type: "sql".to_owned(),
+                    source: r#"{"table":"cover_type","batches":[{"dag_run_id":"load__1"},{"dag_run_id":"load__2"}]}"#
+                        .to_owned(),
+                    schema: None,
+                    profile: Some(r#"{"num_rows":120}"#.to_owned()),
+                },
+                tags: vec![Tag::new("mlflow.data.context", "training")],
+            }],
+            model_inputs: Vec::new(),
+            model_outputs: Vec::new(),
+        })
     }
 
     pub(super) fn set_alias(&self, model: &str, alias: &str, version: i32) -> Result<(), SourceError> {

@@ -240,6 +240,25 @@ async fn the_log_is_read_and_feedback_given_over_http(database: Database) {
     assert_eq!(listed["predictions"][0]["request_id"], request_id.as_str());
     assert_eq!(listed["next_page_token"], Value::Null);
 
+    let lineage = role
+        .get(&format!("/predictions/{request_id}/lineage"))
+        .await
+        .json();
+    assert_eq!(
+        (&lineage["version"], &lineage["run_id"]),
+        (&json!("3"), &json!("run3"))
+    );
+    assert_eq!(
+        lineage["dag_run"],
+        json!({ "dag_id": "training", "dag_run_id": "manual__1", "task_id": "train" })
+    );
+    let table = &lineage["datasets"][0];
+    assert_eq!(
+        (&table["context"], &table["profile"]["num_rows"]),
+        (&json!("training"), &json!(120))
+    );
+    assert_eq!(table["source"]["batches"][1]["dag_run_id"], "load__2");
+
     let told = json!({ "request_id": request_id.as_str(), "label": 1 });
     let told = role.post_json("/feedback", &told).await;
     assert_eq!(told.json()["feedback"]["label"], 1, "{}", told.text);
@@ -260,6 +279,7 @@ async fn the_log_is_read_and_feedback_given_over_http(database: Database) {
 
     for (path, status) in [
         ("/predictions/absent", 404),
+        ("/predictions/absent/lineage", 404),
         ("/predictions/a%20b", 400),
         ("/predictions?limit=many", 400),
         ("/predictions?has_feedback=maybe", 400),
