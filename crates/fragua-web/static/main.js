@@ -17,6 +17,7 @@ import { startRunTable } from "./run-table.js";
 import { startPickAll } from "./pick-all.js";
 import { startHistogram } from "./histogram.js";
 import { startSheet } from "./sheet.js";
+import { startUpload } from "./upload.js";
 import { startFilterList } from "./filter-list.js";
 
 document.documentElement.classList.add("has-script");
@@ -37,5 +38,6 @@ startRunTable();
 startPickAll();
 startHistogram();
 startSheet();
+startUpload();
 startFilterList();
 startCompare();

@@ -326,11 +326,12 @@ impl PredictionLog {
             field,
             reason: reason.to_owned(),
         };
-        let fits = match (&label, &answered.prediction) {
-            (Value::Number(_), Value::Number(_)) | (Value::String(_), Value::String(_)) => true,
-            (Value::Bool(_), Value::Bool(_)) => true,
-            _ => false,
-        };
+        let fits = matches!(
+            (&label, &answered.prediction),
+            (Value::Number(_), Value::Number(_))
+                | (Value::String(_), Value::String(_))
+                | (Value::Bool(_), Value::Bool(_))
+        );
         if !fits {
             let reason = format!("expected a value like the prediction {}", answered.prediction);
             return Err(invalid("label", &reason));

@@ -166,3 +166,31 @@ then = Training
 now = Now
 missing-shares = without a value: { $then } then, { $now } now
 other-values = others
+
+tab-batch = File
+batch-title = Rows from a file
+batch-file = Choose a file or drop it here
+batch-hint = CSV, Parquet or JSON lines by the ending of its name, CSV and JSON lines packed with gzip too; up to { $limit }.
+batch-bad = A cell that cannot be read
+batch-skip = Leave its row out
+batch-null = Take it for empty
+batch-refuse = Refuse the file
+batch-to = Scored file
+batch-progress = How much of the file has been sent
+batch-go = Score the file
+batch-result = Result
+batch-none = No file yet
+batch-none-advice = The scored file and a report of what could not be read appear here.
+batch-no-file = Choose a file that is not empty.
+batch-gone = This scored file is not kept any more. Score the file again.
+batch-reason = Reason
+batch-all-good = Every cell could be read.
+batch-columns = Columns it needs
+batch-bad-cells = { $count ->
+    [one] { $number } cell could not be read
+   *[other] { $number } cells could not be read
+  }
+batch-skipped = { $count ->
+    [one] { $number } row was left out. The first cells:
+   *[other] { $number } rows were left out. The first cells:
+  }

@@ -166,3 +166,31 @@ then = Entrenamiento
 now = Ahora
 missing-shares = sin valor: { $then } antes, { $now } ahora
 other-values = otros
+
+tab-batch = Archivo
+batch-title = Filas de un archivo
+batch-file = Elige un archivo o suéltalo aquí
+batch-hint = CSV, Parquet o líneas JSON según la terminación del nombre; CSV y líneas JSON también con gzip; hasta { $limit }.
+batch-bad = Una celda que no se puede leer
+batch-skip = Omitir su fila
+batch-null = Tomarla por vacía
+batch-refuse = Rechazar el archivo
+batch-to = Archivo puntuado
+batch-progress = Cuánto del archivo se ha enviado
+batch-go = Puntuar el archivo
+batch-result = Resultado
+batch-none = Todavía no hay archivo
+batch-none-advice = Aquí aparecen el archivo puntuado y lo que no se pudo leer.
+batch-no-file = Elige un archivo que no esté vacío.
+batch-gone = Este archivo puntuado ya no se guarda. Vuelve a puntuar el archivo.
+batch-reason = Motivo
+batch-all-good = Se pudieron leer todas las celdas.
+batch-columns = Columnas que necesita
+batch-bad-cells = { $count ->
+    [one] { $number } celda no se pudo leer
+   *[other] { $number } celdas no se pudieron leer
+  }
+batch-skipped = { $count ->
+    [one] Se omitió { $number } fila. Las primeras celdas:
+   *[other] Se omitieron { $number } filas. Las primeras celdas:
+  }

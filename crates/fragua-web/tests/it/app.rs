@@ -447,3 +447,64 @@ async fn without_a_log_pages_say_so() {
     answer.lacks(&["/predictions/"]);
     assert_eq!(get(&app, "/predictions/0123").await.status, StatusCode::CONFLICT);
 }
+
+/// Sends a file to be scored.
+async fn score(kept: &Kept, name: &str, content: &str, on_bad_cell: &str) -> Answer {
+    let body = format!(
+        "--b\r\ncontent-disposition: form-data; name=\"on-bad-cell\"\r\n\r\n{on_bad_cell}\r\n--b\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--b--\r\n"
+    );
+    let request = Request::post("/batch")
+        .header(header::HOST, "127.0.0.1:8080")
+        .header(header::ACCEPT, "text/html")
+        .header(header::CONTENT_TYPE, "multipart/form-data; boundary=b");
+    send(&kept.pages, request.body(Body::from(body)).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_file_is_scored_and_what_is_bad_is_reported() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    assert_pages(&kept.pages, &["/batch"]).await;
+    let rows = "id,Elevation,Slope,Area\n7,1900,1.5,Cache\n8,high,2.5,Rawah\n9,2900,2.5,Rawah\n";
+    let answer = score(&kept, "rows.csv", rows, "skip").await;
+    answer.has(&[
+        "2 rows predicted.",
+        "rows-scored.csv",
+        "1 cell could not be read",
+        "1 row was left out",
+        "<th scope=\"row\">2</th><td>Elevation</td>",
+    ]);
+    let (_, rest) = answer.body.split_once("href=\"/batch/").unwrap();
+    let id: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+    let file = get(&kept.pages, &format!("/batch/{id}")).await;
+    assert_eq!(
+        file.header("content-disposition"),
+        "attachment; filename=\"rows-scored.csv\""
+    );
+    let lines: Vec<&str> = file.body.lines().collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].starts_with("id,Elevation,Slope,Area,"), "{}", lines[0]);
+    assert!(lines[2].starts_with("9,2900,2.5,Rawah,2,"), "{}", lines[2]);
+    score(&kept, "rows.csv", rows, "refuse")
+        .await
+        .has(&["This could not be done", "Elevation"]);
+    score(&kept, "rows.csv", "id\n1\n", "skip")
+        .await
+        .has(&["lacks columns that the model takes: Elevation, Slope, Area"]);
+    score(&kept, "rows.csv", "", "skip")
+        .await
+        .has(&["Choose a file that is not empty."]);
+    score(&kept, "rows.parquet", rows, "skip")
+        .await
+        .has(&["This could not be done"]);
+    assert_eq!(
+        get(&kept.pages, "/batch/0123").await.status,
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        post(&kept.pages, "/batch", "file=1").await.status,
+        StatusCode::BAD_REQUEST
+    );
+}

@@ -100,6 +100,32 @@ async fn the_table_is_filled_in_with_the_keyboard_and_by_pasting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_scored_in_place() {
+    let house = House::open().await;
+    house.champion().await;
+    let kept = Kept::open(&house).await;
+    let chromium = Chromium::at(kept.pages.clone()).await;
+    chromium.open("/batch").await;
+    chromium
+        .run(
+            "const files = new DataTransfer();
+             files.items.add(new File(['Elevation,Slope,Area\\n1900,1.5,Cache\\nhigh,1,Cache\\n'], 'new.csv'));
+             document.getElementById('batch-file').files = files.files",
+        )
+        .await;
+    chromium.click("#batch-go").await;
+    chromium
+        .until("document.getElementById('batch-download')?.textContent === 'new-scored.csv'")
+        .await;
+    chromium
+        .until("!document.getElementById('batch-go').disabled")
+        .await;
+    chromium.picture("app-batch").await;
+    chromium.assert_quiet().await;
+    chromium.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_version_is_found_and_chosen() {
     let house = House::open().await;
     house.champion().await;
@@ -166,6 +192,7 @@ async fn every_page_fits_both_widths_languages_and_themes() {
         ("answer", "/?Elevation=2150&Slope=1.5&Area=Cache"),
         ("wrong", "/?Elevation=high&Slope=1.5&Area=Mars"),
         ("table", "/table"),
+        ("batch", "/batch"),
         ("history", "/history?of=all"),
         ("prediction", &prediction),
         ("monitoring", "/monitoring"),

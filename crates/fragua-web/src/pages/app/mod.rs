@@ -1,6 +1,7 @@
 //! The app: a person asks a model, sees why it answers so, and looks after it.
 
 mod answer;
+mod batch;
 mod fields;
 mod history;
 mod lineage;
@@ -44,14 +45,24 @@ struct App {
     serving: Serving,
     /// Where a version comes from, when tracking runs in this process.
     tracking: Option<Tracking>,
+    files: batch::ScoredFiles,
 }
 
 /// Returns the pages of the app: the form of a served model, which works with and without script, tables and files of
 /// rows, what was predicted, how well that went, and `/health`. With `tracking` they say where a version comes from.
 pub fn app_pages(serving: Serving, tracking: Option<Tracking>, site: Site) -> Router {
+    // Room for the parts of the form around the file.
+    let file_limit = serving.settings().max_body_bytes.saturating_add(FORM_LIMIT);
     let routes = Router::new()
         .route("/", get(predict::show).post(predict::predict))
         .route("/table", get(rows::show).post(rows::act))
+        .route(
+            "/batch",
+            get(batch::show)
+                .post(batch::score)
+                .layer(DefaultBodyLimit::max(file_limit)),
+        )
+        .route("/batch/{id}", get(batch::file))
         .route("/history", get(history::show).post(history::forget))
         .route("/predictions/{id}", get(prediction::show))
         .route("/predictions/{id}/feedback", post(prediction::feedback))
@@ -59,7 +70,11 @@ pub fn app_pages(serving: Serving, tracking: Option<Tracking>, site: Site) -> Ro
         .route("/events", get(events))
         .route("/health", get(health))
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
-        .with_state(App { serving, tracking });
+        .with_state(App {
+            serving,
+            tracking,
+            files: batch::ScoredFiles::default(),
+        });
     site.frame(Role::App, routes)
 }
 
@@ -214,6 +229,7 @@ fn tabs(page: &Page, chosen: &Chosen, here: &str) -> Vec<Tab> {
     [
         ("/", "tab-predict"),
         ("/table", "tab-table"),
+        ("/batch", "tab-batch"),
         ("/history", "tab-history"),
         ("/monitoring", "tab-monitoring"),
     ]
