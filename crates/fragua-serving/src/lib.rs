@@ -34,7 +34,7 @@ pub use deployment::{Canary, Deployment, Trial};
 pub use endpoint::{Challenger, Endpoint, Problem, ProblemKind, State};
 pub use error::Error;
 pub use follow::Followed;
-pub use fragua_learn::Label;
+pub use fragua_learn::{Format, Label, OnBadCell, TrainingProfile, drift, profile};
 pub use lineage::{DagRunOrigin, DatasetOrigin, Lineage};
 pub use log::{
     Accuracy, ClassFigures, DayFigures, DriftAlarm, DriftReport, FeatureDrift, Feedback, Figures, LogQuery,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use fragua_learn::profile::{ColumnProfile, NumberProfile, ValueProfile};
+use fragua_serving::profile::{ColumnProfile, NumberProfile, ValueProfile};
 use serde_json::Value;
 
 use crate::markup::{Markup, escape};

@@ -94,7 +94,8 @@ impl Data {
                     on_bad_cell,
                     ..ReadOptions::default()
                 };
-                read_table(Path::new(&self.data), &options).with_context(|| self.data.clone())?
+                read_table(Path::new(&self.data), &options)
+                    .with_context(|| format!("{} cannot be read", self.data))?
             }
         };
         if report.bad_cells > 0 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fragua_base::ErrorKind;
-use fragua_learn::TrainingProfile;
+use fragua_serving::TrainingProfile;
 use fragua_serving::{Label, LoggedPrediction, Row, ServedModel, Serving};
 use serde_json::{Map, Value};
 

@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fragua_base::ErrorKind;
-use fragua_learn::{Format, OnBadCell};
 use fragua_serving::Scored;
+use fragua_serving::{Format, OnBadCell};
 
 use super::{App, Chosen, Head, NoModel};
 use crate::error::{Error, render};

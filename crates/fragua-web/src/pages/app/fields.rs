@@ -1,6 +1,6 @@
 //! The fields of a model: what was typed, what that means, what is wrong with it, and what training saw.
 
-use fragua_learn::profile::ValueProfile;
+use fragua_serving::profile::ValueProfile;
 use fragua_serving::{DataType, Feature, FieldError, FieldErrorKind, ServedModel};
 use serde_json::{Map, Value};
 

@@ -3,8 +3,8 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use fragua_learn::drift::Test;
-use fragua_learn::profile::ColumnProfile;
+use fragua_serving::drift::Test;
+use fragua_serving::profile::ColumnProfile;
 use fragua_serving::{
     Accuracy, DayFigures, FeatureDrift, Figures, LogQuery, LoggedPrediction, PredictionLog, ServedModel,
     Severity,
