@@ -137,7 +137,12 @@ export function startGrid() {
     if (grid) move(grid, event);
   });
   document.addEventListener("focusout", (event) => { if (gridOf(event)) hide(); });
-  document.addEventListener("scroll", hide, true);
+  // A key that moves to a cell out of sight scrolls there, a moment after its tip was shown: the tip follows.
+  document.addEventListener("scroll", () => {
+    const grid = document.activeElement?.closest("[data-grid]");
+    const cell = grid?.querySelector("td.is-active");
+    if (cell) show(grid, cell); else hide();
+  }, true);
   const begin = () => {
     const grid = document.querySelector("[data-grid]");
     if (!grid) { hide(); return; }
