@@ -61,7 +61,7 @@ impl Span {
         (number - self.offset) / self.scale
     }
 
-    fn outward(self, score: f32) -> f64 {
+    pub(crate) fn outward(self, score: f32) -> f64 {
         f64::from(score) * self.scale + self.offset
     }
 }

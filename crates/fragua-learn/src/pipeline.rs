@@ -174,8 +174,12 @@ impl Pipeline {
 
     /// Predicts all rows; probabilities are calibrated.
     pub(crate) fn answers(&self, table: &Table) -> Result<Answers, Error> {
-        let matrix = self.prepared(table)?;
-        let mut answers = self.model.predict(&matrix, &self.preparation);
+        Ok(self.answers_of(&self.prepared(table)?))
+    }
+
+    /// As [`Pipeline::answers`], for rows that are prepared already.
+    pub(crate) fn answers_of(&self, matrix: &Matrix) -> Answers {
+        let mut answers = self.model.predict(matrix, &self.preparation);
         if let (
             Answers::Classes {
                 classes,
@@ -186,7 +190,7 @@ impl Pipeline {
         {
             *classes = calibration.apply(probabilities, self.labels.len());
         }
-        Ok(answers)
+        answers
     }
 
     /// Prepares the features of all rows.

@@ -122,6 +122,9 @@ impl Build {
             named => named.to_vec(),
         };
         let features = features(&columns, predictor.features(), &example).map_err(LoadError::Unservable)?;
+        let position =
+            |known: &fragua_learn::Feature| features.iter().position(|feature| feature.name == known.name);
+        let positions = predictor.features().iter().filter_map(position).collect();
         let model = Arc::new(ServedModel {
             name: self.name,
             version: self.located.version,
@@ -137,6 +140,7 @@ impl Build {
             metrics: self.metrics,
             profile,
             predictor,
+            positions,
             counters: self.counters,
             identity: self.located.identity,
         });

@@ -5,13 +5,19 @@ use std::fmt;
 use std::sync::Arc;
 
 use fragua_base::Timestamp;
-use fragua_learn::{Categorical, Column, Label, MISSING_CODE, Predictor, Table, TrainingProfile};
+use fragua_learn::{
+    Categorical, Column, Label, MISSING_CODE, Pipeline, Predictor, RowAnswer, RowScratch, Table,
+    TrainingProfile,
+};
 use serde_json::{Map, Value};
 
 use crate::metrics::VersionCounters;
 use crate::row::{Cell, FieldError, Row, check_record};
 use crate::signature::Feature;
 use crate::{Error, row};
+
+/// Most rows that are answered one by one; more of them pay for a table.
+const MOST_SINGLE_ROWS: usize = 8;
 
 /// A model version that is in memory and answers.
 pub struct ServedModel {
@@ -36,6 +42,8 @@ pub struct ServedModel {
     /// Names under which a data frame gives the class and then the probabilities.
     pub(crate) outputs: Vec<String>,
     pub(crate) predictor: Predictor,
+    /// Where in a row each column is that the predictor takes.
+    pub(crate) positions: Vec<usize>,
     pub(crate) counters: Arc<VersionCounters>,
     /// Where the registry says the version lives; tells a version from one that was made anew.
     pub(crate) identity: String,
@@ -135,18 +143,47 @@ impl ServedModel {
                 probabilities: Vec::new(),
             });
         }
-        let table = self
-            .table(rows)
-            .map_err(|error| Error::Internal(error.to_string()))?;
-        let predictions = self
-            .predictor
-            .predict(&table)
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        let answered = match &self.predictor {
+            Predictor::Pipeline(pipeline) if rows.len() <= MOST_SINGLE_ROWS => {
+                self.one_by_one(pipeline, rows)
+            }
+            predictor => self
+                .table(rows)
+                .and_then(|table| predictor.predict(&table))
+                .map(|predictions| (predictions.labels, predictions.probabilities)),
+        };
+        let (labels, probabilities) = answered.map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Predictions {
             model: Arc::clone(self),
-            labels: predictions.labels,
-            probabilities: predictions.probabilities,
+            labels,
+            probabilities,
         })
+    }
+
+    /// Predicts without a table: the labels, and the probabilities row after row.
+    fn one_by_one(
+        &self,
+        pipeline: &Pipeline,
+        rows: &[Row],
+    ) -> Result<(Vec<Label>, Vec<f32>), fragua_learn::Error> {
+        let mut scratch = RowScratch::default();
+        let mut labels = Vec::with_capacity(rows.len());
+        let mut all = Vec::with_capacity(rows.len() * self.labels.len());
+        for row in rows {
+            let cells = self.positions.iter().map(|&position| match &row.0[position] {
+                Cell::Missing => fragua_learn::Cell::Missing,
+                Cell::Number(number) => fragua_learn::Cell::Number(*number),
+                Cell::Text(text) => fragua_learn::Cell::Text(text.into()),
+            });
+            match pipeline.predict_row(cells, &mut scratch)? {
+                RowAnswer::Class { class, probabilities } => {
+                    labels.push(pipeline.labels()[usize::from(class)].clone());
+                    all.extend_from_slice(probabilities);
+                }
+                RowAnswer::Number(number) => labels.push(Label::Number(number)),
+            }
+        }
+        Ok((labels, all))
     }
 
     /// Explains the answers for `rows` on the calling thread.

@@ -72,10 +72,7 @@ impl CategoricalColumn {
     }
 
     pub(crate) fn encode<'a>(&self, source: &Categorical, target: impl Iterator<Item = &'a mut f32>) {
-        let code = |text: &String| match self.categories.binary_search(text) {
-            Ok(code) => code as f32,
-            Err(_) => f32::from(UNKNOWN),
-        };
+        let code = |text: &String| f32::from(self.code(Some(text)));
         let codes: Vec<f32> = source.dictionary().iter().map(code).collect();
         for (slot, &code) in target.zip(source.codes()) {
             *slot = if code == MISSING_CODE {
@@ -84,6 +81,13 @@ impl CategoricalColumn {
                 codes[code as usize]
             };
         }
+    }
+
+    /// The code of one text.
+    pub(crate) fn code(&self, text: Option<&str>) -> u8 {
+        let Some(text) = text else { return self.fill };
+        let code = self.categories.binary_search_by(|known| known.as_str().cmp(text));
+        code.map_or(UNKNOWN, |code| code as u8)
     }
 
     /// Returns the codes that get a one-hot column, in order.

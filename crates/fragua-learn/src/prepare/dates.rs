@@ -47,18 +47,28 @@ impl DateColumn {
     /// A text that is no date is missing.
     pub(crate) fn encode<'a>(&self, source: &Categorical, target: impl Iterator<Item = &'a mut f32>) {
         for (slot, value) in target.zip(of_rows(source, self.part)) {
-            *slot = match self.numeric.fill {
-                Some(fill) if value.is_nan() => fill,
-                _ => value,
-            };
+            *slot = self.filled(value);
+        }
+    }
+
+    /// The number of one text.
+    pub(crate) fn value(&self, text: Option<&str>) -> f32 {
+        self.filled(text.map_or(f32::NAN, |text| self.part.of_text(text)))
+    }
+
+    fn filled(&self, value: f32) -> f32 {
+        match self.numeric.fill {
+            Some(fill) if value.is_nan() => fill,
+            _ => value,
         }
     }
 }
 
 /// A part of the date in each row, NaN where there is none.
 fn of_rows(column: &Categorical, part: DatePart) -> impl Iterator<Item = f32> + '_ {
-    let of_text = |text: &String| read(text).map_or(f32::NAN, |date| part.of(&date));
-    let of_texts: Vec<f32> = column.dictionary().iter().map(of_text).collect();
+    let of_texts: Vec<f32> = (column.dictionary().iter())
+        .map(|text| part.of_text(text))
+        .collect();
     let value = move |&code: &u32| of_texts.get(code as usize).copied().unwrap_or(f32::NAN);
     column.codes().iter().map(value)
 }
@@ -84,6 +94,11 @@ impl DatePart {
         Self::Hour,
         Self::Minute,
     ];
+
+    /// NaN of a text that is no date.
+    fn of_text(self, text: &str) -> f32 {
+        read(text).map_or(f32::NAN, |date| self.of(&date))
+    }
 
     fn of(self, date: &jiff::civil::DateTime) -> f32 {
         f32::from(match self {

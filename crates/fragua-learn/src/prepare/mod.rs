@@ -20,7 +20,7 @@ use numeric::NumericColumn;
 use pca::Pca;
 
 /// Rows of 32-bit numbers, one after the other: numbers as they are, categories as codes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Matrix {
     pub(crate) row_count: usize,
     pub(crate) width: usize,

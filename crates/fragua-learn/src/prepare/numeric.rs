@@ -84,10 +84,15 @@ impl NumericColumn {
 
     pub(crate) fn encode<'a>(&self, source: &[f64], target: impl Iterator<Item = &'a mut f32>) {
         for (slot, &value) in target.zip(source) {
-            *slot = match self.fill {
-                Some(fill) if value.is_nan() => fill,
-                _ => value as f32,
-            };
+            *slot = self.value(value);
+        }
+    }
+
+    /// The prepared form of one number.
+    pub(crate) fn value(&self, value: f64) -> f32 {
+        match self.fill {
+            Some(fill) if value.is_nan() => fill,
+            _ => value as f32,
         }
     }
 

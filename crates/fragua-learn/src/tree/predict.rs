@@ -16,8 +16,10 @@ const BLOCK: usize = 8_192;
 const MASKS_FROM_ROWS: usize = 512;
 /// Leaves that a mask has room for.
 const MASK_LEAVES: usize = 64;
-/// Rows or trees that are walked at once.
+/// Rows that are walked at once.
 const LANES: usize = 8;
+/// Trees that one row walks at once: nodes far apart, so more of them are waited for together.
+const TREES: usize = 16;
 
 /// Some rows as bins, column after column.
 struct Bins {
@@ -62,6 +64,18 @@ impl Ensemble {
     }
 
     fn score_block(&self, values: &[f32], scores: &mut [f32]) {
+        let width = self.columns.len();
+        if values.len() < LANES * width {
+            let (mut bins, mut row) = (Vec::new(), Vec::new());
+            for (values, scores) in values
+                .chunks_exact(width)
+                .zip(scores.chunks_exact_mut(self.class_count))
+            {
+                self.score_row(values, &mut bins, &mut row);
+                scores.copy_from_slice(&row);
+            }
+            return;
+        }
         let bins = self.bins(values);
         let rows = bins.rows;
         let mut by_class: Vec<f32> = self
@@ -69,17 +83,13 @@ impl Ensemble {
             .iter()
             .flat_map(|&base| std::iter::repeat_n(base, rows))
             .collect();
-        if rows < LANES {
-            (0..rows).for_each(|row| self.add_row(&bins, row, &mut by_class));
-        } else {
-            let mut masks = Masks::default();
-            for tree in 0..self.roots.len() {
-                // A tree of so many leaves has one split less.
-                if rows >= MASKS_FROM_ROWS && self.tree_nodes(tree).len() < 2 * MASK_LEAVES {
-                    masks.add_tree(self, tree, &bins, &mut by_class);
-                } else {
-                    self.add_tree(self.roots[tree], &bins, &mut by_class);
-                }
+        let mut masks = Masks::default();
+        for tree in 0..self.roots.len() {
+            // A tree of so many leaves has one split less.
+            if rows >= MASKS_FROM_ROWS && self.tree_nodes(tree).len() < 2 * MASK_LEAVES {
+                masks.add_tree(self, tree, &bins, &mut by_class);
+            } else {
+                self.add_tree(self.roots[tree], &bins, &mut by_class);
             }
         }
         for (class, of_class) in by_class.chunks_exact(rows).enumerate() {
@@ -105,7 +115,8 @@ impl Ensemble {
     fn add_tree(&self, root: u32, bins: &Bins, by_class: &mut [f32]) {
         for first in (0..bins.rows).step_by(LANES) {
             let lanes: [usize; LANES] = std::array::from_fn(|lane| (first + lane).min(bins.rows - 1));
-            let leaves = self.walk([root; LANES], lanes, bins);
+            let bin = |lane: usize, column: usize| bins.bins[column * bins.rows + lanes[lane]];
+            let leaves = self.walk([root; LANES], bin);
             for (row, leaf) in (first..bins.rows).zip(leaves) {
                 for value in &self.values[leaf.values()] {
                     by_class[usize::from(value.class) * bins.rows + row] += value.value;
@@ -114,28 +125,42 @@ impl Ensemble {
         }
     }
 
-    /// Adds what all trees say about one row.
-    fn add_row(&self, bins: &Bins, row: usize, by_class: &mut [f32]) {
-        for roots in self.roots.chunks(LANES) {
-            let lanes: [u32; LANES] = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
-            let leaves = self.walk(lanes, [row; LANES], bins);
+    /// Writes the scores of one row over `scores`; both buffers may hold anything.
+    pub(crate) fn score_row(&self, values: &[f32], bins: &mut Vec<u8>, scores: &mut Vec<f32>) {
+        bins.clear();
+        bins.extend(
+            self.columns
+                .iter()
+                .zip(values)
+                .map(|(column, &value)| column.bin(value)),
+        );
+        scores.clear();
+        scores.extend_from_slice(&self.base);
+        for roots in self.roots.chunks(TREES) {
+            let lanes: [u32; TREES] = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
+            let leaves = self.walk(lanes, |_, column| bins[column]);
             for leaf in &leaves[..roots.len()] {
                 for value in &self.values[leaf.values()] {
-                    by_class[usize::from(value.class) * bins.rows + row] += value.value;
+                    scores[usize::from(value.class)] += value.value;
                 }
             }
         }
     }
 
-    /// Walks from the given nodes to leaves, each lane with a row of its own.
-    fn walk(&self, mut at: [u32; LANES], rows: [usize; LANES], bins: &Bins) -> [Node; LANES] {
+    /// Walks from the given nodes to leaves; `bin` knows the bin of a lane's row in a column.
+    #[inline]
+    fn walk<const COUNT: usize>(
+        &self,
+        mut at: [u32; COUNT],
+        bin: impl Fn(usize, usize) -> u8,
+    ) -> [Node; COUNT] {
         let mut nodes = at.map(|index| self.nodes[index as usize]);
         loop {
             let mut arrived = true;
-            for lane in 0..LANES {
+            for lane in 0..COUNT {
                 let node = nodes[lane];
-                let bin = bins.bins[node.column() * bins.rows + rows[lane]];
-                let next = node.next + u32::from(!node.goes_left(bin, &self.sets));
+                let goes_left = node.goes_left(bin(lane, node.column()), &self.sets);
+                let next = node.next + u32::from(!goes_left);
                 at[lane] = if node.is_leaf() { at[lane] } else { next };
                 arrived &= node.is_leaf();
             }
