@@ -90,7 +90,13 @@ static PIPELINES: LazyLock<Vec<Pipeline>> = LazyLock::new(|| {
     let mut pipelines = Vec::new();
     for (target, model) in &models {
         for preparation in &preparations {
-            pipelines.push(fit(&table, &config(target, model, preparation), &NoProgress).unwrap());
+            let mut preparation = preparation.clone();
+            let name = model["model"].as_str().unwrap();
+            if ["random_forest", "extra_trees", "gradient_boosting"].contains(&name) {
+                // Refused: trees split the numbers as they are.
+                preparation.as_object_mut().unwrap().remove("pca");
+            }
+            pipelines.push(fit(&table, &config(target, model, &preparation), &NoProgress).unwrap());
         }
     }
     let gaps = json!({ "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } });
