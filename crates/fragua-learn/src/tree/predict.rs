@@ -136,13 +136,29 @@ impl Ensemble {
         );
         scores.clear();
         scores.extend_from_slice(&self.base);
-        for roots in self.roots.chunks(TREES) {
-            let lanes: [u32; TREES] = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
-            let leaves = self.walk(lanes, |_, column| bins[column]);
-            for leaf in &leaves[..roots.len()] {
-                for value in &self.values[leaf.values()] {
-                    scores[usize::from(value.class)] += value.value;
-                }
+        let mut waiting = self.roots.iter().map(|&root| self.nodes[root as usize]);
+        let mut lanes = [Node::EMPTY; TREES];
+        let mut busy = 0;
+        for (lane, root) in lanes.iter_mut().zip(&mut waiting) {
+            *lane = root;
+            busy += 1;
+        }
+        // A lane whose tree is done takes the next at once: none waits for the deepest of them.
+        while busy > 0 {
+            for lane in (0..busy).rev() {
+                let node = lanes[lane];
+                lanes[lane] = if node.is_leaf() {
+                    for value in &self.values[node.values()] {
+                        scores[usize::from(value.class)] += value.value;
+                    }
+                    waiting.next().unwrap_or_else(|| {
+                        busy -= 1;
+                        lanes[busy]
+                    })
+                } else {
+                    let goes_left = node.goes_left(bins[node.column()], &self.sets);
+                    self.nodes[(node.next + u32::from(!goes_left)) as usize]
+                };
             }
         }
     }
