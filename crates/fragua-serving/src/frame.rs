@@ -3,6 +3,8 @@
 //! The rules are those of `mlflow.pyfunc`'s schema enforcement on pandas: columns by name, extra ones dropped,
 //! numbers in text accepted, `null` a missing value except where a whole number belongs.
 
+use bytes::Bytes;
+use fragua_learn::{Format, ReadOptions, columns_of, read_bytes};
 use serde_json::{Map, Value};
 
 use crate::row::{Cell, Row, integer_in, number_in};
@@ -158,6 +160,49 @@ pub(crate) fn rows_of_csv(
         rows.push(Row(cells.collect::<Result<_, _>>()?));
     }
     Ok(rows)
+}
+
+/// Reads a Parquet request; its columns may unpack to `max_bytes` in all.
+pub(crate) fn rows_of_parquet(
+    features: &[Feature],
+    body: Bytes,
+    max_rows: usize,
+    max_bytes: u64,
+) -> Result<Vec<Row>, FrameError> {
+    let bad = |error: fragua_learn::Error| FrameError::BadRequest(error.to_string());
+    let mut options = ReadOptions {
+        format: Some(Format::Parquet),
+        max_bytes,
+        ..ReadOptions::default()
+    };
+    let present = columns_of(body.clone(), &options).map_err(bad)?;
+    let found = |name: &str| present.iter().any(|(column, _)| column == name);
+    let asked = || features.iter().filter(|feature| found(&feature.name));
+    // Where in the table that is read, which has no other columns.
+    let places = places(features, |name| asked().position(|feature| feature.name == name))?;
+    options.kinds = Some(
+        asked()
+            .map(|feature| (feature.name.clone(), feature.data_type.column_kind()))
+            .collect(),
+    );
+    let (table, _) = read_bytes(body, &options).map_err(bad)?;
+    Reader { features, max_rows }.check_rows(table.row_count())?;
+    let cell = |row: usize, feature: &Feature, place: Option<usize>| {
+        let missing = || cell_of_json(feature, &Value::Null);
+        match place.map(|place| table.cell(row, place)) {
+            None | Some(fragua_learn::Cell::Missing) => missing(),
+            Some(fragua_learn::Cell::Text(text)) => Some(Cell::Text(text.into_owned())),
+            Some(fragua_learn::Cell::Number(number)) => cell_of_number(feature, number),
+        }
+    };
+    let rows = (0..table.row_count()).map(|row| {
+        let cells = features
+            .iter()
+            .zip(&places)
+            .map(|(feature, place)| cell(row, feature, *place).ok_or_else(|| does_not_convert(feature, row)));
+        Ok(Row(cells.collect::<Result<_, _>>()?))
+    });
+    rows.collect()
 }
 
 struct Reader<'a> {
@@ -334,16 +379,21 @@ fn cell_of_json(feature: &Feature, value: &Value) -> Option<Cell> {
         (_, Value::Bool(boolean)) => Some(Cell::Number(f64::from(u8::from(*boolean)))),
         (DataType::Float | DataType::Double, Value::Number(number)) => number.as_f64().map(Cell::Number),
         (DataType::Float | DataType::Double, Value::String(text)) => number_in(text).map(Cell::Number),
-        // pandas cuts the fraction off.
-        (DataType::Integer | DataType::Long, Value::Number(number)) => {
-            number.as_f64().map(|number| Cell::Number(number.trunc()))
-        }
         (DataType::Integer | DataType::Long, Value::String(text)) => whole_number_in(text),
-        (DataType::Boolean, Value::Number(number)) => {
-            let number = number.as_f64().filter(|number| *number == 0.0 || *number == 1.0);
-            number.map(Cell::Number)
+        (DataType::Integer | DataType::Long | DataType::Boolean, Value::Number(number)) => {
+            cell_of_number(feature, number.as_f64()?)
         }
     }
+}
+
+fn cell_of_number(feature: &Feature, number: f64) -> Option<Cell> {
+    let number = match feature.data_type {
+        // pandas cuts the fraction off.
+        DataType::Integer | DataType::Long => number.trunc(),
+        DataType::Boolean if number != 0.0 && number != 1.0 => return None,
+        _ => number,
+    };
+    Some(Cell::Number(number))
 }
 
 fn cell_of_csv(feature: &Feature, text: &str) -> Option<Cell> {

@@ -11,11 +11,7 @@ use fragua_learn::{
 
 use crate::metrics::Route;
 use crate::model::ServedModel;
-use crate::signature::DataType;
 use crate::{Error, Serving};
-
-/// How many bytes a file may unpack to for each one that a body may have.
-const UNPACKING: u64 = 20;
 
 /// A scored file.
 #[derive(Debug, Clone)]
@@ -70,17 +66,31 @@ impl Serving {
         (from, to): (Format, Format),
         on_bad_cell: OnBadCell,
     ) -> Result<Scored, Error> {
-        let bad = |error: fragua_learn::Error| Error::BadTable {
-            reason: error.to_string(),
-        };
-        let mut options = ReadOptions {
+        let options = ReadOptions {
             format: Some(from),
             kinds: None,
             on_bad_cell,
-            max_bytes: self.settings().max_body_bytes as u64 * UNPACKING,
+            max_bytes: self.settings().max_unpacked_bytes(),
         };
+        let (table, report) = model.read_file(bytes, options)?;
+        self.check_row_count(table.row_count())?;
+        let scored = model.score(&table)?;
+        Ok(Scored {
+            bytes: written(&scored, to).map_err(bad)?,
+            model,
+            report,
+        })
+    }
+}
+
+impl ServedModel {
+    /// Reads a file of rows: columns of the model as what the model takes, any other as it is.
+    ///
+    /// # Errors
+    /// `BadTable` names row and column of what cannot be read, and columns that are missing.
+    pub fn read_file(&self, bytes: Bytes, mut options: ReadOptions) -> Result<(Table, ReadReport), Error> {
         let present = columns_of(bytes.clone(), &options).map_err(bad)?;
-        let missing: Vec<&str> = model
+        let missing: Vec<&str> = self
             .features
             .iter()
             .filter(|feature| feature.required && !present.iter().any(|(name, _)| *name == feature.name))
@@ -93,27 +103,30 @@ impl Serving {
             );
             return Err(Error::BadTable { reason });
         }
-        options.kinds = Some(present.into_iter().map(|column| typed(&model, column)).collect());
-        let (table, report) = read_bytes(bytes, &options).map_err(bad)?;
-        self.check_row_count(table.row_count())?;
-        let predictions = model.predictor.predict(&table).map_err(bad)?;
-        let scored = predictions.beside(&table, &model.outputs).map_err(bad)?;
-        Ok(Scored {
-            bytes: written(&scored, to).map_err(bad)?,
-            model,
-            report,
-        })
+        options.kinds = Some(present.into_iter().map(|column| typed(self, column)).collect());
+        read_bytes(bytes, &options).map_err(bad)
+    }
+
+    /// Returns a table with the answers as further columns: a label, and a probability for each class.
+    ///
+    /// # Errors
+    /// `BadTable` when a column is missing or holds something else than the model takes.
+    pub fn score(&self, table: &Table) -> Result<Table, Error> {
+        let predictions = self.predictor.predict(table).map_err(bad)?;
+        predictions.beside(table, &self.outputs).map_err(bad)
+    }
+}
+
+fn bad(error: fragua_learn::Error) -> Error {
+    Error::BadTable {
+        reason: error.to_string(),
     }
 }
 
 /// A column of the model holds what the model takes; any other one stays as it is.
 fn typed(model: &ServedModel, (name, kind): (String, ColumnKind)) -> (String, ColumnKind) {
     let feature = model.features.iter().find(|feature| feature.name == name);
-    let kind = match feature.map(|feature| feature.data_type) {
-        Some(DataType::Text) => ColumnKind::Categorical,
-        Some(_) => ColumnKind::Numeric,
-        None => kind,
-    };
+    let kind = feature.map_or(kind, |feature| feature.data_type.column_kind());
     (name, kind)
 }
 

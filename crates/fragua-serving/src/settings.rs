@@ -90,6 +90,12 @@ impl Settings {
         Ok(())
     }
 
+    /// Returns how many bytes the table of a packed body may have.
+    pub(crate) fn max_unpacked_bytes(&self) -> u64 {
+        const UNPACKING: u64 = 20;
+        self.max_body_bytes as u64 * UNPACKING
+    }
+
     /// Returns the model and alias that are served from the start.
     pub fn model_ref(&self) -> ModelRef {
         ModelRef {

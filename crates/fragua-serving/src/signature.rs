@@ -1,5 +1,6 @@
 //! The columns that a model takes: names, types, order, and what training saw in them.
 
+use fragua_learn::ColumnKind;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,6 +27,14 @@ impl DataType {
     /// Returns whether only whole numbers are of this type.
     pub fn is_integer(self) -> bool {
         matches!(self, Self::Integer | Self::Long)
+    }
+
+    /// Returns what a table holds of it.
+    pub(crate) fn column_kind(self) -> ColumnKind {
+        match self {
+            Self::Text => ColumnKind::Categorical,
+            _ => ColumnKind::Numeric,
+        }
     }
 
     /// Returns MLflow's name of the type.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Refusal;
 use super::admission::{Admitted, Answer, Manner, answer};
 use crate::aftermath::Predicted;
-use crate::frame::{FrameError, rows_of_csv, rows_of_json};
+use crate::frame::{FrameError, rows_of_csv, rows_of_json, rows_of_parquet};
 use crate::metrics::Route;
 use crate::model::Predictions;
 use crate::model_ref::ModelRef;
@@ -36,6 +36,7 @@ pub(super) async fn of_model(
 enum Form {
     Json,
     Csv,
+    Parquet,
 }
 
 fn predict_frame(admitted: Admitted) -> Answer {
@@ -50,10 +51,17 @@ fn predict_frame(admitted: Admitted) -> Answer {
         }
     };
     let model = &admitted.model;
-    let max_rows = admitted.serving.settings().max_rows;
+    let settings = admitted.serving.settings();
+    let max_rows = settings.max_rows;
     let rows = match form {
         Form::Json => rows_of_json(&model.features, &admitted.body, max_rows),
         Form::Csv => rows_of_csv(&model.features, &admitted.body, max_rows),
+        Form::Parquet => rows_of_parquet(
+            &model.features,
+            admitted.body,
+            max_rows,
+            settings.max_unpacked_bytes(),
+        ),
     };
     let rows = match rows {
         Ok(rows) => rows,
@@ -84,8 +92,9 @@ fn form_of(content_type: &str) -> Result<Form, String> {
     match essence.as_str() {
         "application/json" => Ok(Form::Json),
         "text/csv" => Ok(Form::Csv),
+        "application/vnd.apache.parquet" => Ok(Form::Parquet),
         other => Err(format!(
-            "content type {other:?} is not supported; send application/json or text/csv"
+            "content type {other:?} is not supported; send application/json, text/csv or application/vnd.apache.parquet"
         )),
     }
 }

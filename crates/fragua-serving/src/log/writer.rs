@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use fragua_base::ErrorKind;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -44,10 +45,9 @@ impl PredictionLog {
         while let Ok(recorded) = waiting.try_recv() {
             rest.push(recorded);
         }
-        for batch in rest.chunks(BATCH) {
-            if let Err(error) = self.write(batch).await {
-                tracing::error!(%error, requests = batch.len(), "predictions are not in the log");
-            }
+        while !rest.is_empty() {
+            let batch = rest.drain(..rest.len().min(BATCH)).collect();
+            self.write_until_done(batch, &shutdown).await;
         }
     }
 
@@ -62,19 +62,42 @@ impl PredictionLog {
 
     async fn write_until_done(&self, batch: Vec<Recorded>, shutdown: &CancellationToken) {
         let mut wait = RETRY.0;
-        while let Err(error) = self.write(&batch).await {
-            tracing::warn!(%error, "the prediction log waits for its database");
-            tokio::select! {
-                // One more try, then the process ends.
-                () = shutdown.cancelled() => {
-                    if let Err(error) = self.write(&batch).await {
-                        tracing::error!(%error, requests = batch.len(), "predictions are not in the log");
-                    }
-                    return;
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let Err(error) = self.write(&part).await else {
+                wait = RETRY.0;
+                continue;
+            };
+            if error.kind() != ErrorKind::Unavailable {
+                parts.extend(self.without_what_is_refused(part, &error));
+            } else if shutdown.is_cancelled() {
+                tracing::error!(%error, requests = part.len(), "predictions are not in the log");
+            } else {
+                tracing::warn!(%error, "the prediction log waits for its database");
+                parts.push(part);
+                // At the end of the process comes one more try.
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY.1),
                 }
-                () = tokio::time::sleep(wait) => wait = (wait * 2).min(RETRY.1),
             }
         }
+    }
+
+    /// Halves what the database refuses, until the one request that it is about is alone and left out.
+    fn without_what_is_refused(
+        &self,
+        mut part: Vec<Recorded>,
+        error: &fragua_database::Error,
+    ) -> Vec<Vec<Recorded>> {
+        if let [recorded] = &part[..] {
+            tracing::error!(%error, request_id = recorded.request_id.as_str(), "a prediction is not in the log");
+            let rows = recorded.rows.len() as u64;
+            self.inner.counters.failed.fetch_add(rows, Relaxed);
+            return Vec::new();
+        }
+        let second = part.split_off(part.len() / 2);
+        vec![second, part]
     }
 
     async fn write(&self, batch: &[Recorded]) -> Result<(), fragua_database::Error> {

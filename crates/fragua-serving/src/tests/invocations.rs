@@ -1,4 +1,5 @@
 use axum::http::{StatusCode, header};
+use fragua_learn::{Categorical, Column};
 use serde_json::{Value, json};
 
 use super::support::{Role, settings};
@@ -36,6 +37,86 @@ async fn each_form_gives_the_same_predictions() {
             role.post("/invocations", content_type, csv).await.text,
             expected.text
         );
+    }
+    // Whole numbers of Parquet, an unused column and another order.
+    let table = fragua_learn::Table::new(vec![
+        (
+            "Area".to_owned(),
+            Column::Categorical(Categorical::new(vec!["Rawah".to_owned()], vec![0, 0]).unwrap()),
+        ),
+        ("Elevation".to_owned(), Column::Numeric(vec![1900.0; 2])),
+        ("Id".to_owned(), Column::Numeric(vec![7.0; 2])),
+        ("Slope".to_owned(), Column::Numeric(vec![3.5; 2])),
+    ]);
+    let parquet = parquet_of(&table.unwrap());
+    assert_eq!(
+        role.post("/invocations", PARQUET, parquet).await.text,
+        expected.text
+    );
+}
+
+const PARQUET: &str = "application/vnd.apache.parquet";
+
+fn parquet_of(table: &fragua_learn::Table) -> Vec<u8> {
+    let mut file = Vec::new();
+    fragua_learn::write_parquet(table, &mut file).unwrap();
+    file
+}
+
+#[tokio::test]
+async fn a_parquet_body_is_refused_in_mlflows_form() {
+    let role = Role::ready().await;
+    let table = |columns| parquet_of(&fragua_learn::Table::new(columns).unwrap());
+    let numbers = |name: &str, value: f64| (name.to_owned(), Column::Numeric(vec![value]));
+    let area = |name: &str| {
+        let texts = Categorical::new(vec!["Rawah".to_owned()], vec![0]).unwrap();
+        (name.to_owned(), Column::Categorical(texts))
+    };
+    for (body, code, needle) in [
+        (b"PAR1".to_vec(), "BAD_REQUEST", "Parquet"),
+        (
+            table(vec![numbers("Elevation", 1900.0), area("Area")]),
+            "INVALID_PARAMETER_VALUE",
+            "Slope",
+        ),
+        (
+            table(vec![numbers("Elevation", 1900.0), area("Area"), area("Slope")]),
+            "BAD_REQUEST",
+            "Slope",
+        ),
+    ] {
+        let answered = role.post("/invocations", PARQUET, body).await;
+        assert_eq!(answered.status, StatusCode::BAD_REQUEST, "{}", answered.text);
+        let found = answered.json();
+        assert_eq!(found["error_code"], code, "{found}");
+        assert!(found["message"].as_str().unwrap().contains(needle), "{found}");
+    }
+}
+
+#[tokio::test]
+async fn a_signature_in_another_order_than_training_answers_the_same() {
+    let role = Role::ready().await;
+    let mut files = super::support::forest();
+    let text = String::from_utf8(files["MLmodel"].clone()).unwrap();
+    let elevation = r#"{\"type\":\"long\",\"name\":\"Elevation\",\"required\":true},"#;
+    let slope = r#"{\"type\":\"double\",\"name\":\"Slope\",\"required\":true},"#;
+    let turned = text.replace(&format!("{elevation}{slope}"), &format!("{slope}{elevation}"));
+    assert_ne!(turned, text);
+    files.insert("MLmodel".to_owned(), turned.into_bytes());
+    role.registry.put("4", files);
+    // So many that they go through a table, and one that does not.
+    for rows in [1, 50] {
+        let elevation = |row: usize| if row.is_multiple_of(2) { 1810 } else { 2990 };
+        let records: Vec<Value> = (0..rows)
+            .map(|row| json!({ "Elevation": elevation(row), "Slope": 3.5, "Area": "Cache" }))
+            .collect();
+        let body = json!({ "dataframe_records": records });
+        let expected = role.post_json("/invocations", &body).await;
+        assert_eq!(expected.status, StatusCode::OK, "{}", expected.text);
+        let turned = role
+            .post_json("/models/forest/versions/4/invocations", &body)
+            .await;
+        assert_eq!(turned.text, expected.text);
     }
 }
 
@@ -130,7 +211,7 @@ async fn other_content_types_are_refused_in_plain_text() {
         "text/csv; charset=latin-1",
         "text/csv; header=present",
         "application/json; format=pandas-split",
-        "application/vnd.apache.parquet",
+        "application/parquet",
     ] {
         let answered = role.post("/invocations", content_type, "x").await;
         assert_eq!(

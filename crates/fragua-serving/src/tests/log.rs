@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use fragua_database::Database;
 use fragua_learn::profile::ValueProfile;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::support::{Role, forest, record, settings};
 use crate::{Figures, LogQuery, LogSettings, RequestId, Settings, Severity};
@@ -304,6 +306,38 @@ async fn the_log_is_read_and_feedback_given_over_http(database: Database) {
         let answered = role.post_json("/feedback", &body).await;
         assert_eq!(answered.status.as_u16(), status, "{body}: {}", answered.text);
     }
+}
+
+/// It kept the writer at that row until the end of the process.
+#[tokio::test]
+async fn a_row_that_the_database_refuses_does_not_hold_up_the_others() {
+    let test = fragua_database::testing::TestDatabase::sqlite().await;
+    let role = role(test.database.clone()).await;
+    let mut asked = Vec::new();
+    for _ in 0..5 {
+        asked.push(ask(&role, &record()).await);
+    }
+    let refused = asked.remove(2);
+    let trigger = format!(
+        "CREATE TRIGGER refuse BEFORE INSERT ON fragua_serving_predictions WHEN new.request_id = '{refused}'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    );
+    let transaction = test.database.begin().await.unwrap();
+    transaction.execute_unprepared(&trigger).await.unwrap();
+    transaction.commit().await.unwrap();
+    let log = role.serving.log().unwrap();
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    log.run(shutdown).await;
+    let all = log.predictions(&LogQuery::default()).await.unwrap();
+    let mut kept: Vec<String> = all.items.into_iter().map(|logged| logged.request_id).collect();
+    kept.reverse();
+    assert_eq!(kept, asked.iter().map(RequestId::to_string).collect::<Vec<_>>());
+    let page = role.get("/metrics").await.text;
+    assert!(
+        page.contains("fragua_serving_log_rows_total{outcome=\"failed\"} 1\n"),
+        "{page}"
+    );
 }
 
 fragua_database::each_engine!(
