@@ -1,4 +1,4 @@
-//! The table, its tag, and the record of loads.
+//! The rows of a task in a table: all of them or none, tagged with the DAG run, with a record of the load.
 
 use fragua_base::{Clock as _, SystemClock};
 use fragua_database::{Database, Engine, dialect};
@@ -8,9 +8,8 @@ use sea_orm_migration::SchemaManager;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::rows::Cell;
-use crate::operator::warehouse::{Kind, failed, name};
-use crate::operator::{TaskContext, TaskError};
+use super::warehouse::{Kind, check_table_name, failed, name};
+use super::{TaskContext, TaskError};
 
 /// The column that says which DAG run a row came from.
 const TAG: &str = "fragua_dag_run_id";
@@ -24,28 +23,64 @@ const MOST_VALUES: usize = 30_000;
 /// The most rows in one statement; more are not faster.
 const MOST_ROWS: usize = 1000;
 
-/// Names a load: a retry finds what it wrote by it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LoadKey<'a> {
-    pub(super) context: &'a TaskContext,
-    pub(super) table: &'a str,
+/// A value as the database takes it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoadCell {
+    /// A whole number.
+    Integer(Option<i64>),
+    /// A number.
+    Float(Option<f64>),
+    /// A text.
+    Text(Option<String>),
 }
 
-/// What is to be written.
+impl From<LoadCell> for sea_orm::Value {
+    fn from(cell: LoadCell) -> Self {
+        match cell {
+            LoadCell::Integer(value) => value.into(),
+            LoadCell::Float(value) => value.into(),
+            LoadCell::Text(value) => value.into(),
+        }
+    }
+}
+
+/// Rows that a task writes to a table. Each carries the DAG run in the column `fragua_dag_run_id`, by which a retry
+/// replaces what it wrote before; the load is a row of `fragua_loads` in the same database.
 #[derive(Debug)]
-pub(super) struct Load<'a> {
-    pub(super) key: LoadKey<'a>,
-    pub(super) columns: &'a [&'a str],
-    pub(super) kinds: &'a [Kind],
-    pub(super) cells: Vec<Vec<Cell>>,
-    pub(super) source_url: &'a str,
-    pub(super) source_fields: &'a Map<String, Value>,
-    pub(super) digest: &'a str,
+pub struct TableLoad<'a> {
+    /// Whose rows they are.
+    pub context: &'a TaskContext,
+    /// The table; made when it is missing.
+    pub table: &'a str,
+    /// Names and kinds of the columns.
+    pub columns: Vec<(&'a str, Kind)>,
+    /// The rows, each with a cell a column.
+    pub cells: Vec<Vec<LoadCell>>,
+    /// Where the rows are from.
+    pub source_url: &'a str,
+    /// What else is known of it.
+    pub source_fields: &'a Map<String, Value>,
+    /// A digest of the rows, of at most 64 characters.
+    pub digest: &'a str,
+}
+
+impl TableLoad<'_> {
+    /// Writes the rows in one transaction, in place of those that this task wrote before in the same DAG run. Returns how
+    /// many there are.
+    ///
+    /// # Errors
+    /// The name cannot be a table's, the table has other columns, or the database refuses or does not answer; the table is
+    /// as it was then.
+    pub async fn write(self, database: &Database) -> Result<usize, TaskError> {
+        check_table_name(self.table).map_err(TaskError::FailedForGood)?;
+        prepare(database, &self).await?;
+        write(database, self).await
+    }
 }
 
 /// Makes the table, its tag and index, and the table of loads, where they are missing. Some engines cannot do this in
 /// a transaction, so it comes before and can be done again.
-pub(super) async fn prepare(database: &Database, load: &Load<'_>) -> Result<(), TaskError> {
+async fn prepare(database: &Database, load: &TableLoad<'_>) -> Result<(), TaskError> {
     let made = make_tables(database, load).await;
     match made {
         // Two first loads at once: the one that comes second may see the first one's table appear in between.
@@ -56,7 +91,7 @@ pub(super) async fn prepare(database: &Database, load: &Load<'_>) -> Result<(), 
     }
 }
 
-async fn make_tables(database: &Database, load: &Load<'_>) -> Result<(), DbErr> {
+async fn make_tables(database: &Database, load: &TableLoad<'_>) -> Result<(), DbErr> {
     let engine = database.engine();
     let manager = SchemaManager::new(database.writer());
     let key = |column: &str, length: u32| {
@@ -99,15 +134,15 @@ async fn make_tables(database: &Database, load: &Load<'_>) -> Result<(), DbErr> 
     dialect::create_index(&manager, LOADS, "fragua_loads_by_tag", by_tag).await?;
 
     let tag = || ColumnDef::new_with_type(name(TAG), dialect::text_key(engine, 300)).to_owned();
-    let mut table = Table::create().table(name(load.key.table)).to_owned();
-    for (column, kind) in load.columns.iter().zip(load.kinds) {
+    let mut table = Table::create().table(name(load.table)).to_owned();
+    for (column, kind) in &load.columns {
         table.col(ColumnDef::new_with_type(name(column), column_type(engine, kind)));
     }
     table.col(tag());
     dialect::create_table(&manager, table).await?;
-    dialect::add_column(&manager, load.key.table, tag()).await?;
+    dialect::add_column(&manager, load.table, tag()).await?;
     let by_run = Index::create().col(name(TAG)).to_owned();
-    dialect::create_index(&manager, load.key.table, &index_name(load.key.table), by_run).await
+    dialect::create_index(&manager, load.table, &index_name(load.table), by_run).await
 }
 
 /// An index's name counts for the whole database, and has at most 63 characters on PostgreSQL.
@@ -129,12 +164,12 @@ fn column_type(engine: Engine, kind: &Kind) -> ColumnType {
 }
 
 /// Replaces the rows of this load by those given, and its record, in one transaction. Returns how many there are.
-pub(super) async fn write(database: &Database, load: Load<'_>) -> Result<usize, TaskError> {
+async fn write(database: &Database, load: TableLoad<'_>) -> Result<usize, TaskError> {
     let reason = failed("the rows cannot be written, the table is unchanged");
     let transaction = database.begin().await.map_err(TaskError::failed)?;
-    let tag = find_tag(&transaction, load.key).await.map_err(&reason)?;
+    let tag = find_tag(&transaction, &load).await.map_err(&reason)?;
     let delete = Query::delete()
-        .from_table(name(load.key.table))
+        .from_table(name(load.table))
         .and_where(Expr::col(name(TAG)).eq(&tag))
         .to_owned();
     let replaced = transaction
@@ -150,7 +185,7 @@ pub(super) async fn write(database: &Database, load: Load<'_>) -> Result<usize, 
     let columns: Vec<_> = load
         .columns
         .iter()
-        .map(|column| name(column))
+        .map(|(column, _)| name(column))
         .chain([name(TAG)])
         .collect();
     let rows_a_statement = (MOST_VALUES / columns.len()).clamp(1, MOST_ROWS);
@@ -158,7 +193,7 @@ pub(super) async fn write(database: &Database, load: Load<'_>) -> Result<usize, 
     let mut cells = load.cells.into_iter().peekable();
     while cells.peek().is_some() {
         let mut insert = Query::insert()
-            .into_table(name(load.key.table))
+            .into_table(name(load.table))
             .columns(columns.clone())
             .to_owned();
         for row in cells.by_ref().take(rows_a_statement) {
@@ -176,15 +211,15 @@ pub(super) async fn write(database: &Database, load: Load<'_>) -> Result<usize, 
 
 /// Returns what this load's rows are tagged with: the DAG run's id. Where another task, or a DAG with a run of the
 /// same id, has tagged rows of this table with it, a digest is added, so that nobody replaces rows of others.
-async fn find_tag(connection: &impl ConnectionTrait, key: LoadKey<'_>) -> Result<String, DbErr> {
-    let context = key.context;
+async fn find_tag(connection: &impl ConnectionTrait, load: &TableLoad<'_>) -> Result<String, DbErr> {
+    let context = load.context;
     let own = Query::select()
         .column(name("tag"))
         .from(name(LOADS))
         .and_where(Expr::col(name("dag_id")).eq(&context.dag_id))
         .and_where(Expr::col(name("dag_run_id")).eq(&context.dag_run_id))
         .and_where(Expr::col(name("task_id")).eq(&context.task_id))
-        .and_where(Expr::col(name("table_name")).eq(key.table))
+        .and_where(Expr::col(name("table_name")).eq(load.table))
         .to_owned();
     if let Some(row) = connection.query_one(&own).await? {
         return row.try_get_by_index(0);
@@ -192,7 +227,7 @@ async fn find_tag(connection: &impl ConnectionTrait, key: LoadKey<'_>) -> Result
     let taken = Query::select()
         .column(name("tag"))
         .from(name(LOADS))
-        .and_where(Expr::col(name("table_name")).eq(key.table))
+        .and_where(Expr::col(name("table_name")).eq(load.table))
         .and_where(Expr::col(name("tag")).eq(&context.dag_run_id))
         .to_owned();
     if connection.query_one(&taken).await?.is_none() {
@@ -202,13 +237,13 @@ async fn find_tag(connection: &impl ConnectionTrait, key: LoadKey<'_>) -> Result
     Ok(format!("{}~{}", context.dag_run_id, hex::encode(&digest[..8])))
 }
 
-async fn record(connection: &impl ConnectionTrait, load: &Load<'_>, tag: &str) -> Result<(), DbErr> {
-    let context = load.key.context;
+async fn record(connection: &impl ConnectionTrait, load: &TableLoad<'_>, tag: &str) -> Result<(), DbErr> {
+    let context = load.context;
     let row: [(&str, sea_orm::Value); 10] = [
         ("dag_id", context.dag_id.clone().into()),
         ("dag_run_id", context.dag_run_id.clone().into()),
         ("task_id", context.task_id.clone().into()),
-        ("table_name", load.key.table.into()),
+        ("table_name", load.table.into()),
         ("tag", tag.into()),
         (
             "row_count",

@@ -13,10 +13,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod bash;
+mod bucket;
 mod connection;
 mod connection_parts;
 mod held;
 mod http_to_table;
+mod load;
 mod process;
 mod python;
 mod sensor;
@@ -28,13 +30,16 @@ mod wait;
 mod warehouse;
 mod written_tables;
 
+pub use bucket::open as open_bucket;
 pub use connection::Connection;
 pub use connection_parts::ConnectionParts;
 pub(crate) use held::{EMPTY, Hold, ShortCircuit, TriggerDag, is_held};
+pub use load::{LoadCell, TableLoad};
 pub(crate) use process::{any_running, exit_words, last_exit};
 pub(crate) use python::{dismiss_python, prepare_python};
 pub use text::Text;
 pub(crate) use wait::Wait;
+pub use warehouse::{Kind as ColumnKind, table_columns};
 
 /// One kind of work. In a DAG file a task names it by its key and gives it arguments.
 #[async_trait]

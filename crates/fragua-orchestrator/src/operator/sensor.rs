@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_database::Engine;
-use object_store::aws::AmazonS3Builder;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -19,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::held::SENSOR_TIMEOUT;
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
+    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, bucket, check_arguments, parse_arguments,
     warehouse,
 };
 use crate::dag::duration::{Written, parse_duration};
@@ -409,34 +408,7 @@ impl Operator for ObjectSensor {
 #[async_trait]
 impl Target for Place {
     async fn is_there(&self, context: &TaskContext) -> Result<bool, TaskError> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let name = self.connection.as_str();
-        let no_address =
-            || TaskError::FailedForGood(format!("connection {name} is no address of an object store"));
-        let mut url = context.connection(name)?.parts().ok_or_else(no_address)?;
-        let decoded = |text: &str| {
-            percent_encoding::percent_decode_str(text)
-                .decode_utf8_lossy()
-                .into_owned()
-        };
-        let (access, secret) = (
-            decoded(url.username()),
-            decoded(url.password().unwrap_or_default()),
-        );
-        // The credentials go into the signature, not into the address.
-        if url.set_username("").is_err() || url.set_password(None).is_err() {
-            return Err(no_address());
-        }
-        let store = AmazonS3Builder::new()
-            .with_endpoint(url.as_str().trim_end_matches('/'))
-            .with_bucket_name(self.bucket.as_str())
-            .with_region("us-east-1")
-            .with_access_key_id(access)
-            .with_secret_access_key(secret)
-            .with_allow_http(url.scheme() == "http")
-            .with_virtual_hosted_style_request(false)
-            .build()
-            .map_err(TaskError::failed_for_good)?;
+        let store = bucket::open(context, Some(self.connection.as_str()), self.bucket.as_str())?;
         let failed = |error: object_store::Error| TaskError::Failed(format!("the object store: {error}"));
         if let Some(key) = &self.key {
             return match store.head(&ObjectPath::from(key.as_str())).await {

@@ -23,9 +23,12 @@ pub(super) fn failed(what: &str) -> impl Fn(DbErr) -> TaskError + '_ {
 
 /// What a column holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Whole numbers of 64 bits.
     Integer,
+    /// Numbers of 64 bits.
     Float,
+    /// Texts.
     Text,
     /// A type that rows of JSON cannot fill, by its name.
     Other(String),
@@ -59,6 +62,15 @@ impl fmt::Display for Kind {
             Self::Other(name) => formatter.write_str(name),
         }
     }
+}
+
+/// Returns the columns of a table with what they hold, in the table's order; nothing where there is no such table.
+///
+/// # Errors
+/// The database refuses or does not answer.
+pub async fn table_columns(database: &Database, table: &str) -> Result<Vec<(String, Kind)>, TaskError> {
+    let reason = failed("the table cannot be looked at");
+    columns(database.writer(), table).await.map_err(reason)
 }
 
 /// Returns the columns of a table with what they hold, in the table's order; nothing where there is no such table.

@@ -1,7 +1,8 @@
-//! The operators that know orchestration, tracking and learning at once. Only the binary may see all three.
+//! The operators that know orchestration, tracking, learning and serving at once. Only the binary may see all of them.
 
 mod dataset;
 mod held_out;
+mod predict;
 mod promote;
 mod rows;
 mod tracking;
@@ -18,5 +19,6 @@ pub(crate) use train::train_config;
 pub(crate) fn catalog() -> OperatorCatalog {
     OperatorCatalog::builtin()
         .with(Arc::new(train::Train))
+        .with(Arc::new(predict::Predict))
         .with(Arc::new(promote::Promote))
 }

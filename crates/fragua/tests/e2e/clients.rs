@@ -1,6 +1,7 @@
 //! The unmodified `mlflow` and `boto3` on what the demo left.
 
 use fragua_base::SystemClock;
+use serde_json::json;
 use std::sync::Arc;
 
 use crate::harness::{Server, demo, python, repository};
@@ -47,6 +48,72 @@ fn mlflow_finds_the_runs_and_predicts_what_the_inference_api_predicts() {
     );
     assert!(found["largest_difference"].as_f64().unwrap() < 1e-5, "{found}");
     server.stop();
+}
+
+/// Where both differ on purpose: what is asked, and our status beside theirs.
+const OTHERWISE: [(&str, u64, u64); 0] = [];
+
+#[test]
+fn the_inference_api_answers_like_mlflows_own_scoring_server() {
+    let demo = demo();
+    let server = Server::start(demo.project());
+    let endpoints = server.project.join(".fragua/endpoints.json");
+    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
+    let found = python(
+        "scoring_server.py",
+        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
+    );
+    server.stop();
+    let found = found.as_object().unwrap();
+    assert!(found.len() > 20);
+    let mut wrong = Vec::new();
+    for (request, answers) in found {
+        let otherwise = OTHERWISE.iter().find(|(name, ..)| name == request);
+        let is_right = match otherwise {
+            Some((_, ours, theirs)) => answers["status"] == json!([ours, theirs]),
+            None => {
+                answers["status"][0] == answers["status"][1]
+                    && answers["error_code"][0] == answers["error_code"][1]
+                    && answers["same_predictions"] == true
+            }
+        };
+        if !is_right {
+            wrong.push(format!("{request}: {answers:#}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn tritons_client_predicts_what_the_inference_api_predicts() {
+    let demo = demo();
+    let server = Server::start(demo.project());
+    let endpoints = server.project.join(".fragua/endpoints.json");
+    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
+    let found = python(
+        "infer_with_triton.py",
+        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
+    );
+    server.stop();
+    for yes in ["live", "ready", "model_ready"] {
+        assert_eq!(found[yes], true, "{yes}: {found}");
+    }
+    assert_eq!(found["server"], "fragua");
+    assert_eq!(found["repository"], json!(["cover_type_class"]));
+    assert_eq!(found["id"], "asked-by-triton");
+    assert_eq!(
+        (&found["rows"], &found["equal_labels"]),
+        (&json!(100), &json!(100))
+    );
+    assert!(found["largest_difference"].as_f64().unwrap() < 1e-6, "{found}");
+    assert!(
+        found["refused"].as_str().unwrap().contains("Elevation"),
+        "{found}"
+    );
+    assert!(
+        found["kept"].as_str().unwrap().contains("always in memory"),
+        "{found}"
+    );
 }
 
 #[tokio::test]

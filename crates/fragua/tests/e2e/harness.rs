@@ -1,13 +1,16 @@
 //! A project in a temporary folder and the program that runs on it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 use fragua_base::Endpoints;
+use futures::StreamExt as _;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -117,6 +120,66 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns how many task instances of a task are in a state, over all runs of its DAG.
+async fn count(server: &Server, dag: &str, task: &str, state: &str) -> usize {
+    let runs_url = format!("{}/api/v2/dags/{dag}/dagRuns", server.address("orchestrator"));
+    let runs = get_json(&format!("{runs_url}?limit=100")).await;
+    let mut count = 0;
+    for run in runs["dag_runs"].as_array().unwrap() {
+        let run = run["dag_run_id"].as_str().unwrap();
+        let instances = get_json(&format!("{runs_url}/{run}/taskInstances")).await;
+        let instances = instances["task_instances"].as_array().unwrap();
+        count += instances
+            .iter()
+            .filter(|one| one["task_id"] == task && one["state"] == state)
+            .count();
+    }
+    count
+}
+
+pub(crate) async fn get_json(url: &str) -> Value {
+    let response = http().get(url).send().await.unwrap();
+    response.error_for_status().unwrap().json().await.unwrap()
+}
+
+/// Waits, by the events that the pages listen to, until so many instances of a task are in a state.
+pub(crate) async fn until_task(server: &Server, dag: &str, task: &str, state: &str, wanted: usize) {
+    let events = http()
+        .get(format!("{}/events", server.address("orchestrator")))
+        .send()
+        .await
+        .unwrap();
+    let mut events = events.error_for_status().unwrap().bytes_stream();
+    while count(server, dag, task, state).await < wanted {
+        events
+            .next()
+            .await
+            .expect("the event stream goes on while the server runs")
+            .unwrap();
+    }
+}
+
+/// A command of the program on a project.
+pub(crate) fn run(project: &Path, arguments: &[&str]) -> Command {
+    let mut command = fragua();
+    command.args(arguments).arg("--project").arg(project);
+    command
+}
+
+/// Rows of a table of the warehouse by DAG run.
+pub(crate) async fn rows_by_dag_run(project: &Path, table: &str) -> BTreeMap<String, i64> {
+    let url = format!("sqlite:{}", project.join(".fragua/warehouse.db").display());
+    let database = fragua_database::Database::open(&url, "connections.warehouse.url")
+        .await
+        .unwrap();
+    let sql = format!("SELECT fragua_dag_run_id, COUNT(*) FROM {table} GROUP BY 1");
+    let statement = Statement::from_string(database.reader().get_database_backend(), sql);
+    let rows = database.reader().query_all_raw(statement).await.unwrap();
+    rows.iter()
+        .map(|row| (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap()))
+        .collect()
 }
 
 /// What `fragua demo` left: a project on which the whole job was done once.

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, demo, example_row, http};
+use crate::harness::{Server, demo, example_row, get_json, http, rows_by_dag_run, run, succeed, until_task};
 
 #[test]
 fn the_demo_does_the_main_job_and_says_what_it_did() {
@@ -81,5 +81,66 @@ async fn predict_answers_as_the_old_stack_did() {
         .await
         .unwrap();
     assert!(document["paths"]["/predict"]["post"].is_object(), "{document}");
+    server.stop();
+}
+
+const SCORING: &str = r#"
+dag: scoring
+schedule: none
+tasks:
+  - id: table_to_object
+    predict:
+      model: cover_type_class
+      from: { connection: warehouse, table: cover_type }
+      into: { bucket: mlflows3, key: scored/rows.parquet }
+  - id: object_to_table
+    needs: [table_to_object]
+    predict:
+      model: cover_type_class/1
+      from: { bucket: mlflows3, key: scored/rows.parquet }
+      into: { connection: warehouse, table: scored }
+  - id: query_to_table
+    needs: [object_to_table]
+    predict:
+      model: cover_type_class@champion
+      from: { connection: warehouse, query: "SELECT * FROM scored WHERE label = Cover_Type" }
+      into: { connection: warehouse, table: right }
+"#;
+
+#[tokio::test]
+async fn a_dag_predicts_whole_tables_and_objects() {
+    let demo = demo();
+    std::fs::write(demo.project().join("dags/scoring.yaml"), SCORING).unwrap();
+    let server = Server::start(demo.project());
+    let triggered = run(demo.project(), &["dags", "trigger", "scoring", "--json"])
+        .output()
+        .unwrap();
+    let dag_run = succeed(&triggered)["dag_run_id"].as_str().unwrap().to_owned();
+    until_task(&server, "scoring", "query_to_table", "success", 1).await;
+    let handed_on = async |task: &str| {
+        let url = format!(
+            "{}/api/v2/dags/scoring/dagRuns/{dag_run}/taskInstances/{task}/xcomEntries/return_value",
+            server.address("orchestrator")
+        );
+        let entry = get_json(&url).await;
+        match &entry["value"] {
+            Value::String(text) => serde_json::from_str(text).unwrap(),
+            value => value.clone(),
+        }
+    };
+    let to_object: Value = handed_on("table_to_object").await;
+    assert_eq!(to_object["into"], "s3://mlflows3/scored/rows.parquet");
+    assert_eq!(to_object["rows"], 11_620, "{to_object}");
+    let to_table: Value = handed_on("object_to_table").await;
+    assert_eq!(to_table["into"], "table://warehouse/scored");
+    assert_eq!(
+        (&to_table["rows"], &to_table["version"]),
+        (&json!(11_620), &json!("1"))
+    );
+    // The model saw most of these rows: more are right than of those it did not.
+    let right: Value = handed_on("query_to_table").await;
+    assert!(right["rows"].as_u64().unwrap() > 11_620 * 3 / 4, "{right}");
+    let rows = rows_by_dag_run(demo.project(), "scored").await;
+    assert_eq!(rows, [(dag_run, 11_620)].into());
     server.stop();
 }

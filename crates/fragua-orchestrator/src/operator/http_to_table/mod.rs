@@ -2,7 +2,6 @@
 
 mod rows;
 mod source;
-mod table;
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +14,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::table::{Load, LoadKey};
+use super::load::TableLoad;
 use super::warehouse::Kind;
 use super::{
     ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, check_arguments, parse_arguments,
@@ -168,26 +167,22 @@ impl Operator for HttpToTable {
 
         let database = warehouse::open(context, arguments.connection.as_str()).await?;
         let table = arguments.table.as_str();
-        let reason = warehouse::failed("the table cannot be looked at");
-        let known = warehouse::columns(database.writer(), table)
-            .await
-            .map_err(reason)?;
+        let known = warehouse::table_columns(&database, table).await?;
         let kinds = match known.is_empty() {
             true => rows::infer_kinds(&rows, &columns, &arguments.types),
             false => rows::kinds_of_table(&columns, &known, table)?,
         };
         let cells = rows::convert(&rows, &columns, &kinds)?;
-        let load = Load {
-            key: LoadKey { context, table },
-            columns: &columns,
-            kinds: &kinds,
+        let load = TableLoad {
+            context,
+            table,
+            columns: columns.iter().copied().zip(kinds).collect(),
             cells,
             source_url: &answer.source_url,
             source_fields: &answer.fields,
             digest: &answer.digest,
         };
-        table::prepare(&database, &load).await?;
-        let count = table::write(&database, load).await?;
+        let count = load.write(&database).await?;
         database.close().await;
         println!("wrote {count} rows to {table}");
         let handed_on =

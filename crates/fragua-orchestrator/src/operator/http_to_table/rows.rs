@@ -6,25 +6,8 @@ use serde_json::Value;
 
 use super::ColumnType;
 use crate::operator::TaskError;
+use crate::operator::load::LoadCell as Cell;
 use crate::operator::warehouse::Kind;
-
-/// A value as the database takes it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
-    Integer(Option<i64>),
-    Float(Option<f64>),
-    Text(Option<String>),
-}
-
-impl From<Cell> for sea_orm::Value {
-    fn from(cell: Cell) -> Self {
-        match cell {
-            Cell::Integer(value) => value.into(),
-            Cell::Float(value) => value.into(),
-            Cell::Text(value) => value.into(),
-        }
-    }
-}
 
 /// A row as values in the order of the columns.
 pub(super) type Row<'a> = Vec<&'a Value>;
