@@ -142,6 +142,18 @@ impl Serving {
             .collect()
     }
 
+    /// Returns the version that answers for a model, which is loaded now where no task of the role does it.
+    ///
+    /// # Errors
+    /// As [`Serving::endpoint`]; `NoModel` says why the version cannot be served.
+    pub async fn load(&self, model: &ModelRef) -> Result<Arc<ServedModel>, Error> {
+        let endpoint = self.endpoint(model).await?;
+        if endpoint.current().is_none() {
+            self.follow(&endpoint).await;
+        }
+        endpoint.current().ok_or_else(|| endpoint.no_model())
+    }
+
     /// Returns the endpoint of a model, which it brings into memory when it is asked for the first time. Where there are
     /// more than `max_models`, the one that was not used for the longest time goes.
     ///

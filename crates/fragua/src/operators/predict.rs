@@ -232,13 +232,7 @@ async fn load(context: &TaskContext, model: &str) -> anyhow::Result<Arc<ServedMo
     let source = ModelSource::Remote(connect(context)?);
     let settings = fragua_serving::Settings::default();
     let serving = Serving::open(source, settings, Arc::new(SystemClock))?;
-    let endpoint = serving.endpoint(&model).await?;
-    let state = endpoint.state();
-    match (&state.model, &state.problem) {
-        (Some(model), _) => Ok(Arc::clone(model)),
-        (None, Some(problem)) => bail!("{model}: {}", problem.message),
-        (None, None) => bail!("{model} is not loaded"),
-    }
+    Ok(serving.load(&model).await?)
 }
 
 async fn database(context: &TaskContext, connection: &str) -> anyhow::Result<Database> {
