@@ -109,10 +109,7 @@ async fn what_cannot_be_a_key_is_refused_with_the_fix() {
 async fn a_server_that_requires_keys_asks_for_them_and_the_app_works() {
     let project = Project::empty();
     project.write("fragua.toml", "[serving]\nrequire_api_key = true\n");
-    let mut server = project.up(&["--set", "log.filter=trace"]).await;
-    server
-        .until_said("no API key is valid, so nobody can ask for predictions")
-        .await;
+    let server = project.up(&["--set", "log.filter=debug,hyper=trace"]).await;
     let serving = server.address("serving").to_owned();
     let status = async |path: &str, key: Option<&str>| {
         let mut request = client().post(format!("{serving}{path}")).json(&json!({}));
@@ -152,6 +149,8 @@ async fn a_server_that_requires_keys_asks_for_them_and_the_app_works() {
     }
     let (ok, said) = server.stop().await;
     assert!(ok, "{said}");
+    let warned = said.contains("no API key is valid, so nobody can ask for predictions");
+    assert!(warned, "there was none at the start");
     assert!(
         said.contains("/models/other/predict"),
         "every request is in the log"
