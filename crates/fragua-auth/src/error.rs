@@ -1,6 +1,6 @@
 //! What can go wrong.
 
-use fragua_base::ErrorKind;
+use fragua_base::{ErrorKind, Timestamp};
 use sea_orm::DbErr;
 
 /// A failure of this crate.
@@ -23,6 +23,31 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// A name or a scope that no serving key can have.
+    #[error("{reason}")]
+    InvalidServingKey {
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// No serving key is like this.
+    #[error("the API key is not known here: check that all of it was sent, or ask for a new one")]
+    UnknownServingKey,
+    /// The time of a serving key is over.
+    #[error("the API key {id} expired at {at}: ask for a new one")]
+    ServingKeyExpired {
+        /// Its public part.
+        id: String,
+        /// When its time was over.
+        at: Timestamp,
+    },
+    /// A serving key was taken back.
+    #[error("the API key {id} was revoked at {at}: ask for a new one")]
+    ServingKeyRevoked {
+        /// Its public part.
+        id: String,
+        /// When it was taken back.
+        at: Timestamp,
+    },
     /// The database failed.
     #[error(transparent)]
     Database(#[from] fragua_database::Error),
@@ -32,7 +57,12 @@ impl Error {
     /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidAccessKey { .. } | Self::InvalidWorkerToken => ErrorKind::InvalidInput,
+            Self::InvalidAccessKey { .. } | Self::InvalidWorkerToken | Self::InvalidServingKey { .. } => {
+                ErrorKind::InvalidInput
+            }
+            Self::UnknownServingKey | Self::ServingKeyExpired { .. } | Self::ServingKeyRevoked { .. } => {
+                ErrorKind::Unauthenticated
+            }
             Self::WorkerTokenExists { .. } => ErrorKind::Conflict,
             Self::Database(error) => error.kind(),
         }

@@ -5,9 +5,13 @@ mod bind;
 mod error;
 mod fernet;
 mod guard;
+mod key_ring;
+mod serving_keys;
 mod store;
 mod tokens;
 mod worker_tokens;
+
+use std::sync::Arc;
 
 use fragua_base::SharedClock;
 use fragua_database::Database;
@@ -17,6 +21,7 @@ pub use bind::{BindRefused, check_bind};
 pub use error::Error;
 pub use fernet::{Fernet, new_secret_key};
 pub use guard::{Guard, Refusal, Refused, guard};
+pub use serving_keys::{KeyScope, NewServingKey, ServingKey};
 pub use tokens::TaskToken;
 pub use worker_tokens::WorkerToken;
 
@@ -25,6 +30,7 @@ pub use worker_tokens::WorkerToken;
 pub struct Auth {
     database: Database,
     clock: SharedClock,
+    ring: Arc<key_ring::KeyRing>,
 }
 
 impl Auth {
@@ -34,6 +40,10 @@ impl Auth {
     /// When the database cannot be reached or migrated.
     pub async fn open(database: Database, clock: SharedClock) -> Result<Self, Error> {
         database.migrate("auth", store::migrations()).await?;
-        Ok(Self { database, clock })
+        Ok(Self {
+            database,
+            clock,
+            ring: Arc::default(),
+        })
     }
 }

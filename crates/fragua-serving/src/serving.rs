@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use fragua_auth::Auth;
 use fragua_base::SharedClock;
 use fragua_database::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -32,6 +33,8 @@ const SHADOWS_PER_CORE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Serving {
     pub(crate) inner: Arc<Inner>,
+    /// Who may ask over HTTP; everybody where there is nothing.
+    pub(crate) keys: Option<Arc<Auth>>,
 }
 
 #[derive(Debug)]
@@ -108,7 +111,23 @@ impl Serving {
         };
         Ok(Self {
             inner: Arc::new(inner),
+            keys: None,
         })
+    }
+
+    /// Makes the HTTP routes of [`crate::api::router`] ask for a serving key. Whoever holds the façade, such as the pages
+    /// of the app, is not asked.
+    #[must_use]
+    pub fn requiring_keys(self, auth: Auth) -> Self {
+        Self {
+            keys: Some(Arc::new(auth)),
+            ..self
+        }
+    }
+
+    /// Returns whether the HTTP routes ask for a serving key.
+    pub fn requires_keys(&self) -> bool {
+        self.keys.is_some()
     }
 
     /// Returns the settings.

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_keys;
 mod migrations;
+pub(crate) mod serving_keys;
 pub(crate) mod tokens;
 pub(crate) mod worker_tokens;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fragua_base::{ManualClock, Timestamp};
 use fragua_database::Database;
 
-use crate::{AccessKey, Auth};
+use crate::{AccessKey, Auth, Error, KeyScope, NewServingKey};
 
 async fn open(database: Database) -> (Auth, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
@@ -48,8 +48,154 @@ async fn a_task_token_ends_with_its_time(database: Database) {
     assert_eq!(auth.check_token(token.expose()).await.unwrap(), None);
 }
 
+fn for_models(names: &[&str]) -> NewServingKey {
+    NewServingKey {
+        name: "año nuevo".to_owned(),
+        scope: match names {
+            [] => KeyScope::AllModels,
+            names => KeyScope::Models(names.iter().map(|name| (*name).to_owned()).collect()),
+        },
+        lifetime: None,
+    }
+}
+
+async fn a_serving_key_is_known_by_its_secret_alone(database: Database) {
+    let (auth, _) = open(database).await;
+    let (made, secret) = auth
+        .create_serving_key(for_models(&["forest", "b"]))
+        .await
+        .unwrap();
+    let (all, _) = auth.create_serving_key(for_models(&[])).await.unwrap();
+    let found = auth.check_serving_key(secret.expose()).await.unwrap();
+    assert_eq!(*found, made);
+    assert!(found.scope.allows("b") && !found.scope.allows("B"));
+    let last = if secret.expose().ends_with('0') { "1" } else { "0" };
+    let other_secret = format!("{}{last}", &secret.expose()[..secret.expose().len() - 1]);
+    let other_id = secret.expose().replace(&made.id, "0123456789abcdef");
+    for wrong in [other_secret.as_str(), &other_id, "", "frk_x"] {
+        let refused = auth.check_serving_key(wrong).await;
+        assert!(matches!(refused, Err(Error::UnknownServingKey)), "{refused:?}");
+    }
+    let mut listed = auth.serving_keys().await.unwrap();
+    let mut expected = vec![made, all];
+    listed.sort_by(|one, two| one.id.cmp(&two.id));
+    expected.sort_by(|one, two| one.id.cmp(&two.id));
+    assert_eq!(listed, expected);
+    let shown = format!("{:?} {listed:?}", auth.check_serving_key(secret.expose()).await);
+    let hidden = secret.expose().rsplit('_').next().unwrap();
+    assert!(!shown.contains(hidden) && !format!("{auth:?}").contains(hidden));
+}
+
+async fn a_serving_key_ends_with_its_time(database: Database) {
+    let (auth, clock) = open(database).await;
+    let new = NewServingKey {
+        lifetime: Some(Duration::from_secs(60)),
+        ..for_models(&[])
+    };
+    let (key, secret) = auth.create_serving_key(new).await.unwrap();
+    clock.advance(Duration::from_millis(59_999));
+    assert!(auth.check_serving_key(secret.expose()).await.is_ok());
+    clock.advance(Duration::from_millis(1));
+    let refused = auth.check_serving_key(secret.expose()).await.unwrap_err();
+    let expected = format!(
+        "the API key {} expired at 1970-01-01T00:01:01Z: ask for a new one",
+        key.id
+    );
+    assert_eq!(refused.to_string(), expected);
+    assert!(!key.is_valid_at(Timestamp::from_millis(61_000)));
+}
+
+async fn a_revocation_holds_here_at_once_and_elsewhere_after_three_seconds(database: Database) {
+    let (auth, clock) = open(database.clone()).await;
+    let elsewhere = Auth::open(database, clock.clone()).await.unwrap();
+    let (key, secret) = auth.create_serving_key(for_models(&[])).await.unwrap();
+    let good = async |auth: &Auth| auth.check_serving_key(secret.expose()).await.is_ok();
+    assert!(good(&auth).await && good(&elsewhere).await);
+    assert!(auth.revoke_serving_key(&key.id).await.unwrap());
+    assert!(!good(&auth.clone()).await);
+    clock.advance(Duration::from_millis(2_999));
+    assert!(good(&elsewhere).await, "it was read a moment ago");
+    clock.advance(Duration::from_millis(1));
+    let refused = elsewhere.check_serving_key(secret.expose()).await;
+    assert!(
+        matches!(refused, Err(Error::ServingKeyRevoked { .. })),
+        "{refused:?}"
+    );
+
+    let revoked_at = auth.serving_keys().await.unwrap()[0].revoked_at;
+    assert_eq!(revoked_at, Some(Timestamp::from_millis(1_000)));
+    assert!(auth.revoke_serving_key(&key.id).await.unwrap(), "it is revoked");
+    assert_eq!(auth.serving_keys().await.unwrap()[0].revoked_at, revoked_at);
+    assert!(!auth.revoke_serving_key("0123456789abcdef").await.unwrap());
+}
+
+async fn a_serving_key_made_elsewhere_is_soon_known(database: Database) {
+    let (auth, clock) = open(database.clone()).await;
+    let elsewhere = Auth::open(database, clock.clone()).await.unwrap();
+    let _ = auth.check_serving_key(&format!("frk_{:016}_{:064}", 0, 0)).await;
+    let (key, secret) = elsewhere.create_serving_key(for_models(&[])).await.unwrap();
+    assert!(auth.check_serving_key(secret.expose()).await.is_err());
+    clock.advance(Duration::from_millis(200));
+    assert!(auth.check_serving_key(secret.expose()).await.is_ok());
+    // A clock that was set back makes no key good for ever.
+    clock.set(Timestamp::from_millis(5));
+    elsewhere.revoke_serving_key(&key.id).await.unwrap();
+    assert!(auth.check_serving_key(secret.expose()).await.is_err());
+}
+
+async fn uses_of_serving_keys_are_written_aside(database: Database) {
+    let (auth, clock) = open(database).await;
+    let (_, secret) = auth.create_serving_key(for_models(&[])).await.unwrap();
+    let last_used = async || auth.serving_keys().await.unwrap()[0].last_used_at;
+    auth.write_serving_key_uses().await.unwrap();
+    assert_eq!(last_used().await, None);
+    auth.check_serving_key(secret.expose()).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    auth.check_serving_key(secret.expose()).await.unwrap();
+    assert_eq!(last_used().await, None, "a request writes nothing");
+    auth.write_serving_key_uses().await.unwrap();
+    assert_eq!(last_used().await, Some(Timestamp::from_millis(2_000)));
+    clock.set(Timestamp::from_millis(1_500));
+    auth.check_serving_key(secret.expose()).await.unwrap();
+    auth.write_serving_key_uses().await.unwrap();
+    assert_eq!(last_used().await, Some(Timestamp::from_millis(2_000)));
+}
+
+async fn serving_keys_that_cannot_be_are_refused(database: Database) {
+    let (auth, _) = open(database).await;
+    for new in [
+        for_models(&["forest@champion"]),
+        NewServingKey {
+            name: " ".to_owned(),
+            ..for_models(&[])
+        },
+        NewServingKey {
+            name: "x".repeat(201),
+            ..for_models(&[])
+        },
+    ] {
+        let refused = auth.create_serving_key(new).await;
+        assert!(
+            matches!(refused, Err(Error::InvalidServingKey { .. })),
+            "{refused:?}"
+        );
+    }
+    let long: Vec<String> = (100..200)
+        .map(|number| format!("{number}{}", "\"\\".repeat(126)))
+        .collect();
+    let long: Vec<&str> = long.iter().map(String::as_str).collect();
+    let (key, _) = auth.create_serving_key(for_models(&long)).await.unwrap();
+    assert_eq!(auth.serving_keys().await.unwrap(), [key]);
+}
+
 fragua_database::each_engine!(
     stores: the_first_root_key_is_kept,
     a_given_root_key_replaces_the_old_one,
     a_task_token_ends_with_its_time,
+    a_serving_key_is_known_by_its_secret_alone,
+    a_serving_key_ends_with_its_time,
+    a_revocation_holds_here_at_once_and_elsewhere_after_three_seconds,
+    a_serving_key_made_elsewhere_is_soon_known,
+    uses_of_serving_keys_are_written_aside,
+    serving_keys_that_cannot_be_are_refused,
 );

@@ -10,6 +10,7 @@ use axum::routing::post;
 use fragua_learn::{Format, OnBadCell};
 
 use super::Refusal;
+use super::access::Access;
 use super::admission::read_body;
 use crate::{Error, ModelRef, Scored, Serving};
 
@@ -20,10 +21,11 @@ pub(super) fn routes() -> Router<Serving> {
 
 async fn batch(
     State(serving): State<Serving>,
+    access: Access,
     Query(query): Query<HashMap<String, String>>,
     request: Request,
 ) -> Response {
-    match score(serving, &query, request).await {
+    match score(serving, &access, &query, request).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     }
@@ -31,6 +33,7 @@ async fn batch(
 
 async fn score(
     serving: Serving,
+    access: &Access,
     query: &HashMap<String, String>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -39,6 +42,7 @@ async fn score(
         Some(model) => ModelRef::parse(model, &settings.alias)?,
         None => settings.model_ref(),
     };
+    access.check(&model.name)?;
     let from = form_of(request.headers())?;
     let to = match query.get("format").map(String::as_str) {
         None if from == Format::Parquet => Format::Parquet,

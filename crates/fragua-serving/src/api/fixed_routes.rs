@@ -1,6 +1,6 @@
 //! The routes whose description does not depend on a model, written short in `routes.json` and here made OpenAPI: parameters
 //! by name (`q:` for those of the query), `error` and `v2` for the bodies of errors, `object` and `file` for bodies of any
-//! content.
+//! content, an empty `security` where no key is ever needed.
 
 use serde_json::{Map, Value, json};
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Refusal;
+use super::access::Access;
 use super::models::by_name;
 use crate::log::LogQuery;
 use crate::{Error, ModelRef, RequestId, ServedModel, Serving};
@@ -40,11 +41,13 @@ fn invalid(field: &'static str, reason: &str) -> Error {
 
 async fn list(
     State(serving): State<Serving>,
+    access: Access,
     Query(mut given): Query<HashMap<String, String>>,
-) -> Result<Response, Error> {
+) -> Result<Response, Refusal> {
     let mut take = |name: &str| given.remove(name).filter(|value| !value.is_empty());
     let query = LogQuery {
         model: take("model"),
+        models: access.models().cloned(),
         version: take("version"),
         source: take("source"),
         request_ids: take("request_ids")
@@ -54,7 +57,7 @@ async fn list(
             None => None,
             Some("true") => Some(true),
             Some("false") => Some(false),
-            Some(_) => return Err(invalid("has_feedback", "expected true or false")),
+            Some(_) => return Err(invalid("has_feedback", "expected true or false").into()),
         },
         limit: match take("limit") {
             None => None,
@@ -66,25 +69,39 @@ async fn list(
         },
         page_token: take("page_token"),
     };
+    if let Some(model) = &query.model {
+        access.check(model)?;
+    }
     let page = serving.kept_log()?.predictions(&query).await?;
     Ok(Json(json!({ "predictions": page.items, "next_page_token": page.next })).into_response())
 }
 
-async fn show(State(serving): State<Serving>, Path(request_id): Path<String>) -> Result<Response, Error> {
+async fn show(
+    State(serving): State<Serving>,
+    access: Access,
+    Path(request_id): Path<String>,
+) -> Result<Response, Refusal> {
     let request_id = RequestId::parse(&request_id)?;
+    access.check_logged(&serving, &request_id).await?;
     let rows = serving.kept_log()?.prediction(&request_id).await?;
     if rows.is_empty() {
         let reason = format!(
             "the request {request_id} is not in the log: it was left out of the sample, is too old, or was answered less \
              than a second ago"
         );
-        return Err(Error::UnknownModel { reason });
+        return Err(Error::UnknownModel { reason }.into());
     }
     Ok(Json(json!({ "request_id": request_id.as_str(), "rows": rows })).into_response())
 }
 
-async fn lineage(State(serving): State<Serving>, Path(request_id): Path<String>) -> Result<Response, Error> {
-    let lineage = serving.lineage(&RequestId::parse(&request_id)?).await?;
+async fn lineage(
+    State(serving): State<Serving>,
+    access: Access,
+    Path(request_id): Path<String>,
+) -> Result<Response, Refusal> {
+    let request_id = RequestId::parse(&request_id)?;
+    access.check_logged(&serving, &request_id).await?;
+    let lineage = serving.lineage(&request_id).await?;
     Ok(Json(lineage).into_response())
 }
 
@@ -102,23 +119,15 @@ struct FeedbackBody {
 
 async fn give_feedback(
     State(serving): State<Serving>,
+    access: Access,
     body: Result<Json<FeedbackBody>, JsonRejection>,
-) -> Response {
-    let Json(body) = match body {
-        Ok(body) => body,
-        Err(rejection) => return Refusal::new(rejection.status(), rejection.body_text()).into_response(),
-    };
-    let told = async {
-        let request_id = RequestId::parse(&body.request_id)?;
-        serving
-            .kept_log()?
-            .give_feedback(&request_id, body.row, body.label, body.note)
-            .await
-    };
-    match told.await {
-        Ok(logged) => Json(logged).into_response(),
-        Err(error) => error.into_response(),
-    }
+) -> Result<Response, Refusal> {
+    let Json(body) = body.map_err(|rejection| Refusal::new(rejection.status(), rejection.body_text()))?;
+    let request_id = RequestId::parse(&body.request_id)?;
+    access.check_logged(&serving, &request_id).await?;
+    let log = serving.kept_log()?;
+    let told = log.give_feedback(&request_id, body.row, body.label, body.note);
+    Ok(Json(told.await?).into_response())
 }
 
 async fn answering(serving: &Serving, model: ModelRef) -> Result<std::sync::Arc<ServedModel>, Error> {

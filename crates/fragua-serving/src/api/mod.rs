@@ -1,5 +1,6 @@
 //! HTTP: the old stack's `/predict`, MLflow's scoring protocol, documents, health and metrics.
 
+mod access;
 mod admission;
 mod batch;
 mod deployments;
@@ -16,6 +17,7 @@ mod validation;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use fragua_base::ErrorKind;
@@ -24,17 +26,25 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{Error, Serving};
 
-/// Returns every route of the serving role.
+/// Returns every route of the serving role. Where the façade requires keys, all of them do but those that say how the
+/// server is and how it is asked.
 pub fn router(serving: Serving) -> Router {
-    Router::new()
+    let mut of_models = Router::new()
         .route("/predict", post(predict::predict))
-        .route("/predict/", any(without_slash))
         .route("/invocations", post(invocations::invocations))
         .merge(models::routes())
         .merge(deployments::routes())
-        .merge(v2::routes())
+        .merge(v2::routes_of_models())
         .merge(log::routes())
-        .merge(batch::routes())
+        .merge(batch::routes());
+    // Not laid over the routes where it would do nothing: each layer costs each request.
+    if serving.requires_keys() {
+        of_models = of_models.route_layer(from_fn_with_state(serving.clone(), access::check_key));
+    }
+    Router::new()
+        .merge(of_models)
+        .merge(v2::routes_of_server())
+        .route("/predict/", any(without_slash))
         .route("/openapi.json", get(openapi::openapi))
         .route("/docs", get(docs::page))
         .route("/docs/{file}", get(docs::file))

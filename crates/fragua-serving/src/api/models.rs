@@ -6,6 +6,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::health::Health;
 use super::{invocations, predict};
 use crate::{Error, ModelRef, Serving};
@@ -36,9 +37,19 @@ pub(super) fn by_name(serving: &Serving, name: &str) -> Result<ModelRef, Error> 
     }
 }
 
-/// The endpoints in memory.
-async fn list(State(serving): State<Serving>) -> Json<Value> {
-    let endpoints: Vec<Health> = serving.endpoints().iter().map(Health::of).collect();
+/// Returns the name in `NAME` or `NAME@ALIAS`.
+pub(super) fn name_in(text: &str) -> &str {
+    text.split_once('@').map_or(text, |(name, _)| name)
+}
+
+/// The endpoints in memory, as far as the one who asks may know of them.
+async fn list(State(serving): State<Serving>, access: Access) -> Json<Value> {
+    let endpoints = serving.endpoints();
+    let endpoints: Vec<Health> = endpoints
+        .iter()
+        .filter(|endpoint| access.allows(&endpoint.model_ref().name))
+        .map(Health::of)
+        .collect();
     Json(json!({ "models": endpoints }))
 }
 

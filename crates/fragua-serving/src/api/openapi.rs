@@ -39,7 +39,26 @@ pub(super) async fn openapi(State(serving): State<Serving>) -> Json<Value> {
     if let Some(paths) = paths.as_object_mut() {
         paths.extend(fixed_routes::paths());
     }
+    if serving.requires_keys() {
+        require_key(&mut document);
+    }
     Json(document)
+}
+
+/// Says that each operation needs a key, but those that say of themselves that they need none.
+fn require_key(document: &mut Value) {
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "An API key that begins with frk_." },
+        "header": { "type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same in a header of its own." },
+    });
+    document["security"] = json!([{ "bearer": [] }, { "header": [] }]);
+    let operations = document["paths"].as_object_mut().into_iter().flatten();
+    let operations = operations.filter_map(|(_, path)| path.as_object_mut()).flatten();
+    for (_, operation) in operations.filter(|(_, operation)| operation.get("security").is_none()) {
+        let unknown = "There is no API key, or it is unknown, expired or revoked";
+        operation["responses"]["401"] = json!({ "description": unknown });
+        operation["responses"]["403"] = json!({ "description": "The API key is not for this model" });
+    }
 }
 
 fn without_model(name: &str, explanation: Option<&str>) -> OpenApi {

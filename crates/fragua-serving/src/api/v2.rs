@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Refusal;
+use super::access::Access;
 use super::admission::{Admitted, Answer, Manner, answer, read_body};
 use super::models::by_name;
 use crate::aftermath::Predicted;
@@ -23,12 +24,17 @@ const PROBABILITIES: &str = "probabilities";
 /// Bodies of the repository calls are small.
 const MAX_CALL_BYTES: usize = 64 * 1024;
 
-/// Returns the routes.
-pub(super) fn routes() -> Router<Serving> {
+/// Returns the routes that tell of the server.
+pub(super) fn routes_of_server() -> Router<Serving> {
     Router::new()
         .route("/v2", get(server))
         .route("/v2/health/live", get(live))
         .route("/v2/health/ready", get(ready))
+}
+
+/// Returns the routes that tell of models and predict.
+pub(super) fn routes_of_models() -> Router<Serving> {
+    Router::new()
         .route("/v2/models/{model}", get(metadata_by_name))
         .route("/v2/models/{model}/ready", get(ready_by_name))
         .route("/v2/models/{model}/infer", post(infer_by_name))
@@ -47,7 +53,7 @@ pub(super) fn routes() -> Router<Serving> {
 }
 
 /// The protocol's form of an error.
-fn refuse(refusal: Refusal) -> Response {
+pub(super) fn refuse(refusal: Refusal) -> Response {
     refusal.with_body(|message| json!({ "error": message }))
 }
 
@@ -265,8 +271,8 @@ struct IndexRequest {
     ready: bool,
 }
 
-/// Lists what is in memory.
-async fn index(State(serving): State<Serving>, request: Request) -> Response {
+/// Lists what is in memory, as far as the one who asks may know of it.
+async fn index(State(serving): State<Serving>, access: Access, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read_body(&parts, body, MAX_CALL_BYTES).await {
         Ok(body) => body,
@@ -282,11 +288,12 @@ async fn index(State(serving): State<Serving>, request: Request) -> Response {
     };
     let models = serving.endpoints().into_iter().filter_map(|endpoint| {
         let state = endpoint.state();
-        if request.ready && state.model.is_none() {
+        let name = &endpoint.model_ref().name;
+        if !access.allows(name) || (request.ready && state.model.is_none()) {
             return None;
         }
         Some(json!({
-            "name": endpoint.model_ref().name,
+            "name": name,
             "version": state.model.as_ref().map(|model| model.version.clone()),
             "state": if state.model.is_some() { "READY" } else { "UNAVAILABLE" },
             "reason": state.explanation().unwrap_or_default(),

@@ -5,7 +5,7 @@ mod bucket;
 mod drift;
 mod writer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -189,6 +189,8 @@ pub struct Feedback {
 pub struct LogQuery {
     /// Of this registered model.
     pub model: Option<String>,
+    /// Of one of these registered models.
+    pub models: Option<BTreeSet<String>>,
     /// Of this version.
     pub version: Option<String>,
     /// That came this way.

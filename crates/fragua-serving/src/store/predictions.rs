@@ -201,6 +201,9 @@ pub(crate) async fn search(
     if let Some(model) = &query.model {
         select = select.filter(Column::Model.eq(model));
     }
+    if let Some(models) = &query.models {
+        select = select.filter(Column::Model.is_in(models));
+    }
     if let Some(version) = &query.version {
         select = select.filter(Column::Version.eq(version));
     }

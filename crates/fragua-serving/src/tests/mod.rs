@@ -6,6 +6,7 @@ mod documents;
 mod following;
 mod infer;
 mod invocations;
+mod keys;
 mod log;
 mod models;
 mod named;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use fragua_auth::Auth;
 use fragua_base::{ManualClock, Timestamp};
 use fragua_database::Database;
 use serde_json::{Value, json};
@@ -85,6 +86,11 @@ impl Role {
             serving,
             clock,
         }
+    }
+
+    /// The role, where its routes ask for a key that `auth` knows.
+    pub(super) fn requiring_keys(self, auth: Auth) -> Self {
+        Self::of(self.registry, self.serving.requiring_keys(auth), self.clock)
     }
 
     /// A role that answers with version 3 of the forest.

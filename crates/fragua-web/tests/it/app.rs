@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
+use fragua_auth::Auth;
 use fragua_base::{ManualClock, SharedClock};
 use fragua_database::testing::TestDatabase;
 use fragua_serving::{LogQuery, ModelSource, Serving, Settings};
@@ -148,6 +149,23 @@ async fn predicts_with_and_without_script() {
     // The link to share shows the same.
     let shared = get(&app, &format!("/?{GOOD}")).await;
     shared.has(&["for=\"predict-form\">0</output>"]);
+}
+
+#[tokio::test]
+async fn the_form_needs_no_key_and_shows_where_a_program_puts_one() {
+    let house = House::open().await;
+    house.champion().await;
+    let database = TestDatabase::sqlite().await;
+    let auth = Auth::open(database.database.clone(), house.clock.clone()).await;
+    let source = ModelSource::Local(house.tracking.clone());
+    let serving = Serving::open(source, Settings::default(), house.clock.clone());
+    let serving = serving.unwrap().requiring_keys(auth.unwrap());
+    serving.follow_alias().await;
+    let app = fragua_web::app_pages(serving, Some(house.tracking.clone()), house.site());
+    post(&app, "/", GOOD).await.has(&[
+        "<output id=\"predicted-class\" for=\"predict-form\">0</output>",
+        "Authorization: Bearer $FRAGUA_SERVING_KEY",
+    ]);
 }
 
 #[tokio::test]

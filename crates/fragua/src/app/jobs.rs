@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use anyhow::Context as _;
+use fragua_auth::Auth;
 use fragua_orchestrator::{Orchestrator, TriggerRequest};
-use fragua_serving::DriftAlarm;
+use fragua_serving::{DriftAlarm, Serving};
 use serde_json::{Map, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use super::{App, tasks};
 use crate::settings::{Executor, Loaded, Role};
+
+/// How often it is written when keys of the inference API were last used.
+const KEY_USES_EVERY: Duration = Duration::from_secs(60);
 
 /// A loop that ends when the shutdown token is cancelled.
 pub(crate) type Job = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
@@ -63,6 +68,9 @@ impl App {
                 Ok(())
             }));
         }
+        if self.serving.as_ref().is_some_and(Serving::requires_keys) && roles.contains(&Role::Serving) {
+            jobs.push(Box::pin(watch_keys(self.auth.clone(), shutdown.clone())));
+        }
         if let (Some(serving), Some(orchestrator), Some(dag_id)) = (
             &self.serving,
             &self.orchestrator,
@@ -74,6 +82,31 @@ impl App {
             jobs.push(Box::pin(retrain(alarms, orchestrator, dag_id, shutdown.clone())));
         }
         jobs
+    }
+}
+
+/// Tells when nobody can have a key, then notes now and then when keys were used, so that no answer waits for it.
+async fn watch_keys(auth: Auth, shutdown: CancellationToken) -> anyhow::Result<()> {
+    match auth.has_valid_serving_key().await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "serving.require_api_key is true and no API key is valid, so nobody can ask for predictions: make one with \
+             `fragua serving-keys create --name NAME`"
+        ),
+        Err(error) => tracing::warn!(%error, "API keys cannot be read"),
+    }
+    let mut ticks = tokio::time::interval(KEY_USES_EVERY);
+    loop {
+        let is_over = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        if let Err(error) = auth.write_serving_key_uses().await {
+            tracing::warn!(%error, "when API keys were last used cannot be written now");
+        }
+        if is_over {
+            return Ok(());
+        }
     }
 }
 

@@ -68,7 +68,10 @@ impl App {
             opening.models(&keys),
             opening.orchestrator(tasks::environment(loaded, endpoints, &keys, &auth)),
         )?;
-        let (storage, tracking, serving) = models;
+        let (storage, tracking, mut serving) = models;
+        if loaded.settings.serving.require_api_key {
+            serving = serving.map(|serving| serving.requiring_keys(auth.clone()));
+        }
         let source = opening.source()?;
         Ok(Self {
             clock,
@@ -89,6 +92,11 @@ impl App {
     /// Closes the databases, once nothing uses the parts any more.
     pub(crate) async fn close(self) {
         databases::close(self.databases).await;
+    }
+
+    /// Returns users' keys and tokens.
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// Returns the orchestrator, where this process has it.

@@ -15,6 +15,7 @@ mod pools;
 mod rehearsal;
 mod rotate;
 mod schema;
+mod serving_keys;
 mod settings;
 mod tasks;
 mod tracking;
@@ -160,6 +161,9 @@ enum Command {
     Settings(settings::Options),
     /// Prints addresses and keys for clients of S3 and MLflow, such as boto3: eval "$(fragua keys)"
     Keys(keys::Options),
+    /// Keys of the inference API, each for some models or all: create, list, revoke
+    #[command(subcommand)]
+    ServingKeys(serving_keys::Command),
     /// DAGs: list, show, check, test, trigger, pause, unpause, clear, next-execution, reload, report, delete
     #[command(subcommand)]
     Dags(dags::Command),
@@ -239,6 +243,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Doctor(options) => doctor::run(&common, options).await,
         Command::Settings(options) => settings::run(&common, options),
         Command::Keys(options) => keys::run(&common, options).await,
+        Command::ServingKeys(command) => serving_keys::run(&common, command).await,
         Command::Dags(command) => dags::run(&common, command).await,
         Command::Tasks(command) => Box::pin(tasks::run(&common, command)).await,
         Command::Xcom(command) => xcom::run(&common, command).await,

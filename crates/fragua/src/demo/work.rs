@@ -1,9 +1,10 @@
 //! The steps of the demo: load, train, serve, predict.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use fragua_auth::{Auth, KeyScope, NewServingKey};
 use fragua_base::Endpoints;
 use fragua_database::Database;
 use fragua_orchestrator::{Change, DagRun, DagRunQuery, DagRunState, Orchestrator, TriggerRequest};
@@ -31,6 +32,7 @@ const DAYS: u64 = 10;
 pub(super) struct Work<'a> {
     loaded: &'a Loaded,
     project: Project,
+    auth: Auth,
     orchestrator: Orchestrator,
     serving: Serving,
     endpoints: Endpoints,
@@ -49,6 +51,7 @@ impl<'a> Work<'a> {
         Ok(Self {
             loaded,
             project: Project::open(&loaded.project)?,
+            auth: app.auth().clone(),
             orchestrator: app
                 .orchestrator()
                 .cloned()
@@ -182,9 +185,19 @@ impl<'a> Work<'a> {
             .serving
             .as_deref()
             .context("the demo needs the role serving")?;
-        let response = http::client()?
+        let mut request = http::client()?
             .post(format!("{address}/predict"))
-            .json(&example_row())
+            .json(&example_row());
+        if self.serving.requires_keys() {
+            let new = NewServingKey {
+                name: "fragua demo".to_owned(),
+                scope: KeyScope::Models([self.serving.settings().model.clone()].into()),
+                lifetime: Some(Duration::from_secs(60)),
+            };
+            let (_, key) = self.auth.create_serving_key(new).await?;
+            request = request.bearer_auth(key.expose());
+        }
+        let response = request
             .send()
             .await
             .context("the inference API does not answer")?;

@@ -186,6 +186,7 @@ pub(crate) struct ServingSettings {
     pub(crate) port: u16,
     pub(crate) model: String,
     pub(crate) alias: String,
+    pub(crate) require_api_key: bool,
     #[serde(deserialize_with = "optional")]
     pub(crate) database_url: Option<Secret>,
     #[serde(deserialize_with = "at_least_one")]

@@ -16,7 +16,17 @@ async fn help_and_version() {
     assert_eq!(version.stdout, format!("fragua {}\n", env!("CARGO_PKG_VERSION")));
     let help = run(&["--help"]).await;
     for command in [
-        "demo", "init", "up", "doctor", "settings", "keys", "dags", "dag-runs", "tracking", "schema",
+        "demo",
+        "init",
+        "up",
+        "doctor",
+        "settings",
+        "keys",
+        "serving-keys",
+        "dags",
+        "dag-runs",
+        "tracking",
+        "schema",
     ] {
         assert!(help.stdout.contains(command), "{command}: {}", help.stdout);
     }

@@ -8,6 +8,7 @@ mod demo;
 mod learn;
 mod orchestrator;
 mod roles;
+mod serving_keys;
 mod shutdown;
 mod tracking;
 mod webhooks;

@@ -2,6 +2,7 @@
 
 mod m0001_access_keys_and_tokens;
 mod m0002_worker_tokens;
+mod m0003_serving_keys;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -10,5 +11,6 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m0001_access_keys_and_tokens::Migration),
         Box::new(m0002_worker_tokens::Migration),
+        Box::new(m0003_serving_keys::Migration),
     ]
 }

@@ -207,12 +207,22 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn of(page: &Page, path: &str, spelled: &str, record: &Map<String, Value>) -> Self {
+    pub(super) fn of(
+        serving: &Serving,
+        page: &Page,
+        path: &str,
+        spelled: &str,
+        record: &Map<String, Value>,
+    ) -> Self {
         let body = serde_json::to_string_pretty(record).unwrap_or_default();
         // A quote inside single quotes of a shell: close, escape, open again.
         let quoted = body.replace('\'', r"'\''");
+        let key = match serving.requires_keys() {
+            true => "  -H \"Authorization: Bearer $FRAGUA_SERVING_KEY\" \\\n",
+            false => "",
+        };
         let curl = page.at_serving(path).map(|address| {
-            format!("curl -s {address} \\\n  -H 'content-type: application/json' \\\n  -d '{quoted}'")
+            format!("curl -s {address} \\\n{key}  -H 'content-type: application/json' \\\n  -d '{quoted}'")
         });
         Self {
             curl,

@@ -126,7 +126,7 @@ async fn answer(
     };
     let result = Answered {
         why: Why::of(&app.serving, &model, row, &record, &answer).await,
-        request: Request::of(page, &path, &chosen.spelled, &record),
+        request: Request::of(&app.serving, page, &path, &chosen.spelled, &record),
         kept_address: is_kept.then(|| format!("{}predictions/{}", base(page), encode(id.as_str()))),
         opinion: is_kept.then(|| Opinion::new(id.as_str(), 0, Some(&model), &answer.label)),
         version: model.version.clone(),

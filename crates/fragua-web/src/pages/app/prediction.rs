@@ -246,7 +246,9 @@ async fn answer(
         lineage,
         opinion,
         again_address: format!("/?{}", query(&spelled, &record)),
-        request: path.ok().map(|path| Request::of(page, &path, &spelled, &record)),
+        request: path
+            .ok()
+            .map(|path| Request::of(&app.serving, page, &path, &spelled, &record)),
         model: shown.model.clone(),
         version: shown.version.clone(),
         role: shown.role.clone(),
