@@ -1,0 +1,151 @@
+//! The role `serving` beside the API of the old stack: one scikit-learn forest, as an ONNX file here and as a pickle behind
+//! FastAPI there, loaded by `wrk` with the same requests.
+//!
+//! Times on a shared machine wander, so what counts are the ratios of processor time, which is that of the server and of
+//! all processes below it. The servers take turns; each figure is the median of several turns.
+
+mod load;
+mod servers;
+mod works;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum;
+
+use super::{program, target_folder};
+use crate::python;
+use crate::test::cargo;
+use load::Wrk;
+use servers::{Place, Side};
+use works::Bench;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// From the start to the first answer of `/predict`.
+    Start,
+    /// One row a request, and the memory held afterwards.
+    Row,
+    /// 1,000 rows a request, and the memory held afterwards.
+    Batch,
+    /// Another version of the model, 50 times, while requests come.
+    Swaps,
+}
+
+/// One row of the table: a figure for each side that has one.
+#[derive(Debug)]
+struct Line {
+    name: String,
+    unit: Unit,
+    values: Vec<(Side, f64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    PerSecond,
+    Mebibytes,
+}
+
+impl Unit {
+    fn write(self, value: f64) -> String {
+        match self {
+            Self::Seconds if value < 1e-3 => format!("{:.1} µs", value * 1e6),
+            Self::Seconds if value < 1.0 => format!("{:.2} ms", value * 1e3),
+            Self::Seconds => format!("{value:.2} s"),
+            Self::PerSecond => format!("{value:.0}/s"),
+            Self::Mebibytes => format!("{value:.0} MiB"),
+        }
+    }
+}
+
+pub(super) fn run(chosen: Option<PathBuf>, only: &[Work], without_peer: bool) -> Result<()> {
+    let program = program(chosen)?;
+    println!("Fragua is {}.\n", program.display());
+    let works: Vec<Work> = Work::value_variants()
+        .iter()
+        .copied()
+        .filter(|work| only.is_empty() || only.contains(work))
+        .collect();
+    let bare = works.contains(&Work::Row).then(build_bare).transpose()?;
+    let python = python::environment(python::SERVING)?;
+    let folder = std::env::temp_dir().join(format!("fragua-bench-serving-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let wrk = Wrk::install(&folder)?;
+    let result = Place::make(program, python, bare, folder.clone()).and_then(|place| {
+        measure(
+            &Bench {
+                place,
+                wrk,
+                without_peer,
+            },
+            &works,
+        )
+    });
+    let _ = std::fs::remove_dir_all(&folder);
+    result
+}
+
+/// Builds the handler without a model.
+fn build_bare() -> Result<PathBuf> {
+    let build = [
+        "build",
+        "--release",
+        "--package",
+        "fragua-serving",
+        "--example",
+        "bare",
+    ];
+    let status = cargo(&build).status().context("cannot run cargo build")?;
+    ensure!(status.success(), "the release build failed");
+    Ok(target_folder()?.join("release/examples/bare"))
+}
+
+fn measure(bench: &Bench, works: &[Work]) -> Result<()> {
+    bench.compare_answers()?;
+    let mut lines = Vec::new();
+    if works.contains(&Work::Start) {
+        lines.extend(bench.starts()?);
+    }
+    lines.extend(bench.loads(works)?);
+    print(&lines);
+    if works.contains(&Work::Swaps) {
+        println!("\n{}", bench.swaps()?);
+    }
+    Ok(())
+}
+
+fn print(lines: &[Line]) {
+    let sides = [Side::Onnx, Side::Own, Side::Fastapi, Side::Bare];
+    let names = sides.map(Side::name).join(" | ");
+    println!("\n| work | {names} | FastAPI / ONNX | FastAPI / own forest |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for line in lines {
+        let of = |side| {
+            line.values
+                .iter()
+                .find(|(known, _)| *known == side)
+                .map(|(_, value)| *value)
+        };
+        let cells = sides.map(|side| of(side).map(|value| line.unit.write(value)).unwrap_or_default());
+        let ratio = |side| {
+            let (ours, theirs) = (of(side)?, of(Side::Fastapi)?);
+            let times = match line.unit {
+                Unit::PerSecond => ours / theirs,
+                Unit::Seconds | Unit::Mebibytes => theirs / ours,
+            };
+            Some(match times {
+                ..10.0 => format!("{times:.1}"),
+                _ => format!("{times:.0}"),
+            })
+        };
+        let ratios = [Side::Onnx, Side::Own].map(|side| ratio(side).unwrap_or_default());
+        println!(
+            "| {} | {} | {} |",
+            line.name,
+            cells.join(" | "),
+            ratios.join(" | ")
+        );
+    }
+}
