@@ -8,7 +8,7 @@ mod load;
 mod servers;
 mod works;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
