@@ -112,27 +112,48 @@ fn measure(bench: &Bench, works: &[Work]) -> Result<()> {
     }
     lines.extend(bench.loads(works)?);
     print(&lines);
+    if let Some(shares) = shares_of_bare(&lines) {
+        println!("\n{shares}");
+    }
     if works.contains(&Work::Swaps) {
         println!("\n{}", bench.swaps()?);
     }
     Ok(())
 }
 
+impl Line {
+    fn of(&self, side: Side) -> Option<f64> {
+        let found = self.values.iter().find(|(known, _)| *known == side);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Says how near Fragua comes to the handler that has no model, under the heaviest load of single rows.
+fn shares_of_bare(lines: &[Line]) -> Option<String> {
+    let has_bare = |line: &&Line| line.unit == Unit::PerSecond && line.of(Side::Bare).is_some();
+    let line = lines.iter().rfind(has_bare)?;
+    let share = |side| Some(line.of(side)? / line.of(Side::Bare)? * 100.0);
+    Some(format!(
+        "Of the requests that the empty handler answers in a second Fragua answers {:.0} % with the ONNX file and {:.0} % with \
+         its own forest.",
+        share(Side::Onnx)?,
+        share(Side::Own)?
+    ))
+}
+
 fn print(lines: &[Line]) {
     let sides = [Side::Onnx, Side::Own, Side::Fastapi, Side::Bare];
     let names = sides.map(Side::name).join(" | ");
-    println!("\n| work | {names} | FastAPI / ONNX | FastAPI / own forest |");
+    println!("\n| work | {names} | times better, ONNX | times better, own forest |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for line in lines {
-        let of = |side| {
-            line.values
-                .iter()
-                .find(|(known, _)| *known == side)
-                .map(|(_, value)| *value)
-        };
-        let cells = sides.map(|side| of(side).map(|value| line.unit.write(value)).unwrap_or_default());
+        let cells = sides.map(|side| {
+            line.of(side)
+                .map(|value| line.unit.write(value))
+                .unwrap_or_default()
+        });
         let ratio = |side| {
-            let (ours, theirs) = (of(side)?, of(Side::Fastapi)?);
+            let (ours, theirs) = (line.of(side)?, line.of(Side::Fastapi)?);
             let times = match line.unit {
                 Unit::PerSecond => ours / theirs,
                 Unit::Seconds | Unit::Mebibytes => theirs / ours,
@@ -149,5 +170,35 @@ fn print(lines: &[Line]) {
             cells.join(" | "),
             ratios.join(" | ")
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_with_their_unit() {
+        assert_eq!(Unit::Seconds.write(0.000_021_4), "21.4 µs");
+        assert_eq!(Unit::Seconds.write(0.0123), "12.30 ms");
+        assert_eq!(Unit::Seconds.write(83.0), "83.00 s");
+        assert_eq!(Unit::PerSecond.write(12_345.6), "12346/s");
+    }
+
+    #[test]
+    fn the_heaviest_load_is_compared_with_the_empty_handler() {
+        let line = |unit, bare| Line {
+            name: String::new(),
+            unit,
+            values: vec![(Side::Onnx, 30.0), (Side::Own, 60.0), (Side::Bare, bare)],
+        };
+        let lines = [
+            line(Unit::PerSecond, 1.0),
+            line(Unit::PerSecond, 120.0),
+            line(Unit::Seconds, 2.0),
+        ];
+        let shares = shares_of_bare(&lines).unwrap();
+        assert!(shares.contains("25 % with the ONNX file and 50 %"), "{shares}");
+        assert_eq!(shares_of_bare(&lines[2..]), None);
     }
 }

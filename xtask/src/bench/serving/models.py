@@ -1,8 +1,8 @@
-"""Makes what both sides serve: models.py make DATA TARGET ROWS FOLDER, and models.py register FOLDER URI NAME KIND.
+"""Makes what both sides serve: models.py make DATA TARGET ROWS FOLDER, and models.py register FOLDER URI NAME ALIAS KIND.
 
 `make` trains two forests on ROWS rows and writes into the folder: the rows, the first forest as a pickle, both as ONNX, and
-requests on other rows. `register` registers models of the folder with the MLflow server at URI under NAME, version 1 as
-champion: both ONNX files, or with the KIND `own` the folder that `fragua learn fit` wrote.
+requests on other rows. `register` registers models of the folder with the MLflow server at URI under NAME, with ALIAS for the
+first: both ONNX files, or with the KIND `own` the folder that `fragua learn fit` wrote.
 """
 
 import json
@@ -58,7 +58,7 @@ def make(data, target, rows, folder):
     print(json.dumps({"nodes": nodes}))
 
 
-def register(folder, uri, name, kind):
+def register(folder, uri, name, alias, kind):
     import mlflow
 
     mlflow.set_tracking_uri(uri)
@@ -80,7 +80,7 @@ def register(folder, uri, name, kind):
                 mlflow.onnx.log_model(
                     model, name="model", signature=infer_signature(example), registered_model_name=name, pip_requirements=[]
                 )
-    client.set_registered_model_alias(name, "champion", "1")
+    client.set_registered_model_alias(name, alias, "1")
 
 
 command, *arguments = sys.argv[1:]

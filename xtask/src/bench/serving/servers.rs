@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::bench::client::Client;
@@ -21,6 +21,7 @@ pub(super) const MODEL: &str = "forest";
 pub(super) const ALIAS: &str = "champion";
 /// A server that has just answered may still be busy with what was asked before.
 const LOOK_WHETHER_IDLE: Duration = Duration::from_millis(300);
+const LONGEST_REST: Duration = Duration::from_secs(60);
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +77,6 @@ impl Place {
         bare: Option<PathBuf>,
         folder: PathBuf,
     ) -> Result<Self> {
-        const APP: &str = include_str!("app.py");
-        let data = project_folder().join("examples/covertype/data/covertype-sample.csv.gz");
         let mut place = Self {
             program,
             python,
@@ -85,60 +84,64 @@ impl Place {
             folder,
             record: String::new(),
         };
+        place.train()?;
+        place.register(Side::Onnx, "onnx")?;
+        place.register(Side::Own, "own")?;
+        fs::write(place.folder.join("app.py"), include_str!("app.py"))?;
+        let records = fs::read_to_string(place.records())?;
+        let record = records.lines().next().context("there are no rows to ask for")?;
+        place.record = record.to_owned();
+        Ok(place)
+    }
+
+    fn train(&self) -> Result<()> {
         eprintln!("Training two forests with scikit-learn, writing them as ONNX …");
-        let mut make = place.models("make");
-        make.arg(data)
+        let mut make = self.models("make");
+        make.arg(project_folder().join("examples/covertype/data/covertype-sample.csv.gz"))
             .args([TARGET, &TRAINING_ROWS.to_string()])
-            .arg(&place.folder);
+            .arg(&self.folder);
         let told: Value = serde_json::from_str(output(&mut make)?.trim())?;
         println!(
             "A forest of 100 trees with {} nodes, learned from {TRAINING_ROWS} rows.",
             told["nodes"]
         );
-        fs::write(place.folder.join("app.py"), APP)?;
-        let records = fs::read_to_string(place.records())?;
-        place.record = records
-            .lines()
-            .next()
-            .context("there are no rows to ask for")?
-            .to_owned();
-
         eprintln!("Training a forest with Fragua …");
-        let config = place.folder.join("forest.yaml");
         // The peer learns from every row; here some have to be held out.
         let learn = json!({
             "split": { "test_size": 0.01 },
             "candidates": [{ "model": "random_forest", "n_estimators": 100 }],
         });
+        let config = self.folder.join("forest.yaml");
         fs::write(&config, learn.to_string())?;
-        let mut fit = Command::new(&place.program);
+        let mut fit = Command::new(&self.program);
         fit.args(["learn", "fit", "--no-card", "--target", TARGET, "--data"])
-            .arg(place.folder.join("train.csv"))
+            .arg(self.folder.join("train.csv"))
             .arg("--config")
             .arg(config)
             .arg("--model")
-            .arg(place.folder.join("own"));
+            .arg(self.folder.join("own"));
         output(&mut fit)?;
+        Ok(())
+    }
 
-        eprintln!("Registering them …");
-        for (side, kind) in [(Side::Onnx, "onnx"), (Side::Own, "own")] {
-            let project = place.project(side);
-            fs::create_dir_all(&project)?;
-            fs::write(
-                project.join("fragua.toml"),
-                format!("[serving]\nmodel = \"{MODEL}\"\nalias = \"{ALIAS}\"\n"),
-            )?;
-            let mut server = place.start_fragua(side, "tracking", |addresses| {
-                let registry = addresses["tracking"].as_str()?;
-                Client::new(registry).get_text("/health").ok()?;
-                Some(registry.to_owned())
-            })?;
-            let mut register = place.models("register");
-            register.arg(&place.folder).args([&server.address, MODEL, kind]);
-            output(&mut register)?;
-            server.running.stop()?;
-        }
-        Ok(place)
+    /// Registers a side's models in the project of that side.
+    fn register(&self, side: Side, kind: &str) -> Result<()> {
+        eprintln!("Registering the models of {} …", side.name());
+        let project = self.project(side);
+        fs::create_dir_all(&project)?;
+        let settings = format!("[serving]\nmodel = \"{MODEL}\"\nalias = \"{ALIAS}\"\n");
+        fs::write(project.join("fragua.toml"), settings)?;
+        let mut server = self.start_fragua(side, "tracking", |addresses| {
+            let registry = addresses["tracking"].as_str()?;
+            Client::new(registry).get_text("/health").ok()?;
+            Some(registry.to_owned())
+        })?;
+        let mut register = self.models("register");
+        register
+            .arg(&self.folder)
+            .args([&server.address, MODEL, ALIAS, kind]);
+        output(&mut register)?;
+        server.running.stop()
     }
 
     pub(super) fn records(&self) -> PathBuf {
@@ -260,8 +263,9 @@ fn start(
 impl Server {
     /// Waits until nothing is left to do of what was asked before.
     pub(super) fn settle(&self) -> Result<()> {
+        let begin = Instant::now();
         let mut before = self.running.usage()?.cpu_seconds;
-        loop {
+        while begin.elapsed() < LONGEST_REST {
             std::thread::sleep(LOOK_WHETHER_IDLE);
             let now = self.running.usage()?.cpu_seconds;
             // An idle server may use a hundredth of a second, too.
@@ -270,6 +274,10 @@ impl Server {
             }
             before = now;
         }
+        bail!(
+            "it is still busy {} s after its last request",
+            LONGEST_REST.as_secs()
+        )
     }
 }
 
