@@ -111,7 +111,9 @@ fn measure(bench: &Bench, works: &[Work]) -> Result<()> {
         lines.extend(bench.starts()?);
     }
     lines.extend(bench.loads(works)?);
-    print(&lines);
+    if !lines.is_empty() {
+        print(&lines);
+    }
     if let Some(shares) = shares_of_bare(&lines) {
         println!("\n{shares}");
     }

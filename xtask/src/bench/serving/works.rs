@@ -19,6 +19,8 @@ const SECONDS: u64 = 5;
 const WARM_SECONDS: u64 = 1;
 const STARTS: usize = 3;
 const SWAPS: usize = 50;
+/// By then the log has let go of the version that answered before, so that the next swap has to read it anew.
+const BETWEEN_SWAPS: Duration = Duration::from_secs(1);
 /// The connections of a load that no server keeps up with.
 const CONNECTIONS: usize = 64;
 const BATCH_ROWS: usize = 1_000;
@@ -276,8 +278,9 @@ impl Bench {
             connections: CONNECTIONS,
             seconds: LONGEST_LOAD_SECONDS,
         })?;
-        let mut took = Vec::new();
+        let (mut took, loads) = (Vec::new(), loads(&server.client)?);
         for at in 0..SWAPS {
+            std::thread::sleep(BETWEEN_SWAPS);
             let version = if at % 2 == 0 { 2 } else { 1 };
             let begin = Instant::now();
             let alias = json!({ "name": MODEL, "alias": ALIAS, "version": version.to_string() });
@@ -292,6 +295,7 @@ impl Bench {
             took.push(begin.elapsed().as_secs_f64());
         }
         let outcome = lasting.end()?;
+        let loads = self::loads(&server.client)? - loads;
         let versions: Vec<String> = outcome
             .versions
             .iter()
@@ -299,8 +303,8 @@ impl Bench {
             .collect();
         ensure_answered(&outcome)?;
         Ok(format!(
-            "{SWAPS} swaps under the load of {CONNECTIONS} connections: {} of {} requests failed, {}; half of the swaps took {} \
-             at most from the moved alias to the first answer; at most {:.0} MiB were held.",
+            "{SWAPS} swaps under the load of {CONNECTIONS} connections, {loads} of which read the version anew: {} of {} requests \
+             failed, {}; half of the swaps took {} at most from the moved alias to the first answer; at most {:.0} MiB were held.",
             outcome.failed,
             outcome.requests,
             versions.join(", "),
@@ -308,6 +312,15 @@ impl Bench {
             server.running.peak_mebibytes()?,
         ))
     }
+}
+
+/// Returns how many versions the server has read into memory.
+fn loads(client: &Client) -> Result<u64> {
+    const NAME: &str = "fragua_serving_model_loads_total{outcome=\"loaded\"} ";
+    let metrics = client.get_text("/metrics")?;
+    let count = metrics.lines().find_map(|line| line.strip_prefix(NAME));
+    let count = count.context("/metrics tells no loads of models")?;
+    Ok(count.parse()?)
 }
 
 fn ensure_answered(outcome: &Outcome) -> Result<()> {
