@@ -37,7 +37,7 @@ pub(crate) struct Environment {
 impl Environment {
     /// Installs what is missing and starts one server of each kind.
     pub(crate) fn start() -> Result<Self> {
-        packages::install_missing()?;
+        packages::install(packages::TESTS)?;
         let mut variables = vec![
             ("FRAGUA_TEST_PYTHON", text(&python::environment(python::CLIENTS)?)),
             (

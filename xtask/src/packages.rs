@@ -1,4 +1,4 @@
-//! The Debian packages that the tests need.
+//! The Debian packages that the tests and the benches need.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-const PACKAGES: &[&str] = &[
+/// What `cargo xtask test` needs.
+pub(crate) const TESTS: &[&str] = &[
     "chromium",
     "chromium-driver",
     "fonts-liberation",
@@ -31,16 +32,16 @@ apt-get update --quiet -o Acquire::Retries=3
 apt-get install --quiet --quiet --yes -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "$@"
 "#;
 
-/// Installs those packages that are missing, as root or through `sudo`.
-pub(crate) fn install_missing() -> Result<()> {
+/// Installs those of the packages that are missing, as root or through `sudo`.
+pub(crate) fn install(packages: &[&str]) -> Result<()> {
     if find("dpkg-query").is_none() {
         eprintln!(
             "This is no Debian system: {} have to be there already.",
-            PACKAGES.join(", ")
+            packages.join(", ")
         );
         return Ok(());
     }
-    let missing: Vec<&str> = PACKAGES
+    let missing: Vec<&str> = packages
         .iter()
         .copied()
         .filter(|package| !is_installed(package))
@@ -49,7 +50,7 @@ pub(crate) fn install_missing() -> Result<()> {
         return Ok(());
     }
     eprintln!("Installing {} …", missing.join(", "));
-    let status = as_root()?
+    let status = as_root(&missing)?
         .args(["sh", "-c", INSTALL, "install"])
         .args(&missing)
         .stdin(Stdio::null())
@@ -72,8 +73,8 @@ fn is_installed(package: &str) -> bool {
     status.is_ok_and(|output| output.stdout == b"install ok installed")
 }
 
-/// Returns the beginning of a command line that runs the rest as root.
-fn as_root() -> Result<Command> {
+/// Returns the beginning of a command line that runs the rest as root, to install what is missing.
+fn as_root(missing: &[&str]) -> Result<Command> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     if is_root {
         return Ok(Command::new("env"));
@@ -81,7 +82,7 @@ fn as_root() -> Result<Command> {
     if find("sudo").is_none() {
         bail!(
             "packages are missing, and installing them takes root or sudo: {}",
-            PACKAGES.join(", ")
+            missing.join(", ")
         );
     }
     let mut command = Command::new("sudo");

@@ -4,6 +4,7 @@ mod client;
 mod learn;
 mod orchestrator;
 mod process;
+mod serving;
 mod start;
 mod tracking;
 
@@ -46,6 +47,18 @@ pub(crate) enum Bench {
         #[arg(long)]
         without_peer: bool,
     },
+    /// The role `serving` beside FastAPI and scikit-learn, with the same forest and the same requests.
+    Serving {
+        /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// Only this work; can be given more than once.
+        #[arg(long)]
+        only: Vec<serving::Work>,
+        /// Fragua alone, for a quick look.
+        #[arg(long)]
+        without_peer: bool,
+    },
     /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
     Tracking {
         /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
@@ -64,6 +77,11 @@ impl Bench {
                 only,
                 without_peer,
             } => orchestrator::run(program, &only, without_peer),
+            Self::Serving {
+                program,
+                only,
+                without_peer,
+            } => serving::run(program, &only, without_peer),
             Self::Tracking { program } => tracking::run(program),
         }
     }
