@@ -165,7 +165,7 @@ impl Serving {
     ///
     /// # Errors
     /// As [`Serving::endpoint`]; `NoModel` says why the version cannot be served.
-    pub async fn load(&self, model: &ModelRef) -> Result<Arc<ServedModel>, Error> {
+    pub async fn loaded(&self, model: &ModelRef) -> Result<Arc<ServedModel>, Error> {
         let endpoint = self.endpoint(model).await?;
         if endpoint.current().is_none() {
             self.follow(&endpoint).await;

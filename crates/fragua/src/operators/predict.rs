@@ -232,7 +232,7 @@ async fn load(context: &TaskContext, model: &str) -> anyhow::Result<Arc<ServedMo
     let source = ModelSource::Remote(connect(context)?);
     let settings = fragua_serving::Settings::default();
     let serving = Serving::open(source, settings, Arc::new(SystemClock))?;
-    Ok(serving.load(&model).await?)
+    Ok(serving.loaded(&model).await?)
 }
 
 async fn database(context: &TaskContext, connection: &str) -> anyhow::Result<Database> {
