@@ -314,14 +314,10 @@ impl<T: Real> Trees<T> {
             &self.leaves[node.when_true as usize..node.when_false as usize]
         };
         if row_count < LANES {
-            for row in 0..row_count {
-                for roots in self.roots.chunks(LANES) {
-                    let lanes = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
-                    let leaves = self.walk(lanes, [row * width; LANES], rows);
-                    leaves[..roots.len()]
-                        .iter()
-                        .for_each(|&leaf| visit(row, values(leaf)));
-                }
+            let mut leaves = vec![0; self.roots.len()];
+            for (row, values_of_row) in rows.chunks_exact(width.max(1)).enumerate() {
+                self.walk_row(values_of_row, &mut leaves);
+                leaves.iter().for_each(|&leaf| visit(row, values(leaf)));
             }
             return;
         }
@@ -332,6 +328,34 @@ impl<T: Real> Trees<T> {
                 (first..row_count)
                     .zip(leaves)
                     .for_each(|(row, leaf)| visit(row, values(leaf)));
+            }
+        }
+    }
+
+    /// Finds the leaf of a row in each tree. A lane whose tree is done takes the next at once.
+    fn walk_row(&self, row: &[T], leaves: &mut [u32]) {
+        let mut waiting = self.roots.iter().copied().enumerate();
+        let mut lanes = [(0, 0); LANES];
+        let mut busy = 0;
+        for (lane, tree) in lanes.iter_mut().zip(&mut waiting) {
+            *lane = tree;
+            busy += 1;
+        }
+        while busy > 0 {
+            for lane in (0..busy).rev() {
+                let (tree, at) = lanes[lane];
+                let node = &self.nodes[at as usize];
+                lanes[lane] = if node.feature & LEAF != 0 {
+                    leaves[tree] = at;
+                    waiting.next().unwrap_or_else(|| {
+                        busy -= 1;
+                        lanes[busy]
+                    })
+                } else if self.holds(node, row[(node.feature & FEATURE) as usize]) {
+                    (tree, node.when_true)
+                } else {
+                    (tree, node.when_false)
+                };
             }
         }
     }

@@ -336,39 +336,47 @@ fn read_trees<T: Real>(
     if thresholds.len() != count || !(missing.is_empty() || missing.len() == count) {
         return Err("its lists of nodes differ in length".to_owned());
     }
-    let mut positions = HashMap::with_capacity(count);
     // Nodes of a tree in the order of the list, trees in the order of their first nodes.
     let mut trees: Vec<Vec<usize>> = Vec::new();
     let mut numbers: HashMap<i64, usize> = HashMap::new();
-    for node in 0..count {
-        let tree = *numbers.entry(tree_ids[node]).or_insert(trees.len());
-        if tree == trees.len() {
-            trees.push(Vec::new());
+    let mut last = (0, usize::MAX);
+    for (node, &id) in tree_ids.iter().enumerate() {
+        if last != (id, last.1) || trees.is_empty() {
+            last = (id, *numbers.entry(id).or_insert(trees.len()));
+            if last.1 == trees.len() {
+                trees.push(Vec::new());
+            }
         }
-        if positions
-            .insert((tree_ids[node], node_ids[node]), trees[tree].len())
-            .is_some()
-        {
-            return Err(format!(
-                "tree {} has node {} twice",
-                tree_ids[node], node_ids[node]
-            ));
+        trees[last.1].push(node);
+    }
+    // Converters list the values of a leaf together and leaves as nodes: then sorting finds nothing to do, and the values
+    // of the next leaf are those that come next.
+    let id_of_value = |&at: &usize| (leaves.trees[at], leaves.nodes[at]);
+    let mut values: Vec<usize> = (0..weights.len()).collect();
+    values.sort_by_key(id_of_value);
+    let mut next = 0;
+    let mut values_of = |id: (i64, i64)| -> Result<Vec<(u32, T)>, String> {
+        if values.get(next).map(id_of_value) != Some(id) {
+            next = values.partition_point(|at| id_of_value(at) < id);
         }
-        trees[tree].push(node);
-    }
-    let mut values: HashMap<(i64, i64), Vec<(u32, T)>> = HashMap::new();
-    for (leaf, &weight) in weights.iter().enumerate() {
-        let output = u32::try_from(leaves.outputs[leaf]).map_err(|_| "a leaf adds to a negative output")?;
-        let id = (leaves.trees[leaf], leaves.nodes[leaf]);
-        values.entry(id).or_default().push((output, T::of(weight)));
-    }
+        let rest = &values[next..];
+        let count = rest.iter().take_while(|at| id_of_value(at) == id).count();
+        next += count;
+        let of_leaf = rest[..count].iter().map(|&at| {
+            let output = u32::try_from(leaves.outputs[at]).map_err(|_| "a leaf adds to a negative output")?;
+            Ok((output, T::of(weights[at])))
+        });
+        of_leaf.collect()
+    };
     let mut result = Trees::new(outputs);
     for nodes in trees {
+        let positions = Positions::new(nodes.iter().map(|&node| node_ids[node]))
+            .map_err(|twice| format!("tree {} has node {twice} twice", tree_ids[nodes[0]]))?;
         let part = |&node: &usize| -> Result<Part<T>, String> {
             let id = (tree_ids[node], node_ids[node]);
             let threshold = T::of(thresholds[node]);
             let test = match modes[node].as_str() {
-                "LEAF" => return Ok(Part::Leaf(values.get(&id).cloned().unwrap_or_default())),
+                "LEAF" => return values_of(id).map(Part::Leaf),
                 "BRANCH_LEQ" => Test::AtMost(threshold),
                 "BRANCH_LT" => Test::Below(threshold),
                 "BRANCH_GTE" => Test::AtLeast(threshold),
@@ -378,8 +386,7 @@ fn read_trees<T: Real>(
                 mode => return Err(format!("its nodes' mode {mode} is not known")),
             };
             let child = |child: i64| {
-                let found = positions.get(&(id.0, child));
-                found.copied().ok_or_else(|| {
+                positions.find(child).ok_or_else(|| {
                     format!(
                         "node {} of tree {} leads to node {child}, which is not there",
                         id.1, id.0
@@ -415,4 +422,30 @@ fn read_trees<T: Real>(
             .map_err(|error| format!("tree {}: {error}", tree_ids[nodes[0]]))?;
     }
     Ok(result)
+}
+
+/// Positions in a list by the numbers there, which mostly count up from 0.
+struct Positions(Vec<(i64, usize)>);
+
+impl Positions {
+    /// `Err` holds a number that is there twice.
+    fn new(numbers: impl Iterator<Item = i64>) -> Result<Self, i64> {
+        let mut sorted: Vec<(i64, usize)> = numbers.zip(0..).collect();
+        sorted.sort_unstable();
+        match sorted.array_windows().find(|[one, next]| one.0 == next.0) {
+            Some([twice, _]) => Err(twice.0),
+            None => Ok(Self(sorted)),
+        }
+    }
+
+    fn find(&self, number: i64) -> Option<usize> {
+        let direct = usize::try_from(number).ok().and_then(|at| self.0.get(at));
+        match direct {
+            Some((found, position)) if *found == number => Some(*position),
+            _ => {
+                let found = self.0.binary_search_by_key(&number, |(number, _)| *number);
+                found.ok().map(|at| self.0[at].1)
+            }
+        }
+    }
 }
