@@ -1,6 +1,7 @@
 //! The role as its clients see it, over a registry in memory and models trained here.
 
 mod batch;
+mod bodies;
 mod deployments;
 mod documents;
 mod following;
@@ -12,4 +13,5 @@ mod models;
 mod named;
 mod predict;
 mod registry;
+mod schemathesis;
 mod support;
