@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
@@ -268,6 +269,7 @@ async fn rows_for(pipeline: &Pipeline, data: &Data, with_target: bool) -> anyhow
 
 async fn fit(options: &Fit) -> anyhow::Result<()> {
     let (table, config) = options.learn.load().await?;
+    end_search_on_interrupt();
     let report = train(&table, &config, &Teller)?;
     let judgement = match options.no_card {
         true => None,
@@ -467,6 +469,7 @@ fn write_scored(
 
 async fn compare_models(options: &Compare) -> anyhow::Result<()> {
     let (table, config) = options.learn.load().await?;
+    end_search_on_interrupt();
     let comparison = match &options.resume {
         None => compare(&table, &config, &Teller)?,
         Some(path) => {
@@ -594,6 +597,10 @@ impl Notes {
 }
 
 impl Progress for Notes {
+    fn is_enough(&self) -> bool {
+        Teller.is_enough()
+    }
+
     fn event(&self, event: Event<'_>) {
         Teller.event(event);
         // An undefined mean is no JSON number; such a candidate is scored again.
@@ -638,10 +645,30 @@ fn fingerprint(table: &Table, config: &TrainConfig) -> anyhow::Result<String> {
     Ok(hex::encode(digest.finalize()))
 }
 
+/// Whether Ctrl-C was pressed.
+static IS_INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Lets the first Ctrl-C end a search with what it knows, and the second one the program.
+fn end_search_on_interrupt() {
+    tokio::spawn(async {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            IS_INTERRUPTED.store(true, Ordering::Relaxed);
+            eprintln!("the search ends with the candidates that are scored; Ctrl-C again ends the program");
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    });
+}
+
 /// Tells on standard error how far a training is.
 struct Teller;
 
 impl Progress for Teller {
+    fn is_enough(&self) -> bool {
+        IS_INTERRUPTED.load(Ordering::Relaxed)
+    }
+
     fn event(&self, event: Event<'_>) {
         match event {
             Event::TaskSettled { task, reason } => eprintln!("{}: {reason}", task.name()),

@@ -1,6 +1,11 @@
 //! `fragua learn`: models from CSV files.
 
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::support::{Project, finish, fragua};
 
@@ -390,4 +395,44 @@ async fn a_comparison_goes_on_from_its_notes() {
         !ok && told.contains("it is of a search with other rows"),
         "{told}"
     );
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_search_with_what_it_knows() {
+    let project = Project::without_file();
+    project.write("flats.csv", &flats(300, true));
+    let many = CONFIG
+        .replace("n_iter: 2", "n_iter: 400")
+        .replace("n_estimators: 20", "n_estimators: { int: [1, 400] }");
+    project.write("train.yaml", &many);
+    let arguments = [
+        "learn",
+        "compare",
+        "--data",
+        "flats.csv",
+        "--config",
+        "train.yaml",
+        "--json",
+    ];
+    let mut command = fragua(&arguments);
+    command
+        .current_dir(project.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    while !told.next_line().await.unwrap().unwrap().starts_with("candidate ") {}
+    let process = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    kill(process, Signal::SIGINT).unwrap();
+    let reading = tokio::spawn(async move { while told.next_line().await.unwrap().is_some() {} });
+    let output = child.wait_with_output().await.unwrap();
+    reading.await.unwrap();
+    assert!(output.status.success(), "{}", output.status);
+    let comparison = json(&String::from_utf8(output.stdout).unwrap());
+    let candidates = comparison["candidates"].as_array().unwrap();
+    let stopped = candidates
+        .iter()
+        .filter(|candidate| !candidate["stopped"].is_null())
+        .count();
+    assert!(0 < stopped && stopped < candidates.len(), "{comparison}");
 }
