@@ -151,9 +151,18 @@ impl Ensemble {
             trees: leaf_trees,
             nodes: leaf_nodes,
             outputs: leaf_outputs,
+            keeps_zeros: true,
         };
         let is_double = base_is_double || weights_are_double || thresholds_are_double;
         let all_positive = weights.iter().all(|&weight| weight >= 0.0);
+        // Forests say of each leaf what it adds to each class, which is mostly nothing. Where there are more than two classes,
+        // nothing is negative and no class has a base alone, one that only gets zeros never wins: they may be left out.
+        let is_comparable = outputs > 2 && base.len() != 1 && aggregate == Aggregate::Sum && all_positive;
+        let keeps_zeros = classes.is_none() || !is_comparable;
+        let leaves = Leaves {
+            keeps_zeros,
+            ..leaves
+        };
         let forest = if is_double {
             Forest::Double(read_trees(attributes, &thresholds, &leaves, &weights, outputs)?)
         } else {
@@ -306,6 +315,8 @@ struct Leaves {
     trees: Vec<i64>,
     nodes: Vec<i64>,
     outputs: Vec<i64>,
+    /// Whether zeros matter beside other values of a leaf.
+    keeps_zeros: bool,
 }
 
 fn read_trees<T: Real>(
@@ -362,7 +373,10 @@ fn read_trees<T: Real>(
         let rest = &values[next..];
         let count = rest.iter().take_while(|at| id_of_value(at) == id).count();
         next += count;
-        let of_leaf = rest[..count].iter().map(|&at| {
+        // A leaf of zeros alone keeps them: the first of its classes may win.
+        let is_empty = rest[..count].iter().all(|&at| weights[at] == 0.0);
+        let matters = |at: &&usize| leaves.keeps_zeros || is_empty || weights[**at] != 0.0;
+        let of_leaf = rest[..count].iter().filter(matters).map(|&at| {
             let output = u32::try_from(leaves.outputs[at]).map_err(|_| "a leaf adds to a negative output")?;
             Ok((output, T::of(weights[at])))
         });
