@@ -3,9 +3,10 @@
 //! Every comparison becomes "at most": a value below `t` is at most the number before `t`, and "above" is "at most"
 //! with the sides swapped. Only equality, sets and zeros that count as missing are asked in another way.
 
+use crate::tree::lanes::walk_all;
 use std::ops::{AddAssign, Range};
 
-/// Rows or trees that are walked at once, so that the processor waits for many nodes together.
+/// Rows that are walked at once, so that the processor waits for many nodes together.
 const LANES: usize = 8;
 const LEAF: u32 = 1 << 31;
 const MISSING_IS_TRUE: u32 = 1 << 30;
@@ -332,32 +333,20 @@ impl<T: Real> Trees<T> {
         }
     }
 
-    /// Finds the leaf of a row in each tree. A lane whose tree is done takes the next at once.
+    /// Finds the leaf of a row in each tree.
     fn walk_row(&self, row: &[T], leaves: &mut [u32]) {
-        let mut waiting = self.roots.iter().copied().enumerate();
-        let mut lanes = [(0, 0); LANES];
-        let mut busy = 0;
-        for (lane, tree) in lanes.iter_mut().zip(&mut waiting) {
-            *lane = tree;
-            busy += 1;
-        }
-        while busy > 0 {
-            for lane in (0..busy).rev() {
-                let (tree, at) = lanes[lane];
+        walk_all(
+            self.roots.iter().copied().enumerate(),
+            |(tree, at): (usize, u32)| {
                 let node = &self.nodes[at as usize];
-                lanes[lane] = if node.feature & LEAF != 0 {
+                if node.feature & LEAF != 0 {
                     leaves[tree] = at;
-                    waiting.next().unwrap_or_else(|| {
-                        busy -= 1;
-                        lanes[busy]
-                    })
-                } else if self.holds(node, row[(node.feature & FEATURE) as usize]) {
-                    (tree, node.when_true)
-                } else {
-                    (tree, node.when_false)
-                };
-            }
-        }
+                    return None;
+                }
+                let holds = self.holds(node, row[(node.feature & FEATURE) as usize]);
+                Some((tree, if holds { node.when_true } else { node.when_false }))
+            },
+        );
     }
 
     /// Walks from the given nodes to leaves, each lane with the row that begins at its place.

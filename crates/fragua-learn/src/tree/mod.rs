@@ -6,5 +6,6 @@ pub(crate) mod ensemble;
 pub(crate) mod explain;
 pub(crate) mod forest;
 mod grow;
+pub(crate) mod lanes;
 mod predict;
 pub(crate) mod weighed;

@@ -7,6 +7,7 @@
 
 use super::bins::MISSING_BIN;
 use super::ensemble::{Ensemble, LeafValue, Node, Quantizer};
+use super::lanes::walk_all;
 use crate::prepare::Matrix;
 use rayon::prelude::*;
 
@@ -18,8 +19,6 @@ const MASKS_FROM_ROWS: usize = 512;
 const MASK_LEAVES: usize = 64;
 /// Rows that are walked at once.
 const LANES: usize = 8;
-/// Trees that one row walks at once: nodes far apart, so more of them are waited for together.
-const TREES: usize = 16;
 
 /// Some rows as bins, column after column.
 struct Bins {
@@ -136,31 +135,17 @@ impl Ensemble {
         );
         scores.clear();
         scores.extend_from_slice(&self.base);
-        let mut waiting = self.roots.iter().map(|&root| self.nodes[root as usize]);
-        let mut lanes = [Node::EMPTY; TREES];
-        let mut busy = 0;
-        for (lane, root) in lanes.iter_mut().zip(&mut waiting) {
-            *lane = root;
-            busy += 1;
-        }
-        // A lane whose tree is done takes the next at once: none waits for the deepest of them.
-        while busy > 0 {
-            for lane in (0..busy).rev() {
-                let node = lanes[lane];
-                lanes[lane] = if node.is_leaf() {
-                    for value in &self.values[node.values()] {
-                        scores[usize::from(value.class)] += value.value;
-                    }
-                    waiting.next().unwrap_or_else(|| {
-                        busy -= 1;
-                        lanes[busy]
-                    })
-                } else {
-                    let goes_left = node.goes_left(bins[node.column()], &self.sets);
-                    self.nodes[(node.next + u32::from(!goes_left)) as usize]
-                };
+        let roots = self.roots.iter().map(|&root| self.nodes[root as usize]);
+        walk_all(roots, |node: Node| {
+            if node.is_leaf() {
+                for value in &self.values[node.values()] {
+                    scores[usize::from(value.class)] += value.value;
+                }
+                return None;
             }
-        }
+            let goes_left = node.goes_left(bins[node.column()], &self.sets);
+            Some(self.nodes[(node.next + u32::from(!goes_left)) as usize])
+        });
     }
 
     /// Walks from the given nodes to leaves; `bin` knows the bin of a lane's row in a column.

@@ -291,6 +291,13 @@ for transform in ["NONE", "LOGISTIC", "SOFTMAX", "SOFTMAX_ZERO"]:
                       **stump("class", leaf_classes, weights))
     hand_made(f"many_{transform}", "TreeEnsembleClassifier", ["L", "Y"], holed, classlabels_int64s=[3, 7, 9],
               base_values=[0.1, 0.0, 0.2], post_transform=transform, **stump("class", [0, 2], [0.3, 0.1]))
+    for base in [[], [0.1, 0.05, 0.2]]:
+        for weights in [[0.2, 0.0, 0.1], [0.0, 0.2, 0.0], [0.0, 0.0, 0.0]]:
+            if not base and not any(weights) and transform == "SOFTMAX_ZERO":
+                continue  # onnxruntime divides by zero
+            hand_made(f"zeros_{transform}_{len(base)}_{weights}", "TreeEnsembleClassifier", ["L", "Y"], holed,
+                      classlabels_int64s=[3, 7, 9], base_values=base, post_transform=transform,
+                      **stump("class", [0, 1, 2], weights))
     hand_made(f"linear_{transform}", "LinearClassifier", ["L", "Y"], plain, classlabels_ints=[3, 7],
               coefficients=[0.05, 0.02], intercepts=[0.4], post_transform=transform, multi_class=0)
     hand_made(f"linear_many_{transform}", "LinearClassifier", ["L", "Y"], plain, classlabels_ints=[3, 7, 9],

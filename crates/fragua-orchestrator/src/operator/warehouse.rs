@@ -73,11 +73,7 @@ pub async fn table_columns(database: &Database, table: &str) -> Result<Vec<(Stri
     columns(database.writer(), table).await.map_err(reason)
 }
 
-/// Returns the columns of a table with what they hold, in the table's order; nothing where there is no such table.
-pub(super) async fn columns(
-    connection: &impl ConnectionTrait,
-    table: &str,
-) -> Result<Vec<(String, Kind)>, DbErr> {
+async fn columns(connection: &impl ConnectionTrait, table: &str) -> Result<Vec<(String, Kind)>, DbErr> {
     let backend = connection.get_database_backend();
     let sql = match Engine::from(backend) {
         Engine::Sqlite => "SELECT name, type FROM pragma_table_info(?) ORDER BY cid",

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use super::models::name_in;
 use super::{Refusal, v2};
-use crate::{RequestId, Serving};
+use crate::{LoggedPrediction, RequestId, Serving};
 
 /// Another place for the key, for clients that cannot send `Authorization`.
 const KEY_HEADER: &str = "x-api-key";
@@ -62,7 +62,11 @@ impl Access {
         if self.models().is_none() {
             return Ok(());
         }
-        let rows = serving.kept_log()?.prediction(id).await?;
+        self.check_rows(&serving.kept_log()?.prediction(id).await?)
+    }
+
+    /// Refuses rows of the log that were answered, in part too, by models outside of the scope.
+    pub(super) fn check_rows(&self, rows: &[LoggedPrediction]) -> Result<(), Refusal> {
         rows.iter().try_for_each(|row| self.check(&row.model))
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail, ensure};
 use async_trait::async_trait;
 use fragua_base::SystemClock;
-use fragua_database::Database;
 use fragua_learn::{Column, Format, OnBadCell, ReadOptions, ReadReport, Table, write_csv, write_parquet};
 use fragua_orchestrator::{
     ArgumentError, ColumnKind, LoadCell, Operator, Outcome, TableLoad, TaskContext, TaskError, open_bucket,
@@ -196,7 +195,7 @@ impl Operator for Predict {
 struct Input {
     table: Table,
     report: ReadReport,
-    /// What kept of where they are from.
+    /// Where they are from, as it is kept beside the answers.
     source: Map<String, Value>,
 }
 
@@ -235,42 +234,41 @@ async fn load(context: &TaskContext, model: &str) -> anyhow::Result<Arc<ServedMo
     Ok(serving.loaded(&model).await?)
 }
 
-async fn database(context: &TaskContext, connection: &str) -> anyhow::Result<Database> {
-    let url = context.connection_url(connection)?;
-    Ok(Database::open(url.expose(), "connections").await?)
-}
-
 async fn read(
     context: &TaskContext,
     from: &Source,
     on_bad_cell: OnBadCell,
     model: &ServedModel,
 ) -> anyhow::Result<Input> {
-    match from.origin()? {
+    let (table, report, source) = match from.origin()? {
         Origin::Place(Place::Table { connection, table }) => {
-            let rows = rows::read(&database(context, connection).await?, table, on_bad_cell).await?;
-            let source = json!({
-                "connection": connection, "table": table, "digest": rows.digest, "batches": rows.batches,
-            });
-            Ok(input(rows.table, rows.report, source))
+            let rows = rows::read(&rows::open(context, connection).await?, table, on_bad_cell).await?;
+            let source = vec![
+                ("connection", json!(connection)),
+                ("table", json!(table)),
+                ("digest", json!(rows.digest)),
+                ("batches", json!(rows.batches)),
+            ];
+            (rows.table, rows.report, source)
         }
         Origin::Query { connection, query } => {
-            let database = database(context, connection).await?;
+            let database = rows::open(context, connection).await?;
             let (table, report) = rows::query(&database, query, None, on_bad_cell).await?;
-            Ok(input(
-                table,
-                report,
-                json!({ "connection": connection, "query": query }),
-            ))
+            let source = vec![("connection", json!(connection)), ("query", json!(query))];
+            (table, report, source)
         }
         Origin::Place(Place::Object(object)) => {
             let (store, path) = object.open(context)?;
             let found = store.get(&path).await.with_context(|| object.to_string())?;
-            let (size, etag) = (found.meta.size, found.meta.e_tag.clone());
+            let size = found.meta.size;
             ensure!(
                 size <= MAXIMUM_OBJECT_BYTES,
                 "{object} has {size} bytes, more than {MAXIMUM_OBJECT_BYTES}; part it"
             );
+            let source = vec![
+                ("object", json!(object.to_string())),
+                ("etag", json!(found.meta.e_tag)),
+            ];
             let options = ReadOptions {
                 format: Some(object.format()),
                 kinds: None,
@@ -278,25 +276,15 @@ async fn read(
                 max_bytes: MAXIMUM_UNPACKED_BYTES,
             };
             let (table, report) = model.read_file(found.bytes().await?, options)?;
-            Ok(input(
-                table,
-                report,
-                json!({ "object": object.to_string(), "etag": etag }),
-            ))
+            (table, report, source)
         }
-    }
-}
-
-fn input(table: Table, report: ReadReport, source: Value) -> Input {
-    let source = match source {
-        Value::Object(source) => source,
-        _ => Map::new(),
     };
-    Input {
+    let source = source.into_iter();
+    Ok(Input {
         table,
         report,
-        source,
-    }
+        source: source.map(|(key, value)| (key.to_owned(), value)).collect(),
+    })
 }
 
 /// Writes the scored rows, and returns the asset that they are.
@@ -320,7 +308,7 @@ async fn write(
             Ok(object.to_string())
         }
         Place::Table { connection, table } => {
-            let database = database(context, connection).await?;
+            let database = rows::open(context, connection).await?;
             let scored = without_own_columns(scored)?;
             let known = table_columns(&database, table).await?;
             let columns = kinds(model, &scored, &known, table)?;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail, ensure};
 use fragua_database::{Database, Engine};
 use fragua_learn::files::Intake;
 use fragua_learn::{Cell, ColumnKind, OnBadCell, ReadReport, Table, TableBuilder};
+use fragua_orchestrator::TaskContext;
 use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement, StreamTrait as _};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,15 @@ pub(super) struct Batch {
     pub(super) row_count: i64,
     /// What the source said beside the rows, such as `batch_number`.
     pub(super) source: Value,
+}
+
+/// Opens the database of a connection.
+///
+/// # Errors
+/// There is no such connection, or its database does not answer.
+pub(super) async fn open(context: &TaskContext, connection: &str) -> anyhow::Result<Database> {
+    let url = context.connection_url(connection)?;
+    Ok(Database::open(url.expose(), "connections").await?)
 }
 
 /// Reads all rows of `table` in an order that does not depend on the engine's mood: by DAG run, then by value.

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use fragua_base::{Clock as _, SystemClock, Timestamp};
-use fragua_database::Database;
 use fragua_learn::card::Fact;
 use fragua_learn::{
     CandidateResult, Event, Judgement, ModelCard, NoProgress, OnBadCell, Progress, Table, TrainConfig,
@@ -126,8 +125,7 @@ async fn train_and_log(
     destination: &Destination,
     config: TrainConfig,
 ) -> anyhow::Result<Outcome> {
-    let url = context.connection_url(&destination.connection)?;
-    let database = Database::open(url.expose(), "connections").await?;
+    let database = rows::open(context, &destination.connection).await?;
     let rows = rows::read(&database, &destination.table, destination.on_bad_cell).await?;
     let (count, loads) = (rows.table.row_count(), rows.batches.len());
     println!(

@@ -6,16 +6,18 @@ use std::sync::Arc;
 
 use crate::harness::{Server, demo, python, repository};
 
+/// Runs a client on a running server, with rows to ask for.
+fn ask(script: &str, server: &Server) -> serde_json::Value {
+    let endpoints = server.project.join(".fragua/endpoints.json");
+    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
+    python(script, &[endpoints.to_str().unwrap(), sample.to_str().unwrap()])
+}
+
 #[test]
 fn mlflow_finds_the_runs_and_predicts_what_the_inference_api_predicts() {
     let demo = demo();
     let server = Server::start(demo.project());
-    let endpoints = server.project.join(".fragua/endpoints.json");
-    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
-    let found = python(
-        "read_with_mlflow.py",
-        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
-    );
+    let found = ask("read_with_mlflow.py", &server);
 
     assert_eq!(found["version"], 1);
     assert_eq!(found["accuracy"], demo.summary["accuracy"]);
@@ -54,12 +56,7 @@ fn mlflow_finds_the_runs_and_predicts_what_the_inference_api_predicts() {
 fn the_inference_api_answers_like_mlflows_own_scoring_server() {
     let demo = demo();
     let server = Server::start(demo.project());
-    let endpoints = server.project.join(".fragua/endpoints.json");
-    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
-    let found = python(
-        "scoring_server.py",
-        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
-    );
+    let found = ask("scoring_server.py", &server);
     server.stop();
     let found = found.as_object().unwrap();
     assert!(found.len() > 20);
@@ -79,12 +76,7 @@ fn the_inference_api_answers_like_mlflows_own_scoring_server() {
 fn tritons_client_predicts_what_the_inference_api_predicts() {
     let demo = demo();
     let server = Server::start(demo.project());
-    let endpoints = server.project.join(".fragua/endpoints.json");
-    let sample = repository().join("examples/covertype/data/covertype-sample.csv.gz");
-    let found = python(
-        "infer_with_triton.py",
-        &[endpoints.to_str().unwrap(), sample.to_str().unwrap()],
-    );
+    let found = ask("infer_with_triton.py", &server);
     server.stop();
     for yes in ["live", "ready", "model_ready"] {
         assert_eq!(found[yes], true, "{yes}: {found}");

@@ -147,22 +147,21 @@ impl Ensemble {
         let mut of_outputs: Vec<i64> = leaf_outputs.clone();
         of_outputs.sort_unstable();
         of_outputs.dedup();
+        let all_positive = weights.iter().all(|&weight| weight >= 0.0);
+        // Forests say of each leaf what it adds to each class, which is mostly nothing. Where there are more than two classes,
+        // nothing is negative and no class has a base alone, one that only gets zeros never wins: they may be left out.
+        let keeps_zeros = classes.is_none()
+            || outputs <= 2
+            || base.len() == 1
+            || aggregate != Aggregate::Sum
+            || !all_positive;
         let leaves = Leaves {
             trees: leaf_trees,
             nodes: leaf_nodes,
             outputs: leaf_outputs,
-            keeps_zeros: true,
+            keeps_zeros,
         };
         let is_double = base_is_double || weights_are_double || thresholds_are_double;
-        let all_positive = weights.iter().all(|&weight| weight >= 0.0);
-        // Forests say of each leaf what it adds to each class, which is mostly nothing. Where there are more than two classes,
-        // nothing is negative and no class has a base alone, one that only gets zeros never wins: they may be left out.
-        let is_comparable = outputs > 2 && base.len() != 1 && aggregate == Aggregate::Sum && all_positive;
-        let keeps_zeros = classes.is_none() || !is_comparable;
-        let leaves = Leaves {
-            keeps_zeros,
-            ..leaves
-        };
         let forest = if is_double {
             Forest::Double(read_trees(attributes, &thresholds, &leaves, &weights, outputs)?)
         } else {
@@ -352,7 +351,7 @@ fn read_trees<T: Real>(
     let mut numbers: HashMap<i64, usize> = HashMap::new();
     let mut last = (0, usize::MAX);
     for (node, &id) in tree_ids.iter().enumerate() {
-        if last != (id, last.1) || trees.is_empty() {
+        if last.0 != id || trees.is_empty() {
             last = (id, *numbers.entry(id).or_insert(trees.len()));
             if last.1 == trees.len() {
                 trees.push(Vec::new());
