@@ -20,6 +20,8 @@ pub(crate) const MLFLOW_2: &str = "e2e/requirements-mlflow-2.txt";
 pub(crate) const LEARN: &str = "e2e/requirements-learn.txt";
 /// The inference API that serving is measured beside, and what makes the models of both.
 pub(crate) const SERVING: &str = "e2e/requirements-serving.txt";
+/// What signs requests to stores, and a store that ours is measured beside.
+pub(crate) const STORAGE: &str = "e2e/requirements-storage.txt";
 /// What trains and converts models that are served without having been trained here.
 pub(crate) const CONVERTERS: &str = "e2e/requirements-converters.txt";
 /// The orchestrator that ours is measured beside.

@@ -1,14 +1,13 @@
 //! Random identifiers.
 
-use rand::Rng;
+use rand::RngCore as _;
 
 /// Returns `bytes` random bytes as lower-case hexadecimal, two characters a byte, from the thread's
 /// cryptographically secure generator.
 pub fn random_hex(bytes: usize) -> String {
-    let mut generator = rand::rng();
-    (0..bytes)
-        .map(|_| format!("{:02x}", generator.random::<u8>()))
-        .collect()
+    let mut random = vec![0; bytes];
+    rand::rng().fill_bytes(&mut random);
+    hex::encode(random)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod orchestrator;
 mod process;
 mod serving;
 mod start;
+mod storage;
 mod tracking;
 
 use std::fs;
@@ -59,6 +60,8 @@ pub(crate) enum Bench {
         #[arg(long)]
         without_peer: bool,
     },
+    /// The role `storage` beside SeaweedFS and Garage, with the same signed requests.
+    Storage(storage::Options),
     /// The role `tracking` beside MLflow's own server, on the same data and the same requests.
     Tracking {
         /// Measure this program in place of one built now with the profile `dist`, as it is shipped.
@@ -82,6 +85,7 @@ impl Bench {
                 only,
                 without_peer,
             } => serving::run(program, &only, without_peer),
+            Self::Storage(options) => storage::run(options),
             Self::Tracking { program } => tracking::run(program),
         }
     }

@@ -115,6 +115,12 @@ impl Drop for Running {
     }
 }
 
+/// Returns the processor seconds that this program has used.
+pub(super) fn own_cpu_seconds() -> Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    Ok(cpu_ticks(&stat).context("/proc/self/stat tells no times")? / TICKS_PER_SECOND)
+}
+
 /// Sends a signal to one process.
 pub(super) fn kill(signal: &str, process: u32) -> Result<()> {
     let status = Command::new("kill")

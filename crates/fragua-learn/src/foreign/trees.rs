@@ -91,10 +91,9 @@ struct Node<T> {
     threshold: T,
     /// The feature, and what kind of node this is.
     feature: u32,
-    /// The next node, or where the values of a leaf begin.
-    when_true: u32,
-    /// The next node, or where the values of a leaf end.
-    when_false: u32,
+    /// The next node where the test does not hold and where it does, picked by an index rather than a branch: nobody
+    /// foresees which it is. Of a leaf, where its values begin and end.
+    next: [u32; 2],
 }
 
 #[derive(Clone, Debug)]
@@ -187,8 +186,7 @@ impl<T: Real> Trees<T> {
                 }
             }
             match parent {
-                Some((parent, true)) => self.nodes[parent as usize].when_true = places[index],
-                Some((parent, false)) => self.nodes[parent as usize].when_false = places[index],
+                Some((parent, side)) => self.nodes[parent as usize].next[usize::from(side)] = places[index],
                 None => self.roots.push(places[index]),
             }
         }
@@ -215,8 +213,7 @@ impl<T: Real> Trees<T> {
                 Node {
                     threshold: T::default(),
                     feature: LEAF,
-                    when_true: begin,
-                    when_false: self.leaves.len() as u32,
+                    next: [begin, self.leaves.len() as u32],
                 }
             }
             Part::Branch {
@@ -249,8 +246,7 @@ impl<T: Real> Trees<T> {
                 Node {
                     threshold,
                     feature: feature_bits | missing | special,
-                    when_true: 0,
-                    when_false: 0,
+                    next: [0, 0],
                 }
             }
         };
@@ -311,8 +307,8 @@ impl<T: Real> Trees<T> {
     pub(super) fn visit(&self, rows: &[T], width: usize, mut visit: impl FnMut(usize, &[LeafValue<T>])) {
         let row_count = rows.len() / width.max(1);
         let values = |node: u32| {
-            let node = &self.nodes[node as usize];
-            &self.leaves[node.when_true as usize..node.when_false as usize]
+            let [begin, end] = self.nodes[node as usize].next;
+            &self.leaves[begin as usize..end as usize]
         };
         if row_count < LANES {
             let mut leaves = vec![0; self.roots.len()];
@@ -344,7 +340,7 @@ impl<T: Real> Trees<T> {
                     return None;
                 }
                 let holds = self.holds(node, row[(node.feature & FEATURE) as usize]);
-                Some((tree, if holds { node.when_true } else { node.when_false }))
+                Some((tree, node.next[usize::from(holds)]))
             },
         );
     }
@@ -359,11 +355,7 @@ impl<T: Real> Trees<T> {
                 if node.feature & LEAF == 0 {
                     has_arrived = false;
                     let value = rows[begins[lane] + (node.feature & FEATURE) as usize];
-                    at[lane] = if self.holds(node, value) {
-                        node.when_true
-                    } else {
-                        node.when_false
-                    };
+                    at[lane] = node.next[usize::from(self.holds(node, value))];
                 }
             }
             if has_arrived {

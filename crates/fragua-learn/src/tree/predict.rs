@@ -155,20 +155,19 @@ impl Ensemble {
         mut at: [u32; COUNT],
         bin: impl Fn(usize, usize) -> u8,
     ) -> [Node; COUNT] {
-        let mut nodes = at.map(|index| self.nodes[index as usize]);
         loop {
-            let mut arrived = true;
-            for lane in 0..COUNT {
-                let node = nodes[lane];
-                let goes_left = node.goes_left(bin(lane, node.column()), &self.sets);
-                let next = node.next + u32::from(!goes_left);
-                at[lane] = if node.is_leaf() { at[lane] } else { next };
-                arrived &= node.is_leaf();
+            let mut has_arrived = true;
+            for (lane, at) in at.iter_mut().enumerate() {
+                let node = self.nodes[*at as usize];
+                if !node.is_leaf() {
+                    has_arrived = false;
+                    let goes_left = node.goes_left(bin(lane, node.column()), &self.sets);
+                    *at = node.next + u32::from(!goes_left);
+                }
             }
-            if arrived {
-                return nodes;
+            if has_arrived {
+                return at.map(|index| self.nodes[index as usize]);
             }
-            nodes = at.map(|index| self.nodes[index as usize]);
         }
     }
 }

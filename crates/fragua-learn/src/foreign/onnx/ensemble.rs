@@ -19,7 +19,7 @@ impl Classes {
     pub(super) fn take(attributes: &mut Attributes, integers: &str) -> Result<Self, String> {
         let texts = attributes.take_texts("classlabels_strings")?.unwrap_or_default();
         if !texts.is_empty() {
-            return Ok(Self::Texts(texts.into_iter().map(Arc::from).collect()));
+            return Ok(Self::Texts(texts));
         }
         let numbers = attributes.take_ints(integers)?.unwrap_or_default();
         if numbers.is_empty() {
@@ -144,9 +144,7 @@ impl Ensemble {
         if !(base.is_empty() || base.len() == 1 || base.len() == outputs) {
             return Err(format!("it has {} base values for {outputs} outputs", base.len()));
         }
-        let mut of_outputs: Vec<i64> = leaf_outputs.clone();
-        of_outputs.sort_unstable();
-        of_outputs.dedup();
+        let is_of_one_output = leaf_outputs.windows(2).all(|pair| pair[0] == pair[1]);
         let all_positive = weights.iter().all(|&weight| weight >= 0.0);
         // Forests say of each leaf what it adds to each class, which is mostly nothing. Where there are more than two classes,
         // nothing is negative and no class has a base alone, one that only gets zeros never wins: they may be left out.
@@ -173,7 +171,7 @@ impl Ensemble {
             base,
             transform,
             aggregate,
-            is_binary: classes.is_some() && outputs == 2 && of_outputs.len() == 1,
+            is_binary: classes.is_some() && outputs == 2 && is_of_one_output && !weights.is_empty(),
             classes,
             all_positive,
         })
@@ -388,7 +386,7 @@ fn read_trees<T: Real>(
         let part = |&node: &usize| -> Result<Part<T>, String> {
             let id = (tree_ids[node], node_ids[node]);
             let threshold = T::of(thresholds[node]);
-            let test = match modes[node].as_str() {
+            let test = match &*modes[node] {
                 "LEAF" => return values_of(id).map(Part::Leaf),
                 "BRANCH_LEQ" => Test::AtMost(threshold),
                 "BRANCH_LT" => Test::Below(threshold),

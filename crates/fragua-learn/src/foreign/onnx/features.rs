@@ -89,10 +89,6 @@ impl Keys {
     }
 }
 
-fn texts(list: Vec<String>) -> Data {
-    Data::Text(list.into_iter().map(Arc::from).collect())
-}
-
 /// `LabelEncoder` and `CategoryMapper`.
 #[derive(Clone, Debug)]
 pub(super) struct LabelEncoder {
@@ -107,7 +103,7 @@ impl LabelEncoder {
         if let Some(classes) = attributes.take_texts("classes_strings")? {
             let numbers = (0..classes.len() as i64).collect();
             let default = attributes.int_or("default_int64", -1)?;
-            return Self::new(&texts(classes), Data::I64(numbers), Data::I64(vec![default]));
+            return Self::new(&Data::Text(classes), Data::I64(numbers), Data::I64(vec![default]));
         }
         let keys = Self::list(attributes, "keys")?.ok_or("it has no keys")?;
         let values = Self::list(attributes, "values")?.ok_or("it has no values")?;
@@ -126,7 +122,7 @@ impl LabelEncoder {
 
     fn list(attributes: &mut Attributes, what: &str) -> Result<Option<Data>, String> {
         if let Some(list) = attributes.take_texts(&format!("{what}_strings"))? {
-            return Ok(Some(texts(list)));
+            return Ok(Some(Data::Text(list)));
         }
         if let Some(list) = attributes.take_ints(&format!("{what}_int64s"))? {
             return Ok(Some(Data::I64(list)));
@@ -191,7 +187,7 @@ pub(super) struct CategoryMapper {
 
 impl CategoryMapper {
     pub(super) fn read(attributes: &mut Attributes) -> Result<Self, String> {
-        let names = texts(attributes.take_texts("cats_strings")?.unwrap_or_default());
+        let names = Data::Text(attributes.take_texts("cats_strings")?.unwrap_or_default());
         let numbers = Data::I64(attributes.take_ints("cats_int64s")?.unwrap_or_default());
         let default_number = Data::I64(vec![attributes.int_or("default_int64", -1)?]);
         let default_text = Data::Text(vec![attributes.text_or("default_string", "_Unused")?.into()]);
@@ -220,7 +216,7 @@ pub(super) struct OneHotEncoder {
 impl OneHotEncoder {
     pub(super) fn read(attributes: &mut Attributes) -> Result<Self, String> {
         let keys = match attributes.take_texts("cats_strings")? {
-            Some(list) if !list.is_empty() => texts(list),
+            Some(list) if !list.is_empty() => Data::Text(list),
             _ => Data::I64(attributes.take_ints("cats_int64s")?.unwrap_or_default()),
         };
         if keys.len() == 0 {

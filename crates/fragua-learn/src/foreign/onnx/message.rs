@@ -20,7 +20,16 @@ enum Wire<'a> {
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
+    #[inline]
     fn varint(&mut self) -> Result<u64, String> {
+        if let Some((&byte @ ..128, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Ok(u64::from(byte));
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, String> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let (&byte, rest) = self.0.split_first().ok_or("a number is cut off")?;
@@ -37,6 +46,36 @@ impl<'a> Fields<'a> {
         let (head, rest) = self.0.split_first_chunk().ok_or("a field is cut off")?;
         self.0 = rest;
         Ok(*head)
+    }
+
+    /// Takes the key of a field of one byte, where that is what comes.
+    #[inline]
+    fn comes(&mut self, key: u8) -> bool {
+        match self.0.split_first() {
+            Some((&byte, rest)) if byte == key => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds the numbers that come as fields of their own with this key: files of trees have millions of them.
+    fn more_ints(&mut self, key: u8, numbers: &mut Vec<i64>) -> Result<(), String> {
+        numbers.reserve(self.0.len() / 2);
+        while self.comes(key) {
+            numbers.push(self.varint()? as i64);
+        }
+        Ok(())
+    }
+
+    /// As [`Self::more_ints`], for numbers of 32 bits.
+    fn more_floats(&mut self, key: u8, numbers: &mut Vec<f32>) -> Result<(), String> {
+        numbers.reserve(self.0.len() / 5);
+        while self.comes(key) {
+            numbers.push(f32::from_le_bytes(self.chunk()?));
+        }
+        Ok(())
     }
 
     fn field(&mut self) -> Result<(u64, Wire<'a>), String> {
@@ -227,7 +266,7 @@ enum Attribute {
     Tensor(Tensor),
     Floats(Vec<f32>),
     Ints(Vec<i64>),
-    Texts(Vec<String>),
+    Texts(Vec<Arc<str>>),
 }
 
 macro_rules! getters {
@@ -260,7 +299,7 @@ getters! {
     tensor, take_tensor, Tensor, Tensor;
     floats, take_floats, Floats, Vec<f32>;
     ints, take_ints, Ints, Vec<i64>;
-    texts, take_texts, Texts, Vec<String>;
+    texts, take_texts, Texts, Vec<Arc<str>>;
 }
 
 impl Attributes {
@@ -392,13 +431,39 @@ impl Node {
     }
 }
 
+/// Texts, of which equal ones near each other are kept once: a tree has two kinds of nodes and thousands of nodes.
+#[derive(Default)]
+struct Texts {
+    all: Vec<Arc<str>>,
+    /// Where the last different ones are.
+    recent: [usize; 4],
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        let known = self
+            .recent
+            .iter()
+            .find_map(|&at| self.all.get(at).filter(|known| ***known == *text));
+        match known {
+            Some(known) => self.all.push(Arc::clone(known)),
+            None => {
+                self.recent.rotate_right(1);
+                self.recent[0] = self.all.len();
+                self.all.push(text.into());
+            }
+        }
+    }
+}
+
 /// Returns the name and the value; none where there is no value.
 fn read_attribute(bytes: &[u8]) -> Result<Option<(String, Attribute)>, String> {
     let mut name = String::new();
     let mut kind = 0;
     let (mut float, mut int, mut text, mut tensor) = (0.0, 0, String::new(), None);
-    let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Vec::new());
-    for field in Fields(bytes) {
+    let (mut floats, mut ints, mut texts) = (Vec::new(), Vec::new(), Texts::default());
+    let mut fields = Fields(bytes);
+    while let Some(field) = fields.next() {
         match field? {
             (1, value) => name = value.text()?.to_owned(),
             (2, value) => float = value.float()?,
@@ -410,9 +475,15 @@ fn read_attribute(bytes: &[u8]) -> Result<Option<(String, Attribute)>, String> {
                      KNNImputer, and neighbors with options={\"optim\": \"cdist\"}"
                     .to_owned());
             }
-            (7, value) => value.floats(&mut floats)?,
-            (8, value) => value.ints(&mut ints)?,
-            (9, value) => texts.push(value.text()?.to_owned()),
+            (7, value) => {
+                value.floats(&mut floats)?;
+                fields.more_floats(7 << 3 | 5, &mut floats)?;
+            }
+            (8, value) => {
+                value.ints(&mut ints)?;
+                fields.more_ints(8 << 3, &mut ints)?;
+            }
+            (9, value) => texts.push(value.text()?),
             (20, value) => kind = value.int()?,
             _ => {}
         }
@@ -427,7 +498,7 @@ fn read_attribute(bytes: &[u8]) -> Result<Option<(String, Attribute)>, String> {
         },
         6 => Attribute::Floats(floats),
         7 => Attribute::Ints(ints),
-        8 => Attribute::Texts(texts),
+        8 => Attribute::Texts(texts.all),
         kind => {
             return Err(format!(
                 "its attribute {name} is of type {kind}, which is not supported"

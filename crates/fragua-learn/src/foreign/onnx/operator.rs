@@ -341,7 +341,7 @@ impl Operator {
         } else if let Some(values) = attributes.take_ints("value_ints")? {
             Tensor::list(Data::I64(values))
         } else if let Some(values) = attributes.take_texts("value_strings")? {
-            Tensor::list(Data::Text(values.into_iter().map(Into::into).collect()))
+            Tensor::list(Data::Text(values))
         } else {
             return Err("it has no value".to_owned());
         };
