@@ -24,7 +24,7 @@ impl Local {
         options: CreateUpload,
     ) -> Result<UploadId, Error> {
         let attributes = UploadAttributes {
-            object: attributes(options.headers, options.user_metadata),
+            object: attributes(options.headers, options.user_metadata, options.tags),
             checksum_algorithm: options.checksum_algorithm,
             full_object_checksum: options.full_object_checksum,
         };
