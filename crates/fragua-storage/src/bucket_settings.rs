@@ -113,7 +113,10 @@ fn invalid<T>(setting: &'static str, reason: impl Into<String>) -> Result<T, Err
 /// Who evaluates policies says whether one makes sense; here it is a JSON object of a bounded size.
 fn check_policy(policy: &str) -> Result<(), Error> {
     if policy.len() > MAX_POLICY_BYTES {
-        return invalid("policy", format!("must not be longer than {MAX_POLICY_BYTES} bytes"));
+        return invalid(
+            "policy",
+            format!("must not be longer than {MAX_POLICY_BYTES} bytes"),
+        );
     }
     match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy) {
         Ok(_) => Ok(()),
@@ -224,7 +227,10 @@ pub enum NotificationKind {
 
 /// The families of events; each is told of as a whole with `*`, or by one of the names.
 const EVENTS: &[(&str, &[&str])] = &[
-    ("s3:ObjectCreated:", &["Put", "Post", "Copy", "CompleteMultipartUpload"]),
+    (
+        "s3:ObjectCreated:",
+        &["Put", "Post", "Copy", "CompleteMultipartUpload"],
+    ),
     ("s3:ObjectRemoved:", &["Delete", "DeleteMarkerCreated"]),
     ("s3:ObjectTagging:", &["Put", "Delete"]),
     ("s3:LifecycleExpiration:", &["Delete", "DeleteMarkerCreated"]),
@@ -247,7 +253,10 @@ impl NotificationTarget {
             return invalid("notification", "needs at least one Event for each target");
         }
         if !self.arn.starts_with("arn:") {
-            return invalid("notification", format!("names {}, which is no ARN", shortened(&self.arn)));
+            return invalid(
+                "notification",
+                format!("names {}, which is no ARN", shortened(&self.arn)),
+            );
         }
         let is_known = |event: &String| {
             EVENTS.iter().any(|(family, names)| {
@@ -278,7 +287,9 @@ mod tests {
             expose_headers: texts(expose),
             ..CorsRule::default()
         };
-        BucketSetting::Cors(Some(Cors { rules: vec![rule] })).check().is_ok()
+        BucketSetting::Cors(Some(Cors { rules: vec![rule] }))
+            .check()
+            .is_ok()
     }
 
     #[test]
@@ -296,7 +307,10 @@ mod tests {
         assert!(check(r#"{"Version": "2012-10-17", "Statement": []}"#));
         assert!(!check("[]"));
         assert!(!check("{"));
-        assert!(!check(&format!(r#"{{"Id": "{}"}}"#, "x".repeat(MAX_POLICY_BYTES))));
+        assert!(!check(&format!(
+            r#"{{"Id": "{}"}}"#,
+            "x".repeat(MAX_POLICY_BYTES)
+        )));
     }
 
     #[test]

@@ -94,7 +94,9 @@ pub enum Error {
         reason: String,
     },
     /// The bucket may not hold that much.
-    #[error("bucket {bucket} may hold {quota_bytes} bytes, and this write would go beyond; delete objects or raise its quota")]
+    #[error(
+        "bucket {bucket} may hold {quota_bytes} bytes, and this write would go beyond; delete objects or raise its quota"
+    )]
     QuotaExceeded {
         /// Its name.
         bucket: String,

@@ -5,8 +5,8 @@ use std::fmt;
 
 use fragua_base::Timestamp;
 
-use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 use crate::Tags;
+use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 use crate::object::{ObjectHeaders, ObjectKey};
 
 /// Parts are numbered from 1 to this.

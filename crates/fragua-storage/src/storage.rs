@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::local::Local;
 use crate::backend::remote::Remote;
@@ -22,6 +23,7 @@ use crate::object::{
     check_user_metadata,
 };
 use crate::stream::ObjectStream;
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
     Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, RemoteSettings, Settings, Tags,
@@ -236,7 +238,11 @@ impl Storage {
     ///
     /// # Errors
     /// [`Error::NotSupported`] over another S3.
-    pub async fn list_versions(&self, bucket: &BucketName, query: VersionQuery) -> Result<VersionList, Error> {
+    pub async fn list_versions(
+        &self,
+        bucket: &BucketName,
+        query: VersionQuery,
+    ) -> Result<VersionList, Error> {
         self.backend.list_versions(bucket, &query).await
     }
 
@@ -459,6 +465,46 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn usage(&self, bucket: &BucketName) -> Result<BucketUsage, Error> {
         self.backend.usage(bucket).await
+    }
+
+    /// Applies the lifecycle rules of buckets and verifies bytes in the background until `shutdown`. Of the processes
+    /// that do this for one store, one at a time does each. Over another S3 there is nothing to do.
+    pub async fn run_chores(&self, shutdown: CancellationToken) {
+        self.backend.run_chores(shutdown).await;
+    }
+
+    /// Does at once what the lifecycle rules of all buckets say.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        self.backend.apply_lifecycle().await
+    }
+
+    /// Returns what the scrubber has found.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        self.backend.scrub_state().await
+    }
+
+    /// Compares each object, version and part with its bytes, and finds files that nothing refers to.
+    /// `compares_bytes` reads all bytes; else only their number is looked at.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
+        self.backend.check(compares_bytes).await
+    }
+
+    /// Removes what [`Storage::check`] finds and nobody misses: files that nothing refers to. `removes_objects` also
+    /// removes objects and versions whose bytes are gone.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
+        self.backend.repair(compares_bytes, removes_objects).await
     }
 
     /// Succeeds when the store can answer.

@@ -24,7 +24,9 @@ impl VersionId {
     pub fn parse(text: impl Into<String>) -> Result<Self, Error> {
         let text = text.into();
         let is_id = (1..=MAX_ID_BYTES).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if is_id {
             Ok(Self(text))
         } else {

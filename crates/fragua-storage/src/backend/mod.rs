@@ -6,6 +6,7 @@ pub(crate) mod remote;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
@@ -15,6 +16,7 @@ use crate::multipart::{
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, WriteCondition};
 use crate::stream::{BodyStream, ObjectStream};
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Tags};
 
@@ -122,6 +124,21 @@ pub(crate) trait Backend: Send + Sync {
     }
     async fn usage(&self, _bucket: &BucketName) -> Result<BucketUsage, Error> {
         Err(Error::NotSupported("the usage of a bucket"))
+    }
+
+    /// Does what is due in the background until `shutdown`; elsewhere nothing is.
+    async fn run_chores(&self, _shutdown: CancellationToken) {}
+    async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        Err(Error::NotSupported("the lifecycle of objects"))
+    }
+    async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn check(&self, _compares_bytes: bool) -> Result<CheckReport, Error> {
+        Err(Error::NotSupported("a check of all objects"))
+    }
+    async fn repair(&self, _compares_bytes: bool, _removes_objects: bool) -> Result<RepairReport, Error> {
+        Err(Error::NotSupported("a repair"))
     }
 
     async fn check_ready(&self) -> Result<(), Error>;

@@ -142,7 +142,12 @@ mod tests {
         }
     }
 
-    fn check(rules: &[LifecycleRule], versioning: Versioning, version: &KeyVersion, now: Timestamp) -> Verdict {
+    fn check(
+        rules: &[LifecycleRule],
+        versioning: Versioning,
+        version: &KeyVersion,
+        now: Timestamp,
+    ) -> Verdict {
         let lifecycle = Lifecycle {
             rules: rules.to_vec(),
         };
@@ -200,7 +205,10 @@ mod tests {
             check(&rules, Versioning::Never, &current(), at(150, -1)),
             Verdict::Stays
         );
-        assert_eq!(check(&rules, Versioning::Never, &current(), at(150, 0)), Verdict::Goes);
+        assert_eq!(
+            check(&rules, Versioning::Never, &current(), at(150, 0)),
+            Verdict::Goes
+        );
     }
 
     #[test]

@@ -69,7 +69,9 @@ fn to_dto_cors_rule(rule: &CorsRule) -> CORSRule {
         allowed_methods: rule.allowed_methods.clone(),
         allowed_headers: some(&rule.allowed_headers),
         expose_headers: some(&rule.expose_headers),
-        max_age_seconds: rule.max_age_seconds.and_then(|seconds| i32::try_from(seconds).ok()),
+        max_age_seconds: rule
+            .max_age_seconds
+            .and_then(|seconds| i32::try_from(seconds).ok()),
     }
 }
 
@@ -82,7 +84,9 @@ pub(super) async fn put_bucket_cors(
     let cors = Cors {
         rules: rules.into_iter().map(cors_rule).collect::<S3Result<_>>()?,
     };
-    storage.set_bucket(&bucket, BucketSetting::Cors(Some(cors))).await?;
+    storage
+        .set_bucket(&bucket, BucketSetting::Cors(Some(cors)))
+        .await?;
     Ok(S3Response::new(PutBucketCorsOutput::default()))
 }
 
@@ -116,17 +120,25 @@ type KeyFilter = (Option<String>, Option<String>);
 
 /// Reads the prefix and the suffix that a notification is limited to.
 fn key_filter(filter: Option<NotificationConfigurationFilter>) -> S3Result<KeyFilter> {
-    let rules = filter.and_then(|filter| filter.key).and_then(|key| key.filter_rules);
+    let rules = filter
+        .and_then(|filter| filter.key)
+        .and_then(|key| key.filter_rules);
     let (mut prefix, mut suffix) = (None, None);
     for rule in rules.unwrap_or_default() {
         let name = rule.name.as_ref().map(|name| name.as_str().to_ascii_lowercase());
         let place = match name.as_deref() {
             Some("prefix") => &mut prefix,
             Some("suffix") => &mut suffix,
-            _ => return Err(invalid_argument("A filter rule's name must be either prefix or suffix.")),
+            _ => {
+                return Err(invalid_argument(
+                    "A filter rule's name must be either prefix or suffix.",
+                ));
+            }
         };
         if place.replace(rule.value.unwrap_or_default()).is_some() {
-            return Err(invalid_argument("Cannot specify more than one prefix or suffix rule in a filter."));
+            return Err(invalid_argument(
+                "Cannot specify more than one prefix or suffix rule in a filter.",
+            ));
         }
     }
     Ok((prefix, suffix))
@@ -184,11 +196,21 @@ pub(super) async fn put_bucket_notification_configuration(
     let mut targets = Vec::new();
     for queue in given.queue_configurations.unwrap_or_default() {
         let named = (queue.id, queue.queue_arn);
-        targets.push(target(NotificationKind::Queue, named, queue.events, queue.filter)?);
+        targets.push(target(
+            NotificationKind::Queue,
+            named,
+            queue.events,
+            queue.filter,
+        )?);
     }
     for topic in given.topic_configurations.unwrap_or_default() {
         let named = (topic.id, topic.topic_arn);
-        targets.push(target(NotificationKind::Topic, named, topic.events, topic.filter)?);
+        targets.push(target(
+            NotificationKind::Topic,
+            named,
+            topic.events,
+            topic.filter,
+        )?);
     }
     for function in given.lambda_function_configurations.unwrap_or_default() {
         let named = (function.id, function.lambda_function_arn);
@@ -203,7 +225,9 @@ pub(super) async fn put_bucket_notification_configuration(
     storage
         .set_bucket(&bucket, BucketSetting::Notification(notification))
         .await?;
-    Ok(S3Response::new(PutBucketNotificationConfigurationOutput::default()))
+    Ok(S3Response::new(
+        PutBucketNotificationConfigurationOutput::default(),
+    ))
 }
 
 pub(super) async fn get_bucket_notification_configuration(

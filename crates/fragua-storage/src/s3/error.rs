@@ -36,7 +36,9 @@ impl From<Error> for S3Error {
             Error::BucketNotFound { .. } => S3ErrorCode::NoSuchBucket,
             Error::BucketExists { .. } => S3ErrorCode::BucketAlreadyOwnedByYou,
             Error::BucketNotEmpty { .. } => S3ErrorCode::BucketNotEmpty,
-            Error::ObjectNotFound { delete_marker, .. } => return no_such_key(delete_marker.as_ref(), &error),
+            Error::ObjectNotFound { delete_marker, .. } => {
+                return no_such_key(delete_marker.as_ref(), &error);
+            }
             Error::VersionNotFound { .. } => S3ErrorCode::NoSuchVersion,
             Error::IsDeleteMarker {
                 version_id,

@@ -42,8 +42,12 @@ fn filter(prefix: Option<String>, filter: Option<LifecycleRuleFilter>) -> S3Resu
     Ok(LifecycleFilter {
         prefix: within,
         tags: Tags::of_object(pairs(tags)?)?,
-        larger_than_bytes: over.map(|bytes| number(bytes, "ObjectSizeGreaterThan")).transpose()?,
-        smaller_than_bytes: below.map(|bytes| number(bytes, "ObjectSizeLessThan")).transpose()?,
+        larger_than_bytes: over
+            .map(|bytes| number(bytes, "ObjectSizeGreaterThan"))
+            .transpose()?,
+        smaller_than_bytes: below
+            .map(|bytes| number(bytes, "ObjectSizeLessThan"))
+            .transpose()?,
     })
 }
 
@@ -64,7 +68,11 @@ fn expire(expiration: LifecycleExpiration) -> S3Result<ExpireAfter> {
 
 fn rule(rule: LifecycleRule) -> S3Result<crate::LifecycleRule> {
     let transitions = rule.transitions.is_some_and(|list| !list.is_empty());
-    if transitions || rule.noncurrent_version_transitions.is_some_and(|list| !list.is_empty()) {
+    if transitions
+        || rule
+            .noncurrent_version_transitions
+            .is_some_and(|list| !list.is_empty())
+    {
         return Err(not_implemented(
             "Transitions are not offered: there is one storage class.",
         ));
@@ -91,7 +99,10 @@ fn rule(rule: LifecycleRule) -> S3Result<crate::LifecycleRule> {
         number(days, "DaysAfterInitiation")
     };
     Ok(crate::LifecycleRule {
-        id: rule.id.filter(|id| !id.is_empty()).unwrap_or_else(|| random_hex(16)),
+        id: rule
+            .id
+            .filter(|id| !id.is_empty())
+            .unwrap_or_else(|| random_hex(16)),
         is_enabled,
         filter: filter(rule.prefix, rule.filter)?,
         expire: rule.expiration.map(expire).transpose()?,
@@ -102,7 +113,10 @@ fn rule(rule: LifecycleRule) -> S3Result<crate::LifecycleRule> {
 
 fn to_dto_filter(filter: &LifecycleFilter) -> LifecycleRuleFilter {
     let signed = |bytes: Option<u64>| bytes.and_then(|bytes| i64::try_from(bytes).ok());
-    let (over, below) = (signed(filter.larger_than_bytes), signed(filter.smaller_than_bytes));
+    let (over, below) = (
+        signed(filter.larger_than_bytes),
+        signed(filter.smaller_than_bytes),
+    );
     let prefix = Some(filter.prefix.clone());
     let tags = to_dto(&filter.tags);
     let conditions = usize::from(!filter.prefix.is_empty())
@@ -178,7 +192,9 @@ pub(super) async fn put_bucket_lifecycle_configuration(
 ) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
     let bucket = BucketName::parse(&request.input.bucket)?;
     let given = request.input.lifecycle_configuration;
-    let rules = given.ok_or_else(|| malformed("A lifecycle configuration is needed."))?.rules;
+    let rules = given
+        .ok_or_else(|| malformed("A lifecycle configuration is needed."))?
+        .rules;
     let lifecycle = Lifecycle {
         rules: rules.into_iter().map(rule).collect::<S3Result<_>>()?,
     };
@@ -211,6 +227,8 @@ pub(super) async fn delete_bucket_lifecycle(
     request: S3Request<DeleteBucketLifecycleInput>,
 ) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
     let bucket = BucketName::parse(&request.input.bucket)?;
-    storage.set_bucket(&bucket, BucketSetting::Lifecycle(None)).await?;
+    storage
+        .set_bucket(&bucket, BucketSetting::Lifecycle(None))
+        .await?;
     Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
 }

@@ -7,14 +7,14 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::convert::{
     body, body_checksum, body_size, byte_range, content_md5, etag_condition, expires, from_dto_time,
-    object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time,
-    write_condition,
+    object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time, write_condition,
 };
 use super::error::{invalid_argument, not_implemented};
 use super::tagging::{self, tag_count};
 use super::versioning::{shown_version, version};
 use crate::{
-    BucketName, CopyOptions, DeleteTarget, Deletion, GetOptions, ObjectKey, ObjectMeta, PutOptions, ReadConditions, Storage, VersionId,
+    BucketName, CopyOptions, DeleteTarget, Deletion, GetOptions, ObjectKey, ObjectMeta, PutOptions,
+    ReadConditions, Storage, VersionId,
 };
 
 /// The most keys of one batch.

@@ -15,7 +15,9 @@ pub(super) fn from_header(header: Option<&str>) -> S3Result<Tags> {
 
 /// Tells a reader how many tags an object has, when it has some.
 pub(super) fn tag_count(tags: &Tags) -> Option<i32> {
-    (!tags.is_empty()).then(|| i32::try_from(tags.len()).ok()).flatten()
+    (!tags.is_empty())
+        .then(|| i32::try_from(tags.len()).ok())
+        .flatten()
 }
 
 /// Reads what a copy is to have in place of the tags of its source.
@@ -52,7 +54,14 @@ pub(super) async fn put_object_tagging(
 ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
     let input = request.input;
     let tags = Tags::of_object(pairs(input.tagging.tag_set)?)?;
-    let version_id = set(storage, &input.bucket, &input.key, input.version_id.as_deref(), &tags).await?;
+    let version_id = set(
+        storage,
+        &input.bucket,
+        &input.key,
+        input.version_id.as_deref(),
+        &tags,
+    )
+    .await?;
     Ok(S3Response::new(PutObjectTaggingOutput { version_id }))
 }
 
@@ -62,7 +71,14 @@ pub(super) async fn delete_object_tagging(
 ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
     let input = request.input;
     let none = Tags::default();
-    let version_id = set(storage, &input.bucket, &input.key, input.version_id.as_deref(), &none).await?;
+    let version_id = set(
+        storage,
+        &input.bucket,
+        &input.key,
+        input.version_id.as_deref(),
+        &none,
+    )
+    .await?;
     Ok(S3Response::new(DeleteObjectTaggingOutput { version_id }))
 }
 
@@ -101,7 +117,9 @@ pub(super) async fn put_bucket_tagging(
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
     let bucket = BucketName::parse(&request.input.bucket)?;
     let tags = Tags::of_bucket(pairs(request.input.tagging.tag_set)?)?;
-    storage.set_bucket(&bucket, BucketSetting::Tags(Some(tags))).await?;
+    storage
+        .set_bucket(&bucket, BucketSetting::Tags(Some(tags)))
+        .await?;
     Ok(S3Response::new(PutBucketTaggingOutput::default()))
 }
 

@@ -34,7 +34,10 @@ pub(crate) async fn read(database: &Database, bucket: &BucketName) -> Result<Buc
         .await?;
     for row in rows {
         settings.read(&row.name, row.document).map_err(|error| {
-            let reason = format!("the setting {} of bucket {bucket} cannot be read: {error}", row.name);
+            let reason = format!(
+                "the setting {} of bucket {bucket} cannot be read: {error}",
+                row.name
+            );
             Error::from(DbErr::Type(reason))
         })?;
     }

@@ -65,6 +65,15 @@ pub(crate) async fn needed(database: &Database, blobs: &[String]) -> Result<Vec<
     Ok(needed)
 }
 
+/// Returns those of `blobs` that are noted here.
+pub(crate) async fn among(database: &Database, blobs: &[String]) -> Result<Vec<String>, Error> {
+    let mut noted = Vec::new();
+    for batch in blobs.chunks(BATCH) {
+        noted.extend(of_table::<Entity>(database, Column::BlobId, batch).await?);
+    }
+    Ok(noted)
+}
+
 async fn of_table<E: EntityTrait>(
     database: &Database,
     column: E::Column,

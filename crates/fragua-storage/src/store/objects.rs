@@ -6,8 +6,8 @@ use std::ops::Bound;
 use fragua_base::Timestamp;
 use fragua_database::Database;
 use sea_orm::{
-    Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect,
-    entity::prelude::*,
+    Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
+    QuerySelect, entity::prelude::*,
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,9 @@ pub(crate) struct Attributes {
     pub(crate) checksum: Option<Checksum>,
     #[serde(skip_serializing_if = "Tags::is_empty")]
     pub(crate) tags: Tags,
+    /// Of how many parts of which size it was put together, in order; the entity tag is computed over them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<(u32, u64)>,
 }
 
 impl Attributes {
@@ -149,7 +152,7 @@ pub(crate) async fn find(database: &Database, place: Place<'_>) -> Result<Model,
         Some(newest) if newest.blob_id.is_some() => {
             let current = current(database.reader(), place).await?;
             current.ok_or_else(|| place.not_found())
-        },
+        }
         newest => Err(Error::ObjectNotFound {
             object: place.describe(),
             delete_marker: newest.map(|row| VersionId::stored(row.version_id)),
@@ -491,12 +494,7 @@ pub(crate) async fn scan_whole(
     Ok(between(bucket, start, end, limit).all(database.reader()).await?)
 }
 
-fn between(
-    bucket: &BucketName,
-    start: &Bound<Vec<u8>>,
-    end: Option<&[u8]>,
-    limit: usize,
-) -> Select<Entity> {
+fn between(bucket: &BucketName, start: &Bound<Vec<u8>>, end: Option<&[u8]>, limit: usize) -> Select<Entity> {
     let start = match start {
         Bound::Included(key) => Some(Column::ObjectKey.gte(key.clone())),
         Bound::Excluded(key) => Some(Column::ObjectKey.gt(key.clone())),

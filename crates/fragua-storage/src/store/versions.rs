@@ -200,13 +200,9 @@ async fn insert(connection: &impl ConnectionTrait, row: Model) -> Result<(), Err
 }
 
 async fn remove(connection: &impl ConnectionTrait, row: &Model) -> Result<(), Error> {
-    Entity::delete_by_id((
-        row.bucket.clone(),
-        row.object_key.clone(),
-        row.version_id.clone(),
-    ))
-    .exec(connection)
-    .await?;
+    Entity::delete_by_id((row.bucket.clone(), row.object_key.clone(), row.version_id.clone()))
+        .exec(connection)
+        .await?;
     Ok(())
 }
 

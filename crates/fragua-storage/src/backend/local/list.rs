@@ -84,7 +84,11 @@ pub(super) async fn list(
 }
 
 /// Returns where a list begins, `None` when nothing can lie there.
-pub(super) fn first_key(prefix: &str, delimiter: Option<&str>, after: Option<&str>) -> Option<Bound<Vec<u8>>> {
+pub(super) fn first_key(
+    prefix: &str,
+    delimiter: Option<&str>,
+    after: Option<&str>,
+) -> Option<Bound<Vec<u8>>> {
     let from_prefix = if prefix.is_empty() {
         Bound::Unbounded
     } else {

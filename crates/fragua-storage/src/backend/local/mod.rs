@@ -2,24 +2,30 @@
 
 mod abandoned;
 mod blobs;
+mod check;
+mod chores;
+mod expire;
 mod folders;
 mod list;
 mod multipart;
 mod quota;
 mod settings;
 mod sink;
+mod verify;
 mod versions;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fragua_base::{SharedClock, Timestamp};
+use fragua_base::{SharedClock, Timestamp, random_hex};
 use fragua_database::Database;
+use tokio_util::sync::CancellationToken;
 
 use self::blobs::Blobs;
 use self::quota::Quotas;
 use self::settings::Remembered;
+use self::verify::Depth;
 use super::{Backend, Place};
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
@@ -35,6 +41,7 @@ use crate::object::{
 use crate::store::objects::Attributes;
 use crate::store::{buckets, garbage, objects, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Settings, Tags};
 
@@ -62,6 +69,8 @@ struct Inner {
     blobs: Blobs,
     clock: SharedClock,
     settings: Settings,
+    /// Names this process to others that do the same work.
+    instance: String,
     remembered: Remembered,
     quotas: Quotas,
     /// Blobs whose files are gone and whose rows of garbage are still there.
@@ -89,6 +98,7 @@ impl Local {
             blobs,
             clock,
             settings,
+            instance: random_hex(16),
             remembered: Remembered::default(),
             quotas: Quotas::default(),
             removed: Mutex::default(),
@@ -203,15 +213,7 @@ impl Local {
             Ok(reservation) => reservation,
             Err(error) => return Err(self.undo(blob_id, error).await),
         };
-        match objects::put(
-            self.database(),
-            place,
-            row,
-            new.condition.as_ref(),
-            upload,
-        )
-        .await
-        {
+        match objects::put(self.database(), place, row, new.condition.as_ref(), upload).await {
             Ok((row, useless)) => {
                 if let Some(reservation) = reservation {
                     reservation.fill();
@@ -293,8 +295,8 @@ fn attributes(
     Attributes {
         headers,
         user_metadata,
-        checksum: None,
         tags,
+        ..Attributes::default()
     }
 }
 
@@ -392,6 +394,7 @@ impl Backend for Local {
     ) -> Result<Vec<Deletion>, Error> {
         let now = self.inner.clock.now();
         let (deletions, useless) = objects::delete_many(self.database(), bucket, targets, now).await?;
+        self.inner.quotas.forget(bucket);
         self.discard(useless).await;
         Ok(deletions)
     }
@@ -404,9 +407,10 @@ impl Backend for Local {
     ) -> Result<ObjectMeta, Error> {
         objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
         let conditions = &options.source_conditions;
-        let (meta, blob) = self
+        let (meta, parts, blob) = self
             .with_row(source, options.source_version.as_ref(), |row| async move {
                 let blob = row.blob_id.clone();
+                let parts = Attributes::parse(&row.attributes)?.parts;
                 let meta = row.into_meta()?;
                 // A copy has no body to leave out: what is "not modified" to a reader fails here.
                 conditions.check(&meta).map_err(|error| match error {
@@ -415,7 +419,8 @@ impl Backend for Local {
                     },
                     other => other,
                 })?;
-                Ok(self.inner.blobs.duplicate(&blob).await.map(|copy| (meta, copy)))
+                let copied = self.inner.blobs.duplicate(&blob).await;
+                Ok(copied.map(|copy| (meta, parts, copy)))
             })
             .await?;
         let (given_type, headers, user_metadata) = match options.replace {
@@ -425,6 +430,7 @@ impl Backend for Local {
         let tags = options.tags.unwrap_or(meta.tags);
         let mut attributes = attributes(headers, user_metadata, tags);
         attributes.checksum = meta.checksum;
+        attributes.parts = parts;
         let content_type = match content_type(given_type) {
             Ok(content_type) => content_type,
             Err(error) => return Err(self.undo(blob, error).await),
@@ -541,6 +547,27 @@ impl Backend for Local {
 
     async fn usage(&self, bucket: &BucketName) -> Result<BucketUsage, Error> {
         usage::of_bucket(self.database(), bucket).await
+    }
+
+    async fn run_chores(&self, shutdown: CancellationToken) {
+        self.do_chores_until(shutdown).await;
+    }
+
+    async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        self.expire(self.inner.clock.now()).await
+    }
+
+    async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        self.state_of_scrub().await
+    }
+
+    async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
+        self.check_all(Depth::of_check(compares_bytes)).await
+    }
+
+    async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
+        self.repair_all(Depth::of_check(compares_bytes), removes_objects)
+            .await
     }
 
     async fn check_ready(&self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
+use super::verify::part_sizes;
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
@@ -115,6 +116,7 @@ impl Local {
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
         let mut attributes = upload_attributes.object;
         attributes.checksum = whole.or_else(composite);
+        attributes.parts = part_sizes(chosen.iter().map(|(_, part)| part.size_bytes));
         let new = NewObject {
             content_type: row.content_type,
             attributes,

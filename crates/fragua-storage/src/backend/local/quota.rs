@@ -1,7 +1,7 @@
 //! How much a bucket may hold.
 //!
 //! To count a bucket takes a look at each of its rows, so a count is remembered and what this process writes is added
-//! to it. Before a write is refused the bucket is counted anew. Processes that write to one bucket at the same time may
+//! to it. Before a write is refused the bucket is counted anew, unless that was done in this second. Processes that write to one bucket at the same time may
 //! go beyond its quota by what they wrote since their last counts.
 
 use std::collections::HashMap;
@@ -17,12 +17,15 @@ use crate::{BucketName, Error};
 /// How long a count is good for.
 const COUNTED_FOR: Duration = Duration::from_secs(10);
 
+/// How long writes are refused without another count; what this process deletes ends it.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+
 /// What is known of one bucket, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
 struct Account {
     counted_at: Option<Timestamp>,
     counted: u64,
-    /// Written by this process since the count.
+    /// Written by this process since the count, or while it was made.
     added: u64,
     /// Being written by this process.
     reserved: u64,
@@ -30,7 +33,10 @@ struct Account {
 
 impl Account {
     fn has_room(&self, size_bytes: u64, quota_bytes: u64) -> bool {
-        let held = self.counted.saturating_add(self.added).saturating_add(self.reserved);
+        let held = self
+            .counted
+            .saturating_add(self.added)
+            .saturating_add(self.reserved);
         held.saturating_add(size_bytes) <= quota_bytes
     }
 }
@@ -38,6 +44,8 @@ impl Account {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Quotas {
     accounts: Arc<Mutex<HashMap<BucketName, Account>>>,
+    /// One count at a time, so that a count does not take the place of a later one.
+    counting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Quotas {
@@ -60,17 +68,40 @@ impl Quotas {
         })
     }
 
-    fn is_counted(&self, bucket: &BucketName, now: Timestamp) -> bool {
-        let counted_at = self.accounts().get(bucket).and_then(|account| account.counted_at);
-        counted_at.is_some_and(|counted_at| now.since(counted_at) < COUNTED_FOR)
+    /// Says yes, with the room reserved, or no where the last count is enough to know.
+    fn decide(
+        &self,
+        bucket: &BucketName,
+        size_bytes: u64,
+        quota_bytes: u64,
+        now: Timestamp,
+    ) -> Option<Option<Reservation>> {
+        let age = now.since(self.account(bucket).counted_at?);
+        if age >= COUNTED_FOR {
+            return None;
+        }
+        let reservation = self.reserve(bucket, size_bytes, quota_bytes);
+        (reservation.is_some() || age < REFUSED_FOR).then_some(reservation)
     }
 
-    fn count(&self, bucket: &BucketName, now: Timestamp, counted: u64) {
+    fn account(&self, bucket: &BucketName) -> Account {
+        self.accounts().get(bucket).copied().unwrap_or_default()
+    }
+
+    /// Notes a count that was begun when `added_before` had been written.
+    fn count(&self, bucket: &BucketName, now: Timestamp, counted: u64, added_before: u64) {
         let mut accounts = self.accounts();
         let account = accounts.entry(bucket.clone()).or_default();
         account.counted_at = Some(now);
         account.counted = counted;
-        account.added = 0;
+        account.added -= added_before.min(account.added);
+    }
+
+    /// Notes that there is more room than was counted.
+    pub(super) fn forget(&self, bucket: &BucketName) {
+        if let Some(account) = self.accounts().get_mut(bucket) {
+            account.counted_at = None;
+        }
     }
 }
 
@@ -111,19 +142,23 @@ impl Local {
         };
         let quotas = &self.inner.quotas;
         let now = self.inner.clock.now();
-        if quotas.is_counted(bucket, now)
-            && let Some(reservation) = quotas.reserve(bucket, size_bytes, quota_bytes)
-        {
-            return Ok(Some(reservation));
+        let refused = Error::QuotaExceeded {
+            bucket: bucket.to_string(),
+            quota_bytes,
+        };
+        if let Some(decided) = quotas.decide(bucket, size_bytes, quota_bytes, now) {
+            return decided.map(Some).ok_or(refused);
         }
+        let _alone = quotas.counting.lock().await;
+        // Who waited for another's count goes by that.
+        if let Some(decided) = quotas.decide(bucket, size_bytes, quota_bytes, now) {
+            return decided.map(Some).ok_or(refused);
+        }
+        let added_before = quotas.account(bucket).added;
         let usage = usage::of_bucket(self.database(), bucket).await?;
-        quotas.count(bucket, now, usage.size_bytes + usage.noncurrent_bytes);
-        match quotas.reserve(bucket, size_bytes, quota_bytes) {
-            Some(reservation) => Ok(Some(reservation)),
-            None => Err(Error::QuotaExceeded {
-                bucket: bucket.to_string(),
-                quota_bytes,
-            }),
-        }
+        let counted = usage.size_bytes + usage.noncurrent_bytes;
+        quotas.count(bucket, now, counted, added_before);
+        let reservation = quotas.reserve(bucket, size_bytes, quota_bytes);
+        reservation.map(Some).ok_or(refused)
     }
 }

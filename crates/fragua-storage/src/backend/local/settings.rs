@@ -51,7 +51,10 @@ impl Remembered {
 
 impl Local {
     /// Returns what is set, which may be some seconds old.
-    pub(super) async fn remembered_settings(&self, bucket: &BucketName) -> Result<Arc<BucketSettings>, Error> {
+    pub(super) async fn remembered_settings(
+        &self,
+        bucket: &BucketName,
+    ) -> Result<Arc<BucketSettings>, Error> {
         match self.inner.remembered.get(bucket, self.inner.clock.now()) {
             Some(settings) => Ok(settings),
             None => self.current_settings(bucket).await,

@@ -128,7 +128,10 @@ pub(super) async fn list(
 ) -> Result<VersionList, Error> {
     buckets::check(database.reader(), bucket).await?;
     let page_size = query.limit.map_or(MAX_PAGE, |limit| limit.min(MAX_PAGE));
-    let delimiter = query.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty());
+    let delimiter = query
+        .delimiter
+        .as_deref()
+        .filter(|delimiter| !delimiter.is_empty());
     let mut page = VersionList::default();
     let Some((start, mut last_key)) = first_version(database, bucket, query, delimiter).await? else {
         return Ok(page);

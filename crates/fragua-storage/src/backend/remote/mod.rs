@@ -16,8 +16,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::{
-    GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload,
-    RetryConfig, UpdateVersion,
+    GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload, RetryConfig,
+    UpdateVersion,
 };
 use reqwest::{Method, StatusCode};
 
