@@ -155,7 +155,7 @@ fn to_dto_filter(target: &NotificationTarget) -> Option<NotificationConfiguratio
         .into_iter()
         .chain(rule(FilterRuleName::SUFFIX, &target.suffix))
         .collect();
-    (!rules.is_empty()).then(|| NotificationConfigurationFilter {
+    (!rules.is_empty()).then_some(NotificationConfigurationFilter {
         key: Some(S3KeyFilter {
             filter_rules: Some(rules),
         }),

@@ -141,7 +141,6 @@ fn to_dto_filter(filter: &LifecycleFilter) -> LifecycleRuleFilter {
         object_size_less_than: below,
         prefix: prefix.filter(|_| alone),
         tag: tags.into_iter().next(),
-        ..LifecycleRuleFilter::default()
     }
 }
 

@@ -219,5 +219,5 @@ async fn position(
     let is_current = objects::current(database.reader(), place)
         .await?
         .is_some_and(|row| row.version_id == id.as_str());
-    Ok(is_current.then(|| versions::Start::Key(Bound::Included(bytes))))
+    Ok(is_current.then_some(versions::Start::Key(Bound::Included(bytes))))
 }
