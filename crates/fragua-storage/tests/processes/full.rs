@@ -63,8 +63,10 @@ pub(crate) async fn fill(folder: &str) -> ExitCode {
 }
 
 async fn put_small(storage: &Storage) -> Result<(), Error> {
-    let put = storage.put_bytes(&bucket("bucket"), &key("small"), PutOptions::default(), "small");
-    put.await.map(drop)
+    storage
+        .put_bytes(&bucket("bucket"), &key("small"), PutOptions::default(), "small")
+        .await
+        .map(drop)
 }
 
 fn tell(what: &str, outcome: Result<(), Error>) {
