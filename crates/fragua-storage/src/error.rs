@@ -277,3 +277,25 @@ impl From<DbErr> for Error {
         fragua_database::Error::from(error).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_more_is_told_apart() {
+        let wrapped = |kind: io::ErrorKind| Error::disk("write")(kind.into());
+        for kind in [
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::QuotaExceeded,
+            io::ErrorKind::FileTooLarge,
+        ] {
+            assert!(matches!(wrapped(kind), Error::StorageFull), "{kind}");
+        }
+        assert!(matches!(
+            wrapped(io::ErrorKind::ReadOnlyFilesystem),
+            Error::ReadOnly
+        ));
+        assert!(matches!(wrapped(io::ErrorKind::Other), Error::Disk { .. }));
+    }
+}

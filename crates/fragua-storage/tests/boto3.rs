@@ -1,5 +1,7 @@
 //! Python's boto3, unmodified, against the S3 API on a loopback port.
 
+#![allow(clippy::unwrap_used, reason = "all of this program is tests")]
+
 use std::process::Command;
 use std::sync::Arc;
 

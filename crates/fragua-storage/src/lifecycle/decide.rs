@@ -185,7 +185,12 @@ mod tests {
             ..days(1)
         };
         assert_eq!(
-            check(std::slice::from_ref(&off), Versioning::Never, &current(), at(200, 0)),
+            check(
+                std::slice::from_ref(&off),
+                Versioning::Never,
+                &current(),
+                at(200, 0)
+            ),
             Verdict::Stays
         );
         assert_eq!(

@@ -188,3 +188,20 @@ fn body_error(cause: &std::io::Error) -> S3Error {
         "The request body ended before it was complete or was not well formed.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_more_has_its_own_codes() {
+        for (error, code) in [
+            (Error::StorageFull, "StorageFull"),
+            (Error::ReadOnly, "StorageReadOnly"),
+        ] {
+            let error = S3Error::from(error);
+            assert_eq!(error.code().as_str(), code);
+            assert_eq!(error.status_code(), Some(StatusCode::INSUFFICIENT_STORAGE));
+        }
+    }
+}

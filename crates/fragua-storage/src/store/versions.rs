@@ -21,7 +21,7 @@ use crate::object::{ObjectKey, WriteCondition};
 use crate::version::{DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, Versioning};
 use crate::{BucketName, Error};
 
-/// How many locks all keys share.
+/// How many locks all keys share. A migration makes their rows: another number needs another one.
 pub(crate) const KEY_LOCKS: i32 = 256;
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

@@ -284,13 +284,13 @@ async fn what_is_due_is_done_and_what_is_not_is_left(database: Database) {
     .await;
     let local = kit.local(|settings| settings.expire_every = 2 * DAY).await;
     let running = CancellationToken::new();
-    local.do_chores(&running).await.unwrap();
+    local.expire_if_due(&running).await.unwrap();
     assert_eq!(keys(&kit.storage).await, ["k"]);
     kit.clock.advance(2 * DAY - Duration::from_secs(1));
-    local.do_chores(&running).await.unwrap();
+    local.expire_if_due(&running).await.unwrap();
     assert_eq!(keys(&kit.storage).await, ["k"]);
     kit.clock.advance(Duration::from_secs(1));
-    local.do_chores(&running).await.unwrap();
+    local.expire_if_due(&running).await.unwrap();
     assert!(keys(&kit.storage).await.is_empty());
 }
 
@@ -326,7 +326,7 @@ async fn the_scrubber_finds_what_is_damaged(database: Database) {
     kit.lose("gone").await;
 
     let local = kit.local(|_| {}).await;
-    local.do_chores(&CancellationToken::new()).await.unwrap();
+    local.scrub_if_due(&CancellationToken::new()).await.unwrap();
     let state = kit.storage.scrub_state().await.unwrap();
     assert_eq!(state.current, None);
     let last = state.last.unwrap();
@@ -350,11 +350,11 @@ async fn the_scrubber_finds_what_is_damaged(database: Database) {
 
     // Not due again before its time.
     kit.clock.advance(DAY);
-    local.do_chores(&CancellationToken::new()).await.unwrap();
+    local.scrub_if_due(&CancellationToken::new()).await.unwrap();
     let again = kit.storage.scrub_state().await.unwrap().last.unwrap();
     assert_eq!(again.started_at, last.started_at);
     kit.clock.advance(40 * DAY);
-    local.do_chores(&CancellationToken::new()).await.unwrap();
+    local.scrub_if_due(&CancellationToken::new()).await.unwrap();
     let again = kit.storage.scrub_state().await.unwrap().last.unwrap();
     assert!(again.started_at > last.started_at);
 }
@@ -375,12 +375,12 @@ async fn a_pass_that_is_broken_off_goes_on_where_it_was(database: Database) {
     // Nobody can read this row, so that a pass ends there.
     set("broken").await;
     let local = kit.local(|_| {}).await;
-    local.do_chores(&CancellationToken::new()).await.unwrap_err();
+    local.scrub_if_due(&CancellationToken::new()).await.unwrap_err();
     let begun = kit.storage.scrub_state().await.unwrap().current.unwrap();
     assert_eq!((begun.verified.objects, begun.ended_at), (200, None));
     set("{}").await;
     kit.clock.advance(DAY);
-    local.do_chores(&CancellationToken::new()).await.unwrap();
+    local.scrub_if_due(&CancellationToken::new()).await.unwrap();
     let last = kit.storage.scrub_state().await.unwrap().last.unwrap();
     assert_eq!((last.started_at, last.verified.objects), (begun.started_at, 350));
 }

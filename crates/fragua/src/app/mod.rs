@@ -486,12 +486,10 @@ async fn own_storage(
         ..fragua_storage::Settings::new(project.path(&given.root))
     };
     let database = databases.open(Component::Storage).await?;
-    Storage::open(database, settings, clock)
-        .await
-        .with_context(|| {
-            let origin = loaded.origin("storage.root");
-            format!("the object store cannot be opened (storage.root comes from: {origin})")
-        })
+    Storage::open(database, settings, clock).await.with_context(|| {
+        let origin = loaded.origin("storage.root");
+        format!("the object store cannot be opened (storage.root comes from: {origin})")
+    })
 }
 
 /// Returns what a part encrypts the secrets in its database with: the key of its setting, else one that is made at the

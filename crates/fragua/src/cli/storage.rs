@@ -63,7 +63,10 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
         "the objects are kept by another S3 (storage.endpoint comes from: {}): check them there",
         loaded.origin("storage.endpoint")
     );
-    let project = Project::open(&loaded.project)?;
+    let project = match &command {
+        Command::Check(_) => Project::open_to_read(&loaded.project)?,
+        Command::Repair(_) => Project::open(&loaded.project)?,
+    };
     let storage = app::open_storage(&loaded, &project, Arc::new(SystemClock)).await?;
     match command {
         Command::Check(options) => {
@@ -88,7 +91,9 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                     counted(report.objects_removed, "object")
                 ))?;
             }
-            Ok(status(report.found.verified.damaged_count == report.objects_removed))
+            Ok(status(
+                report.found.verified.damaged_count == report.objects_removed,
+            ))
         }
     }
 }

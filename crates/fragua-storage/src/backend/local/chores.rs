@@ -27,46 +27,42 @@ const SCRUB: &str = "scrub";
 const SCRUB_ROWS: usize = 100;
 
 impl Local {
-    /// Does what is due until `shutdown`.
+    /// Does what is due until `shutdown`. A pass of the scrubber takes days, so rules do not wait for it.
     pub(super) async fn do_chores_until(&self, shutdown: CancellationToken) {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = looks.tick() => {}
-            }
-            if let Err(error) = self.do_chores(&shutdown).await {
-                tracing::warn!(%error, "the upkeep of the object store failed; it is tried again");
-            }
-        }
+        tokio::join!(
+            repeat(&shutdown, || self.expire_if_due(&shutdown)),
+            repeat(&shutdown, || self.scrub_if_due(&shutdown)),
+        );
     }
 
-    /// Does once what is due.
-    pub(crate) async fn do_chores(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        if let Some(held) = self.claim(EXPIRY).await? {
-            let expired = self.hold(&held, shutdown, self.expire(self.inner.clock.now()));
-            if let Some(report) = expired.await?
-                && !report.is_empty()
-            {
-                tracing::info!(
-                    objects = report.expired,
-                    versions = report.noncurrent,
-                    markers = report.markers,
-                    uploads = report.uploads,
-                    "lifecycle rules were applied"
-                );
-            }
-            self.release(held, self.inner.settings.expire_every).await?;
+    /// Applies lifecycle rules, unless it is not the time or another process does.
+    pub(crate) async fn expire_if_due(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Some(held) = self.claim(EXPIRY).await? else {
+            return Ok(());
+        };
+        let expiring = self.expire(self.inner.clock.now());
+        let report = self.hold(&held, shutdown, expiring).await?;
+        if let Some(report) = report.filter(|report| !report.is_empty()) {
+            tracing::info!(
+                objects = report.expired,
+                versions = report.noncurrent,
+                markers = report.markers,
+                uploads = report.uploads,
+                "lifecycle rules were applied"
+            );
         }
-        if let Some(held) = self.claim(SCRUB).await? {
-            let is_done = self.hold(&held, shutdown, self.scrub(&held)).await?.is_some();
-            let again = match is_done {
-                true => self.inner.settings.scrub_every,
-                false => Duration::ZERO,
-            };
-            self.release(held, again).await?;
-        }
-        Ok(())
+        let again = report.map_or(Duration::ZERO, |_| self.inner.settings.expire_every);
+        self.release(held, again).await
+    }
+
+    /// Verifies bytes, unless it is not the time or another process does.
+    pub(crate) async fn scrub_if_due(&self, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Some(held) = self.claim(SCRUB).await? else {
+            return Ok(());
+        };
+        let done = self.hold(&held, shutdown, self.scrub(&held)).await?;
+        let again = done.map_or(Duration::ZERO, |()| self.inner.settings.scrub_every);
+        self.release(held, again).await
     }
 
     async fn claim(&self, name: &'static str) -> Result<Option<Held>, Error> {
@@ -171,5 +167,22 @@ impl Local {
             looked_at += 1;
         }
         Ok(())
+    }
+}
+
+/// Looks now and then whether something is due.
+async fn repeat<F>(shutdown: &CancellationToken, chore: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), Error>>,
+{
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        if let Err(error) = chore().await {
+            tracing::warn!(%error, "the upkeep of the object store failed; it is tried again");
+        }
     }
 }
