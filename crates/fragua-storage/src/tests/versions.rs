@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use fragua_base::random_hex;
 use fragua_database::{Database, Engine, each_engine};
+use sea_orm::EntityTrait as _;
 use sea_orm_migration::MigrationTrait;
 
 use super::{Kit, bucket, key, put};
+use crate::store::objects;
 use crate::{
     BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, GetOptions, PutOptions, Storage, Tags,
     VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
@@ -561,6 +563,26 @@ async fn an_older_database_is_upgraded(database: Database) {
     assert!(list.versions[1].id.is_null());
 }
 
+/// More than MySQL's `TEXT` holds: ten thousand parts of as many sizes.
+async fn what_is_known_of_an_object_may_be_long(database: Database) {
+    let kit = Kit::versioned(database).await;
+    let id = kit.put_version("k", "x").await;
+    let parts = (0..10_000).map(|number| (1, 5_242_880 + number)).collect();
+    let long = objects::Attributes {
+        parts,
+        ..Default::default()
+    };
+    objects::Entity::update_many()
+        .col_expr(objects::Column::Attributes, long.to_json().into())
+        .exec(kit.database.writer())
+        .await
+        .unwrap();
+    kit.put_version("k", "y").await;
+    assert_eq!(kit.read_version("k", &id).await.unwrap(), "x");
+    kit.delete("k", None).await;
+    assert_eq!(kit.read_version("k", &id).await.unwrap(), "x");
+}
+
 each_engine!(
     suite: every_write_makes_a_version,
     what_was_there_before_is_the_version_null,
@@ -575,4 +597,5 @@ each_engine!(
     what_is_written_after_versions_are_on_is_kept,
     a_decision_on_what_was_seen_spares_what_came_after,
     an_older_database_is_upgraded,
+    what_is_known_of_an_object_may_be_long,
 );

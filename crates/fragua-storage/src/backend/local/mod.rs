@@ -550,7 +550,7 @@ impl Backend for Local {
     }
 
     async fn run_chores(&self, shutdown: CancellationToken) {
-        self.do_chores_until(shutdown).await;
+        Box::pin(self.do_chores_until(shutdown)).await;
     }
 
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {

@@ -3,11 +3,11 @@
 //! `fragua_objects` keeps what each key stands for now, so that lists and reads cost what they did. What was replaced
 //! and each delete marker is a row of `fragua_object_versions`.
 
-use fragua_database::dialect;
+use fragua_database::{Engine, dialect};
 use sea_orm::DbErr;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, integer, string_len, string_len_null, text, var_binary,
+    big_integer, big_integer_null, integer, string_len, string_len_null, var_binary,
 };
 
 use super::m0001_objects::in_bucket;
@@ -25,7 +25,8 @@ impl MigrationTrait for Migration {
         dialect::add_column(manager, "fragua_objects", version_id).await?;
         let version_rank = big_integer("version_rank").default(0).to_owned();
         dialect::add_column(manager, "fragua_objects", version_rank).await?;
-        manager.create_table(versions()).await?;
+        lengthen_attributes(manager).await?;
+        manager.create_table(versions(manager)).await?;
         for (name, columns, unique) in [
             (
                 "fragua_object_versions_by_rank",
@@ -54,8 +55,26 @@ impl MigrationTrait for Migration {
     }
 }
 
+/// MySQL's `TEXT` ends at 64 kB, which the sizes of ten thousand parts go beyond.
+async fn lengthen_attributes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let backend = manager.get_database_backend();
+    if Engine::from(backend) != Engine::MySql {
+        return Ok(());
+    }
+    let attributes = ColumnDef::new_with_type("attributes", dialect::long_text(backend))
+        .not_null()
+        .to_owned();
+    let longer = Table::alter()
+        .table("fragua_objects")
+        .modify_column(attributes)
+        .to_owned();
+    manager.alter_table(longer).await
+}
+
 /// A row without a blob is a delete marker. Ranks count down: the smallest of a key is its newest version.
-fn versions() -> TableCreateStatement {
+fn versions(manager: &SchemaManager<'_>) -> TableCreateStatement {
+    let text = dialect::long_text(manager.get_database_backend());
+    let attributes = ColumnDef::new_with_type("attributes", text).not_null().to_owned();
     Table::create()
         .table("fragua_object_versions")
         .if_not_exists()
@@ -67,7 +86,7 @@ fn versions() -> TableCreateStatement {
         .col(big_integer("size_bytes"))
         .col(string_len("etag", 40))
         .col(string_len("content_type", 255))
-        .col(text("attributes"))
+        .col(attributes)
         .col(big_integer("modified_at"))
         .primary_key(Index::create().col("bucket").col("object_key").col("version_id"))
         .foreign_key(&mut in_bucket("fragua_object_versions"))
