@@ -261,16 +261,20 @@ async fn replace(
         false => None,
     };
     check_current(place, old.as_ref(), condition)?;
-    let Some(old) = old else {
-        insert(transaction, place, row.clone()).await?;
-        return Ok(Vec::new());
+    let useless = match old {
+        None => {
+            insert(transaction, place, row.clone()).await?;
+            Vec::new()
+        }
+        Some(old) => {
+            Entity::update(row.clone().into_active_model().reset_all())
+                .exec(transaction)
+                .await?;
+            vec![old.blob_id]
+        }
     };
-    // Versions may have been turned on since, and what would be replaced is then to be kept.
+    // Versions may have been turned on since. Now that the row is held, nobody makes any of this key meanwhile.
     buckets::expect_versioning(transaction, place.bucket, Versioning::Never).await?;
-    Entity::update(row.clone().into_active_model().reset_all())
-        .exec(transaction)
-        .await?;
-    let useless = vec![old.blob_id];
     garbage::add(transaction, &useless).await?;
     Ok(useless)
 }
