@@ -3,7 +3,7 @@
 use fragua_base::Timestamp;
 
 use super::rules::{DAY_MILLIS, ExpireAfter, Lifecycle, LifecycleRule};
-use crate::{Tags, Versioning};
+use crate::Tags;
 
 /// A version of a key as the rules see it. The versions of a key are given newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,14 +31,8 @@ pub(crate) enum Verdict {
 }
 
 /// Decides on a version of `key`.
-pub(crate) fn decide(
-    lifecycle: &Lifecycle,
-    versioning: Versioning,
-    key: &str,
-    version: &KeyVersion,
-    now: Timestamp,
-) -> Verdict {
-    let goes = |rule: &LifecycleRule| verdict(rule, versioning, key, version, now);
+pub(crate) fn decide(lifecycle: &Lifecycle, key: &str, version: &KeyVersion, now: Timestamp) -> Verdict {
+    let goes = |rule: &LifecycleRule| verdict(rule, key, version, now);
     let verdicts: Vec<Verdict> = lifecycle.enabled().map(goes).collect();
     [Verdict::Goes, Verdict::Expires]
         .into_iter()
@@ -46,17 +40,11 @@ pub(crate) fn decide(
         .unwrap_or(Verdict::Stays)
 }
 
-fn verdict(
-    rule: &LifecycleRule,
-    versioning: Versioning,
-    key: &str,
-    version: &KeyVersion,
-    now: Timestamp,
-) -> Verdict {
+fn verdict(rule: &LifecycleRule, key: &str, version: &KeyVersion, now: Timestamp) -> Verdict {
     let filter = &rule.filter;
     let fits = match &version.object {
         Some((size_bytes, tags)) => filter.fits(key, *size_bytes, tags),
-        None => key.starts_with(&filter.prefix) && filter.tags.is_empty(),
+        None => key.starts_with(&filter.prefix) && !filter.looks_at_objects(),
     };
     if !fits {
         return Verdict::Stays;
@@ -82,10 +70,10 @@ fn verdict(
         Some(ExpireAfter::Date(date)) => now.as_millis() >= date,
         Some(ExpireAfter::LoneMarkers) | None => false,
     };
-    match (is_over && version.is_current, versioning) {
-        (false, _) => Verdict::Stays,
-        (true, Versioning::Never) => Verdict::Goes,
-        (true, Versioning::Enabled | Versioning::Suspended) => Verdict::Expires,
+    if is_over && version.is_current {
+        Verdict::Expires
+    } else {
+        Verdict::Stays
     }
 }
 
@@ -142,40 +130,24 @@ mod tests {
         }
     }
 
-    fn check(
-        rules: &[LifecycleRule],
-        versioning: Versioning,
-        version: &KeyVersion,
-        now: Timestamp,
-    ) -> Verdict {
+    fn check(rules: &[LifecycleRule], version: &KeyVersion, now: Timestamp) -> Verdict {
         let lifecycle = Lifecycle {
             rules: rules.to_vec(),
         };
-        decide(&lifecycle, versioning, "logs/a", version, now)
+        decide(&lifecycle, "logs/a", version, now)
     }
 
     #[test]
     fn days_end_at_the_midnight_after() {
-        let verdict = |now| check(&[days(1)], Versioning::Never, &current(), now);
+        let verdict = |now| check(&[days(1)], &current(), now);
         assert_eq!(verdict(at(101, 60_001)), Verdict::Stays);
         assert_eq!(verdict(at(102, -1)), Verdict::Stays);
-        assert_eq!(verdict(at(102, 0)), Verdict::Goes);
+        assert_eq!(verdict(at(102, 0)), Verdict::Expires);
         let at_midnight = KeyVersion {
             modified_at: at(100, 0),
             ..current()
         };
-        assert_eq!(
-            check(&[days(1)], Versioning::Never, &at_midnight, at(101, 0)),
-            Verdict::Goes
-        );
-    }
-
-    #[test]
-    fn an_object_with_versions_becomes_one() {
-        for versioning in [Versioning::Enabled, Versioning::Suspended] {
-            let verdict = check(&[days(1)], versioning, &current(), at(200, 0));
-            assert_eq!(verdict, Verdict::Expires);
-        }
+        assert_eq!(check(&[days(1)], &at_midnight, at(101, 0)), Verdict::Expires);
     }
 
     #[test]
@@ -185,18 +157,10 @@ mod tests {
             ..days(1)
         };
         assert_eq!(
-            check(
-                std::slice::from_ref(&off),
-                Versioning::Never,
-                &current(),
-                at(200, 0)
-            ),
+            check(std::slice::from_ref(&off), &current(), at(200, 0)),
             Verdict::Stays
         );
-        assert_eq!(
-            check(&[off, days(1)], Versioning::Never, &current(), at(200, 0)),
-            Verdict::Goes
-        );
+        assert_eq!(check(&[off, days(1)], &current(), at(200, 0)), Verdict::Expires);
     }
 
     #[test]
@@ -206,14 +170,8 @@ mod tests {
             ..rule()
         };
         let rules = [by_date];
-        assert_eq!(
-            check(&rules, Versioning::Never, &current(), at(150, -1)),
-            Verdict::Stays
-        );
-        assert_eq!(
-            check(&rules, Versioning::Never, &current(), at(150, 0)),
-            Verdict::Goes
-        );
+        assert_eq!(check(&rules, &current(), at(150, -1)), Verdict::Stays);
+        assert_eq!(check(&rules, &current(), at(150, 0)), Verdict::Expires);
     }
 
     #[test]
@@ -274,8 +232,8 @@ mod tests {
                 filter: filter.clone(),
                 ..days(1)
             };
-            let verdict = check(&[rule], Versioning::Never, &tagged, at(200, 0));
-            assert_eq!(verdict == Verdict::Goes, fits, "{filter:?}");
+            let verdict = check(&[rule], &tagged, at(200, 0));
+            assert_eq!(verdict == Verdict::Expires, fits, "{filter:?}");
         }
     }
 
@@ -296,14 +254,11 @@ mod tests {
             is_alone: false,
             ..current()
         };
-        let verdict = |newer, now| check(&rules, Versioning::Enabled, &old(newer), now);
+        let verdict = |newer, now| check(&rules, &old(newer), now);
         assert_eq!(verdict(2, at(103, -1)), Verdict::Stays);
         assert_eq!(verdict(2, at(103, 0)), Verdict::Goes);
         assert_eq!(verdict(1, at(900, 0)), Verdict::Stays);
-        assert_eq!(
-            check(&rules, Versioning::Enabled, &current(), at(900, 0)),
-            Verdict::Stays
-        );
+        assert_eq!(check(&rules, &current(), at(900, 0)), Verdict::Stays);
     }
 
     #[test]
@@ -318,17 +273,12 @@ mod tests {
             expire: Some(ExpireAfter::LoneMarkers),
             ..rule()
         }];
-        let verdict = |rules: &[LifecycleRule], is_alone| {
-            check(rules, Versioning::Enabled, &marker(is_alone), at(102, 0))
-        };
+        let verdict = |rules: &[LifecycleRule], is_alone| check(rules, &marker(is_alone), at(102, 0));
         assert_eq!(verdict(&lone, true), Verdict::Goes);
         assert_eq!(verdict(&lone, false), Verdict::Stays);
         assert_eq!(verdict(&[days(1)], true), Verdict::Goes);
         assert_eq!(verdict(&[days(9)], true), Verdict::Stays);
-        assert_eq!(
-            check(&lone, Versioning::Enabled, &current(), at(900, 0)),
-            Verdict::Stays
-        );
+        assert_eq!(check(&lone, &current(), at(900, 0)), Verdict::Stays);
     }
 
     #[test]

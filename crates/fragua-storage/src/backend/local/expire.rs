@@ -4,11 +4,10 @@ use fragua_base::Timestamp;
 
 use super::Local;
 use super::versions::Walk;
-use crate::bucket_settings::BucketSettings;
 use crate::lifecycle::{KeyVersion, Lifecycle, Verdict, decide, upload_is_over};
 use crate::store::objects::{Attributes, key_text};
 use crate::store::{bucket_settings, uploads, versions};
-use crate::version::{DeleteTarget, VersionId, Versioning};
+use crate::version::{DeleteTarget, VersionId};
 use crate::{BucketName, Error, ExpiryReport, UploadQuery};
 
 /// Rows of one read.
@@ -38,23 +37,17 @@ impl Local {
         report: &mut ExpiryReport,
     ) -> Result<(), Error> {
         let settings = self.current_settings(bucket).await?;
-        let BucketSettings {
-            versioning,
-            lifecycle: Some(lifecycle),
-            ..
-        } = &*settings
-        else {
+        let Some(lifecycle) = &settings.lifecycle else {
             return Ok(());
         };
-        self.expire_versions(bucket, (lifecycle, *versioning), now, report)
-            .await?;
+        self.expire_versions(bucket, lifecycle, now, report).await?;
         self.expire_uploads(bucket, lifecycle, now, report).await
     }
 
     async fn expire_versions(
         &self,
         bucket: &BucketName,
-        (lifecycle, versioning): (&Lifecycle, Versioning),
+        lifecycle: &Lifecycle,
         now: Timestamp,
         report: &mut ExpiryReport,
     ) -> Result<(), Error> {
@@ -74,14 +67,13 @@ impl Local {
                 .is_none_or(|(next, _)| next.object_key != version.object_key);
             let seen = place.see(&version, is_current, is_last)?;
             let key = key_text(version.object_key)?;
-            let (version_to_delete, counter) = match decide(lifecycle, versioning, key.as_str(), &seen, now) {
+            let (version_to_delete, counter) = match decide(lifecycle, key.as_str(), &seen, now) {
                 Verdict::Stays => continue,
                 Verdict::Expires => (None, &mut report.expired),
                 Verdict::Goes if seen.noncurrent_since.is_some() => {
                     (Some(version.version_id), &mut report.noncurrent)
                 }
-                Verdict::Goes if seen.object.is_none() => (Some(version.version_id), &mut report.markers),
-                Verdict::Goes => (Some(version.version_id), &mut report.expired),
+                Verdict::Goes => (Some(version.version_id), &mut report.markers),
             };
             *counter += 1;
             batch.push(DeleteTarget {
