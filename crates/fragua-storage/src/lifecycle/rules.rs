@@ -1,6 +1,5 @@
 //! Rules as people set them.
 
-use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Tags};
@@ -110,7 +109,7 @@ impl Lifecycle {
         self.rules.iter().try_for_each(LifecycleRule::check)
     }
 
-    /// Returns whether any rule that counts looks at versions of their own.
+    /// Returns the rules that count.
     pub(crate) fn enabled(&self) -> impl Iterator<Item = &LifecycleRule> {
         self.rules.iter().filter(|rule| rule.is_enabled)
     }
@@ -126,7 +125,7 @@ impl LifecycleRule {
         }
         match self.expire {
             Some(ExpireAfter::Days(0)) => return invalid("needs Days of at least 1"),
-            Some(ExpireAfter::Date(date)) if Timestamp::from_millis(date).as_millis() % DAY_MILLIS != 0 => {
+            Some(ExpireAfter::Date(date)) if date % DAY_MILLIS != 0 => {
                 return invalid("needs a Date at midnight UTC");
             }
             _ => {}
