@@ -25,6 +25,21 @@ pub struct Bucket {
     pub size_bytes: u64,
 }
 
+/// What a bucket holds, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BucketUsage {
+    /// How many objects it holds.
+    pub object_count: u64,
+    /// The sum of their sizes in bytes.
+    pub size_bytes: u64,
+    /// How many versions are kept that no key stands for any more.
+    pub noncurrent_count: u64,
+    /// The sum of their sizes in bytes.
+    pub noncurrent_bytes: u64,
+    /// How many delete markers there are.
+    pub delete_marker_count: u64,
+}
+
 impl BucketName {
     /// Checks a name.
     ///

@@ -2,8 +2,10 @@
 
 use std::io;
 
-use fragua_base::ErrorKind;
+use fragua_base::{ErrorKind, Timestamp};
 use sea_orm::DbErr;
+
+use crate::VersionId;
 
 /// A failure of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,50 @@ pub enum Error {
     ObjectNotFound {
         /// Bucket and key.
         object: String,
+        /// The delete marker that says so, in a bucket that makes versions.
+        delete_marker: Option<VersionId>,
+    },
+    /// No such version of an object.
+    #[error("object {object} has no version {version_id}")]
+    VersionNotFound {
+        /// Bucket and key.
+        object: String,
+        /// The version.
+        version_id: VersionId,
+    },
+    /// A delete marker has no bytes and no tags.
+    #[error("version {version_id} of object {object} is a delete marker; it can only be deleted")]
+    IsDeleteMarker {
+        /// Bucket and key.
+        object: String,
+        /// The marker.
+        version_id: VersionId,
+        /// When it was made.
+        modified_at: Timestamp,
+    },
+    /// Tags that break a rule.
+    #[error("tags {reason}")]
+    InvalidTag {
+        /// The rule, to follow "tags".
+        reason: String,
+    },
+    /// A setting of a bucket that breaks a rule.
+    #[error("the {setting} configuration {reason}")]
+    InvalidSetting {
+        /// Which one.
+        setting: &'static str,
+        /// What is wrong, to follow its name.
+        reason: String,
+    },
+    /// The bucket may not hold that much.
+    #[error(
+        "bucket {bucket} may hold {quota_bytes} bytes, and this write would go beyond; delete objects or raise its quota"
+    )]
+    QuotaExceeded {
+        /// Its name.
+        bucket: String,
+        /// What it may hold.
+        quota_bytes: u64,
     },
     /// No such upload: never begun, completed or aborted.
     #[error("upload {upload_id} does not exist; it may have been completed or aborted")]
@@ -130,6 +176,9 @@ pub enum Error {
     /// The disk or the database has no room left.
     #[error("no space left to store the object")]
     StorageFull,
+    /// The disk or the database cannot be written.
+    #[error("the object store is read-only")]
+    ReadOnly,
     /// The folder of the store failed.
     #[error("{action}: {source}")]
     Disk {
@@ -175,14 +224,22 @@ impl Error {
             | Self::MetadataTooLarge { .. }
             | Self::IncompleteBody { .. }
             | Self::ChecksumMismatch { .. }
+            | Self::InvalidTag { .. }
+            | Self::InvalidSetting { .. }
             | Self::Body(_) => ErrorKind::InvalidInput,
-            Self::BucketNotFound { .. } | Self::ObjectNotFound { .. } | Self::UploadNotFound { .. } => {
-                ErrorKind::NotFound
+            Self::BucketNotFound { .. }
+            | Self::ObjectNotFound { .. }
+            | Self::VersionNotFound { .. }
+            | Self::UploadNotFound { .. } => ErrorKind::NotFound,
+            Self::BucketExists { .. } | Self::BucketNotEmpty { .. } | Self::IsDeleteMarker { .. } => {
+                ErrorKind::Conflict
             }
-            Self::BucketExists { .. } | Self::BucketNotEmpty { .. } => ErrorKind::Conflict,
+            Self::QuotaExceeded { .. } => ErrorKind::Forbidden,
             Self::PreconditionFailed { .. } | Self::NotModified { .. } => ErrorKind::PreconditionFailed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::StorageFull | Self::Remote { .. } | Self::RemoteForbidden { .. } => ErrorKind::Unavailable,
+            Self::StorageFull | Self::ReadOnly | Self::Remote { .. } | Self::RemoteForbidden { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::NotSupported(_) => ErrorKind::NotImplemented,
             Self::Disk { .. } => ErrorKind::Internal,
             Self::Database(error) => error.kind(),
@@ -192,7 +249,11 @@ impl Error {
     /// Wraps an error of the store's folder; a full disk is told apart.
     pub(crate) fn disk(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::StorageFull,
+            // A file over the process's limit of a file's size meets a full disk of its own.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::StorageFull
+            }
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             _ => Self::Disk {
                 action: action.into(),
                 source,
@@ -205,6 +266,7 @@ impl From<fragua_database::Error> for Error {
     fn from(error: fragua_database::Error) -> Self {
         match error {
             fragua_database::Error::Full { .. } => Self::StorageFull,
+            fragua_database::Error::ReadOnly { .. } => Self::ReadOnly,
             other => Self::Database(other),
         }
     }
@@ -213,5 +275,27 @@ impl From<fragua_database::Error> for Error {
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         fragua_database::Error::from(error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_more_is_told_apart() {
+        let wrapped = |kind: io::ErrorKind| Error::disk("write")(kind.into());
+        for kind in [
+            io::ErrorKind::StorageFull,
+            io::ErrorKind::QuotaExceeded,
+            io::ErrorKind::FileTooLarge,
+        ] {
+            assert!(matches!(wrapped(kind), Error::StorageFull), "{kind}");
+        }
+        assert!(matches!(
+            wrapped(io::ErrorKind::ReadOnlyFilesystem),
+            Error::ReadOnly
+        ));
+        assert!(matches!(wrapped(io::ErrorKind::Other), Error::Disk { .. }));
     }
 }

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod bucket;
+mod bucket_settings;
 mod checksum;
 mod error;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod object;
@@ -10,6 +12,9 @@ mod presign;
 mod settings;
 mod storage;
 mod stream;
+mod tags;
+mod upkeep;
+mod version;
 
 mod backend;
 pub mod s3;
@@ -18,9 +23,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use bucket::{Bucket, BucketName};
+pub use bucket::{Bucket, BucketName, BucketUsage};
+pub use bucket_settings::{
+    BucketSetting, BucketSettings, Cors, CorsRule, Notification, NotificationKind, NotificationTarget,
+};
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 pub use error::Error;
+pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{ListQuery, Listing, ObjectSummary};
 pub use multipart::{
     CompletedPart, CreateUpload, Part, PartList, PartOptions, Upload, UploadId, UploadList, UploadQuery,
@@ -33,3 +42,8 @@ pub use presign::{PresignedRequest, presigned_url};
 pub use settings::{RemoteSettings, Settings};
 pub use storage::Storage;
 pub use stream::{BodyStream, ObjectStream};
+pub use tags::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, Tags};
+pub use upkeep::{CheckReport, Damage, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified};
+pub use version::{
+    DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, VersionList, VersionQuery, Versioning,
+};

@@ -5,6 +5,7 @@ use std::fmt;
 
 use fragua_base::Timestamp;
 
+use crate::Tags;
 use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 use crate::object::{ObjectHeaders, ObjectKey};
 
@@ -46,6 +47,8 @@ pub struct CreateUpload {
     pub headers: ObjectHeaders,
     /// The writer's own names and values, at most 2 KiB together.
     pub user_metadata: BTreeMap<String, String>,
+    /// Tags to keep.
+    pub tags: Tags,
     /// Which checksum each part is given.
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Whether the object's checksum is over all bytes rather than over the parts' checksums.

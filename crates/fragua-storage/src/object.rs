@@ -9,7 +9,7 @@ use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ExpectedChecksum};
-use crate::{BucketName, Error};
+use crate::{Error, Tags, VersionId};
 
 /// The longest key in bytes of UTF-8.
 const MAX_KEY_BYTES: usize = 1024;
@@ -107,6 +107,10 @@ pub struct ObjectMeta {
     pub user_metadata: BTreeMap<String, String>,
     /// The checksum that the writer sent or asked for, verified.
     pub checksum: Option<Checksum>,
+    /// Its tags.
+    pub tags: Tags,
+    /// Which version it is; `None` where the store does not tell. In a bucket that never made versions it is `null`.
+    pub version_id: Option<VersionId>,
 }
 
 /// How to write an object. The default writes bytes without conditions.
@@ -124,6 +128,8 @@ pub struct PutOptions {
     pub expected_md5: Option<[u8; 16]>,
     /// A checksum to compute, to compare and to keep.
     pub checksum: Option<ExpectedChecksum>,
+    /// Tags to keep.
+    pub tags: Tags,
     /// Whether the ETag may be another than the MD5, which costs as much time as everything else about a large body.
     pub any_etag: bool,
     /// What must hold for the write to happen.
@@ -133,8 +139,12 @@ pub struct PutOptions {
 /// How to copy an object.
 #[derive(Debug, Default)]
 pub struct CopyOptions {
+    /// The version of the source; `None` copies the current one.
+    pub source_version: Option<VersionId>,
     /// New content type, headers and user metadata; `None` copies those of the source.
     pub replace: Option<PutOptions>,
+    /// New tags; `None` copies those of the source.
+    pub tags: Option<Tags>,
     /// What must hold of the source.
     pub source_conditions: ReadConditions,
     /// What must hold of the target.
@@ -153,6 +163,8 @@ pub enum WriteCondition {
 /// Which bytes to read, and when.
 #[derive(Debug, Clone, Default)]
 pub struct GetOptions {
+    /// The version to read; `None` is the current one.
+    pub version: Option<VersionId>,
     /// The part wanted; `None` is all.
     pub range: Option<ByteRange>,
     /// What must hold of the object.
@@ -274,11 +286,6 @@ impl ReadConditions {
     }
 }
 
-/// Names an object in messages: `bucket/key`.
-pub(crate) fn describe(bucket: &BucketName, key: &ObjectKey) -> String {
-    format!("{bucket}/{key}")
-}
-
 pub(crate) fn check_user_metadata(metadata: &BTreeMap<String, String>) -> Result<(), Error> {
     let bytes: usize = metadata
         .iter()
@@ -354,6 +361,8 @@ mod tests {
             modified_at: Timestamp::from_millis(10_500),
             user_metadata: BTreeMap::new(),
             checksum: None,
+            tags: Tags::default(),
+            version_id: None,
         };
         let is = |tag: &str| Some(EtagCondition::Is(tag.to_owned()));
         let at = |seconds: i64| Some(Timestamp::from_millis(seconds * 1000));

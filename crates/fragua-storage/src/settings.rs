@@ -8,6 +8,11 @@ use fragua_base::Secret;
 /// S3's own limit of one object.
 const FIVE_TEBIBYTES: u64 = 5 << 40;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Little beside what a disk can do: a terabyte takes a day and a half.
+const SCRUB_BYTES_PER_SECOND: u64 = 8 << 20;
+
 /// Where and how objects are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -17,15 +22,25 @@ pub struct Settings {
     pub max_object_bytes: u64,
     /// Uploads in parts that are older are abandoned at the next start.
     pub upload_lifetime: Duration,
+    /// How often the lifecycle rules of buckets are applied; they count in days.
+    pub expire_every: Duration,
+    /// How long after a pass the scrubber begins the next one.
+    pub scrub_every: Duration,
+    /// How many bytes the scrubber reads each second; `None` as many as it can.
+    pub scrub_bytes_per_second: Option<u64>,
 }
 
 impl Settings {
-    /// Keeps objects below `root`, with S3's limit of 5 TiB an object and a week for uploads in parts.
+    /// Keeps objects below `root`, with S3's limit of 5 TiB an object and a week for uploads in parts;
+    /// rules are applied each hour, and all bytes are read once in a month.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
             max_object_bytes: FIVE_TEBIBYTES,
-            upload_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
+            upload_lifetime: 7 * DAY,
+            expire_every: DAY / 24,
+            scrub_every: 30 * DAY,
+            scrub_bytes_per_second: Some(SCRUB_BYTES_PER_SECOND),
         }
     }
 }

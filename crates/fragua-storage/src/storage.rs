@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::local::Local;
 use crate::backend::remote::Remote;
@@ -22,7 +23,11 @@ use crate::object::{
     check_user_metadata,
 };
 use crate::stream::ObjectStream;
-use crate::{Bucket, BucketName, Error, RemoteSettings, Settings};
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
+use crate::{
+    Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, RemoteSettings, Settings, Tags,
+};
 
 /// Buckets and objects. Cheap to clone.
 ///
@@ -183,10 +188,23 @@ impl Storage {
     /// # Errors
     /// [`Error::ObjectNotFound`].
     pub async fn head(&self, bucket: &BucketName, key: &ObjectKey) -> Result<ObjectMeta, Error> {
-        self.backend.head(Place { bucket, key }).await
+        self.backend.head(Place { bucket, key }, None).await
     }
 
-    /// Deletes an object; succeeds when there is none.
+    /// Returns what is known of a version of an object.
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`], [`Error::IsDeleteMarker`].
+    pub async fn head_version(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<ObjectMeta, Error> {
+        self.backend.head(Place { bucket, key }, Some(version)).await
+    }
+
+    /// Deletes an object; succeeds when there is none. In a bucket that makes versions it leaves a delete marker.
     ///
     /// # Errors
     /// When the store fails.
@@ -194,12 +212,70 @@ impl Storage {
         self.delete_many(bucket, std::slice::from_ref(key)).await
     }
 
-    /// Deletes objects, all or none; those that are not there are passed over.
+    /// Deletes objects, all or none, as [`Storage::delete`] deletes one.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error> {
-        self.backend.delete_many(bucket, keys).await
+        let targets: Vec<DeleteTarget> = keys.iter().cloned().map(DeleteTarget::current).collect();
+        self.delete_targets(bucket, &targets).await.map(drop)
+    }
+
+    /// Deletes objects, or versions of them for good, all or none. Returns what was done, in the same order; what is
+    /// not there is passed over. When the version that a key stands for is deleted, it stands for the one before.
+    ///
+    /// # Errors
+    /// When the store fails; [`Error::NotSupported`] for versions over another S3.
+    pub async fn delete_targets(
+        &self,
+        bucket: &BucketName,
+        targets: &[DeleteTarget],
+    ) -> Result<Vec<Deletion>, Error> {
+        self.backend.delete_many(bucket, targets).await
+    }
+
+    /// Lists a page of versions and delete markers by key, the newest of each key first.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn list_versions(
+        &self,
+        bucket: &BucketName,
+        query: VersionQuery,
+    ) -> Result<VersionList, Error> {
+        self.backend.list_versions(bucket, &query).await
+    }
+
+    /// Makes an old version the current one again, as a new version of the same bytes, metadata and tags.
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`], [`Error::IsDeleteMarker`].
+    pub async fn restore(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: &VersionId,
+    ) -> Result<ObjectMeta, Error> {
+        let options = CopyOptions {
+            source_version: Some(version.clone()),
+            ..CopyOptions::default()
+        };
+        self.copy((bucket, key), (bucket, key), options).await
+    }
+
+    /// Replaces the tags of an object, or of a version of it, and returns which version that was. Read them with
+    /// [`Storage::head`].
+    ///
+    /// # Errors
+    /// [`Error::VersionNotFound`], [`Error::IsDeleteMarker`]; [`Error::NotSupported`] over another S3.
+    pub async fn set_tags(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+        tags: &Tags,
+    ) -> Result<VersionId, Error> {
+        self.backend.set_tags(Place { bucket, key }, version, tags).await
     }
 
     /// Copies an object within the store, without moving its bytes where the file system allows.
@@ -339,6 +415,96 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn list_uploads(&self, bucket: &BucketName, query: UploadQuery) -> Result<UploadList, Error> {
         self.backend.list_uploads(bucket, &query).await
+    }
+
+    /// Returns everything that is set for a bucket. It is for each request: a change that another process made may go
+    /// unseen for some seconds.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn bucket_settings(&self, bucket: &BucketName) -> Result<Arc<BucketSettings>, Error> {
+        self.backend.bucket_settings(bucket, false).await
+    }
+
+    /// Returns everything that is set for a bucket, as it is now.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn current_bucket_settings(&self, bucket: &BucketName) -> Result<Arc<BucketSettings>, Error> {
+        self.backend.bucket_settings(bucket, true).await
+    }
+
+    /// Sets or removes something for a bucket.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSetting`]; [`Error::NotSupported`] over another S3.
+    pub async fn set_bucket(&self, bucket: &BucketName, setting: BucketSetting) -> Result<(), Error> {
+        setting.check()?;
+        self.backend.set_bucket(bucket, &setting).await
+    }
+
+    /// Lets a bucket make versions, or suspends that. Versions that there are stay.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for [`Versioning::Never`], to which there is no way back; [`Error::NotSupported`] over
+    /// another S3.
+    pub async fn set_versioning(&self, bucket: &BucketName, versioning: Versioning) -> Result<(), Error> {
+        if versioning == Versioning::Never {
+            let reason = "can be enabled and suspended; what has been made is kept".to_owned();
+            return Err(Error::InvalidInput {
+                field: "versioning",
+                reason,
+            });
+        }
+        self.backend.set_versioning(bucket, versioning).await
+    }
+
+    /// Counts what a bucket holds, with its versions.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn usage(&self, bucket: &BucketName) -> Result<BucketUsage, Error> {
+        self.backend.usage(bucket).await
+    }
+
+    /// Applies the lifecycle rules of buckets and verifies bytes in the background until `shutdown`. Of the processes
+    /// that do this for one store, one at a time does each. Over another S3 there is nothing to do.
+    pub async fn run_chores(&self, shutdown: CancellationToken) {
+        self.backend.run_chores(shutdown).await;
+    }
+
+    /// Does at once what the lifecycle rules of all buckets say.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        self.backend.apply_lifecycle().await
+    }
+
+    /// Returns what the scrubber has found.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        self.backend.scrub_state().await
+    }
+
+    /// Compares each object, version and part with its bytes, and finds files that nothing refers to.
+    /// `compares_bytes` reads all bytes; else only their number is looked at.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
+        self.backend.check(compares_bytes).await
+    }
+
+    /// Removes what [`Storage::check`] finds and nobody misses: files that nothing refers to. `removes_objects` also
+    /// removes objects and versions whose bytes are gone.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
+        self.backend.repair(compares_bytes, removes_objects).await
     }
 
     /// Succeeds when the store can answer.

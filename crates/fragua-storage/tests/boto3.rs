@@ -1,5 +1,7 @@
 //! Python's boto3, unmodified, against the S3 API on a loopback port.
 
+#![allow(clippy::unwrap_used, reason = "all of this program is tests")]
+
 use std::process::Command;
 use std::sync::Arc;
 
@@ -10,6 +12,15 @@ use fragua_storage::{Settings, Storage, s3};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_finds_what_it_expects() {
+    run("boto3_client.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_finds_versions_tags_and_settings() {
+    run("boto3_versions.py").await;
+}
+
+async fn run(script: &str) {
     let Some(python) = std::env::var_os("FRAGUA_TEST_PYTHON") else {
         panic!(
             "FRAGUA_TEST_PYTHON is not set: run `cargo xtask test`, which installs a Python environment and sets it"
@@ -33,7 +44,7 @@ async fn boto3_finds_what_it_expects() {
 
     let mut client = Command::new(python);
     client
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3_client.py"))
+        .arg(format!("{}/tests/{script}", env!("CARGO_MANIFEST_DIR")))
         .arg(endpoint)
         .env("AWS_ACCESS_KEY_ID", &key.id)
         .env("AWS_SECRET_ACCESS_KEY", key.secret.expose())

@@ -193,6 +193,8 @@ async fn describe(folder: &Arc<Path>, path: &ArtifactPath) -> Result<(ObjectMeta
         modified_at: Timestamp::from_millis(modified),
         user_metadata: Default::default(),
         checksum: None,
+        tags: Default::default(),
+        version_id: None,
     };
     Ok((meta, tokio::fs::File::from_std(file)))
 }

@@ -1,17 +1,24 @@
-//! The two places where objects live.
+//! The two places where objects live. What only our own does is refused by default.
 
 pub(crate) mod local;
 pub(crate) mod remote;
 
-use async_trait::async_trait;
+use std::sync::Arc;
 
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::BucketUsage;
+use crate::bucket_settings::{BucketSetting, BucketSettings};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
     CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, WriteCondition};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::{Bucket, BucketName, Error};
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
+use crate::{Bucket, BucketName, Error, Tags};
 
 /// An object with the bucket it lives in.
 #[derive(Debug, Clone, Copy)]
@@ -23,8 +30,14 @@ pub(crate) struct Place<'a> {
 impl Place<'_> {
     pub(crate) fn not_found(self) -> Error {
         Error::ObjectNotFound {
-            object: crate::object::describe(self.bucket, self.key),
+            object: self.describe(),
+            delete_marker: None,
         }
+    }
+
+    /// Names the object in messages: `bucket/key`.
+    pub(crate) fn describe(self) -> String {
+        format!("{}/{}", self.bucket, self.key)
     }
 }
 
@@ -44,8 +57,12 @@ pub(crate) trait Backend: Send + Sync {
         body: BodyStream<'_>,
     ) -> Result<ObjectMeta, Error>;
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error>;
-    async fn head(&self, place: Place<'_>) -> Result<ObjectMeta, Error>;
-    async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error>;
+    async fn head(&self, place: Place<'_>, version: Option<&VersionId>) -> Result<ObjectMeta, Error>;
+    async fn delete_many(
+        &self,
+        bucket: &BucketName,
+        targets: &[DeleteTarget],
+    ) -> Result<Vec<Deletion>, Error>;
     async fn copy(
         &self,
         source: Place<'_>,
@@ -79,6 +96,50 @@ pub(crate) trait Backend: Send + Sync {
         limit: usize,
     ) -> Result<PartList, Error>;
     async fn list_uploads(&self, bucket: &BucketName, query: &UploadQuery) -> Result<UploadList, Error>;
+
+    async fn list_versions(&self, _bucket: &BucketName, _query: &VersionQuery) -> Result<VersionList, Error> {
+        Err(Error::NotSupported("the list of versions"))
+    }
+    async fn set_tags(
+        &self,
+        _place: Place<'_>,
+        _version: Option<&VersionId>,
+        _tags: &Tags,
+    ) -> Result<VersionId, Error> {
+        Err(Error::NotSupported("a change of tags"))
+    }
+    /// `is_exact` asks for what is set now rather than some seconds ago.
+    async fn bucket_settings(
+        &self,
+        _bucket: &BucketName,
+        _is_exact: bool,
+    ) -> Result<Arc<BucketSettings>, Error> {
+        Err(Error::NotSupported("the settings of buckets"))
+    }
+    async fn set_bucket(&self, _bucket: &BucketName, _setting: &BucketSetting) -> Result<(), Error> {
+        Err(Error::NotSupported("a change of a bucket's settings"))
+    }
+    async fn set_versioning(&self, _bucket: &BucketName, _versioning: Versioning) -> Result<(), Error> {
+        Err(Error::NotSupported("a change of a bucket's versioning"))
+    }
+    async fn usage(&self, _bucket: &BucketName) -> Result<BucketUsage, Error> {
+        Err(Error::NotSupported("the usage of a bucket"))
+    }
+
+    /// Does what is due in the background until `shutdown`; elsewhere nothing is.
+    async fn run_chores(&self, _shutdown: CancellationToken) {}
+    async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        Err(Error::NotSupported("the lifecycle of objects"))
+    }
+    async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn check(&self, _compares_bytes: bool) -> Result<CheckReport, Error> {
+        Err(Error::NotSupported("a check of all objects"))
+    }
+    async fn repair(&self, _compares_bytes: bool, _removes_objects: bool) -> Result<RepairReport, Error> {
+        Err(Error::NotSupported("a repair"))
+    }
 
     async fn check_ready(&self) -> Result<(), Error>;
     async fn check_writable(&self) -> Result<(), Error>;

@@ -70,17 +70,6 @@ pub(super) async fn get_bucket_location(
     Ok(S3Response::new(GetBucketLocationOutput::default()))
 }
 
-/// No status says that versioning was never turned on.
-pub(super) async fn get_bucket_versioning(
-    storage: &Storage,
-    request: S3Request<GetBucketVersioningInput>,
-) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    storage
-        .head_bucket(&BucketName::parse(&request.input.bucket)?)
-        .await?;
-    Ok(S3Response::new(GetBucketVersioningOutput::default()))
-}
-
 pub(super) async fn list_buckets(
     storage: &Storage,
     request: S3Request<ListBucketsInput>,

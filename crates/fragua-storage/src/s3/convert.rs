@@ -56,7 +56,7 @@ pub(super) fn to_dto_time(time: Timestamp) -> s3s::dto::Timestamp {
     time.into()
 }
 
-fn format_time(time: &s3s::dto::Timestamp, format: TimestampFormat) -> Option<String> {
+pub(super) fn format_time(time: &s3s::dto::Timestamp, format: TimestampFormat) -> Option<String> {
     let mut text = Vec::new();
     time.format(format, &mut text).ok()?;
     String::from_utf8(text).ok()
@@ -217,9 +217,6 @@ pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     if asks("x-amz-server-side-encryption") || asks("x-amz-server-side-encryption-customer-algorithm") {
         return Err(not_implemented("Server-side encryption is not offered."));
     }
-    if asks("x-amz-tagging") {
-        return Err(not_implemented("Tags of objects are not offered."));
-    }
     if asks("x-amz-object-lock-mode") || asks("x-amz-object-lock-legal-hold") {
         return Err(not_implemented("Object lock is not offered."));
     }
@@ -243,17 +240,6 @@ pub(super) fn refuse_acl(headers: &HeaderMap) -> S3Result<()> {
         ));
     }
     Ok(())
-}
-
-/// There is one version of each object, which S3 calls `null`.
-pub(super) fn refuse_version(version: Option<&str>) -> S3Result<()> {
-    match version {
-        None | Some("null" | "") => Ok(()),
-        Some(_) => Err(S3Error::with_message(
-            S3ErrorCode::NoSuchVersion,
-            "The specified version does not exist.",
-        )),
-    }
 }
 
 /// How texts of lists go out: as they are, or percent-encoded when the client asks for it.
@@ -346,7 +332,6 @@ mod tests {
             ("x-amz-storage-class", "STANDARD", true),
             ("x-amz-storage-class", "GLACIER", false),
             ("x-amz-server-side-encryption", "AES256", false),
-            ("x-amz-tagging", "a=b", false),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
             assert_eq!(refuse_unsupported(&headers).is_ok(), good, "{name}: {value}");

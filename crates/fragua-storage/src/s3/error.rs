@@ -1,11 +1,13 @@
 //! Our failures in the words of S3.
 
-use axum::http::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use fragua_base::ErrorKind;
+use axum::http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use fragua_base::{ErrorKind, Timestamp};
+use s3s::dto::TimestampFormat;
 use s3s::{S3Error, S3ErrorCode};
 
-use crate::Error;
+use super::convert::{format_time, to_dto_time};
+use crate::{Error, VersionId};
 
 /// What clients are told of a fault of ours; the log says more.
 const INTERNAL: &str = "We encountered an internal error. Please try again.";
@@ -34,7 +36,18 @@ impl From<Error> for S3Error {
             Error::BucketNotFound { .. } => S3ErrorCode::NoSuchBucket,
             Error::BucketExists { .. } => S3ErrorCode::BucketAlreadyOwnedByYou,
             Error::BucketNotEmpty { .. } => S3ErrorCode::BucketNotEmpty,
-            Error::ObjectNotFound { .. } => S3ErrorCode::NoSuchKey,
+            Error::ObjectNotFound { delete_marker, .. } => {
+                return no_such_key(delete_marker.as_ref(), &error);
+            }
+            Error::VersionNotFound { .. } => S3ErrorCode::NoSuchVersion,
+            Error::IsDeleteMarker {
+                version_id,
+                modified_at,
+                ..
+            } => return is_delete_marker(version_id, *modified_at, &error),
+            Error::InvalidTag { .. } => S3ErrorCode::InvalidTag,
+            Error::InvalidSetting { setting, .. } => invalid_setting(setting),
+            Error::QuotaExceeded { .. } => return quota_exceeded(&error),
             Error::UploadNotFound { .. } => S3ErrorCode::NoSuchUpload,
             Error::InvalidPart { .. } => S3ErrorCode::InvalidPart,
             Error::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
@@ -47,7 +60,8 @@ impl From<Error> for S3Error {
             Error::IncompleteBody { .. } => S3ErrorCode::IncompleteBody,
             Error::ChecksumMismatch { .. } => S3ErrorCode::BadDigest,
             Error::Body(cause) => return body_error(cause),
-            Error::StorageFull => return storage_full(&error),
+            Error::StorageFull => return cannot_store("StorageFull", &error),
+            Error::ReadOnly => return cannot_store("StorageReadOnly", &error),
             Error::NotSupported(_) => S3ErrorCode::NotImplemented,
             Error::Database(_)
             | Error::Disk { .. }
@@ -95,10 +109,60 @@ fn invalid_range(size_bytes: u64, cause: &Error) -> S3Error {
     error
 }
 
-fn storage_full(cause: &Error) -> S3Error {
-    tracing::error!("the object store has no space left");
-    let mut error = S3Error::with_message(S3ErrorCode::Custom("StorageFull".into()), sentence(cause));
+fn cannot_store(code: &'static str, cause: &Error) -> S3Error {
+    tracing::error!(error = %cause, "the object store cannot be written");
+    let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), sentence(cause));
     error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+    error
+}
+
+/// Ceph's words; S3 itself has no quotas.
+fn quota_exceeded(cause: &Error) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::Custom("QuotaExceeded".into()), sentence(cause));
+    error.set_status_code(StatusCode::FORBIDDEN);
+    error
+}
+
+fn invalid_setting(setting: &str) -> S3ErrorCode {
+    match setting {
+        "policy" => S3ErrorCode::MalformedPolicy,
+        "CORS" => S3ErrorCode::InvalidRequest,
+        _ => S3ErrorCode::InvalidArgument,
+    }
+}
+
+fn marker_headers(version: &VersionId) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/xml")),
+        (
+            HeaderName::from_static("x-amz-delete-marker"),
+            HeaderValue::from_static("true"),
+        ),
+    ]);
+    if let Ok(version) = HeaderValue::from_str(version.as_str()) {
+        headers.insert("x-amz-version-id", version);
+    }
+    headers
+}
+
+fn no_such_key(marker: Option<&VersionId>, cause: &Error) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::NoSuchKey, sentence(cause));
+    if let Some(marker) = marker {
+        error.set_headers(marker_headers(marker));
+    }
+    error
+}
+
+/// Of a delete marker one can learn when it was made, and delete it.
+fn is_delete_marker(version: &VersionId, modified_at: Timestamp, cause: &Error) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::MethodNotAllowed, sentence(cause));
+    let mut headers = marker_headers(version);
+    headers.insert(ALLOW, HeaderValue::from_static("DELETE"));
+    let modified_at = format_time(&to_dto_time(modified_at), TimestampFormat::HttpDate);
+    if let Some(modified_at) = modified_at.and_then(|text| HeaderValue::from_str(&text).ok()) {
+        headers.insert(LAST_MODIFIED, modified_at);
+    }
+    error.set_headers(headers);
     error
 }
 
@@ -123,4 +187,21 @@ fn body_error(cause: &std::io::Error) -> S3Error {
         S3ErrorCode::IncompleteBody,
         "The request body ended before it was complete or was not well formed.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_no_more_has_its_own_codes() {
+        for (error, code) in [
+            (Error::StorageFull, "StorageFull"),
+            (Error::ReadOnly, "StorageReadOnly"),
+        ] {
+            let error = S3Error::from(error);
+            assert_eq!(error.code().as_str(), code);
+            assert_eq!(error.status_code(), Some(StatusCode::INSUFFICIENT_STORAGE));
+        }
+    }
 }

@@ -2,13 +2,17 @@
 //!
 //! `s3s` reads and writes the protocol; this module says what each operation means to [`Storage`].
 
+mod bucket_settings;
 mod buckets;
 mod convert;
 mod error;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;
 mod service;
+mod tagging;
+mod versioning;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -68,6 +68,7 @@ pub(super) async fn create_multipart_upload(
             input.expires.as_ref(),
         ),
         user_metadata: user_metadata(input.metadata),
+        tags: super::tagging::from_header(input.tagging.as_deref())?,
         checksum_algorithm: asked,
         full_object_checksum,
     };
@@ -115,7 +116,7 @@ pub(super) async fn upload_part_copy(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let input = request.input;
-    let (source_bucket, source_key) = copy_source(&input.copy_source)?;
+    let (source_bucket, source_key, source_version) = copy_source(&input.copy_source)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let (upload, number) = (UploadId::new(input.upload_id), part_number(input.part_number)?);
     let invalid_range =
@@ -127,6 +128,7 @@ pub(super) async fn upload_part_copy(
         .transpose()
         .map_err(invalid_range)?;
     let options = GetOptions {
+        version: source_version.clone(),
         range: range.map(byte_range),
         conditions: ReadConditions {
             if_match: input.copy_source_if_match.map(etag_condition),
@@ -165,6 +167,7 @@ pub(super) async fn upload_part_copy(
     set_checksum!(result, &part.checksum);
     let output = UploadPartCopyOutput {
         copy_part_result: Some(result),
+        copy_source_version_id: source_version.map(|id| id.to_string()),
         ..UploadPartCopyOutput::default()
     };
     Ok(S3Response::new(output))
@@ -207,6 +210,7 @@ pub(super) async fn complete_multipart_upload(
         location: Some(format!("/{bucket}/{key}")),
         e_tag: Some(strong(&meta.etag)),
         checksum_type: checksum_type(&meta),
+        version_id: super::versioning::shown_version(storage, &bucket, &meta).await,
         ..CompleteMultipartUploadOutput::default()
     };
     set_checksum!(output, &meta.checksum);

@@ -7,12 +7,14 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::convert::{
     body, body_checksum, body_size, byte_range, content_md5, etag_condition, expires, from_dto_time,
-    object_headers, place, refuse_unsupported, refuse_version, set_checksum, strong, to_dto_time,
-    write_condition,
+    object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time, write_condition,
 };
 use super::error::{invalid_argument, not_implemented};
+use super::tagging::{self, tag_count};
+use super::versioning::{shown_version, version};
 use crate::{
-    BucketName, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, ReadConditions, Storage,
+    BucketName, CopyOptions, DeleteTarget, Deletion, GetOptions, ObjectKey, ObjectMeta, PutOptions,
+    ReadConditions, Storage, VersionId,
 };
 
 /// The most keys of one batch.
@@ -60,6 +62,7 @@ pub(super) async fn put_object(
         expected_size,
         expected_md5: content_md5(input.content_md5.as_deref())?,
         checksum,
+        tags: tagging::from_header(input.tagging.as_deref())?,
         any_etag: false,
         condition: write_condition(input.if_match, input.if_none_match)?,
     };
@@ -67,6 +70,7 @@ pub(super) async fn put_object(
     let mut output = PutObjectOutput {
         e_tag: Some(strong(&meta.etag)),
         checksum_type: checksum_type(&meta),
+        version_id: shown_version(storage, &bucket, &meta).await,
         ..PutObjectOutput::default()
     };
     set_checksum!(output, &meta.checksum);
@@ -78,10 +82,10 @@ pub(super) async fn get_object(
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
     let input = request.input;
-    refuse_version(input.version_id.as_deref())?;
     refuse_part_number(input.part_number)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let options = GetOptions {
+        version: version(input.version_id.as_deref())?,
         range: input.range.map(byte_range),
         conditions: ReadConditions {
             if_match: input.if_match.map(etag_condition),
@@ -114,6 +118,8 @@ pub(super) async fn get_object(
         last_modified: Some(to_dto_time(meta.modified_at)),
         metadata: to_dto_metadata(&meta.user_metadata),
         body: Some(StreamingBlob::wrap(stream)),
+        tag_count: tag_count(&meta.tags),
+        version_id: shown_version(storage, &bucket, &meta).await,
         ..GetObjectOutput::default()
     };
     // A checksum is of the whole object; beside a part of it clients would compare the wrong thing.
@@ -129,7 +135,6 @@ pub(super) async fn head_object(
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let input = request.input;
-    refuse_version(input.version_id.as_deref())?;
     refuse_part_number(input.part_number)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let conditions = ReadConditions {
@@ -138,7 +143,10 @@ pub(super) async fn head_object(
         if_none_match: input.if_none_match.map(etag_condition),
         if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
     };
-    let meta = storage.head(&bucket, &key).await?;
+    let meta = match version(input.version_id.as_deref())? {
+        None => storage.head(&bucket, &key).await?,
+        Some(version) => storage.head_version(&bucket, &key, &version).await?,
+    };
     conditions.check(&meta)?;
     let range = input
         .range
@@ -162,13 +170,19 @@ pub(super) async fn head_object(
         expires: expires(&meta.headers),
         last_modified: Some(to_dto_time(meta.modified_at)),
         metadata: to_dto_metadata(&meta.user_metadata),
+        version_id: shown_version(storage, &bucket, &meta).await,
         ..HeadObjectOutput::default()
     };
     if input.checksum_mode.is_some() && !is_part {
         set_checksum!(output, &meta.checksum);
         output.checksum_type = checksum_type(&meta);
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    // The answer's own type has no field for it.
+    if let Some(count) = tag_count(&meta.tags) {
+        response.headers.insert("x-amz-tagging-count", count.into());
+    }
+    Ok(response)
 }
 
 /// Objects do not remember the parts they were made of.
@@ -186,13 +200,21 @@ pub(super) async fn delete_object(
     request: S3Request<DeleteObjectInput>,
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
-    refuse_version(input.version_id.as_deref())?;
     if input.if_match.is_some() {
         return Err(not_implemented("Conditional deletes are not offered."));
     }
     let (bucket, key) = place(&input.bucket, &input.key)?;
-    storage.delete(&bucket, &key).await?;
-    Ok(S3Response::new(DeleteObjectOutput::default()))
+    let target = DeleteTarget {
+        version: version(input.version_id.as_deref())?,
+        ..DeleteTarget::current(key)
+    };
+    let deletions = storage.delete_targets(&bucket, &[target]).await?;
+    let output = deletions.into_iter().next().map(|deletion| DeleteObjectOutput {
+        delete_marker: deletion.marker.as_ref().map(|_| true),
+        version_id: deletion.version.or(deletion.marker).map(|id| id.to_string()),
+        ..DeleteObjectOutput::default()
+    });
+    Ok(S3Response::new(output.unwrap_or_default()))
 }
 
 pub(super) async fn delete_objects(
@@ -205,13 +227,18 @@ pub(super) async fn delete_objects(
         let message = "The list of objects to delete must not be longer than 1000.";
         return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
     }
-    let mut keys = Vec::new();
+    let mut targets = Vec::new();
     let mut errors = Vec::new();
     for object in input.delete.objects {
         let parsed = ObjectKey::parse(object.key.clone()).map_err(S3Error::from);
-        let checked = parsed.and_then(|key| refuse_version(object.version_id.as_deref()).map(|()| key));
-        match checked {
-            Ok(key) => keys.push(key),
+        let target = parsed.and_then(|key| {
+            Ok(DeleteTarget {
+                version: version(object.version_id.as_deref())?,
+                ..DeleteTarget::current(key)
+            })
+        });
+        match target {
+            Ok(target) => targets.push(target),
             Err(error) => errors.push(Error {
                 code: Some(error.code().as_str().to_owned()),
                 message: error.message().map(str::to_owned),
@@ -220,21 +247,24 @@ pub(super) async fn delete_objects(
             }),
         }
     }
-    storage.delete_many(&bucket, &keys).await?;
-    let deleted = |key: ObjectKey| DeletedObject {
-        key: Some(key.to_string()),
-        ..DeletedObject::default()
+    let deletions = storage.delete_targets(&bucket, &targets).await?;
+    let text = |id: VersionId| id.to_string();
+    let deleted = |deletion: Deletion| DeletedObject {
+        key: Some(deletion.key.to_string()),
+        version_id: deletion.version.map(text),
+        delete_marker: deletion.marker.as_ref().map(|_| true),
+        delete_marker_version_id: deletion.marker.map(text),
     };
     let is_quiet = input.delete.quiet.unwrap_or(false);
     Ok(S3Response::new(DeleteObjectsOutput {
-        deleted: (!is_quiet).then(|| keys.into_iter().map(deleted).collect()),
+        deleted: (!is_quiet).then(|| deletions.into_iter().map(deleted).collect()),
         errors: (!errors.is_empty()).then_some(errors),
         request_charged: None,
     }))
 }
 
 /// Reads `x-amz-copy-source`.
-pub(super) fn copy_source(source: &CopySource) -> S3Result<(BucketName, ObjectKey)> {
+pub(super) fn copy_source(source: &CopySource) -> S3Result<(BucketName, ObjectKey, Option<VersionId>)> {
     let CopySource::Bucket {
         bucket,
         key,
@@ -243,8 +273,8 @@ pub(super) fn copy_source(source: &CopySource) -> S3Result<(BucketName, ObjectKe
     else {
         return Err(not_implemented("Copies from access points are not offered."));
     };
-    refuse_version(version_id.as_deref())?;
-    place(bucket, key)
+    let (bucket, key) = place(bucket, key)?;
+    Ok((bucket, key, version(version_id.as_deref())?))
 }
 
 pub(super) async fn copy_object(
@@ -253,14 +283,14 @@ pub(super) async fn copy_object(
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     refuse_unsupported(&request.headers)?;
     let input = request.input;
-    let (source_bucket, source_key) = copy_source(&input.copy_source)?;
+    let (source_bucket, source_key, source_version) = copy_source(&input.copy_source)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let replaces = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
         None | Some(MetadataDirective::COPY) => false,
         Some(MetadataDirective::REPLACE) => true,
         Some(_) => return Err(invalid_argument("Unknown metadata directive.")),
     };
-    if !replaces && (&source_bucket, &source_key) == (&bucket, &key) {
+    if !replaces && source_version.is_none() && (&source_bucket, &source_key) == (&bucket, &key) {
         let message = "This copy request is illegal because it is trying to copy an object to itself without \
                        changing the object's metadata.";
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
@@ -278,6 +308,8 @@ pub(super) async fn copy_object(
         ..PutOptions::default()
     });
     let options = CopyOptions {
+        source_version: source_version.clone(),
+        tags: tagging::of_copy(input.tagging_directive.as_ref(), input.tagging.as_deref())?,
         replace,
         source_conditions: ReadConditions {
             if_match: input.copy_source_if_match.map(etag_condition),
@@ -305,6 +337,8 @@ pub(super) async fn copy_object(
     set_checksum!(result, &meta.checksum);
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
+        copy_source_version_id: source_version.map(|id| id.to_string()),
+        version_id: shown_version(storage, &bucket, &meta).await,
         ..CopyObjectOutput::default()
     }))
 }

@@ -3,7 +3,7 @@
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use super::{buckets, listing, multipart, objects};
+use super::{bucket_settings, buckets, lifecycle, listing, multipart, objects, tagging, versioning};
 use crate::Storage;
 
 /// S3's operations over a [`Storage`].
@@ -35,7 +35,6 @@ operations! {
     buckets::create_bucket(CreateBucketInput) -> CreateBucketOutput;
     buckets::delete_bucket(DeleteBucketInput) -> DeleteBucketOutput;
     buckets::get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
-    buckets::get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
     buckets::head_bucket(HeadBucketInput) -> HeadBucketOutput;
     buckets::list_buckets(ListBucketsInput) -> ListBucketsOutput;
     listing::list_objects(ListObjectsInput) -> ListObjectsOutput;
@@ -53,4 +52,28 @@ operations! {
     multipart::list_parts(ListPartsInput) -> ListPartsOutput;
     multipart::upload_part(UploadPartInput) -> UploadPartOutput;
     multipart::upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
+    versioning::get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput;
+    versioning::list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput;
+    versioning::put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput;
+    tagging::delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput;
+    tagging::delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput;
+    tagging::get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput;
+    tagging::get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput;
+    tagging::put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput;
+    tagging::put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput;
+    bucket_settings::delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput;
+    bucket_settings::delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput;
+    bucket_settings::get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput;
+    bucket_settings::get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
+        -> GetBucketNotificationConfigurationOutput;
+    bucket_settings::get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput;
+    bucket_settings::put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput;
+    bucket_settings::put_bucket_notification_configuration(PutBucketNotificationConfigurationInput)
+        -> PutBucketNotificationConfigurationOutput;
+    bucket_settings::put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput;
+    lifecycle::delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput;
+    lifecycle::get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
+        -> GetBucketLifecycleConfigurationOutput;
+    lifecycle::put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput)
+        -> PutBucketLifecycleConfigurationOutput;
 }

@@ -1,13 +1,13 @@
 //! Buckets in the database.
 
 use fragua_base::Timestamp;
-use fragua_database::{Database, Engine};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func};
+use fragua_database::Database;
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, entity::prelude::*,
 };
 
-use super::{objects, uploads};
+use super::{bucket_settings, objects, uploads, usage};
+use crate::version::Versioning;
 use crate::{Bucket, BucketName, Error};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -16,6 +16,14 @@ pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) name: String,
     pub(crate) created_at: i64,
+    /// [`Versioning`] in S3's word.
+    versioning: String,
+}
+
+impl Model {
+    pub(crate) fn versioning(&self) -> Versioning {
+        Versioning::stored(&self.versioning)
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -42,6 +50,7 @@ pub(crate) async fn insert(database: &Database, name: &BucketName, now: Timestam
     let row = ActiveModel {
         name: Set(name.as_str().to_owned()),
         created_at: Set(now.as_millis()),
+        versioning: Set(String::new()),
     };
     let inserted = Entity::insert(row)
         .exec_without_returning(database.writer())
@@ -59,12 +68,41 @@ pub(crate) async fn exists(connection: &impl ConnectionTrait, name: &BucketName)
     Ok(Entity::find_by_id(name.as_str()).one(connection).await?.is_some())
 }
 
+pub(crate) async fn find(connection: &impl ConnectionTrait, name: &BucketName) -> Result<Model, Error> {
+    let found = Entity::find_by_id(name.as_str()).one(connection).await?;
+    found.ok_or_else(|| not_found(name.as_str()))
+}
+
 pub(crate) async fn check(connection: &impl ConnectionTrait, name: &BucketName) -> Result<(), Error> {
-    if exists(connection, name).await? {
+    find(connection, name).await.map(drop)
+}
+
+/// Fails as a lost race when the bucket does not make versions as it did when the transaction was begun.
+pub(crate) async fn expect_versioning(
+    connection: &impl ConnectionTrait,
+    name: &BucketName,
+    expected: Versioning,
+) -> Result<(), Error> {
+    if find(connection, name).await?.versioning() == expected {
         Ok(())
     } else {
-        Err(not_found(name.as_str()))
+        Err(fragua_database::Error::Busy.into())
     }
+}
+
+/// Turns versions on or suspends them. A bucket that made versions never becomes one that never did.
+pub(crate) async fn set_versioning(
+    database: &Database,
+    name: &BucketName,
+    versioning: Versioning,
+) -> Result<(), Error> {
+    check(database.reader(), name).await?;
+    Entity::update_many()
+        .col_expr(Column::Versioning, versioning.as_str().into())
+        .filter(Column::Name.eq(name.as_str()))
+        .exec(database.writer())
+        .await?;
+    Ok(())
 }
 
 /// Deletes the row and gives up the uploads in progress; returns the blobs of their parts. The foreign key of
@@ -72,6 +110,7 @@ pub(crate) async fn check(connection: &impl ConnectionTrait, name: &BucketName) 
 pub(crate) async fn delete(database: &Database, name: &BucketName) -> Result<Vec<String>, Error> {
     let transaction = database.begin().await?;
     let blobs = uploads::delete_of_bucket(&transaction, name.as_str()).await?;
+    bucket_settings::delete_of_bucket(&transaction, name.as_str()).await?;
     let deleted = Entity::delete_by_id(name.as_str()).exec(&transaction).await;
     match deleted.map_err(fragua_database::Error::from) {
         Ok(result) if result.rows_affected == 0 => Err(not_found(name.as_str())),
@@ -111,17 +150,13 @@ struct Usage {
 
 /// Counts what each bucket holds, in one query.
 pub(crate) async fn usage(database: &Database) -> Result<Vec<Bucket>, Error> {
-    // A sum of 64-bit integers is a decimal on the servers; each calls the integer by another name.
-    let integer = match database.engine() {
-        Engine::Sqlite => "INTEGER",
-        Engine::Postgres => "BIGINT",
-        Engine::MySql => "SIGNED",
-    };
-    let size = Func::coalesce([objects::Column::SizeBytes.sum(), Expr::val(0)]);
     let rows: Vec<Usage> = Entity::find()
         .left_join(objects::Entity)
         .column_as(objects::Column::ObjectKey.count(), "object_count")
-        .column_as(Expr::expr(size).cast_as(Alias::new(integer)), "size_bytes")
+        .column_as(
+            usage::sum_of(database.engine(), objects::Column::SizeBytes),
+            "size_bytes",
+        )
         .group_by(Column::Name)
         .group_by(Column::CreatedAt)
         .order_by_asc(Column::Name)

@@ -5,7 +5,7 @@
 use fragua_database::Database;
 use sea_orm::{ActiveValue::Set, ConnectionTrait, QuerySelect, entity::prelude::*};
 
-use super::{objects, parts};
+use super::{objects, parts, versions};
 use crate::Error;
 
 /// How many ids one statement names; SQLite and MySQL are comfortable with it.
@@ -51,26 +51,40 @@ pub(crate) async fn some(database: &Database) -> Result<Vec<String>, Error> {
     Ok(rows.into_iter().map(|row| row.blob_id).collect())
 }
 
-/// Returns those of `blobs` that an object or a part needs.
+/// Returns those of `blobs` that an object, a version or a part needs.
 pub(crate) async fn needed(database: &Database, blobs: &[String]) -> Result<Vec<String>, Error> {
     let mut needed = Vec::new();
     for batch in blobs.chunks(BATCH) {
-        let of_objects: Vec<String> = objects::Entity::find()
-            .select_only()
-            .column(objects::Column::BlobId)
-            .filter(objects::Column::BlobId.is_in(batch.iter().map(String::as_str)))
-            .into_tuple()
-            .all(database.reader())
-            .await?;
-        let of_parts: Vec<String> = parts::Entity::find()
-            .select_only()
-            .column(parts::Column::BlobId)
-            .filter(parts::Column::BlobId.is_in(batch.iter().map(String::as_str)))
-            .into_tuple()
-            .all(database.reader())
-            .await?;
-        needed.extend(of_objects);
-        needed.extend(of_parts);
+        // Objects twice: a version that becomes an object again between the reads is in neither table when it is looked
+        // for there.
+        needed.extend(of_table::<objects::Entity>(database, objects::Column::BlobId, batch).await?);
+        needed.extend(of_table::<versions::Entity>(database, versions::Column::BlobId, batch).await?);
+        needed.extend(of_table::<objects::Entity>(database, objects::Column::BlobId, batch).await?);
+        needed.extend(of_table::<parts::Entity>(database, parts::Column::BlobId, batch).await?);
     }
     Ok(needed)
+}
+
+/// Returns those of `blobs` that are noted here.
+pub(crate) async fn among(database: &Database, blobs: &[String]) -> Result<Vec<String>, Error> {
+    let mut noted = Vec::new();
+    for batch in blobs.chunks(BATCH) {
+        noted.extend(of_table::<Entity>(database, Column::BlobId, batch).await?);
+    }
+    Ok(noted)
+}
+
+async fn of_table<E: EntityTrait>(
+    database: &Database,
+    column: E::Column,
+    blobs: &[String],
+) -> Result<Vec<String>, Error> {
+    let found = E::find()
+        .select_only()
+        .column(column)
+        .filter(column.is_in(blobs.iter().map(String::as_str)))
+        .into_tuple()
+        .all(database.reader())
+        .await?;
+    Ok(found)
 }

@@ -1,11 +1,15 @@
 //! SQL of this crate.
 
+pub(crate) mod bucket_settings;
 pub(crate) mod buckets;
+pub(crate) mod chores;
 pub(crate) mod garbage;
 mod migrations;
 pub(crate) mod objects;
 pub(crate) mod parts;
 pub(crate) mod uploads;
+pub(crate) mod usage;
+pub(crate) mod versions;
 
 pub(crate) use migrations::migrations;
 

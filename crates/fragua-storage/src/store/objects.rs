@@ -6,15 +6,17 @@ use std::ops::Bound;
 use fragua_base::Timestamp;
 use fragua_database::Database;
 use sea_orm::{
-    Condition, ConnectionTrait, FromQueryResult, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*,
+    Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
+    QuerySelect, entity::prelude::*,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{buckets, garbage, retry_races, uploads};
+use super::{buckets, garbage, retry_races, uploads, versions};
 use crate::backend::Place;
 use crate::checksum::Checksum;
 use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, WriteCondition};
-use crate::{BucketName, Error, ObjectSummary};
+use crate::version::{DeleteTarget, Deletion, VersionId, Versioning};
+use crate::{BucketName, Error, ObjectSummary, Tags};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "fragua_objects")]
@@ -34,6 +36,9 @@ pub(crate) struct Model {
     /// [`Attributes`] as JSON.
     pub(crate) attributes: String,
     pub(crate) modified_at: i64,
+    pub(crate) version_id: String,
+    /// Among the versions of the key; see [`versions::Model`].
+    pub(crate) version_rank: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -61,6 +66,11 @@ pub(crate) struct Attributes {
     pub(crate) headers: ObjectHeaders,
     pub(crate) user_metadata: BTreeMap<String, String>,
     pub(crate) checksum: Option<Checksum>,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    pub(crate) tags: Tags,
+    /// Of how many parts of which size it was put together, in order; the entity tag is computed over them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<(u32, u64)>,
 }
 
 impl Attributes {
@@ -96,6 +106,8 @@ impl Model {
             modified_at: Timestamp::from_millis(self.modified_at),
             user_metadata: attributes.user_metadata,
             checksum: attributes.checksum,
+            tags: attributes.tags,
+            version_id: Some(VersionId::stored(self.version_id)),
         })
     }
 
@@ -119,17 +131,61 @@ fn by_place(place: Place<'_>) -> Condition {
         .add(Column::ObjectKey.eq(place.key.as_str().as_bytes().to_vec()))
 }
 
-/// Finds an object; tells a missing bucket from a missing object.
+/// Reads what a key stands for.
+pub(crate) async fn current(
+    connection: &impl ConnectionTrait,
+    place: Place<'_>,
+) -> Result<Option<Model>, Error> {
+    Ok(Entity::find().filter(by_place(place)).one(connection).await?)
+}
+
+/// Finds what a key stands for; tells a missing bucket, a deleted object and a missing one apart.
 pub(crate) async fn find(database: &Database, place: Place<'_>) -> Result<Model, Error> {
-    if let Some(row) = Entity::find()
-        .filter(by_place(place))
-        .one(database.reader())
-        .await?
-    {
+    if let Some(row) = current(database.reader(), place).await? {
         return Ok(row);
     }
+    if buckets::find(database.reader(), place.bucket).await?.versioning() == Versioning::Never {
+        return Err(place.not_found());
+    }
+    match versions::newest(database.reader(), place).await? {
+        // The key was given to another object between the two reads.
+        Some(newest) if newest.blob_id.is_some() => {
+            let current = current(database.reader(), place).await?;
+            current.ok_or_else(|| place.not_found())
+        }
+        newest => Err(Error::ObjectNotFound {
+            object: place.describe(),
+            delete_marker: newest.map(|row| VersionId::stored(row.version_id)),
+        }),
+    }
+}
+
+/// Finds a version of an object, which may be the one that its key stands for.
+pub(crate) async fn find_version(
+    database: &Database,
+    place: Place<'_>,
+    id: &VersionId,
+) -> Result<Model, Error> {
+    // A version can move from one table to the other between the reads, and is then found in the second round.
+    for _ in 0..2 {
+        let current = current(database.reader(), place).await?;
+        if let Some(row) = current.filter(|row| row.version_id == id.as_str()) {
+            return Ok(row);
+        }
+        if let Some(row) = versions::find(database.reader(), place, id).await? {
+            let modified_at = Timestamp::from_millis(row.modified_at);
+            return row.into_object().ok_or_else(|| Error::IsDeleteMarker {
+                object: place.describe(),
+                version_id: id.clone(),
+                modified_at,
+            });
+        }
+    }
     buckets::check(database.reader(), place.bucket).await?;
-    Err(place.not_found())
+    Err(Error::VersionNotFound {
+        object: place.describe(),
+        version_id: id.clone(),
+    })
 }
 
 /// Fails early, before a body is read, where [`put`] would fail.
@@ -142,81 +198,104 @@ pub(crate) async fn check_condition(
     if condition.is_none() {
         return Ok(());
     }
-    match (
-        Entity::find()
-            .filter(by_place(place))
-            .one(database.reader())
-            .await?,
-        condition,
-    ) {
+    let current = current(database.reader(), place).await?;
+    check_current(place, current.as_ref(), condition)
+}
+
+/// Fails unless the condition holds of what a key stands for.
+pub(crate) fn check_current(
+    place: Place<'_>,
+    current: Option<&Model>,
+    condition: Option<&WriteCondition>,
+) -> Result<(), Error> {
+    match (current, condition) {
         (Some(row), condition) => row.is_allowed(condition),
         (None, Some(WriteCondition::Etag(_))) => Err(place.not_found()),
         (None, _) => Ok(()),
     }
 }
 
-/// Puts a row in place and returns the blobs that it makes useless: the one it replaces, and the parts of the
-/// upload that it finishes.
-///
-/// A new key is inserted and an existing one locked and updated. Whoever loses the race to insert finds the
-/// row on the next try, so no blob is ever replaced unseen.
+/// Puts a row in place and returns it as it is kept, with the blobs that it makes useless: the one it replaces, and the
+/// parts of the upload that it finishes.
 pub(crate) async fn put(
     database: &Database,
     place: Place<'_>,
     row: Model,
     condition: Option<&WriteCondition>,
     finished_upload: Option<&str>,
-) -> Result<Vec<String>, Error> {
+) -> Result<(Model, Vec<String>), Error> {
     retry_races(|| async {
-        let seen = Entity::find()
-            .filter(by_place(place))
-            .one(database.reader())
-            .await?;
-        let transaction = database.begin().await?;
-        let replaced = match seen {
-            None => {
-                insert(&transaction, place, row.clone(), condition).await?;
-                None
-            }
-            Some(_) => match Entity::find()
-                .filter(by_place(place))
-                .lock_exclusive()
-                .one(&transaction)
-                .await?
-            {
-                None => {
-                    insert(&transaction, place, row.clone(), condition).await?;
-                    None
-                }
-                Some(old) => {
-                    old.is_allowed(condition)?;
-                    Entity::update(row.clone().into_active_model().reset_all())
-                        .exec(&transaction)
-                        .await?;
-                    Some(old.blob_id)
-                }
-            },
+        let mut row = row.clone();
+        let versioning = buckets::find(database.reader(), place.bucket).await?.versioning();
+        let seen = match versioning {
+            Versioning::Never => current(database.reader(), place).await?,
+            Versioning::Enabled | Versioning::Suspended => None,
         };
-        let mut useless = Vec::from_iter(replaced);
-        garbage::add(&transaction, &useless).await?;
+        let transaction = database.begin().await?;
+        let mut useless = match versioning {
+            Versioning::Never => replace(&transaction, place, &row, seen.is_some(), condition).await?,
+            kept => versions::put(&transaction, place, kept, &mut row, condition).await?,
+        };
         if let Some(upload) = finished_upload {
             useless.extend(uploads::delete(&transaction, upload).await?);
         }
         transaction.commit().await?;
-        Ok(useless)
+        Ok((row, useless))
     })
     .await
 }
 
-async fn insert(
+/// Puts a row in place in a bucket that makes no versions.
+///
+/// A new key is inserted and an existing one locked and updated. Whoever loses the race to insert finds the
+/// row on the next try, so no blob is ever replaced unseen.
+async fn replace(
+    transaction: &DatabaseTransaction,
+    place: Place<'_>,
+    row: &Model,
+    was_seen: bool,
+    condition: Option<&WriteCondition>,
+) -> Result<Vec<String>, Error> {
+    let old = match was_seen {
+        true => lock(transaction, place).await?,
+        false => None,
+    };
+    check_current(place, old.as_ref(), condition)?;
+    let useless = match old {
+        None => {
+            insert(transaction, place, row.clone()).await?;
+            Vec::new()
+        }
+        Some(old) => {
+            Entity::update(row.clone().into_active_model().reset_all())
+                .exec(transaction)
+                .await?;
+            vec![old.blob_id]
+        }
+    };
+    // Versions may have been turned on since. Now that the row is held, nobody makes any of this key meanwhile.
+    buckets::expect_versioning(transaction, place.bucket, Versioning::Never).await?;
+    garbage::add(transaction, &useless).await?;
+    Ok(useless)
+}
+
+/// Reads and locks what a key stands for.
+pub(crate) async fn lock(
+    connection: &impl ConnectionTrait,
+    place: Place<'_>,
+) -> Result<Option<Model>, Error> {
+    Ok(Entity::find()
+        .filter(by_place(place))
+        .lock_exclusive()
+        .one(connection)
+        .await?)
+}
+
+pub(crate) async fn insert(
     connection: &impl ConnectionTrait,
     place: Place<'_>,
     row: Model,
-    condition: Option<&WriteCondition>,
 ) -> Result<(), Error> {
-    if let Some(WriteCondition::Etag(_)) = condition {
-        return Err(place.not_found());
-    }
     let inserted = Entity::insert(row.into_active_model())
         .exec_without_returning(connection)
         .await;
@@ -227,41 +306,141 @@ async fn insert(
     }
 }
 
-/// Deletes rows and returns their blobs, which are noted as garbage. Missing keys are passed over.
+/// Deletes the row of what a key stands for.
+pub(crate) async fn remove(connection: &impl ConnectionTrait, place: Place<'_>) -> Result<(), Error> {
+    Entity::delete_many()
+        .filter(by_place(place))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Deletes objects or versions, all or none. Returns what was done with each, and the blobs that are useless now, noted
+/// as garbage. What is missing is passed over.
 pub(crate) async fn delete_many(
     database: &Database,
     bucket: &BucketName,
-    keys: &[ObjectKey],
-) -> Result<Vec<String>, Error> {
-    buckets::check(database.reader(), bucket).await?;
+    targets: &[DeleteTarget],
+    now: Timestamp,
+) -> Result<(Vec<Deletion>, Vec<String>), Error> {
+    retry_races(|| async {
+        let versioning = buckets::find(database.reader(), bucket).await?.versioning();
+        let transaction = database.begin().await?;
+        let done = match versioning {
+            Versioning::Never => delete_unversioned(&transaction, bucket, targets).await?,
+            kept => versions::delete_many(&transaction, bucket, kept, targets, now).await?,
+        };
+        transaction.commit().await?;
+        Ok(done)
+    })
+    .await
+}
+
+/// Deletes in a bucket that makes no versions: there is the version `null` of each object and no other.
+async fn delete_unversioned(
+    transaction: &DatabaseTransaction,
+    bucket: &BucketName,
+    targets: &[DeleteTarget],
+) -> Result<(Vec<Deletion>, Vec<String>), Error> {
+    let mut useless = Vec::new();
+    for batch in targets.chunks(garbage::BATCH) {
+        let wanted: BTreeMap<&[u8], Option<i64>> = batch
+            .iter()
+            .filter(|target| target.version.as_ref().is_none_or(VersionId::is_null))
+            .map(|target| {
+                let written_at = target.written_at.map(Timestamp::as_millis);
+                (target.key.as_str().as_bytes(), written_at)
+            })
+            .collect();
+        let named = Condition::all()
+            .add(Column::Bucket.eq(bucket.as_str()))
+            .add(Column::ObjectKey.is_in(wanted.keys().map(|key| key.to_vec())));
+        let found: Vec<(Vec<u8>, String, i64)> = Entity::find()
+            .select_only()
+            .columns([Column::ObjectKey, Column::BlobId, Column::ModifiedAt])
+            .filter(named.clone())
+            .lock_exclusive()
+            .into_tuple()
+            .all(transaction)
+            .await?;
+        let is_wanted = |key: &[u8], modified_at: i64| match wanted.get(key) {
+            Some(Some(written_at)) => *written_at == modified_at,
+            Some(None) => true,
+            None => false,
+        };
+        let blobs: Vec<String> = found
+            .into_iter()
+            .filter(|(key, _, modified_at)| is_wanted(key, *modified_at))
+            .map(|(_, blob, _)| blob)
+            .collect();
+        if blobs.is_empty() {
+            continue;
+        }
+        let found = Column::BlobId.is_in(blobs.iter().map(String::as_str));
+        Entity::delete_many()
+            .filter(named.add(found))
+            .exec(transaction)
+            .await?;
+        garbage::add(transaction, &blobs).await?;
+        useless.extend(blobs);
+    }
+    if !useless.is_empty() {
+        // Versions may have been turned on since, and what would be deleted is then to be kept.
+        buckets::expect_versioning(transaction, bucket, Versioning::Never).await?;
+    }
+    let done = |target: &DeleteTarget| versions::deletion(target, None);
+    Ok((targets.iter().map(done).collect(), useless))
+}
+
+/// Replaces the tags of an object or of a version of it, and returns which version that was.
+pub(crate) async fn set_tags(
+    database: &Database,
+    place: Place<'_>,
+    id: Option<&VersionId>,
+    tags: &Tags,
+) -> Result<VersionId, Error> {
+    // Tells what is missing.
+    let seen = match id {
+        None => find(database, place).await?,
+        Some(id) => find_version(database, place, id).await?,
+    };
+    let with_tags = |attributes: &str| -> Result<String, Error> {
+        let mut attributes = Attributes::parse(attributes)?;
+        attributes.tags = tags.clone();
+        Ok(attributes.to_json())
+    };
     retry_races(|| async {
         let transaction = database.begin().await?;
-        let mut useless = Vec::new();
-        for batch in keys.chunks(garbage::BATCH) {
-            let wanted = Condition::all()
-                .add(Column::Bucket.eq(bucket.as_str()))
-                .add(Column::ObjectKey.is_in(batch.iter().map(|key| key.as_str().as_bytes().to_vec())));
-            let blobs: Vec<String> = Entity::find()
-                .select_only()
-                .column(Column::BlobId)
-                .filter(wanted.clone())
-                .lock_exclusive()
-                .into_tuple()
-                .all(&transaction)
-                .await?;
-            if blobs.is_empty() {
-                continue;
+        versions::lock_keys(&transaction, place.bucket, std::iter::once(place.key)).await?;
+        let current = lock(&transaction, place).await?;
+        let is_current = |row: &Model| id.is_none_or(|id| row.version_id == id.as_str());
+        let changed = match current.filter(is_current) {
+            Some(row) => {
+                let changed = VersionId::stored(row.version_id.clone());
+                let attributes = with_tags(&row.attributes)?;
+                Entity::update_many()
+                    .col_expr(Column::Attributes, attributes.into())
+                    .filter(by_place(place))
+                    .exec(&transaction)
+                    .await?;
+                changed
             }
-            let found = Column::BlobId.is_in(blobs.iter().map(String::as_str));
-            Entity::delete_many()
-                .filter(wanted.add(found))
-                .exec(&transaction)
-                .await?;
-            garbage::add(&transaction, &blobs).await?;
-            useless.extend(blobs);
-        }
+            None => {
+                let changed = VersionId::stored(seen.version_id.clone());
+                let row = versions::find(&transaction, place, &changed).await?;
+                // It was deleted meanwhile.
+                let row = row.ok_or_else(|| place.not_found())?;
+                versions::Entity::update_many()
+                    .col_expr(versions::Column::Attributes, with_tags(&row.attributes)?.into())
+                    .filter(versions::by_place(place))
+                    .filter(versions::Column::VersionId.eq(changed.as_str()))
+                    .exec(&transaction)
+                    .await?;
+                changed
+            }
+        };
         transaction.commit().await?;
-        Ok(useless)
+        Ok(changed)
     })
     .await
 }
@@ -294,6 +473,32 @@ pub(crate) async fn scan(
     end: Option<&[u8]>,
     limit: usize,
 ) -> Result<Vec<Row>, Error> {
+    let rows = between(bucket, start, end, limit)
+        .select_only()
+        .columns([
+            Column::ObjectKey,
+            Column::SizeBytes,
+            Column::Etag,
+            Column::ModifiedAt,
+        ])
+        .into_model()
+        .all(database.reader())
+        .await?;
+    Ok(rows)
+}
+
+/// Reads rows as [`scan`] does, with all that is known of the objects.
+pub(crate) async fn scan_whole(
+    database: &Database,
+    bucket: &BucketName,
+    start: &Bound<Vec<u8>>,
+    end: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Model>, Error> {
+    Ok(between(bucket, start, end, limit).all(database.reader()).await?)
+}
+
+fn between(bucket: &BucketName, start: &Bound<Vec<u8>>, end: Option<&[u8]>, limit: usize) -> Select<Entity> {
     let start = match start {
         Bound::Included(key) => Some(Column::ObjectKey.gte(key.clone())),
         Bound::Excluded(key) => Some(Column::ObjectKey.gt(key.clone())),
@@ -303,20 +508,9 @@ pub(crate) async fn scan(
         .add(Column::Bucket.eq(bucket.as_str()))
         .add_option(start)
         .add_option(end.map(|end| Column::ObjectKey.lt(end.to_vec())));
-    let rows = Entity::find()
-        .select_only()
-        .columns([
-            Column::ObjectKey,
-            Column::SizeBytes,
-            Column::Etag,
-            Column::ModifiedAt,
-        ])
+    Entity::find()
         .filter(range)
         .order_by_asc(Column::Bucket)
         .order_by_asc(Column::ObjectKey)
         .limit(limit as u64)
-        .into_model()
-        .all(database.reader())
-        .await?;
-    Ok(rows)
 }

@@ -262,8 +262,8 @@ async fn conditions(storage: &Storage) {
                 &bucket(),
                 &key("k"),
                 GetOptions {
-                    range: None,
                     conditions,
+                    ..GetOptions::default()
                 },
             )
             .await

@@ -12,7 +12,7 @@ use crate::store::garbage;
 
 impl Kit {
     /// Lays out a file that a dead instance was writing, with its second name when it had got that far.
-    fn leave_behind(&self, blob: &str, has_second_name: bool) {
+    pub(super) fn leave_behind(&self, blob: &str, has_second_name: bool) {
         let instance = self.root.path().join("incoming").join("0".repeat(32));
         fs::create_dir_all(&instance).unwrap();
         fs::write(instance.join("lock"), "").unwrap();
@@ -26,11 +26,21 @@ impl Kit {
         }
     }
 
-    fn blob_path(&self, blob: &str) -> PathBuf {
+    pub(super) fn blob_path(&self, blob: &str) -> PathBuf {
         self.root.path().join("blobs").join(&blob[..2]).join(blob)
     }
 
-    async fn blob_of(&self, name: &str) -> String {
+    /// Lays out a file of this very instance that has its second name and no row yet.
+    pub(super) fn write_under_way(&self, blob: &str) {
+        let incoming = self.root.path().join("incoming");
+        let instance = fs::read_dir(&incoming).unwrap().next().unwrap().unwrap().path();
+        fs::write(instance.join(blob), "under way").unwrap();
+        let path = self.blob_path(blob);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::hard_link(instance.join(blob), path).unwrap();
+    }
+
+    pub(super) async fn blob_of(&self, name: &str) -> String {
         let (bucket, key) = (bucket(), key(name));
         let place = crate::backend::Place {
             bucket: &bucket,

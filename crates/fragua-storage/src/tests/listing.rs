@@ -22,6 +22,8 @@ async fn insert_rows(database: &Database, bucket: &str, keys: &[String]) {
             content_type: Set("x".to_owned()),
             attributes: Set("{}".to_owned()),
             modified_at: Set(0),
+            version_id: Set("null".to_owned()),
+            version_rank: Set(0),
         });
         objects::Entity::insert_many(rows)
             .exec_without_returning(database.writer())

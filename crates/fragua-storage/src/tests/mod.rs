@@ -1,5 +1,6 @@
 //! The façade on each engine, the other S3, and the S3 API in process.
 
+mod bucket_settings;
 mod buckets;
 mod contract;
 mod crash;
@@ -7,6 +8,9 @@ mod listing;
 mod multipart;
 mod objects;
 mod s3;
+mod s3_settings;
+mod upkeep;
+mod versions;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -52,6 +52,15 @@ impl App {
                 }));
             }
         }
+        if let Some(storage) = &self.storage
+            && roles.contains(&Role::Storage)
+        {
+            let (storage, shutdown) = (storage.clone(), shutdown.clone());
+            jobs.push(Box::pin(async move {
+                storage.run_chores(shutdown).await;
+                Ok(())
+            }));
+        }
         if let Some(tracking) = &self.tracking
             && roles.contains(&Role::Tracking)
         {

@@ -490,14 +490,17 @@ async fn own_storage(
     databases: &Databases<'_>,
     clock: SharedClock,
 ) -> anyhow::Result<Storage> {
-    let root = project.path(&loaded.settings.storage.root);
+    let given = &loaded.settings.storage;
+    let settings = fragua_storage::Settings {
+        scrub_every: Duration::from_secs(given.scrub_days as u64 * 24 * 60 * 60),
+        scrub_bytes_per_second: Some(given.scrub_bytes_per_second as u64),
+        ..fragua_storage::Settings::new(project.path(&given.root))
+    };
     let database = databases.open(Component::Storage).await?;
-    Storage::open(database, fragua_storage::Settings::new(root), clock)
-        .await
-        .with_context(|| {
-            let origin = loaded.origin("storage.root");
-            format!("the object store cannot be opened (storage.root comes from: {origin})")
-        })
+    Storage::open(database, settings, clock).await.with_context(|| {
+        let origin = loaded.origin("storage.root");
+        format!("the object store cannot be opened (storage.root comes from: {origin})")
+    })
 }
 
 /// Returns what a part encrypts the secrets in its database with: the key of its setting, else one that is made at the

@@ -17,6 +17,7 @@ mod rotate;
 mod schema;
 mod serving_keys;
 mod settings;
+mod storage;
 mod tasks;
 mod tracking;
 mod transfer;
@@ -196,6 +197,9 @@ enum Command {
     /// Experiments and models: import, purge
     #[command(subcommand)]
     Tracking(tracking::Command),
+    /// The bytes of all objects: check, repair
+    #[command(subcommand)]
+    Storage(storage::Command),
     /// Models from CSV files, without a project: fit, evaluate, predict, compare
     #[command(subcommand)]
     Learn(learn::Command),
@@ -255,6 +259,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Variables(command) => vault::variables(&common, command).await,
         Command::Connections(command) => vault::connections(&common, command).await,
         Command::Tracking(command) => Box::pin(tracking::run(&common, command)).await,
+        Command::Storage(command) => Box::pin(storage::run(&common, command)).await,
         Command::Learn(command) => learn::run(command).await,
         Command::Schema(command) => schema::run(command),
     }

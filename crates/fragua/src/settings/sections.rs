@@ -163,6 +163,10 @@ pub(crate) struct StorageSettings {
     #[serde(deserialize_with = "optional")]
     pub(crate) database_url: Option<Secret>,
     pub(crate) root: PathBuf,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) scrub_days: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub(crate) scrub_bytes_per_second: usize,
     #[serde(deserialize_with = "optional")]
     pub(crate) endpoint: Option<HttpUrl>,
     pub(crate) region: String,

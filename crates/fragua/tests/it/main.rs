@@ -10,6 +10,7 @@ mod orchestrator;
 mod roles;
 mod serving_keys;
 mod shutdown;
+mod storage;
 mod tracking;
 mod webhooks;
 mod workers;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::blobs::Blobs;
-use super::folders::{LOCK_FILE, remove_file};
+use super::folders::{LOCK_FILE, blob_names, remove_file};
 
 /// The folder of an instance that is gone, locked while it is tidied up.
 #[derive(Debug)]
@@ -38,12 +38,7 @@ impl Abandoned {
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => {}
         }
-        let mut blobs = Vec::new();
-        for entry in std::fs::read_dir(&folder)? {
-            let name = entry?.file_name();
-            let is_id = |name: &&str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            blobs.extend(name.to_str().filter(is_id).map(str::to_owned));
-        }
+        let blobs = blob_names(&folder)?;
         Ok(Some(Self {
             folder,
             blobs,

@@ -4,11 +4,11 @@
 //! name stays until the row is committed: it is how the next start finds what a crash left without one. An
 //! instance holds a lock on its folder, so that one process does not tidy up behind another that is alive.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, ReadDir};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
-use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, remove_file};
+use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, blob_names, remove_file};
 use super::sink::{Batch, Sink, StoredBlob};
 use crate::Error;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
@@ -204,6 +204,51 @@ impl Blobs {
         Ok(ObjectStream::new(range, chunks.buffered(READ_AHEAD)))
     }
 
+    /// Returns how many bytes a blob has.
+    pub(super) async fn size(&self, blob: &str) -> io::Result<u64> {
+        Ok(tokio::fs::metadata(self.folders.blob(blob)).await?.len())
+    }
+
+    /// Returns the folders that blobs lie in.
+    pub(super) async fn folders_of_blobs(&self) -> Result<Vec<PathBuf>, Error> {
+        let folders = Arc::clone(&self.folders);
+        blocking(move || {
+            let problem = Error::disk(format!("cannot read the folder {}", folders.blobs.display()));
+            let paths = |entries: ReadDir| entries.map(|entry| Ok(entry?.path())).collect();
+            std::fs::read_dir(&folders.blobs).and_then(paths).map_err(problem)
+        })
+        .await
+    }
+
+    /// Returns the blobs in one of these folders.
+    pub(super) async fn blobs_in(&self, folder: PathBuf) -> Result<Vec<String>, Error> {
+        blocking(move || {
+            let problem = Error::disk(format!("cannot read the folder {}", folder.display()));
+            blob_names(&folder).map_err(problem)
+        })
+        .await
+    }
+
+    /// Returns the blobs that any instance, alive or not, writes or has not settled.
+    pub(super) async fn incoming(&self) -> Result<Vec<String>, Error> {
+        let folders = Arc::clone(&self.folders);
+        blocking(move || {
+            let all = folders.all_incoming();
+            let problem = || Error::disk(format!("cannot read the folder {}", all.display()));
+            let mut found = Vec::new();
+            for entry in std::fs::read_dir(all).map_err(problem())? {
+                match blob_names(&entry.map_err(problem())?.path()) {
+                    Ok(names) => found.extend(names),
+                    // The instance has ended meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(problem()(error)),
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     /// Forgets the first name of blobs whose rows are committed.
     pub(super) async fn settle(&self, blobs: Vec<String>) {
         let folders = Arc::clone(&self.folders);
@@ -230,10 +275,7 @@ impl Blobs {
     pub(super) async fn abandoned(&self) -> Result<Vec<Abandoned>, Error> {
         let folders = Arc::clone(&self.folders);
         blocking(move || {
-            let all = folders
-                .incoming
-                .parent()
-                .expect("the folder is made inside of another");
+            let all = folders.all_incoming();
             let problem = || Error::disk(format!("cannot read the folder {}", all.display()));
             let mut found = Vec::new();
             for entry in std::fs::read_dir(all).map_err(problem())? {

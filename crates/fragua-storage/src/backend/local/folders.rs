@@ -23,6 +23,13 @@ impl Folders {
         self.blobs.join(&id[..2]).join(id)
     }
 
+    /// Returns where the folders of all instances are.
+    pub(super) fn all_incoming(&self) -> &Path {
+        self.incoming
+            .parent()
+            .expect("the folder is made inside of another")
+    }
+
     /// Gives an incoming file its second name, durably.
     pub(super) fn publish(&self, incoming: &Incoming, id: &str) -> io::Result<()> {
         let path = self.blob(id);
@@ -53,6 +60,17 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
         }
         other => other,
     }
+}
+
+/// Returns the files in a folder whose names are those of blobs.
+pub(super) fn blob_names(folder: &Path) -> io::Result<Vec<String>> {
+    let mut blobs = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let is_id = |name: &&str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        blobs.extend(name.to_str().filter(is_id).map(str::to_owned));
+    }
+    Ok(blobs)
 }
 
 /// Removes a file; returns whether it is gone.

@@ -22,7 +22,7 @@ pub(super) async fn list(
     let page_size = query.page_size();
     let mut page = Listing::default();
     let end = end_of_prefix(query.prefix.as_bytes());
-    let Some(mut start) = first_key(query) else {
+    let Some(mut start) = first_key(&query.prefix, query.delimiter(), query.start_after.as_deref()) else {
         return Ok(page);
     };
     if page_size == 0 {
@@ -83,26 +83,25 @@ pub(super) async fn list(
     }
 }
 
-/// Returns where the list begins, `None` when nothing can lie there.
-fn first_key(query: &ListQuery) -> Option<Bound<Vec<u8>>> {
-    let prefix = &query.prefix;
+/// Returns where a list begins, `None` when nothing can lie there.
+pub(super) fn first_key(
+    prefix: &str,
+    delimiter: Option<&str>,
+    after: Option<&str>,
+) -> Option<Bound<Vec<u8>>> {
     let from_prefix = if prefix.is_empty() {
         Bound::Unbounded
     } else {
         Bound::Included(prefix.as_bytes().to_vec())
     };
-    let Some(after) = query.start_after.as_deref().filter(|after| !after.is_empty()) else {
+    let Some(after) = after.filter(|after| !after.is_empty()) else {
         return Some(from_prefix);
     };
-    if !after.starts_with(prefix.as_str()) {
-        return if after < prefix.as_str() {
-            Some(from_prefix)
-        } else {
-            None
-        };
+    if !after.starts_with(prefix) {
+        return if after < prefix { Some(from_prefix) } else { None };
     }
     // What folds into a common prefix at or before `after` has been told, or is not wanted.
-    match common_prefix(after, prefix, query.delimiter()) {
+    match common_prefix(after, prefix, delimiter) {
         Some(folded) => end_of_prefix(folded.as_bytes()).map(Bound::Included),
         None => Some(Bound::Excluded(after.as_bytes().to_vec())),
     }

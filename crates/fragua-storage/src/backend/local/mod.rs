@@ -2,20 +2,33 @@
 
 mod abandoned;
 mod blobs;
+mod check;
+mod chores;
+mod expire;
 mod folders;
 mod list;
 mod multipart;
+mod quota;
+mod settings;
 mod sink;
+mod verify;
+mod versions;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fragua_base::{SharedClock, Timestamp};
+use fragua_base::{SharedClock, Timestamp, random_hex};
 use fragua_database::Database;
+use tokio_util::sync::CancellationToken;
 
 use self::blobs::Blobs;
+use self::quota::Quotas;
+use self::settings::Remembered;
+use self::verify::Depth;
 use super::{Backend, Place};
+use crate::bucket::BucketUsage;
+use crate::bucket_settings::{BucketSetting, BucketSettings};
 use crate::checksum::Expected;
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
@@ -26,9 +39,11 @@ use crate::object::{
     WriteCondition,
 };
 use crate::store::objects::Attributes;
-use crate::store::{buckets, garbage, objects, uploads};
+use crate::store::{buckets, garbage, objects, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::{Bucket, BucketName, Error, Settings};
+use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
+use crate::{Bucket, BucketName, Error, Settings, Tags};
 
 /// Rows of the garbage table whose files are gone are deleted this many at a time.
 const FORGET_AT: usize = 64;
@@ -54,6 +69,10 @@ struct Inner {
     blobs: Blobs,
     clock: SharedClock,
     settings: Settings,
+    /// Names this process to others that do the same work.
+    instance: String,
+    remembered: Remembered,
+    quotas: Quotas,
     /// Blobs whose files are gone and whose rows of garbage are still there.
     removed: Mutex<Vec<String>>,
 }
@@ -79,6 +98,9 @@ impl Local {
             blobs,
             clock,
             settings,
+            instance: random_hex(16),
+            remembered: Remembered::default(),
+            quotas: Quotas::default(),
             removed: Mutex::default(),
         };
         let local = Self {
@@ -179,22 +201,23 @@ impl Local {
             content_type: new.content_type,
             attributes: new.attributes.to_json(),
             modified_at: self.inner.clock.now().as_millis(),
+            version_id: VersionId::null().to_string(),
+            version_rank: 0,
         };
         let place = Place {
             bucket: &bucket,
             key: &key,
         };
         let upload = new.finished_upload.as_ref().map(UploadId::as_str);
-        match objects::put(
-            self.database(),
-            place,
-            row.clone(),
-            new.condition.as_ref(),
-            upload,
-        )
-        .await
-        {
-            Ok(useless) => {
+        let reservation = match self.reserve(&bucket, size_bytes).await {
+            Ok(reservation) => reservation,
+            Err(error) => return Err(self.undo(blob_id, error).await),
+        };
+        match objects::put(self.database(), place, row, new.condition.as_ref(), upload).await {
+            Ok((row, useless)) => {
+                if let Some(reservation) = reservation {
+                    reservation.fill();
+                }
                 self.inner.blobs.settle(vec![blob_id]).await;
                 self.discard(useless).await;
                 row.into_meta()
@@ -212,27 +235,31 @@ impl Local {
         error
     }
 
-    async fn find(&self, place: Place<'_>) -> Result<objects::Model, Error> {
-        objects::find(self.database(), place).await
+    async fn find(&self, place: Place<'_>, version: Option<&VersionId>) -> Result<objects::Model, Error> {
+        match version {
+            None => objects::find(self.database(), place).await,
+            Some(version) => objects::find_version(self.database(), place, version).await,
+        }
     }
 
     /// Hands the row of an object to `read` and, when its blob vanished meanwhile, the row that came after.
     async fn with_row<T, F>(
         &self,
         place: Place<'_>,
+        version: Option<&VersionId>,
         mut read: impl FnMut(objects::Model) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<io::Result<T>, Error>>,
     {
-        let mut row = self.find(place).await?;
+        let mut row = self.find(place, version).await?;
         for _ in 1..READ_ATTEMPTS {
             let blob = row.blob_id.clone();
             match read(row).await? {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => return other.map_err(Error::disk(missing(place))),
             }
-            row = self.find(place).await?;
+            row = self.find(place, version).await?;
             if row.blob_id == blob {
                 break;
             }
@@ -242,10 +269,7 @@ impl Local {
 }
 
 fn missing(place: Place<'_>) -> String {
-    format!(
-        "cannot read the bytes of {}",
-        crate::object::describe(place.bucket, place.key)
-    )
+    format!("cannot read the bytes of {}", place.describe())
 }
 
 /// A content type that is too long is refused; none is S3's default.
@@ -266,11 +290,13 @@ fn content_type(given: Option<String>) -> Result<String, Error> {
 fn attributes(
     headers: ObjectHeaders,
     user_metadata: std::collections::BTreeMap<String, String>,
+    tags: Tags,
 ) -> Attributes {
     Attributes {
         headers,
         user_metadata,
-        checksum: None,
+        tags,
+        ..Attributes::default()
     }
 }
 
@@ -286,6 +312,7 @@ impl Backend for Local {
 
     async fn delete_bucket(&self, bucket: &BucketName) -> Result<(), Error> {
         let useless = buckets::delete(self.database(), bucket).await?;
+        self.inner.remembered.forget(bucket);
         self.discard(useless).await;
         Ok(())
     }
@@ -306,6 +333,10 @@ impl Backend for Local {
     ) -> Result<ObjectMeta, Error> {
         let content_type = content_type(options.content_type)?;
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
+        if let Some(size_bytes) = options.expected_size {
+            // Only to refuse before the body is sent; the room is taken once the bytes are there.
+            drop(self.reserve(place.bucket, size_bytes).await?);
+        }
         let expected = Expected {
             size: options.expected_size,
             md5: options.expected_md5,
@@ -319,7 +350,7 @@ impl Backend for Local {
             .await?;
         let etag = stored.etag();
         let digest = stored.digest;
-        let mut attributes = attributes(options.headers, options.user_metadata);
+        let mut attributes = attributes(options.headers, options.user_metadata, options.tags);
         attributes.checksum = digest.checksum;
         let new = NewObject {
             content_type,
@@ -334,7 +365,7 @@ impl Backend for Local {
 
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
         let options = &options;
-        self.with_row(place, |row| async move {
+        self.with_row(place, options.version.as_ref(), |row| async move {
             let blob = row.blob_id.clone();
             let meta = row.into_meta()?;
             options.conditions.check(&meta)?;
@@ -352,14 +383,20 @@ impl Backend for Local {
         .await
     }
 
-    async fn head(&self, place: Place<'_>) -> Result<ObjectMeta, Error> {
-        self.find(place).await?.into_meta()
+    async fn head(&self, place: Place<'_>, version: Option<&VersionId>) -> Result<ObjectMeta, Error> {
+        self.find(place, version).await?.into_meta()
     }
 
-    async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error> {
-        let useless = objects::delete_many(self.database(), bucket, keys).await?;
+    async fn delete_many(
+        &self,
+        bucket: &BucketName,
+        targets: &[DeleteTarget],
+    ) -> Result<Vec<Deletion>, Error> {
+        let now = self.inner.clock.now();
+        let (deletions, useless) = objects::delete_many(self.database(), bucket, targets, now).await?;
+        self.inner.quotas.forget(bucket);
         self.discard(useless).await;
-        Ok(())
+        Ok(deletions)
     }
 
     async fn copy(
@@ -370,9 +407,10 @@ impl Backend for Local {
     ) -> Result<ObjectMeta, Error> {
         objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
         let conditions = &options.source_conditions;
-        let (meta, blob) = self
-            .with_row(source, |row| async move {
+        let (meta, parts, blob) = self
+            .with_row(source, options.source_version.as_ref(), |row| async move {
                 let blob = row.blob_id.clone();
+                let parts = Attributes::parse(&row.attributes)?.parts;
                 let meta = row.into_meta()?;
                 // A copy has no body to leave out: what is "not modified" to a reader fails here.
                 conditions.check(&meta).map_err(|error| match error {
@@ -381,15 +419,18 @@ impl Backend for Local {
                     },
                     other => other,
                 })?;
-                Ok(self.inner.blobs.duplicate(&blob).await.map(|copy| (meta, copy)))
+                let copied = self.inner.blobs.duplicate(&blob).await;
+                Ok(copied.map(|copy| (meta, parts, copy)))
             })
             .await?;
         let (given_type, headers, user_metadata) = match options.replace {
             None => (Some(meta.content_type), meta.headers, meta.user_metadata),
             Some(replace) => (replace.content_type, replace.headers, replace.user_metadata),
         };
-        let mut attributes = attributes(headers, user_metadata);
+        let tags = options.tags.unwrap_or(meta.tags);
+        let mut attributes = attributes(headers, user_metadata, tags);
         attributes.checksum = meta.checksum;
+        attributes.parts = parts;
         let content_type = match content_type(given_type) {
             Ok(content_type) => content_type,
             Err(error) => return Err(self.undo(blob, error).await),
@@ -469,6 +510,64 @@ impl Backend for Local {
 
     async fn list_uploads(&self, bucket: &BucketName, query: &UploadQuery) -> Result<UploadList, Error> {
         self.uploads_of(bucket, query).await
+    }
+
+    async fn list_versions(&self, bucket: &BucketName, query: &VersionQuery) -> Result<VersionList, Error> {
+        versions::list(self.database(), bucket, query).await
+    }
+
+    async fn set_tags(
+        &self,
+        place: Place<'_>,
+        version: Option<&VersionId>,
+        tags: &Tags,
+    ) -> Result<VersionId, Error> {
+        objects::set_tags(self.database(), place, version, tags).await
+    }
+
+    async fn bucket_settings(
+        &self,
+        bucket: &BucketName,
+        is_exact: bool,
+    ) -> Result<Arc<BucketSettings>, Error> {
+        if is_exact {
+            self.current_settings(bucket).await
+        } else {
+            self.remembered_settings(bucket).await
+        }
+    }
+
+    async fn set_bucket(&self, bucket: &BucketName, setting: &BucketSetting) -> Result<(), Error> {
+        self.change_setting(bucket, setting).await
+    }
+
+    async fn set_versioning(&self, bucket: &BucketName, versioning: Versioning) -> Result<(), Error> {
+        self.change_versioning(bucket, versioning).await
+    }
+
+    async fn usage(&self, bucket: &BucketName) -> Result<BucketUsage, Error> {
+        usage::of_bucket(self.database(), bucket).await
+    }
+
+    async fn run_chores(&self, shutdown: CancellationToken) {
+        Box::pin(self.do_chores_until(shutdown)).await;
+    }
+
+    async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
+        self.expire(self.inner.clock.now()).await
+    }
+
+    async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        self.state_of_scrub().await
+    }
+
+    async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
+        self.check_all(Depth::of_check(compares_bytes)).await
+    }
+
+    async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
+        self.repair_all(Depth::of_check(compares_bytes), removes_objects)
+            .await
     }
 
     async fn check_ready(&self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
+use super::verify::part_sizes;
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
@@ -24,7 +25,7 @@ impl Local {
         options: CreateUpload,
     ) -> Result<UploadId, Error> {
         let attributes = UploadAttributes {
-            object: attributes(options.headers, options.user_metadata),
+            object: attributes(options.headers, options.user_metadata, options.tags),
             checksum_algorithm: options.checksum_algorithm,
             full_object_checksum: options.full_object_checksum,
         };
@@ -115,6 +116,7 @@ impl Local {
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
         let mut attributes = upload_attributes.object;
         attributes.checksum = whole.or_else(composite);
+        attributes.parts = part_sizes(chosen.iter().map(|(_, part)| part.size_bytes));
         let new = NewObject {
             content_type: row.content_type,
             attributes,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use fragua_base::Timestamp;
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, GetRange, GetResult};
+use object_store::{Attribute, Attributes, GetRange, GetResult, TagSet};
 
 use crate::object::DEFAULT_CONTENT_TYPE;
-use crate::{ByteRange, Error, ObjectHeaders, ObjectKey, ObjectMeta};
+use crate::{ByteRange, Error, ObjectHeaders, ObjectKey, ObjectMeta, Tags, VersionId};
 
 /// Returns the key as the client crate addresses it, which cannot address all keys.
 pub(super) fn path(key: &ObjectKey) -> Result<Path, Error> {
@@ -20,6 +20,22 @@ pub(super) fn path(key: &ObjectKey) -> Result<Path, Error> {
     } else {
         Err(invalid())
     }
+}
+
+/// Refuses what names a version: the client cannot.
+pub(super) fn no_version(version: Option<&VersionId>) -> Result<(), Error> {
+    match version {
+        None => Ok(()),
+        Some(_) => Err(Error::NotSupported("a version of an object")),
+    }
+}
+
+pub(super) fn tag_set(tags: &Tags) -> TagSet {
+    let mut set = TagSet::default();
+    for (key, value) in tags.iter() {
+        set.push(key, value);
+    }
+    set
 }
 
 pub(super) fn get_range(range: ByteRange) -> GetRange {
@@ -94,5 +110,7 @@ pub(super) fn object_meta(key: &ObjectKey, result: &GetResult) -> ObjectMeta {
         modified_at: Timestamp::from_millis(result.meta.last_modified.timestamp_millis()),
         user_metadata,
         checksum: None,
+        tags: Tags::default(),
+        version_id: None,
     }
 }

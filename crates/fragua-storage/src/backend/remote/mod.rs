@@ -16,13 +16,13 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::{
-    Attributes, GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload,
-    RetryConfig, UpdateVersion,
+    GetResult, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutPayload, RetryConfig,
+    UpdateVersion,
 };
 use reqwest::{Method, StatusCode};
 
 use self::chunks::{Chunks, MAX_OBJECT_BYTES, PART_BYTES};
-use self::convert::{attributes, get_range, object_meta, path, says, unquoted};
+use self::convert::{attributes, get_range, no_version, object_meta, path, says, tag_set, unquoted};
 use super::{Backend, Place};
 use crate::checksum::{BodyDigest, BodyHasher, Expected};
 use crate::listing::{ListQuery, Listing, ObjectSummary};
@@ -35,6 +35,7 @@ use crate::object::{
 };
 use crate::presign::{PresignedRequest, endpoint_and_host, presigned_url};
 use crate::stream::{BodyStream, ObjectStream};
+use crate::version::{DeleteTarget, Deletion, VersionId};
 use crate::{Bucket, BucketName, Error, RemoteSettings};
 
 /// The largest part of [`Backend::upload_part`], which is held in memory to be sent again on failure.
@@ -188,7 +189,7 @@ impl Remote {
             Err(error @ object_store::Error::NotFound { .. }) => Err(self.object_error(place, error)),
             Err(error) => {
                 if let Some(range) = range {
-                    range.resolve(self.head(place).await?.size_bytes)?;
+                    range.resolve(self.head(place, None).await?.size_bytes)?;
                 }
                 Err(self.object_error(place, error))
             }
@@ -200,15 +201,11 @@ impl Remote {
     async fn put_in_parts(
         &self,
         place: Place<'_>,
-        attributes: Attributes,
+        options: PutMultipartOptions,
         first: Bytes,
         mut chunks: Chunks<'_>,
     ) -> Result<(Option<String>, BodyDigest), Error> {
         let path = path(place.key)?;
-        let options = PutMultipartOptions {
-            attributes,
-            ..PutMultipartOptions::default()
-        };
         let client = self.bucket(place.bucket)?;
         let begun = client.put_multipart_opts(&path, options).await;
         let mut upload = begun.map_err(|error| self.object_error(place, error))?;
@@ -252,8 +249,8 @@ impl Remote {
             .get(
                 source,
                 GetOptions {
-                    range: None,
                     conditions,
+                    ..GetOptions::default()
                 },
             )
             .await?;
@@ -265,6 +262,8 @@ impl Remote {
         });
         put.expected_size = Some(meta.size_bytes);
         put.condition = options.condition;
+        // The tags of the source cannot be read with this client.
+        put.tags = options.tags.unwrap_or_default();
         self.put(target, put, stream.boxed()).await
     }
 }
@@ -336,6 +335,7 @@ impl Backend for Remote {
             options.headers.clone(),
             options.user_metadata.clone(),
         );
+        let tags = tag_set(&options.tags);
         let mut chunks = Chunks::new(body, expected, MAX_OBJECT_BYTES);
         let first = chunks.next().await?;
         let (etag, digest) = if first.len() < PART_BYTES {
@@ -351,6 +351,7 @@ impl Backend for Remote {
             let put = object_store::PutOptions {
                 mode,
                 attributes: sent,
+                tags,
                 ..Default::default()
             };
             let result = self
@@ -366,6 +367,11 @@ impl Backend for Remote {
                 "a conditional write of an object over 16 MiB",
             ));
         } else {
+            let sent = PutMultipartOptions {
+                attributes: sent,
+                tags,
+                ..PutMultipartOptions::default()
+            };
             self.put_in_parts(place, sent, first, chunks).await?
         };
         Ok(ObjectMeta {
@@ -379,10 +385,13 @@ impl Backend for Remote {
             modified_at: self.clock.now(),
             user_metadata: options.user_metadata,
             checksum: digest.checksum,
+            tags: options.tags,
+            version_id: None,
         })
     }
 
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
+        no_version(options.version.as_ref())?;
         let result = self.open(place, options.range).await?;
         let meta = object_meta(place.key, &result);
         options.conditions.check(&meta)?;
@@ -391,7 +400,8 @@ impl Backend for Remote {
         Ok((meta, ObjectStream::new(range, stream)))
     }
 
-    async fn head(&self, place: Place<'_>) -> Result<ObjectMeta, Error> {
+    async fn head(&self, place: Place<'_>, version: Option<&VersionId>) -> Result<ObjectMeta, Error> {
+        no_version(version)?;
         let path = path(place.key)?;
         let options = object_store::GetOptions {
             head: true,
@@ -408,12 +418,22 @@ impl Backend for Remote {
         }
     }
 
-    async fn delete_many(&self, bucket: &BucketName, keys: &[ObjectKey]) -> Result<(), Error> {
-        let Some(first) = keys.first() else { return Ok(()) };
-        let paths: Vec<_> = keys
+    async fn delete_many(
+        &self,
+        bucket: &BucketName,
+        targets: &[DeleteTarget],
+    ) -> Result<Vec<Deletion>, Error> {
+        let Some(first) = targets.first() else {
+            return Ok(Vec::new());
+        };
+        let paths: Vec<_> = targets
             .iter()
-            .map(|key| path(key).map(Ok))
-            .collect::<Result<_, _>>()?;
+            .map(|target| {
+                no_version(target.version.as_ref())?;
+                path(&target.key).map(Ok)
+            })
+            .collect::<Result<_, Error>>()?;
+        let first = &first.key;
         let mut deleted = self
             .bucket(bucket)?
             .delete_stream(futures::stream::iter(paths).boxed());
@@ -423,7 +443,12 @@ impl Backend for Remote {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        let deletion = |target: &DeleteTarget| Deletion {
+            key: target.key.clone(),
+            version: None,
+            marker: None,
+        };
+        Ok(targets.iter().map(deletion).collect())
     }
 
     async fn copy(
@@ -432,14 +457,15 @@ impl Backend for Remote {
         target: Place<'_>,
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
-        let is_plain = options.replace.is_none() && options.condition.is_none();
+        no_version(options.source_version.as_ref())?;
+        let is_plain = options.replace.is_none() && options.tags.is_none() && options.condition.is_none();
         if source.bucket != target.bucket || !is_plain || options.source_conditions != Default::default() {
             return self.copy_through(source, target, options).await;
         }
         let (from, to) = (path(source.key)?, path(target.key)?);
         let copied = self.bucket(source.bucket)?.copy(&from, &to).await;
         copied.map_err(|error| self.object_error(source, error))?;
-        self.head(target).await
+        self.head(target, None).await
     }
 
     async fn list(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
@@ -591,7 +617,7 @@ impl Backend for Remote {
             .complete_multipart(&path, &id, ids)
             .await;
         completed.map_err(|error| upload_error(upload, self.object_error(place, error)))?;
-        self.head(place).await
+        self.head(place, None).await
     }
 
     async fn abort_upload(&self, place: Place<'_>, upload: &UploadId) -> Result<(), Error> {

@@ -122,7 +122,7 @@ fn garbage() -> TableCreateStatement {
         .to_owned()
 }
 
-fn in_bucket(table: &'static str) -> ForeignKeyCreateStatement {
+pub(super) fn in_bucket(table: &'static str) -> ForeignKeyCreateStatement {
     ForeignKey::create()
         .name(format!("{table}_in_bucket"))
         .from(table, "bucket")

@@ -1,10 +1,14 @@
 //! The schema, forward only.
 
 mod m0001_objects;
+mod m0002_versions;
 
 use sea_orm_migration::MigrationTrait;
 
 /// Returns every migration, oldest first.
 pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-    vec![Box::new(m0001_objects::Migration)]
+    vec![
+        Box::new(m0001_objects::Migration),
+        Box::new(m0002_versions::Migration),
+    ]
 }

@@ -1,0 +1,271 @@
+//! What is set for buckets, on each engine.
+
+use std::time::Duration;
+
+use fragua_database::{Database, each_engine};
+
+use super::{Kit, bucket, key};
+use crate::{
+    BucketName, BucketSetting, CompletedPart, CopyOptions, Cors, CorsRule, CreateUpload, Error, ExpireAfter,
+    Lifecycle, LifecycleRule, PartOptions, PutOptions, Storage, Tags, Versioning,
+};
+
+fn lifecycle() -> Lifecycle {
+    Lifecycle {
+        rules: vec![LifecycleRule {
+            id: "old".to_owned(),
+            is_enabled: true,
+            expire: Some(ExpireAfter::Days(7)),
+            ..LifecycleRule::default()
+        }],
+    }
+}
+
+fn cors() -> Cors {
+    Cors {
+        rules: vec![CorsRule {
+            allowed_origins: vec!["*".to_owned()],
+            allowed_methods: vec!["GET".to_owned()],
+            ..CorsRule::default()
+        }],
+    }
+}
+
+async fn each_setting_is_set_and_removed(database: Database) {
+    let kit = Kit::new(database).await;
+    let set = async |setting| kit.storage.set_bucket(&bucket(), setting).await.unwrap();
+    let tags = Tags::parse_query("team=data").unwrap();
+    set(BucketSetting::Lifecycle(Some(lifecycle()))).await;
+    set(BucketSetting::Cors(Some(cors()))).await;
+    set(BucketSetting::Policy(Some("{}".to_owned()))).await;
+    set(BucketSetting::Tags(Some(tags.clone()))).await;
+    set(BucketSetting::Quota(Some(1))).await;
+    set(BucketSetting::Quota(Some(7))).await;
+    kit.storage
+        .set_versioning(&bucket(), Versioning::Enabled)
+        .await
+        .unwrap();
+    let settings = kit.storage.bucket_settings(&bucket()).await.unwrap();
+    assert_eq!(settings.lifecycle, Some(lifecycle()));
+    assert_eq!(settings.cors, Some(cors()));
+    assert_eq!(settings.policy.as_deref(), Some("{}"));
+    assert_eq!((&settings.tags, settings.quota_bytes), (&Some(tags), Some(7)));
+    assert_eq!(settings.versioning, Versioning::Enabled);
+    set(BucketSetting::Lifecycle(None)).await;
+    set(BucketSetting::Cors(None)).await;
+    set(BucketSetting::Cors(None)).await;
+    let settings = kit.storage.bucket_settings(&bucket()).await.unwrap();
+    assert_eq!((&settings.lifecycle, &settings.cors), (&None, &None));
+    assert!(settings.policy.is_some());
+    kit.storage.delete_bucket(&bucket()).await.unwrap();
+    kit.storage.create_bucket(&bucket()).await.unwrap();
+    let settings = kit.storage.bucket_settings(&bucket()).await.unwrap();
+    assert_eq!(*settings, Default::default());
+}
+
+async fn a_bad_setting_and_a_missing_bucket_are_told(database: Database) {
+    let kit = Kit::new(database).await;
+    let refused = kit
+        .storage
+        .set_bucket(&bucket(), BucketSetting::Policy(Some("[".to_owned())))
+        .await;
+    assert!(matches!(
+        refused,
+        Err(Error::InvalidSetting {
+            setting: "policy",
+            ..
+        })
+    ));
+    let missing = BucketName::parse("missing").unwrap();
+    let refused = kit
+        .storage
+        .set_bucket(&missing, BucketSetting::Quota(Some(1)))
+        .await;
+    assert!(matches!(refused, Err(Error::BucketNotFound { .. })));
+    let refused = kit.storage.set_versioning(&missing, Versioning::Enabled).await;
+    assert!(matches!(refused, Err(Error::BucketNotFound { .. })));
+    assert!(matches!(
+        kit.storage.bucket_settings(&missing).await,
+        Err(Error::BucketNotFound { .. })
+    ));
+    let refused = kit.storage.set_versioning(&bucket(), Versioning::Never).await;
+    assert!(matches!(refused, Err(Error::InvalidInput { .. })));
+}
+
+async fn a_change_elsewhere_is_seen_after_some_seconds(database: Database) {
+    let kit = Kit::new(database).await;
+    let elsewhere = kit.reopen().await;
+    assert_eq!(
+        kit.storage.bucket_settings(&bucket()).await.unwrap().quota_bytes,
+        None
+    );
+    elsewhere
+        .set_bucket(&bucket(), BucketSetting::Quota(Some(5)))
+        .await
+        .unwrap();
+    let settings = kit.storage.current_bucket_settings(&bucket()).await.unwrap();
+    assert_eq!(settings.quota_bytes, Some(5));
+    elsewhere
+        .set_bucket(&bucket(), BucketSetting::Quota(Some(6)))
+        .await
+        .unwrap();
+    let quota = async |storage: &Storage| storage.bucket_settings(&bucket()).await.unwrap().quota_bytes;
+    assert_eq!(
+        (quota(&kit.storage).await, quota(&elsewhere).await),
+        (Some(5), Some(6))
+    );
+    kit.clock.advance(Duration::from_secs(5));
+    assert_eq!(quota(&kit.storage).await, Some(6));
+}
+
+async fn a_quota_is_kept(database: Database) {
+    let kit = Kit::new(database).await;
+    let set = async |quota| {
+        let setting = BucketSetting::Quota(quota);
+        kit.storage.set_bucket(&bucket(), setting).await.unwrap();
+    };
+    set(Some(10)).await;
+    let write = async |name: &str, bytes: &'static str| {
+        kit.storage
+            .put_bytes(&bucket(), &key(name), PutOptions::default(), bytes)
+            .await
+            .map(drop)
+    };
+    write("a", "12345").await.unwrap();
+    let over = write("b", "123456").await;
+    assert!(
+        matches!(over, Err(Error::QuotaExceeded { quota_bytes: 10, .. })),
+        "{over:?}"
+    );
+    // Told before the body is read, where its size is.
+    let announced = PutOptions {
+        expected_size: Some(6),
+        ..PutOptions::default()
+    };
+    let body = futures::stream::poll_fn(|_| panic!("nobody reads this body"));
+    let over = kit.storage.put(&bucket(), &key("b"), announced, body).await;
+    assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
+    write("b", "12345").await.unwrap();
+    let copied = kit
+        .storage
+        .copy(
+            (&bucket(), &key("a")),
+            (&bucket(), &key("c")),
+            CopyOptions::default(),
+        )
+        .await;
+    assert!(matches!(copied, Err(Error::QuotaExceeded { .. })));
+    let place = (&bucket(), &key("parts"));
+    let upload = kit
+        .storage
+        .create_upload(place.0, place.1, CreateUpload::default())
+        .await
+        .unwrap();
+    let part = kit
+        .storage
+        .upload_part(
+            place,
+            &upload,
+            1,
+            PartOptions::default(),
+            futures::stream::iter([Ok("x".into())]),
+        )
+        .await
+        .unwrap();
+    let named = [CompletedPart {
+        number: 1,
+        etag: part.etag,
+        checksum: None,
+    }];
+    let completed = kit.storage.complete_upload(place, &upload, &named, None).await;
+    assert!(matches!(completed, Err(Error::QuotaExceeded { .. })));
+    assert_eq!(super::keys(&kit.storage).await, ["a", "b"]);
+    assert_eq!((kit.blob_files(), kit.incoming_files()), (3, 0));
+    // What is deleted makes room at once.
+    kit.storage.delete(&bucket(), &key("b")).await.unwrap();
+    kit.storage
+        .complete_upload(place, &upload, &named, None)
+        .await
+        .unwrap();
+    set(None).await;
+    write("large", "1234567890123").await.unwrap();
+}
+
+async fn versions_count_towards_a_quota(database: Database) {
+    let kit = Kit::new(database).await;
+    kit.storage
+        .set_versioning(&bucket(), Versioning::Enabled)
+        .await
+        .unwrap();
+    kit.storage
+        .set_bucket(&bucket(), BucketSetting::Quota(Some(10)))
+        .await
+        .unwrap();
+    kit.put("k", "12345").await;
+    kit.put("k", "1234").await;
+    let over = kit
+        .storage
+        .put_bytes(&bucket(), &key("k"), PutOptions::default(), "12")
+        .await;
+    assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
+}
+
+async fn writers_at_once_do_not_go_beyond_a_quota(database: Database) {
+    let kit = Kit::new(database).await;
+    kit.storage
+        .set_bucket(&bucket(), BucketSetting::Quota(Some(20)))
+        .await
+        .unwrap();
+    let writers = (0..12).map(|number| {
+        let storage = kit.storage.clone();
+        async move {
+            let name = key(&number.to_string());
+            storage
+                .put_bytes(&bucket(), &name, PutOptions::default(), "12345")
+                .await
+                .is_ok()
+        }
+    });
+    let written = futures::future::join_all(writers).await;
+    let usage = kit.storage.usage(&bucket()).await.unwrap();
+    assert!(usage.size_bytes <= 20, "{usage:?}");
+    assert_eq!(
+        usage.object_count as usize,
+        written.into_iter().filter(|done| *done).count()
+    );
+}
+
+#[tokio::test]
+async fn another_s3_offers_none_of_it() {
+    let settings = crate::RemoteSettings {
+        endpoint: "http://127.0.0.1:9".to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: "minioadmin".to_owned(),
+        secret: fragua_base::Secret::new("minioadmin"),
+    };
+    let remote = Storage::remote(settings, std::sync::Arc::new(fragua_base::SystemClock)).unwrap();
+    let refused = remote.set_bucket(&bucket(), BucketSetting::Quota(None)).await;
+    assert!(matches!(refused, Err(Error::NotSupported(_))));
+    assert!(matches!(
+        remote.list_versions(&bucket(), Default::default()).await,
+        Err(Error::NotSupported(_))
+    ));
+    let version = crate::VersionId::null();
+    assert!(matches!(
+        remote.head_version(&bucket(), &key("k"), &version).await,
+        Err(Error::NotSupported(_))
+    ));
+    assert!(matches!(
+        remote.usage(&bucket()).await,
+        Err(Error::NotSupported(_))
+    ));
+}
+
+each_engine!(
+    suite: each_setting_is_set_and_removed,
+    a_bad_setting_and_a_missing_bucket_are_told,
+    a_change_elsewhere_is_seen_after_some_seconds,
+    a_quota_is_kept,
+    versions_count_towards_a_quota,
+    writers_at_once_do_not_go_beyond_a_quota,
+);

@@ -1,0 +1,153 @@
+//! `fragua storage`: are the bytes of all objects those that were written, and what to do about it when not.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use fragua_base::SystemClock;
+use fragua_storage::{CheckReport, Damage};
+
+use super::Common;
+use super::output::{self, Form};
+use crate::app;
+use crate::project::Project;
+
+/// How much of what was found is listed for people; JSON has more.
+const MOST_LINES: usize = 100;
+
+/// What `fragua storage` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compares each object and version with its bytes, and finds files that nothing refers to
+    ///
+    /// It works beside a server that runs or without one. The status is 1 when something was found.
+    Check(Check),
+    /// Removes files that nothing refers to and, when asked to, objects whose bytes are gone
+    ///
+    /// The status is 1 when objects are still damaged: restore their files, or write them again.
+    Repair(Repair),
+}
+
+/// Options of `fragua storage check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Looks at the sizes only and does not read all bytes
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Options of `fragua storage repair`.
+#[derive(Debug, Args)]
+pub(crate) struct Repair {
+    /// Looks at the sizes only and does not read all bytes
+    #[arg(long)]
+    quick: bool,
+    /// Removes objects and versions that have no bytes any more; nothing brings them back
+    #[arg(long)]
+    remove_objects_without_bytes: bool,
+    #[command(flatten)]
+    form: Form,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the project or its object store cannot be opened, or the objects are kept by another S3.
+pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<ExitCode> {
+    let loaded = common.load_quietly(common.project())?;
+    super::expect_project(&loaded)?;
+    anyhow::ensure!(
+        !loaded.uses_other_storage(),
+        "the objects are kept by another S3 (storage.endpoint comes from: {}): check them there",
+        loaded.origin("storage.endpoint")
+    );
+    let project = match &command {
+        Command::Check(_) => Project::open_to_read(&loaded.project)?,
+        Command::Repair(_) => Project::open(&loaded.project)?,
+    };
+    let storage = app::open_storage(&loaded, &project, Arc::new(SystemClock)).await?;
+    match command {
+        Command::Check(options) => {
+            let report = storage.check(!options.quick).await?;
+            if options.form.json {
+                output::json(&report)?;
+            } else {
+                tell(&report)?;
+            }
+            Ok(status(report.is_sound()))
+        }
+        Command::Repair(options) => {
+            let removes_objects = options.remove_objects_without_bytes;
+            let report = storage.repair(!options.quick, removes_objects).await?;
+            if options.form.json {
+                output::json(&report)?;
+            } else {
+                tell(&report.found)?;
+                output::line(&format!(
+                    "removed {} without an object and {} without bytes",
+                    counted(report.orphans_removed, "file"),
+                    counted(report.objects_removed, "object")
+                ))?;
+            }
+            Ok(status(
+                report.found.verified.damaged_count == report.objects_removed,
+            ))
+        }
+    }
+}
+
+fn status(is_good: bool) -> ExitCode {
+    if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn tell(report: &CheckReport) -> anyhow::Result<()> {
+    let verified = &report.verified;
+    output::line(&format!(
+        "{} ({}) as they were written, {} damaged, {} without an object",
+        counted(verified.objects, "version"),
+        counted(verified.bytes, "byte"),
+        verified.damaged_count,
+        counted(report.orphans.len() as u64, "file")
+    ))?;
+    if verified.without_checksum > 0 {
+        output::line(&format!(
+            "of these, {} have no checksum: only their sizes were compared",
+            verified.without_checksum
+        ))?;
+    }
+    for damage in verified.damaged.iter().take(MOST_LINES) {
+        output::line(&described(damage))?;
+    }
+    let listed = verified.damaged.len().min(MOST_LINES) as u64;
+    if verified.damaged_count > listed {
+        output::line(&format!("and {} more", verified.damaged_count - listed))?;
+    }
+    for orphan in report.orphans.iter().take(MOST_LINES) {
+        output::line(&format!("file {orphan} belongs to no object"))?;
+    }
+    if report.orphans.len() > MOST_LINES {
+        output::line(&format!("and {} more", report.orphans.len() - MOST_LINES))?;
+    }
+    Ok(())
+}
+
+fn described(damage: &Damage) -> String {
+    let name = format!("{}/{}", damage.bucket, damage.key);
+    let problem = damage.problem.as_str();
+    match (&damage.version_id, &damage.part) {
+        (Some(version), _) if version != "null" => format!("version {version} of {name} {problem}"),
+        (_, Some((upload, number))) => format!("part {number} of upload {upload} of {name} {problem}"),
+        _ => format!("{name} {problem}"),
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}

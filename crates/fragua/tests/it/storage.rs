@@ -1,0 +1,62 @@
+//! The bytes of all objects, looked at and mended on the command line.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::Project;
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[tokio::test]
+async fn a_check_finds_what_nobody_misses_and_a_repair_removes_it() {
+    let project = Project::empty();
+    let sound = project.run(&["storage", "check"]).await;
+    assert!(sound.ok, "{}", sound.stderr);
+    assert_eq!(
+        sound.stdout,
+        "0 versions (0 bytes) as they were written, 0 damaged, 0 files without an object\n"
+    );
+    assert!(
+        !project.path(".fragua").exists(),
+        "a project that was never started is only read"
+    );
+    assert!(project.run(&["storage", "repair"]).await.ok);
+
+    let orphan = "0123456789abcdef".repeat(2);
+    let folder = project.path(".fragua/objects/blobs/01");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(&orphan), "nobody's").unwrap();
+    let found = project.run(&["storage", "check", "--quick", "--json"]).await;
+    assert!(!found.ok);
+    assert_eq!(json(&found.stdout)["orphans"], json!([orphan]));
+
+    let repaired = project.run(&["storage", "repair"]).await;
+    assert!(repaired.ok, "{}", repaired.stderr);
+    assert!(
+        repaired
+            .stdout
+            .ends_with("removed 1 file without an object and 0 objects without bytes\n"),
+        "{}",
+        repaired.stdout
+    );
+    assert!(!folder.join(&orphan).exists());
+    assert!(project.run(&["storage", "check"]).await.ok);
+}
+
+#[tokio::test]
+async fn objects_of_another_s3_are_not_checked_here() {
+    let project = Project::empty();
+    project.write("fragua.toml", "[storage]\nendpoint = \"http://127.0.0.1:9\"\n");
+    let refused = project.run(&["storage", "check"]).await;
+    assert!(!refused.ok);
+    assert!(
+        refused
+            .stderr
+            .contains("the objects are kept by another S3 (storage.endpoint comes from: "),
+        "{}",
+        refused.stderr
+    );
+}
