@@ -24,6 +24,7 @@ mod deployment;
 mod lineage;
 mod log;
 mod metrics;
+mod objects;
 mod score;
 mod serving;
 mod store;
@@ -42,6 +43,7 @@ pub use log::{
 };
 pub use model::{Explanation, Predictions, ServedModel};
 pub use model_ref::{ModelRef, Selector};
+pub use objects::Objects;
 pub use request_id::RequestId;
 pub use role::Role;
 pub use row::{Cell, FieldError, FieldErrorKind, Row};

@@ -201,6 +201,7 @@ pub(crate) struct ServingSettings {
     pub(crate) max_rows: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) max_in_flight: usize,
+    pub(crate) batch_buckets: Vec<String>,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) request_timeout_seconds: usize,
     pub(crate) log_sample: f64,
