@@ -33,28 +33,6 @@ pub enum Error {
         /// Where and why.
         reason: String,
     },
-    /// The store has no such object or bucket.
-    #[error("{reason}")]
-    NoObject {
-        /// Which one, in words for people.
-        reason: String,
-    },
-    /// Batches may not use a bucket.
-    #[error("{field}: the bucket {bucket} is not open to batches; name it in serving.batch_buckets")]
-    BucketClosed {
-        /// Where it was named.
-        field: &'static str,
-        /// Its name.
-        bucket: String,
-    },
-    /// An object is larger than one request may be.
-    #[error(
-        "the object is larger than the {limit} bytes of serving.max_body_bytes; the operator `predict` takes any size"
-    )]
-    ObjectTooLarge {
-        /// The limit in bytes.
-        limit: usize,
-    },
     /// What is asked for does not fit what is there.
     #[error("{reason}")]
     Conflict {
@@ -110,11 +88,10 @@ impl Error {
             | Self::InvalidModel { .. }
             | Self::BadTable { .. }
             | Self::RowShape { .. } => ErrorKind::InvalidInput,
-            Self::UnknownModel { .. } | Self::NoObject { .. } => ErrorKind::NotFound,
-            Self::BucketClosed { .. } => ErrorKind::Forbidden,
+            Self::UnknownModel { .. } => ErrorKind::NotFound,
             Self::Conflict { .. } => ErrorKind::Conflict,
             Self::NoModel { .. } | Self::Unreachable { .. } => ErrorKind::Unavailable,
-            Self::TooManyRows { .. } | Self::ObjectTooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooManyRows { .. } => ErrorKind::TooLarge,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
             Self::Internal(_) => ErrorKind::Internal,
         }

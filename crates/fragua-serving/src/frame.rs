@@ -3,8 +3,6 @@
 //! The rules are those of `mlflow.pyfunc`'s schema enforcement on pandas: columns by name, extra ones dropped,
 //! numbers in text accepted, `null` a missing value except where a whole number belongs.
 
-mod split;
-
 use bytes::Bytes;
 use fragua_learn::{Format, ReadOptions, columns_of, read_bytes};
 use serde_json::{Map, Value};
@@ -37,13 +35,6 @@ pub(crate) fn rows_of_json(
     body: &[u8],
     max_rows: usize,
 ) -> Result<Vec<Row>, FrameError> {
-    match split::read_split(features, body, max_rows) {
-        Some(rows) => Ok(rows),
-        None => rows_of_whole_json(features, body, max_rows),
-    }
-}
-
-fn rows_of_whole_json(features: &[Feature], body: &[u8], max_rows: usize) -> Result<Vec<Row>, FrameError> {
     let request = parse_json(body)?;
     let form_of = || format!("exactly one of {}", FORMS.join(", "));
     let Value::Object(mut request) = request else {

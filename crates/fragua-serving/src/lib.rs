@@ -24,7 +24,6 @@ mod deployment;
 mod lineage;
 mod log;
 mod metrics;
-mod objects;
 mod score;
 mod serving;
 mod store;
@@ -43,7 +42,6 @@ pub use log::{
 };
 pub use model::{Explanation, Predictions, ServedModel};
 pub use model_ref::{ModelRef, Selector};
-pub use objects::Objects;
 pub use request_id::RequestId;
 pub use role::Role;
 pub use row::{Cell, FieldError, FieldErrorKind, Row};

@@ -16,7 +16,6 @@ use crate::log::PredictionLog;
 use crate::metrics::{Gauges, Metrics, Route};
 use crate::model::{Explanation, Predictions, ServedModel};
 use crate::model_ref::ModelRef;
-use crate::objects::Objects;
 use crate::request_id::RequestId;
 use crate::role::Role;
 use crate::row::Row;
@@ -36,8 +35,6 @@ pub struct Serving {
     pub(crate) inner: Arc<Inner>,
     /// Who may ask over HTTP; everybody where there is nothing.
     pub(crate) keys: Option<Arc<Auth>>,
-    /// What batches may read and write besides what they are sent.
-    objects: Option<Arc<Objects>>,
 }
 
 #[derive(Debug)]
@@ -115,23 +112,6 @@ impl Serving {
         Ok(Self {
             inner: Arc::new(inner),
             keys: None,
-            objects: None,
-        })
-    }
-
-    /// Lets batches read and write objects.
-    #[must_use]
-    pub fn with_objects(self, objects: Objects) -> Self {
-        Self {
-            objects: Some(Arc::new(objects)),
-            ..self
-        }
-    }
-
-    /// Returns the objects of batches.
-    pub(crate) fn objects(&self) -> Result<&Objects, Error> {
-        self.objects.as_deref().ok_or_else(|| Error::Conflict {
-            reason: "no bucket is open to batches; name one in serving.batch_buckets".to_owned(),
         })
     }
 

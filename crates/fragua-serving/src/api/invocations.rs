@@ -127,31 +127,18 @@ fn frame_body(predictions: &Predictions) -> Response {
     let Some((label_key, probability_keys)) = keys.split_first() else {
         return Error::Internal("a model without outputs was loaded".to_owned()).into_response();
     };
-    let length = 32 + predictions.labels.len() * (16 + keys.len() * 24);
-    let mut body = Vec::with_capacity(length);
-    match write_records(&mut body, predictions, label_key, probability_keys) {
-        Ok(()) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => Error::Internal(error.to_string()).into_response(),
-    }
-}
-
-fn write_records(
-    body: &mut Vec<u8>,
-    predictions: &Predictions,
-    label_key: &str,
-    probability_keys: &[String],
-) -> serde_json::Result<()> {
-    body.extend_from_slice(b"{\"predictions\": [");
+    let mut body = String::with_capacity(32 + predictions.labels.len() * (16 + keys.len() * 24));
+    body.push_str("{\"predictions\": [");
     for (row, label) in predictions.labels.iter().enumerate() {
-        body.extend_from_slice(if row == 0 { b"{" } else { b", {" });
-        body.extend_from_slice(label_key.trim_start_matches(", ").as_bytes());
-        serde_json::to_writer(&mut *body, label)?;
+        body.push_str(if row == 0 { "{" } else { ", {" });
+        body.push_str(label_key.trim_start_matches(", "));
+        body.push_str(&json!(label).to_string());
         for (key, probability) in probability_keys.iter().zip(predictions.probabilities(row)) {
-            body.extend_from_slice(key.as_bytes());
-            serde_json::to_writer(&mut *body, &f64::from(*probability))?;
+            body.push_str(key);
+            body.push_str(&json!(f64::from(*probability)).to_string());
         }
-        body.push(b'}');
+        body.push('}');
     }
-    body.extend_from_slice(b"]}");
-    Ok(())
+    body.push_str("]}");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -52,68 +52,6 @@ fn refused(error: &FrameError, code: Code, needle: &str, body: &str) {
     assert!(message.contains(needle), "{body}: {message}");
 }
 
-#[test]
-fn a_split_read_from_its_bytes_is_the_one_read_as_a_whole() {
-    let mut optional = features();
-    optional[1].required = false;
-    let names = r#""columns": ["Area", "x", "Aspect", "Elevation"]"#;
-    let straight = [
-        format!(
-            r#"{{"dataframe_split": {{{names}, "data": [["R", {{"a": [1]}}, 2, 1.5], ["é\n", null, 2.9, "7"]]}}}}"#
-        ),
-        format!(r#" {{"dataframe\u005fsplit": {{"index": ["a"], {names}, "data": [[7, 0, true, null]]}}}} "#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [], "index": []}}}}"#),
-        format!(
-            r#"{{"dataframe_split": {{{names}, "data": [[true, 0, "3", "1e3"], [1.50, 0, -0.0, 1e300]]}}}}"#
-        ),
-    ];
-    for body in &straight {
-        let whole = rows_of_whole_json(&features(), body.as_bytes(), 10);
-        assert_eq!(
-            split::read_split(&features(), body.as_bytes(), 10),
-            whole.ok(),
-            "{body}"
-        );
-        assert!(
-            split::read_split(&optional, body.as_bytes(), 10).is_some(),
-            "{body}"
-        );
-    }
-    let without_aspect = r#"{"dataframe_split": {"columns": ["Area", "Elevation"], "data": [["R", 1]]}}"#;
-    let expected = Row(vec![Cell::Number(1.0), Cell::Missing, Cell::Text("R".to_owned())]);
-    assert_eq!(
-        split::read_split(&optional, without_aspect.as_bytes(), 10),
-        Some(vec![expected])
-    );
-
-    let left_to_the_whole = [
-        without_aspect.to_owned(),
-        format!(r#"{{"dataframe_split": {{"data": [["R", 0, 2, 1.5]], {names}}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, {names}, "data": []}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [], "data": []}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [["R", 0, 2]]}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [["R", 0, 2, 1.5, 4]]}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [["R", 0, null, 1.5]]}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": [["R", 0, 2, NaN]]}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": []}}, "params": {{}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}}}}}"#),
-        format!(r#"{{"dataframe_split": {{{names}, "data": []}}}} x"#),
-        format!(
-            r#"{{"dataframe_split": {{{names}, "data": [{}]}}}}"#,
-            [r#"["R", 0, 2, 1]"#; 11].join(",")
-        ),
-        r#"{"instances": []}"#.to_owned(),
-        "[]".to_owned(),
-    ];
-    for body in left_to_the_whole {
-        assert_eq!(
-            split::read_split(&features(), body.as_bytes(), 10),
-            None,
-            "{body}"
-        );
-    }
-}
-
 /// Each of these is accepted by MLflow 3.17.2 with these rows.
 #[test]
 fn every_form_of_a_frame_is_read() {

@@ -2,11 +2,9 @@
 
 use axum::http::StatusCode;
 use fragua_learn::{Column, Format, ReadOptions, read_bytes};
-use fragua_storage::{BucketName, ObjectKey, PutOptions, Storage};
 use serde_json::json;
 
 use super::support::{Role, record};
-use crate::Objects;
 
 const ROWS: &str = "id,Elevation,Slope,Area\n007,1900,3.5,Rawah\n008,2990,1,Neota\n";
 
@@ -121,100 +119,4 @@ async fn what_is_no_table_for_the_model_is_refused() {
         role.post_json("/predict", &record()).await.json()["Prediction"],
         json!(1)
     );
-}
-
-#[tokio::test]
-async fn an_object_of_an_open_bucket_is_scored_into_another() {
-    let folder = tempfile::tempdir().unwrap();
-    let test = fragua_database::testing::TestDatabase::sqlite().await;
-    let role = Role::ready().await;
-    let settings = fragua_storage::Settings::new(folder.path());
-    let storage = Storage::open(test.database.clone(), settings, role.clock.clone())
-        .await
-        .unwrap();
-    let [open, closed] = ["rows", "secrets"].map(|name| BucketName::parse(name).unwrap());
-    for bucket in [&open, &closed] {
-        storage.create_bucket(bucket).await.unwrap();
-        let key = ObjectKey::parse("a b/new.csv").unwrap();
-        storage
-            .put_bytes(bucket, &key, PutOptions::default(), ROWS)
-            .await
-            .unwrap();
-    }
-    let body = |object: &str, output: &str| json!({ "object": object, "output": output });
-    let asked = body("s3://rows/a b/new.csv", "s3://rows/scored.csv");
-
-    let refused = role.post_json("/batch", &asked).await;
-    assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert!(refused.text.contains("serving.batch_buckets"), "{}", refused.text);
-
-    let role = role.with_objects(Objects::new(storage.clone(), [open.clone()]));
-    let answered = role.post_json("/batch?model=forest/3", &asked).await;
-    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
-    let report = answered.json();
-    assert_eq!((&report["rows"], &report["version"]), (&json!(2), &json!("3")));
-    let key = ObjectKey::parse("scored.csv").unwrap();
-    let (meta, stream) = storage.get(&open, &key, None).await.unwrap();
-    assert_eq!(meta.content_type, "text/csv; charset=utf-8");
-    let scored = stream.into_bytes(10_000).await.unwrap();
-    let scored = String::from_utf8_lossy(&scored).into_owned();
-    assert!(scored.starts_with("id,Elevation,Slope,Area,label,"), "{scored}");
-    assert!(scored.contains("007,1900,3.5,Rawah,1,"), "{scored}");
-
-    let again = body("s3://rows/scored.csv", "s3://rows/again.parquet");
-    let answered = role.post_json("/batch?on_bad_cell=skip", &again).await;
-    assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
-
-    for (object, output, status, needle) in [
-        (
-            "s3://secrets/a b/new.csv",
-            "s3://rows/x.csv",
-            403,
-            "object: the bucket secrets is not open",
-        ),
-        (
-            "s3://rows/a b/new.csv",
-            "s3://secrets/x.csv",
-            403,
-            "output: the bucket secrets is not open",
-        ),
-        (
-            "s3://absent/new.csv",
-            "s3://rows/x.csv",
-            403,
-            "not open to batches",
-        ),
-        ("s3://rows/absent.csv", "s3://rows/x.csv", 404, "absent.csv"),
-        (
-            "rows/new.csv",
-            "s3://rows/x.csv",
-            400,
-            "object: expected s3://bucket/key",
-        ),
-        ("s3://rows/", "s3://rows/x.csv", 400, "object: "),
-        (
-            "s3://rows/a b/new.csv",
-            "s3://rows/x.csv.gz",
-            400,
-            "output: expected a name that ends in",
-        ),
-    ] {
-        let answered = role.post_json("/batch", &body(object, output)).await;
-        assert_eq!(answered.status.as_u16(), status, "{object}: {}", answered.text);
-        assert!(answered.text.contains(needle), "{object}: {}", answered.text);
-    }
-    for broken in [
-        "",
-        "[]",
-        "{\"object\": \"s3://rows/a\"}",
-        "{\"object\": 1, \"output\": 2}",
-    ] {
-        let answered = role.post("/batch", "application/json", broken).await;
-        assert_eq!(
-            answered.status,
-            StatusCode::BAD_REQUEST,
-            "{broken}: {}",
-            answered.text
-        );
-    }
 }

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 pub(super) use super::models::{broken, forest, number_forest, text_forest};
 use crate::source::memory::Registry;
-use crate::{ModelSource, Objects, Serving, Settings, api};
+use crate::{ModelSource, Serving, Settings, api};
 
 /// A role over a registry in memory.
 pub(super) struct Role {
@@ -91,11 +91,6 @@ impl Role {
     /// The role, where its routes ask for a key that `auth` knows.
     pub(super) fn requiring_keys(self, auth: Auth) -> Self {
         Self::of(self.registry, self.serving.requiring_keys(auth), self.clock)
-    }
-
-    /// The role, whose batches may use these objects.
-    pub(super) fn with_objects(self, objects: Objects) -> Self {
-        Self::of(self.registry, self.serving.with_objects(objects), self.clock)
     }
 
     /// A role that answers with version 3 of the forest.

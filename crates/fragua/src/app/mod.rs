@@ -13,7 +13,7 @@ use fragua_auth::{AccessKey, Auth};
 use fragua_base::{Endpoints, Secret, SharedClock};
 use fragua_database::Database;
 use fragua_orchestrator::Orchestrator;
-use fragua_serving::{ModelSource, Objects, Serving};
+use fragua_serving::{ModelSource, Serving};
 use fragua_storage::{BucketName, RemoteSettings, Storage};
 use fragua_tracking::Tracking;
 use fragua_tracking::client::MlflowClient;
@@ -317,7 +317,7 @@ impl Opening<'_> {
             );
         }
         let serving = match self.any_of(&[Role::Serving, Role::App]) {
-            true => Some(self.serving(tracking.as_ref(), &storage).await?),
+            true => Some(self.serving(tracking.as_ref()).await?),
             false => None,
         };
         Ok((Some(storage), tracking, serving))
@@ -394,7 +394,7 @@ impl Opening<'_> {
         })
     }
 
-    async fn serving(&self, tracking: Option<&Tracking>, storage: &Storage) -> anyhow::Result<Serving> {
+    async fn serving(&self, tracking: Option<&Tracking>) -> anyhow::Result<Serving> {
         let loaded = self.loaded;
         let source = match (tracking, &loaded.settings.tracking.uri) {
             (Some(tracking), _) => ModelSource::Local(tracking.clone()),
@@ -427,21 +427,10 @@ impl Opening<'_> {
         };
         let database = self.databases.open(Component::Serving).await?;
         let opened = Serving::open_with(source, database, settings, self.clock.clone()).await;
-        let serving = opened.with_context(|| {
+        opened.with_context(|| {
             let origin = loaded.origin("serving.model");
             let setting = self.databases.setting(Component::Serving);
             format!("serving cannot be opened (serving.model comes from: {origin}; database: {setting})")
-        })?;
-        let buckets = given.batch_buckets.iter().map(|name| BucketName::parse(name));
-        let buckets: Vec<BucketName> = buckets.collect::<Result<_, _>>().with_context(|| {
-            format!(
-                "serving.batch_buckets (from: {})",
-                loaded.origin("serving.batch_buckets")
-            )
-        })?;
-        Ok(match buckets.is_empty() {
-            true => serving,
-            false => serving.with_objects(Objects::new(storage.clone(), buckets)),
         })
     }
 

@@ -167,6 +167,7 @@ pub(crate) struct StorageSettings {
     pub(crate) scrub_days: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) scrub_bytes_per_second: usize,
+    pub(crate) domains: Vec<String>,
     #[serde(deserialize_with = "optional")]
     pub(crate) endpoint: Option<HttpUrl>,
     pub(crate) region: String,
@@ -201,7 +202,6 @@ pub(crate) struct ServingSettings {
     pub(crate) max_rows: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) max_in_flight: usize,
-    pub(crate) batch_buckets: Vec<String>,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) request_timeout_seconds: usize,
     pub(crate) log_sample: f64,
