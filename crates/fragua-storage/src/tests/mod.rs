@@ -12,6 +12,7 @@ mod s3_access;
 mod s3_buckets;
 mod s3_chunked;
 mod s3_form;
+mod s3_fuzz;
 mod s3_settings;
 mod s3_uploads;
 mod upkeep;

@@ -257,6 +257,39 @@ async fn the_old_signature_is_refused() {
     }
 }
 
+/// Found by fuzzing: the reader of dates subtracts before it looks.
+#[tokio::test]
+async fn a_date_of_no_digits_is_refused() {
+    let api = Api::start().await;
+    let url = api.url("GET", "bucket/k", &[], Duration::from_secs(60));
+    let date = between(&url, "X-Amz-Date=", "&").to_owned();
+    let in_query = url.replace(
+        &format!("X-Amz-Date={date}"),
+        "X-Amz-Date=%2D%2D%2D%2D0101T000000Z",
+    );
+    let in_scope = url.replace(&format!("%2F{}%2F", &date[..8]), "%2F----0101%2F");
+    assert!(in_query != url && in_scope != url);
+    let signed = |date: &str, scope: &str| {
+        let credential = format!("{}/{scope}/us-east-1/s3/aws4_request", api.key.id);
+        let text = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=00");
+        Request::get("/bucket/k")
+            .header("authorization", text)
+            .header("x-amz-date", date)
+    };
+    for request in [
+        Request::get(in_query),
+        Request::get(in_scope),
+        signed("----0101T000000Z", "20260101"),
+        signed("20260101T000000Z", "2026--01"),
+    ] {
+        let request = request
+            .header("host", "127.0.0.1:9000")
+            .body(Body::empty())
+            .unwrap();
+        assert_eq!(api.raw(request).await.error(), (403, "AccessDenied"));
+    }
+}
+
 #[tokio::test]
 async fn an_object_has_its_headers() {
     let api = Api::start().await;

@@ -11,12 +11,12 @@ use crate::presign::{amz_date, signature};
 use crate::s3::REGION;
 
 const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
-const SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
-const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+pub(super) const SIGNED: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+pub(super) const SIGNED_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+pub(super) const UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
 /// A request that is signed in its header, and what its chunks are signed with.
-struct Chunked<'a> {
+pub(super) struct Chunked<'a> {
     api: &'a Api,
     kind: &'static str,
     trailer: Option<&'static str>,
@@ -25,7 +25,12 @@ struct Chunked<'a> {
 }
 
 impl<'a> Chunked<'a> {
-    fn new(api: &'a Api, kind: &'static str, trailer: Option<&'static str>, length: usize) -> Self {
+    pub(super) fn new(
+        api: &'a Api,
+        kind: &'static str,
+        trailer: Option<&'static str>,
+        length: usize,
+    ) -> Self {
         let date = amz_date(SystemClock.now());
         let trailer_line = trailer.map_or(String::new(), |name| format!("x-amz-trailer:{name}\n"));
         let names = match trailer {
@@ -70,7 +75,7 @@ impl<'a> Chunked<'a> {
     }
 
     /// Frames the chunks, and the trailer that is given.
-    fn body(&self, chunks: &[&str], trailer: Option<&str>) -> String {
+    pub(super) fn body(&self, chunks: &[&str], trailer: Option<&str>) -> String {
         let (mut body, mut before) = (String::new(), self.signature.clone());
         for chunk in chunks.iter().chain([&""]) {
             let signed = if self.kind == UNSIGNED_TRAILER {
@@ -99,11 +104,12 @@ impl<'a> Chunked<'a> {
         body + "\r\n"
     }
 
-    async fn send(&self, length: usize, body: String) -> Answer {
+    pub(super) async fn send(&self, length: usize, body: impl Into<Vec<u8>>) -> Answer {
         let names = match self.trailer {
             None => "host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length",
             Some(_) => "host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-trailer",
         };
+        let body = body.into();
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={names}, Signature={}",
             self.api.key.id,

@@ -12,7 +12,7 @@ use crate::s3::REGION;
 
 const BOUNDARY: &str = "----boundary";
 
-fn form(fields: &[(&str, &str)], file: Option<&str>) -> String {
+pub(super) fn form(fields: &[(&str, &str)], file: Option<&str>) -> String {
     let mut body = String::new();
     for (name, value) in fields {
         body +=
@@ -29,14 +29,14 @@ fn form(fields: &[(&str, &str)], file: Option<&str>) -> String {
 }
 
 impl Api {
-    async fn post(&self, path: &str, body: String) -> Answer {
+    pub(super) async fn post(&self, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::post(path)
             .header("host", "127.0.0.1:9000")
             .header(
                 "content-type",
                 format!("multipart/form-data; boundary={BOUNDARY}"),
             )
-            .body(Body::from(body));
+            .body(body.into());
         self.raw(request.unwrap()).await
     }
 
