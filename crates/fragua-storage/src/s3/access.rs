@@ -11,7 +11,7 @@ use s3s::path::S3Path;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 use url::form_urlencoded;
 
-use super::error::unavailable;
+use super::error::{invalid_argument, invalid_request, unavailable};
 use super::trail::Trail;
 use crate::{BucketName, Error, Storage};
 
@@ -250,10 +250,14 @@ fn check_operation(
     query: &str,
     policy: Option<&Policy>,
 ) -> S3Result<()> {
+    let parameters: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    // What is said twice counts as not said where it is read, so it is not to be judged by either.
     let parameter = |name: &str| {
-        form_urlencoded::parse(query.as_bytes())
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.into_owned())
+        let mut found = parameters.iter().filter(|(found, _)| found == name);
+        match (found.next(), found.next()) {
+            (first, None) => Ok(first.map(|(_, value)| value.as_str())),
+            _ => Err(invalid_argument(format!("The parameter {name} is given twice."))),
+        }
     };
     let Some(bucket) = bucket else {
         // The list of buckets shows to each key what is its own, and nothing to nobody.
@@ -269,14 +273,20 @@ fn check_operation(
         // Each key is judged on its own once they are read.
         return Ok(());
     }
-    let prefix = parameter("prefix");
+    let is_override = |(name, _): &(String, String)| name.starts_with("response-");
+    if caller.identity.is_none() && parameters.iter().any(is_override) {
+        return Err(invalid_request(
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
+    let prefix = parameter("prefix")?;
     let is_list = matches!(operation, "ListObjects" | "ListObjectsV2" | "ListObjectVersions");
     let deed = Deed {
-        action: &action(operation, parameter("versionId").is_some()),
+        action: &action(operation, parameter("versionId")?.is_some()),
         bucket,
         key,
         // To list without a prefix is to list with an empty one.
-        prefix: is_list.then(|| prefix.as_deref().unwrap_or_default()),
+        prefix: is_list.then(|| prefix.unwrap_or_default()),
     };
     caller.check(deed, policy)
 }

@@ -214,8 +214,7 @@ fn request(api: &Api, random: &mut Random) -> Option<Request<Body>> {
         1 => path = format!("/bucket/{}", encoded(&random.mutated_text("a/ñandú/../b c"))),
         2 => path = format!("/{}", encoded(&random.mutated_text("bucket/k"))),
         _ => {
-            let place: &str = *random.pick(&["/bucket/k", "/bucket", "/"]);
-            path.push_str(place);
+            path.push_str(random.pick::<&str>(&["/bucket/k", "/bucket", "/"]));
             for _ in 0..random.below(4) {
                 let (name, value) = *random.pick(&QUERIES);
                 query.push((name, random.mutated_text(value)));
