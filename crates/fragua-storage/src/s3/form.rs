@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 use axum::body::Body;
 use axum::extract::multipart::Field;
@@ -37,6 +40,8 @@ pub(super) async fn upload(edge: &Edge, request: Request, now: Timestamp) -> S3R
         let message = "The body of your POST request is not well-formed multipart/form-data.";
         S3Error::with_message(S3ErrorCode::MalformedPOSTRequest, message)
     };
+    let begun = Arc::new(AtomicBool::new(false));
+    let request = request.map(|body| bounded_until(Arc::clone(&begun), body));
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|_| malformed())?;
@@ -49,6 +54,7 @@ pub(super) async fn upload(edge: &Edge, request: Request, now: Timestamp) -> S3R
         };
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         if name == "file" {
+            begun.store(true, Ordering::Relaxed);
             break field;
         }
         let value = text_of(&mut field, fields.room()).await?;
@@ -87,6 +93,29 @@ pub(super) async fn upload(edge: &Edge, request: Request, now: Timestamp) -> S3R
     let put = edge.storage.put(&bucket, &key, options, body).await;
     let meta = put.map_err(size_error)?;
     Ok(fields.answer((&bucket, &key), &meta))
+}
+
+/// Bounds what comes before the file. The reader of forms takes all that it can get into memory before it looks, so it is
+/// given one piece at a time.
+fn bounded_until(begun: Arc<AtomicBool>, body: Body) -> Body {
+    let (mut stream, mut seen, mut rests) = (body.into_data_stream(), 0, false);
+    Body::from_stream(futures::stream::poll_fn(move |context| {
+        if !begun.load(Ordering::Relaxed) {
+            if seen > 2 * MAX_FIELD_BYTES {
+                return Poll::Ready(Some(Err(io::Error::other("a form without a file"))));
+            }
+            if std::mem::take(&mut rests) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+        let piece = stream.poll_next_unpin(context).map_err(io::Error::other);
+        if let Poll::Ready(Some(Ok(bytes))) = &piece {
+            seen += bytes.len();
+            rests = true;
+        }
+        piece
+    }))
 }
 
 /// Returns the bucket that the address names; a form names its key itself.

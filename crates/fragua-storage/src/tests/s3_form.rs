@@ -1,5 +1,8 @@
 //! Uploads by forms of browsers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::body::Body;
 use axum::http::Request;
 use base64::Engine as _;
@@ -218,4 +221,21 @@ async fn a_form_that_is_not_as_signed_is_refused() {
         (405, "MethodNotAllowed")
     );
     assert_eq!(super::keys(&api.storage).await, ["k"], "nothing was kept");
+}
+
+#[tokio::test]
+async fn a_form_whose_file_never_begins_is_not_read_to_its_end() {
+    let api = Api::start().await;
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&pieces);
+    let endless = futures::stream::repeat_with(move || {
+        let start = match counted.fetch_add(1, Ordering::Relaxed) {
+            0 => format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\""),
+            _ => "x".repeat(8192),
+        };
+        Ok::<_, std::io::Error>(start)
+    });
+    let answer = api.post("/bucket", Body::from_stream(endless)).await;
+    assert_eq!(answer.error(), (400, "MalformedPOSTRequest"));
+    assert!(pieces.load(Ordering::Relaxed) < 20);
 }
