@@ -56,6 +56,7 @@ impl Environment {
                 "FRAGUA_TEST_PYTHON_SCHEMATHESIS",
                 text(&python::environment(python::SCHEMATHESIS)?),
             ),
+            ("FRAGUA_TEST_PYTHON_S3", text(&python::environment(python::S3)?)),
             ("FRAGUA_TEST_CHROMIUM", found("chromium")?),
             ("FRAGUA_TEST_CHROMEDRIVER", found("chromedriver")?),
         ];

@@ -20,6 +20,8 @@ pub(crate) enum Target {
     Parquet,
     /// Tables in CSV and JSON lines.
     Rows,
+    /// Requests to the S3 API.
+    S3,
 }
 
 impl Target {
@@ -32,6 +34,7 @@ impl Target {
             Self::Xgboost => ("fragua-learn", "foreign::fuzz::random_xgboost_files_hold"),
             Self::Parquet => ("fragua-learn", "files::fuzz::random_parquet_files_hold"),
             Self::Rows => ("fragua-learn", "files::fuzz::random_rows_hold"),
+            Self::S3 => ("fragua-storage", "tests::s3_fuzz::random_requests_hold"),
         }
     }
 }

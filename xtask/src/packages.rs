@@ -14,7 +14,9 @@ pub(crate) const TESTS: &[&str] = &[
     "mariadb-server",
     "postgresql",
     "python3-venv",
+    "rclone",
     "redis-server",
+    "s3cmd",
 ];
 
 /// Installs quietly. Servers of packages that come now are not started, and one that a person keeps running is not

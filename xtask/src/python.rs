@@ -28,6 +28,8 @@ pub(crate) const CONVERTERS: &str = "e2e/requirements-converters.txt";
 pub(crate) const AIRFLOW_SERVER: &str = "e2e/requirements-airflow-server.txt";
 /// Airflow's own client.
 pub(crate) const AIRFLOW: &str = "e2e/requirements-airflow.txt";
+/// Clients of the object store beside boto3.
+pub(crate) const S3: &str = "e2e/requirements-s3.txt";
 /// What makes requests from an OpenAPI document.
 pub(crate) const SCHEMATHESIS: &str = "e2e/requirements-schemathesis.txt";
 

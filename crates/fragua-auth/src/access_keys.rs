@@ -57,17 +57,19 @@ impl Auth {
     pub async fn root_access_key(&self, given: Option<AccessKey>) -> Result<AccessKey, Error> {
         if let Some(key) = given {
             store::replace_root(&self.database, &key, self.clock.now()).await?;
+            self.identities.forget();
             return Ok(key);
         }
         store::insert_root_if_missing(&self.database, &AccessKey::random(), self.clock.now()).await
     }
 
-    /// Returns the secret of an access key, `None` when there is no such key.
+    /// Returns the secret of an access key, the owner's or another, `None` when there is no such key.
     ///
     /// # Errors
-    /// When the database fails.
+    /// [`Error::StorageKeyUnusable`], and when the database fails.
     pub async fn secret_for(&self, access_key_id: &str) -> Result<Option<Secret>, Error> {
-        store::find_secret(&self.database, access_key_id).await
+        let found = self.storage_identity(access_key_id).await?;
+        Ok(found.map(|(secret, _)| secret))
     }
 }
 

@@ -29,6 +29,26 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// A policy of the object store that is not understood as a whole.
+    #[error("{reason}")]
+    InvalidPolicy {
+        /// The first thing that is not understood.
+        reason: String,
+    },
+    /// A name or a lifetime that no key of the object store can have.
+    #[error("{reason}")]
+    InvalidStorageKey {
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A key of the object store that is good no more, or not now.
+    #[error("the access key {id} {state}: ask the owner of the store for another one")]
+    StorageKeyUnusable {
+        /// Its public half.
+        id: String,
+        /// What happened to it, and when.
+        state: String,
+    },
     /// No serving key is like this.
     #[error("the API key is not known here: check that all of it was sent, or ask for a new one")]
     UnknownServingKey,
@@ -57,12 +77,15 @@ impl Error {
     /// Returns the kind of this failure.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::InvalidAccessKey { .. } | Self::InvalidWorkerToken | Self::InvalidServingKey { .. } => {
-                ErrorKind::InvalidInput
-            }
-            Self::UnknownServingKey | Self::ServingKeyExpired { .. } | Self::ServingKeyRevoked { .. } => {
-                ErrorKind::Unauthenticated
-            }
+            Self::InvalidAccessKey { .. }
+            | Self::InvalidWorkerToken
+            | Self::InvalidServingKey { .. }
+            | Self::InvalidPolicy { .. }
+            | Self::InvalidStorageKey { .. } => ErrorKind::InvalidInput,
+            Self::UnknownServingKey
+            | Self::ServingKeyExpired { .. }
+            | Self::ServingKeyRevoked { .. }
+            | Self::StorageKeyUnusable { .. } => ErrorKind::Unauthenticated,
             Self::WorkerTokenExists { .. } => ErrorKind::Conflict,
             Self::Database(error) => error.kind(),
         }

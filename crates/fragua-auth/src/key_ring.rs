@@ -1,13 +1,14 @@
 //! The serving keys in memory, so that a request costs no query.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use fragua_base::{Secret, Timestamp};
 use fragua_database::Database;
 
 use crate::store::serving_keys as store;
+use crate::uses::Uses;
 use crate::{Error, ServingKey};
 
 /// How long a key counts as what it was when the keys were read: the longest that a revocation by another process takes.
@@ -29,8 +30,7 @@ pub(crate) struct KeyRing {
     seen: RwLock<Seen>,
     /// Held while keys are read or changed: one reads for all, and nobody puts back what was revoked meanwhile.
     changing: tokio::sync::Mutex<()>,
-    /// When keys were used, as far as that is not written yet.
-    uses: Mutex<HashMap<String, Timestamp>>,
+    uses: Uses,
 }
 
 /// Every key, as the database had them at an instant.
@@ -94,24 +94,12 @@ impl KeyRing {
 
     /// Takes note that a key was used.
     pub(crate) fn used(&self, id: &str, now: Timestamp) {
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        match uses.get_mut(id) {
-            Some(at) => *at = now,
-            None => {
-                uses.insert(id.to_owned(), now);
-            }
-        }
+        self.uses.note(id, now);
     }
 
     /// Writes when keys were used. What cannot be written now is kept for the next time.
     pub(crate) async fn write_uses(&self, database: &Database) -> Result<(), Error> {
-        let uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if uses.is_empty() {
-            return Ok(());
-        }
-        store::note_uses(database, &uses).await?;
-        let mut left = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        left.retain(|id, at| uses.get(id) != Some(at));
-        Ok(())
+        let writing = async |uses: &HashMap<String, Timestamp>| store::note_uses(database, uses).await;
+        self.uses.write(writing).await
     }
 }

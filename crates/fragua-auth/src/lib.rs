@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod access_keys;
+mod access_log;
 mod bind;
 mod error;
 mod fernet;
 mod guard;
 mod key_ring;
+mod policy;
 mod serving_keys;
+mod storage_keys;
 mod store;
 mod tokens;
+mod uses;
 mod worker_tokens;
 
 use std::sync::Arc;
@@ -17,11 +21,14 @@ use fragua_base::SharedClock;
 use fragua_database::Database;
 
 pub use access_keys::AccessKey;
+pub use access_log::LoggedAccess;
 pub use bind::{BindRefused, check_bind};
 pub use error::Error;
 pub use fernet::{Fernet, new_secret_key};
 pub use guard::{Guard, Refusal, Refused, guard};
+pub use policy::{Access, Policy, PolicyOf, StorageAccess, Verdict};
 pub use serving_keys::{KeyScope, NewServingKey, ServingKey};
+pub use storage_keys::{NewStorageKey, StorageIdentity, StorageKey};
 pub use tokens::TaskToken;
 pub use worker_tokens::WorkerToken;
 
@@ -31,6 +38,9 @@ pub struct Auth {
     database: Database,
     clock: SharedClock,
     ring: Arc<key_ring::KeyRing>,
+    identities: Arc<storage_keys::Identities>,
+    storage_uses: Arc<uses::Uses>,
+    accesses: Arc<access_log::Pending>,
 }
 
 impl Auth {
@@ -44,6 +54,9 @@ impl Auth {
             database,
             clock,
             ring: Arc::default(),
+            identities: Arc::default(),
+            storage_uses: Arc::default(),
+            accesses: Arc::default(),
         })
     }
 }

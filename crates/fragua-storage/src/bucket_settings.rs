@@ -1,12 +1,10 @@
 //! What people set for a bucket.
 
+use fragua_auth::{Policy, PolicyOf};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Lifecycle;
-use crate::{Error, Tags, Versioning};
-
-/// The largest policy in bytes.
-const MAX_POLICY_BYTES: usize = 20 * 1024;
+use crate::{BucketName, Error, Tags, Versioning};
 
 /// The most rules of a CORS configuration.
 const MAX_CORS_RULES: usize = 100;
@@ -76,11 +74,11 @@ impl BucketSetting {
     }
 
     /// Fails when a value breaks a rule.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self, bucket: &BucketName) -> Result<(), Error> {
         match self {
             Self::Lifecycle(Some(lifecycle)) => lifecycle.check(),
             Self::Cors(Some(cors)) => cors.check(),
-            Self::Policy(Some(policy)) => check_policy(policy),
+            Self::Policy(Some(policy)) => check_policy(policy, bucket),
             Self::Notification(Some(notification)) => notification.check(),
             _ => Ok(()),
         }
@@ -110,17 +108,15 @@ fn invalid<T>(setting: &'static str, reason: impl Into<String>) -> Result<T, Err
     })
 }
 
-/// Who evaluates policies says whether one makes sense; here it is a JSON object of a bounded size.
-fn check_policy(policy: &str) -> Result<(), Error> {
-    if policy.len() > MAX_POLICY_BYTES {
-        return invalid(
+/// A policy is understood as a whole, and is about its own bucket alone.
+fn check_policy(policy: &str, bucket: &BucketName) -> Result<(), Error> {
+    match Policy::parse(policy, PolicyOf::Bucket) {
+        Ok(policy) if policy.is_within(bucket.as_str()) => Ok(()),
+        Ok(_) => invalid(
             "policy",
-            format!("must not be longer than {MAX_POLICY_BYTES} bytes"),
-        );
-    }
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(policy) {
-        Ok(_) => Ok(()),
-        Err(_) => invalid("policy", "is not a JSON object"),
+            format!("must name resources of the bucket {bucket} alone"),
+        ),
+        Err(error) => invalid("policy", format!("cannot be used: {error}")),
     }
 }
 
@@ -279,6 +275,10 @@ impl NotificationTarget {
 mod tests {
     use super::*;
 
+    fn bucket() -> BucketName {
+        BucketName::parse("data").unwrap()
+    }
+
     fn cors(origin: &str, method: &str, expose: &str) -> bool {
         let texts = |text: &str| vec![text.to_owned()];
         let rule = CorsRule {
@@ -288,7 +288,7 @@ mod tests {
             ..CorsRule::default()
         };
         BucketSetting::Cors(Some(Cors { rules: vec![rule] }))
-            .check()
+            .check(&bucket())
             .is_ok()
     }
 
@@ -298,19 +298,41 @@ mod tests {
         assert!(!cors("https://*.*.org", "PUT", "ETag"));
         assert!(!cors("*", "PATCH", "ETag"));
         assert!(!cors("*", "GET", "*"));
-        assert!(BucketSetting::Cors(Some(Cors::default())).check().is_err());
+        assert!(
+            BucketSetting::Cors(Some(Cors::default()))
+                .check(&bucket())
+                .is_err()
+        );
     }
 
     #[test]
-    fn a_policy_is_a_json_object() {
-        let check = |policy: &str| BucketSetting::Policy(Some(policy.to_owned())).check().is_ok();
-        assert!(check(r#"{"Version": "2012-10-17", "Statement": []}"#));
-        assert!(!check("[]"));
-        assert!(!check("{"));
-        assert!(!check(&format!(
-            r#"{{"Id": "{}"}}"#,
-            "x".repeat(MAX_POLICY_BYTES)
-        )));
+    fn a_policy_is_about_its_bucket() {
+        let check = |resource: &str| {
+            let policy = format!(
+                r#"{{"Statement": [{{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+                   "Resource": {resource}}}]}}"#
+            );
+            BucketSetting::Policy(Some(policy)).check(&bucket()).is_ok()
+        };
+        assert!(
+            check(r#""arn:aws:s3:::data/*""#) && check(r#"["arn:aws:s3:::data", "arn:aws:s3:::data/a"]"#)
+        );
+        for other in [
+            r#""arn:aws:s3:::other/*""#,
+            r#""*""#,
+            r#""arn:aws:s3:::dat*""#,
+            r#""arn:aws:s3:::*/a""#,
+            "1",
+        ] {
+            assert!(!check(other), "{other}");
+        }
+        for text in ["[]", "{", r#"{"Statement": []}"#] {
+            assert!(
+                BucketSetting::Policy(Some(text.to_owned()))
+                    .check(&bucket())
+                    .is_err()
+            );
+        }
     }
 
     #[test]
@@ -327,7 +349,9 @@ mod tests {
             let notification = Notification {
                 targets: vec![target],
             };
-            BucketSetting::Notification(Some(notification)).check().is_ok()
+            BucketSetting::Notification(Some(notification))
+                .check(&bucket())
+                .is_ok()
         };
         let arn = "arn:fragua:sqs::1:webhook";
         assert!(check(arn, "s3:ObjectCreated:*"));

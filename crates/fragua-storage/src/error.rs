@@ -115,6 +115,20 @@ pub enum Error {
         /// Its number.
         part_number: u32,
     },
+    /// What is said of an upload in parts is not what it was begun with or consists of.
+    #[error("{reason}")]
+    UploadMismatch {
+        /// What differs.
+        reason: String,
+    },
+    /// The object has no part of this number.
+    #[error("the object has no part {part_number}; it has {count}")]
+    NoSuchPart {
+        /// What was asked for.
+        part_number: u32,
+        /// How many parts there are.
+        count: u32,
+    },
     /// Parts must be named in ascending order.
     #[error("the parts must be named in ascending order of their numbers, each once")]
     InvalidPartOrder,
@@ -219,6 +233,8 @@ impl Error {
             | Self::InvalidInput { .. }
             | Self::InvalidPart { .. }
             | Self::InvalidPartOrder
+            | Self::UploadMismatch { .. }
+            | Self::NoSuchPart { .. }
             | Self::PartTooSmall { .. }
             | Self::RangeNotSatisfiable { .. }
             | Self::MetadataTooLarge { .. }

@@ -32,11 +32,12 @@ pub use error::Error;
 pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{ListQuery, Listing, ObjectSummary};
 pub use multipart::{
-    CompletedPart, CreateUpload, Part, PartList, PartOptions, Upload, UploadId, UploadList, UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, Upload, UploadId, UploadList,
+    UploadQuery,
 };
 pub use object::{
-    ByteRange, CopyOptions, EtagCondition, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta, PutOptions,
-    ReadConditions, WriteCondition,
+    ByteRange, CopyOptions, EtagCondition, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta, PartSizes,
+    PutOptions, ReadConditions, WriteCondition,
 };
 pub use presign::{PresignedRequest, presigned_url};
 pub use settings::{RemoteSettings, Settings};

@@ -5,9 +5,9 @@ use std::fmt;
 
 use fragua_base::Timestamp;
 
-use crate::Tags;
 use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
-use crate::object::{ObjectHeaders, ObjectKey};
+use crate::object::{ObjectHeaders, ObjectKey, WriteCondition};
+use crate::{Error, Tags};
 
 /// Parts are numbered from 1 to this.
 pub(crate) const MAX_PART_NUMBER: u32 = 10_000;
@@ -103,8 +103,33 @@ pub struct CompletedPart {
     pub number: u32,
     /// The entity tag without quotes that the client was given.
     pub etag: String,
-    /// The checksum in base64 that the client expects, if it says one.
-    pub checksum: Option<String>,
+    /// The checksums that the client expects; one of another algorithm than the part's own is not compared.
+    pub checksums: Vec<Checksum>,
+}
+
+/// What must hold for the parts of an upload to become an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CompleteUpload {
+    /// What must hold of the object that is replaced.
+    pub condition: Option<WriteCondition>,
+    /// The checksum of the object: over all bytes, or over the parts' checksums where the upload is of that kind.
+    pub checksum: Option<Checksum>,
+    /// Whether the client takes the object's checksum to be over all bytes.
+    pub full_object_checksum: Option<bool>,
+    /// The size in bytes that the object must have.
+    pub size_bytes: Option<u64>,
+}
+
+impl CompleteUpload {
+    /// Refuses a size that the parts do not have.
+    pub(crate) fn check_size(&self, size_bytes: u64) -> Result<(), Error> {
+        match self.size_bytes {
+            Some(wanted) if wanted != size_bytes => Err(Error::UploadMismatch {
+                reason: format!("the parts have {size_bytes} bytes where the object was to have {wanted}"),
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One page of an upload's parts.

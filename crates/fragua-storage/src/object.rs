@@ -8,7 +8,7 @@ use std::str::FromStr;
 use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::{Checksum, ExpectedChecksum};
+use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 use crate::{Error, Tags, VersionId};
 
 /// The longest key in bytes of UTF-8.
@@ -111,6 +111,8 @@ pub struct ObjectMeta {
     pub tags: Tags,
     /// Which version it is; `None` where the store does not tell. In a bucket that never made versions it is `null`.
     pub version_id: Option<VersionId>,
+    /// The parts it was put together from; empty when it was written at once.
+    pub parts: PartSizes,
 }
 
 /// How to write an object. The default writes bytes without conditions.
@@ -149,6 +151,8 @@ pub struct CopyOptions {
     pub source_conditions: ReadConditions,
     /// What must hold of the target.
     pub condition: Option<WriteCondition>,
+    /// Which checksum the copy is given; `None` keeps that of the source.
+    pub checksum: Option<ChecksumAlgorithm>,
 }
 
 /// What must hold for a write to happen; it is checked in the transaction that writes.
@@ -167,8 +171,84 @@ pub struct GetOptions {
     pub version: Option<VersionId>,
     /// The part wanted; `None` is all.
     pub range: Option<ByteRange>,
+    /// The part of an upload in parts that is wanted, from 1; an object written at once is its own part 1.
+    pub part_number: Option<u32>,
     /// What must hold of the object.
     pub conditions: ReadConditions,
+}
+
+impl GetOptions {
+    /// Returns the offsets within an object.
+    ///
+    /// # Errors
+    /// [`Error::RangeNotSatisfiable`], [`Error::NoSuchPart`].
+    pub fn resolve(&self, object: &ObjectMeta) -> Result<Range<u64>, Error> {
+        match (self.part_number, self.range) {
+            (Some(number), _) => object.parts.range(number, object.size_bytes),
+            (None, Some(range)) => range.resolve(object.size_bytes),
+            (None, None) => Ok(0..object.size_bytes),
+        }
+    }
+}
+
+/// The sizes of the parts that an object was put together from, in order.
+///
+/// They are kept as runs of equal sizes: clients cut all parts but the last to one size.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PartSizes(Vec<(u32, u64)>);
+
+impl PartSizes {
+    /// Returns how many parts there are; 0 when the object was written at once.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|(count, _)| count).sum()
+    }
+
+    /// Returns whether the object was written at once.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns how many parts of which size there are, in order.
+    pub(crate) fn into_runs(self) -> Vec<(u32, u64)> {
+        self.0
+    }
+
+    /// Returns the size of each part.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        let run = |(count, size): &(u32, u64)| std::iter::repeat_n(*size, *count as usize);
+        self.0.iter().flat_map(run)
+    }
+
+    fn range(&self, number: u32, size_bytes: u64) -> Result<Range<u64>, Error> {
+        if self.is_empty() && number == 1 {
+            return Ok(0..size_bytes);
+        }
+        let mut start = 0;
+        for (position, size) in (1..).zip(self.iter()) {
+            if position == number {
+                return Ok(start..start + size);
+            }
+            start += size;
+        }
+        Err(Error::NoSuchPart {
+            part_number: number,
+            count: self.count().max(1),
+        })
+    }
+}
+
+impl FromIterator<u64> for PartSizes {
+    fn from_iter<I: IntoIterator<Item = u64>>(sizes: I) -> Self {
+        let mut runs: Vec<(u32, u64)> = Vec::new();
+        for size in sizes {
+            match runs.last_mut() {
+                Some((count, last)) if *last == size => *count += 1,
+                _ => runs.push((1, size)),
+            }
+        }
+        Self(runs)
+    }
 }
 
 impl From<Option<ByteRange>> for GetOptions {
@@ -351,6 +431,25 @@ mod tests {
     }
 
     #[test]
+    fn parts_know_where_they_begin() {
+        let parts = PartSizes::from_iter([5, 5, 5, 2]);
+        assert_eq!(parts.0, [(3, 5), (1, 2)]);
+        assert_eq!((parts.count(), parts.iter().sum::<u64>()), (4, 17));
+        for (number, expected) in [
+            (0, None),
+            (1, Some(0..5)),
+            (3, Some(10..15)),
+            (4, Some(15..17)),
+            (5, None),
+        ] {
+            assert_eq!(parts.range(number, 17).ok(), expected, "{number}");
+        }
+        let at_once = PartSizes::default();
+        assert_eq!(at_once.range(1, 17).ok(), Some(0..17));
+        assert!(at_once.range(2, 17).is_err());
+    }
+
+    #[test]
     fn conditions_follow_rfc_9110() {
         let object = ObjectMeta {
             key: ObjectKey::parse("k").unwrap(),
@@ -363,6 +462,7 @@ mod tests {
             checksum: None,
             tags: Tags::default(),
             version_id: None,
+            parts: PartSizes::default(),
         };
         let is = |tag: &str| Some(EtagCondition::Is(tag.to_owned()));
         let at = |seconds: i64| Some(Timestamp::from_millis(seconds * 1000));

@@ -48,6 +48,16 @@ pub struct PresignedRequest<'a> {
 /// # Errors
 /// [`Error::InvalidInput`] when the endpoint is not an address or the lifetime too long.
 pub fn presigned_url(access_key: &AccessKey, request: PresignedRequest<'_>) -> Result<String, Error> {
+    let path = path(request.bucket, request.key);
+    presigned_path(access_key, request, &path)
+}
+
+/// Signs a path that is encoded already, in place of the request's bucket and key.
+pub(crate) fn presigned_path(
+    access_key: &AccessKey,
+    request: PresignedRequest<'_>,
+    path: &str,
+) -> Result<String, Error> {
     if request.lifetime > MAX_LIFETIME {
         return Err(Error::InvalidInput {
             field: "lifetime",
@@ -55,7 +65,6 @@ pub fn presigned_url(access_key: &AccessKey, request: PresignedRequest<'_>) -> R
         });
     }
     let (base, host) = endpoint_and_host(request.endpoint)?;
-    let path = path(request.bucket, request.key);
     let time = amz_date(request.now);
     let scope = format!("{}/{}/s3/aws4_request", &time[..8], request.region);
     let lifetime = request.lifetime.as_secs().to_string();
@@ -75,15 +84,33 @@ pub fn presigned_url(access_key: &AccessKey, request: PresignedRequest<'_>) -> R
     );
     let hash = hex::encode(Sha256::digest(canonical));
     let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}");
-    let mut key = hmac(
-        format!("AWS4{}", access_key.secret.expose()).as_bytes(),
-        &time[..8],
-    );
-    for part in [request.region, "s3", "aws4_request"] {
+    let signature = signature(access_key.secret.expose(), (&time[..8], request.region), &to_sign);
+    Ok(format!("{base}{path}?{query}&X-Amz-Signature={signature}"))
+}
+
+/// Returns what is signed with on one day (`20250402`) in one region.
+fn signing_key(secret: &str, date: &str, region: &str) -> Vec<u8> {
+    let mut key = hmac(format!("AWS4{secret}").as_bytes(), date);
+    for part in [region, "s3", "aws4_request"] {
         key = hmac(&key, part);
     }
-    let signature = hex::encode(hmac(&key, &to_sign));
-    Ok(format!("{base}{path}?{query}&X-Amz-Signature={signature}"))
+    key
+}
+
+/// Returns the signature of a text in hexadecimal.
+pub(crate) fn signature(secret: &str, (date, region): (&str, &str), text: &str) -> String {
+    hex::encode(hmac(&signing_key(secret, date, region), text))
+}
+
+/// Returns whether a signature in hexadecimal is that of a text, in a time that does not tell where it differs.
+pub(crate) fn is_signed(secret: &str, (date, region): (&str, &str), text: &str, signature: &str) -> bool {
+    let Ok(signature) = hex::decode(signature) else {
+        return false;
+    };
+    let mut mac = Hmac::<Sha256>::new_from_slice(&signing_key(secret, date, region))
+        .expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    mac.verify_slice(&signature).is_ok()
 }
 
 /// Checks the base address and returns it without a slash at the end, with the host as clients send it.
@@ -136,7 +163,7 @@ fn canonical_query(pairs: Vec<(&str, &str)>) -> String {
 }
 
 /// Returns a time as `20250402T101112Z`.
-fn amz_date(time: Timestamp) -> String {
+pub(crate) fn amz_date(time: Timestamp) -> String {
     let text = time.to_rfc3339();
     let seconds = text.split(['.', 'Z']).next().unwrap_or(&text);
     let mut date: String = seconds

@@ -15,12 +15,11 @@ use crate::backend::remote::Remote;
 use crate::backend::{Backend, Place};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
-    CompletedPart, CreateUpload, MAX_PART_NUMBER, Part, PartList, PartOptions, UploadId, UploadList,
-    UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, MAX_PART_NUMBER, Part, PartList, PartOptions, UploadId,
+    UploadList, UploadQuery,
 };
 use crate::object::{
-    ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, WriteCondition,
-    check_user_metadata,
+    ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, check_user_metadata,
 };
 use crate::stream::ObjectStream;
 use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
@@ -352,13 +351,13 @@ impl Storage {
     ///
     /// # Errors
     /// [`Error::UploadNotFound`], [`Error::InvalidPart`], [`Error::InvalidPartOrder`], [`Error::PartTooSmall`],
-    /// [`Error::PreconditionFailed`].
+    /// [`Error::UploadMismatch`], [`Error::ChecksumMismatch`], [`Error::PreconditionFailed`].
     pub async fn complete_upload(
         &self,
         (bucket, key): (&BucketName, &ObjectKey),
         upload: &UploadId,
         parts: &[CompletedPart],
-        condition: Option<WriteCondition>,
+        options: CompleteUpload,
     ) -> Result<ObjectMeta, Error> {
         if parts.is_empty() {
             let reason = "must name at least one part".to_owned();
@@ -371,7 +370,7 @@ impl Storage {
             return Err(Error::InvalidPartOrder);
         }
         self.backend
-            .complete_upload(Place { bucket, key }, upload, parts, condition)
+            .complete_upload(Place { bucket, key }, upload, parts, options)
             .await
     }
 
@@ -439,7 +438,7 @@ impl Storage {
     /// # Errors
     /// [`Error::InvalidSetting`]; [`Error::NotSupported`] over another S3.
     pub async fn set_bucket(&self, bucket: &BucketName, setting: BucketSetting) -> Result<(), Error> {
-        setting.check()?;
+        setting.check(bucket)?;
         self.backend.set_bucket(bucket, &setting).await
     }
 

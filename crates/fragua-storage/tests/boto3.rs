@@ -1,4 +1,4 @@
-//! Python's boto3, unmodified, against the S3 API on a loopback port.
+//! Clients, unmodified, against the S3 API on a loopback port.
 
 #![allow(clippy::unwrap_used, reason = "all of this program is tests")]
 
@@ -20,10 +20,34 @@ async fn boto3_finds_versions_tags_and_settings() {
     run("boto3_versions.py").await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_finds_parts_policies_and_forms() {
+    run("boto3_edge.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mlflow_keeps_artifacts() {
+    run("mlflow_artifacts.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s3fs_pandas_and_polars_read_and_write_tables() {
+    run_in("FRAGUA_TEST_PYTHON_S3", "tables.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aws_rclone_and_s3cmd_carry_files_both_ways() {
+    run_in("FRAGUA_TEST_PYTHON_S3", "commands.py").await;
+}
+
 async fn run(script: &str) {
-    let Some(python) = std::env::var_os("FRAGUA_TEST_PYTHON") else {
+    run_in("FRAGUA_TEST_PYTHON", script).await;
+}
+
+async fn run_in(environment: &str, script: &str) {
+    let Some(python) = std::env::var_os(environment) else {
         panic!(
-            "FRAGUA_TEST_PYTHON is not set: run `cargo xtask test`, which installs a Python environment and sets it"
+            "{environment} is not set: run `cargo xtask test`, which installs a Python environment and sets it"
         );
     };
     let database = TestDatabase::sqlite().await;
@@ -38,9 +62,13 @@ async fn run(script: &str) {
     .unwrap();
     let auth = Auth::open(database.database.clone(), clock).await.unwrap();
     let key = auth.root_access_key(None).await.unwrap();
+    let settings = s3::Settings {
+        domains: vec!["s3.localhost".to_owned()],
+    };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let serving = tokio::spawn(async move { axum::serve(listener, s3::router(storage, auth)).await });
+    let serving =
+        tokio::spawn(async move { axum::serve(listener, s3::router(storage, auth, &settings)).await });
 
     let mut client = Command::new(python);
     client

@@ -1,6 +1,7 @@
 """What boto3 must find of versions, tags and settings of buckets at the S3 endpoint given as the only argument."""
 
 import datetime
+import json
 import sys
 
 import boto3
@@ -135,7 +136,8 @@ def other_settings():
     s3.delete_bucket_cors(Bucket=BUCKET)
     refused("NoSuchBucketPolicy", 404, s3.get_bucket_policy)
     refused("MalformedPolicy", 400, s3.put_bucket_policy, Policy="no JSON")
-    policy = '{"Version": "2012-10-17", "Statement": []}'
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{BUCKET}/open/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
     s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
     assert s3.get_bucket_policy(Bucket=BUCKET)["Policy"] == policy
     s3.delete_bucket_policy(Bucket=BUCKET)

@@ -195,6 +195,7 @@ async fn describe(folder: &Arc<Path>, path: &ArtifactPath) -> Result<(ObjectMeta
         checksum: None,
         tags: Default::default(),
         version_id: None,
+        parts: Default::default(),
     };
     Ok((meta, tokio::fs::File::from_std(file)))
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
-use fragua_storage::{CompletedPart, CreateUpload, Part, PartOptions, UploadId};
+use fragua_storage::{CompleteUpload, CompletedPart, CreateUpload, Part, PartOptions, UploadId};
 use futures::Stream;
 
 use crate::artifacts::ArtifactPath;
@@ -65,7 +65,12 @@ impl Tracking {
         parts: &[CompletedPart],
     ) -> Result<(), Error> {
         self.storage()
-            .complete_upload((self.artifact_bucket(), &path.key()?), upload, parts, None)
+            .complete_upload(
+                (self.artifact_bucket(), &path.key()?),
+                upload,
+                parts,
+                CompleteUpload::default(),
+            )
             .await
             .map_err(|error| name_upload(error, upload))?;
         Ok(())

@@ -216,7 +216,7 @@ impl Running {
 
     fn serve(&mut self, loaded: &Loaded, listeners: Listeners, endpoints: &Endpoints) -> anyhow::Result<()> {
         let guard = Guard::new(loaded.settings.server.allowed_hosts.clone());
-        let mut routes = self.app.routes(endpoints, &self.shutdown);
+        let mut routes = self.app.routes(loaded, endpoints, &self.shutdown);
         for (surface, listener) in listeners {
             let routes = routes
                 .remove(&surface)

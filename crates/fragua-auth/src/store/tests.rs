@@ -6,7 +6,9 @@ use std::time::Duration;
 use fragua_base::{ManualClock, Timestamp};
 use fragua_database::Database;
 
-use crate::{AccessKey, Auth, Error, KeyScope, NewServingKey};
+use crate::{
+    AccessKey, Auth, Error, KeyScope, LoggedAccess, NewServingKey, NewStorageKey, Policy, StorageIdentity,
+};
 
 async fn open(database: Database) -> (Auth, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
@@ -188,6 +190,141 @@ async fn serving_keys_that_cannot_be_are_refused(database: Database) {
     assert_eq!(auth.serving_keys().await.unwrap(), [key]);
 }
 
+fn storage_key(name: &str) -> NewStorageKey {
+    NewStorageKey {
+        name: name.to_owned(),
+        policy: Policy::for_buckets(&["s3:GetObject"], &["data".to_owned()]),
+        lifetime: None,
+    }
+}
+
+async fn storage_keys_are_kept_with_their_policies(database: Database) {
+    let (auth, clock) = open(database).await;
+    let (first, secret) = auth.create_storage_key(storage_key("año nuevo")).await.unwrap();
+    clock.advance(Duration::from_millis(1));
+    let (second, other_secret) = auth.create_storage_key(storage_key("año nuevo")).await.unwrap();
+    assert_eq!(auth.storage_keys().await.unwrap(), [first.clone(), second]);
+    assert_ne!(secret, other_secret);
+    let (found_secret, identity) = auth.storage_identity(&first.id).await.unwrap().unwrap();
+    assert_eq!(found_secret, secret);
+    assert!(matches!(identity, StorageIdentity::Key(key) if *key == first));
+    assert!(
+        auth.storage_identity(&first.id.to_lowercase())
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let root = auth.root_access_key(None).await.unwrap();
+    let (_, identity) = auth.storage_identity(&root.id).await.unwrap().unwrap();
+    assert!(matches!(identity, StorageIdentity::Root));
+    let shown = format!("{auth:?} {:?}", auth.storage_keys().await.unwrap());
+    assert!(!shown.contains(secret.expose()));
+    let nameless = auth.create_storage_key(storage_key(" ")).await;
+    assert!(
+        matches!(nameless, Err(Error::InvalidStorageKey { .. })),
+        "{nameless:?}"
+    );
+}
+
+async fn a_storage_key_ends_with_its_time(database: Database) {
+    let (auth, clock) = open(database).await;
+    let new = NewStorageKey {
+        lifetime: Some(Duration::from_secs(2)),
+        ..storage_key("ana")
+    };
+    let (key, _) = auth.create_storage_key(new).await.unwrap();
+    clock.advance(Duration::from_millis(1_999));
+    assert!(auth.secret_for(&key.id).await.unwrap().is_some());
+    clock.advance(Duration::from_millis(1));
+    let refused = auth.secret_for(&key.id).await.unwrap_err().to_string();
+    assert!(refused.contains("expired at 1970-01-01T00:00:03Z"), "{refused}");
+}
+
+async fn a_storage_key_is_taken_back_here_at_once_and_elsewhere_after_three_seconds(database: Database) {
+    let (auth, clock) = open(database.clone()).await;
+    let elsewhere = Auth::open(database, clock.clone()).await.unwrap();
+    let (key, _) = auth.create_storage_key(storage_key("ana")).await.unwrap();
+    let good = async |auth: &Auth| auth.secret_for(&key.id).await.is_ok();
+    assert!(good(&auth).await && good(&elsewhere).await);
+    assert!(auth.set_storage_key_enabled(&key.id, false).await.unwrap());
+    assert!(!good(&auth).await && good(&elsewhere).await);
+    clock.advance(Duration::from_secs(3));
+    assert!(!good(&elsewhere).await);
+    assert!(auth.set_storage_key_enabled(&key.id, true).await.unwrap());
+    assert!(good(&auth).await && good(&elsewhere).await);
+    assert!(auth.revoke_storage_key(&key.id).await.unwrap());
+    assert!(auth.revoke_storage_key(&key.id).await.unwrap(), "it is revoked");
+    assert!(!auth.set_storage_key_enabled(&key.id, true).await.unwrap());
+    assert!(!good(&auth).await);
+    assert!(!auth.revoke_storage_key("FRK0").await.unwrap());
+    let kept = auth.storage_keys().await.unwrap();
+    assert_eq!(kept[0].revoked_at, Some(Timestamp::from_millis(4_000)));
+}
+
+async fn uses_of_storage_keys_are_written_aside(database: Database) {
+    let (auth, clock) = open(database).await;
+    let (key, _) = auth.create_storage_key(storage_key("ana")).await.unwrap();
+    auth.storage_key_used(&key);
+    clock.advance(Duration::from_secs(1));
+    auth.storage_key_used(&key);
+    assert_eq!(auth.storage_keys().await.unwrap()[0].last_used_at, None);
+    auth.write_storage_key_uses().await.unwrap();
+    auth.write_storage_key_uses().await.unwrap();
+    let last = auth.storage_keys().await.unwrap()[0].last_used_at;
+    assert_eq!(last, Some(Timestamp::from_millis(2_000)));
+}
+
+fn access(number: u16) -> LoggedAccess {
+    LoggedAccess {
+        happened_at: Timestamp::from_millis(i64::from(number)),
+        request_id: number.to_string(),
+        access_key_id: None,
+        key_name: Some("año".to_owned()),
+        operation: "PutObject".to_owned(),
+        bucket: Some("data".to_owned()),
+        object_key: Some("ñ\u{1f680}".to_owned()),
+        status: 200,
+    }
+}
+
+async fn the_access_log_is_read_in_pages_and_bounded(database: Database) {
+    let (auth, _) = open(database.clone()).await;
+    for number in 0..5 {
+        auth.log_access(access(number)).await;
+    }
+    assert!(
+        auth.access_log(None, 10).await.unwrap().items.is_empty(),
+        "it is written aside"
+    );
+    auth.write_access_log().await.unwrap();
+    let first = auth.access_log(None, 2).await.unwrap();
+    assert_eq!(first.items, [access(4), access(3)]);
+    let second = auth.access_log(first.next.as_deref(), 3).await.unwrap();
+    assert_eq!(
+        (second.items, second.next),
+        (vec![access(2), access(1), access(0)], None)
+    );
+    assert!(auth.access_log(Some("?"), 3).await.unwrap().items.is_empty());
+    crate::store::access_log::add(&database, &[access(5), access(6)], 3)
+        .await
+        .unwrap();
+    let kept = auth.access_log(None, 10).await.unwrap().items;
+    assert_eq!(kept, [access(6), access(5), access(4)]);
+    // Many at once do not wait for the next write.
+    for number in 0..256 {
+        auth.log_access(access(number)).await;
+    }
+    assert_eq!(auth.access_log(None, 200).await.unwrap().items.len(), 200);
+    let nul = LoggedAccess {
+        object_key: Some("/a\0b".to_owned()),
+        ..access(7)
+    };
+    auth.log_access(nul).await;
+    auth.write_access_log().await.unwrap();
+    let newest = &auth.access_log(None, 1).await.unwrap().items[0];
+    assert_eq!(newest.object_key.as_deref(), Some("/a\u{fffd}b"));
+}
+
 fragua_database::each_engine!(
     stores: the_first_root_key_is_kept,
     a_given_root_key_replaces_the_old_one,
@@ -198,4 +335,9 @@ fragua_database::each_engine!(
     a_serving_key_made_elsewhere_is_soon_known,
     uses_of_serving_keys_are_written_aside,
     serving_keys_that_cannot_be_are_refused,
+    storage_keys_are_kept_with_their_policies,
+    a_storage_key_ends_with_its_time,
+    a_storage_key_is_taken_back_here_at_once_and_elsewhere_after_three_seconds,
+    uses_of_storage_keys_are_written_aside,
+    the_access_log_is_read_in_pages_and_bounded,
 );

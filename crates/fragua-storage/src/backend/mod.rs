@@ -12,9 +12,10 @@ use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
-    CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList,
+    UploadQuery,
 };
-use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, WriteCondition};
+use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
@@ -85,7 +86,7 @@ pub(crate) trait Backend: Send + Sync {
         place: Place<'_>,
         upload: &UploadId,
         parts: &[CompletedPart],
-        condition: Option<WriteCondition>,
+        options: CompleteUpload,
     ) -> Result<ObjectMeta, Error>;
     async fn abort_upload(&self, place: Place<'_>, upload: &UploadId) -> Result<(), Error>;
     async fn list_parts(

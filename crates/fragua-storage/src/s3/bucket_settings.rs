@@ -1,5 +1,6 @@
 //! What is set for buckets: policy, CORS, notification.
 
+use fragua_auth::{Policy, PolicyOf};
 use fragua_base::random_hex;
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
@@ -43,6 +44,27 @@ pub(super) async fn delete_bucket_policy(
     let bucket = BucketName::parse(&request.input.bucket)?;
     storage.set_bucket(&bucket, BucketSetting::Policy(None)).await?;
     Ok(S3Response::new(DeleteBucketPolicyOutput::default()))
+}
+
+/// Tells whether the policy allows something to requests without a signature.
+pub(super) async fn get_bucket_policy_status(
+    storage: &Storage,
+    request: S3Request<GetBucketPolicyStatusInput>,
+) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
+    let bucket = BucketName::parse(&request.input.bucket)?;
+    let settings = storage.current_bucket_settings(&bucket).await?;
+    let Some(policy) = &settings.policy else {
+        return Err(S3Error::with_message(
+            S3ErrorCode::NoSuchBucketPolicy,
+            "The bucket policy does not exist.",
+        ));
+    };
+    let is_public = Policy::parse(policy, PolicyOf::Bucket).is_ok_and(|policy| policy.is_public());
+    Ok(S3Response::new(GetBucketPolicyStatusOutput {
+        policy_status: Some(PolicyStatus {
+            is_public: Some(is_public),
+        }),
+    }))
 }
 
 fn cors_rule(rule: CORSRule) -> S3Result<CorsRule> {

@@ -4,6 +4,7 @@ use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
 use super::REGION;
+use super::access::caller_of;
 use super::convert::{count, from_token, refuse_acl, to_dto_time, to_token};
 use super::error::not_implemented;
 use crate::{BucketName, Storage};
@@ -29,7 +30,8 @@ pub(super) async fn create_bucket(
         return Err(not_implemented("Object lock is not offered."));
     }
     let bucket = BucketName::parse(&input.bucket)?;
-    storage.create_bucket(&bucket).await?;
+    // As in us-east-1: whoever owns the bucket may make it again, and tools do before they write.
+    storage.ensure_bucket(&bucket).await?;
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(format!("/{bucket}")),
     }))
@@ -74,11 +76,14 @@ pub(super) async fn list_buckets(
     storage: &Storage,
     request: S3Request<ListBucketsInput>,
 ) -> S3Result<S3Response<ListBucketsOutput>> {
+    let caller = caller_of(&request.extensions)?;
     let input = request.input;
     let limit = count(input.max_buckets, "max-buckets", MAX_BUCKETS)?.min(MAX_BUCKETS);
     let after = input.continuation_token.as_deref().map(from_token).transpose()?;
     let prefix = input.prefix.clone().unwrap_or_default();
-    let wanted = |name: &str| name.starts_with(&prefix) && after.as_deref().is_none_or(|after| name > after);
+    let wanted = |name: &str| {
+        name.starts_with(&prefix) && after.as_deref().is_none_or(|after| name > after) && caller.sees(name)
+    };
     let all = storage.bucket_names().await?;
     let mut rest = all.into_iter().filter(|(name, _)| wanted(name.as_str()));
     let buckets: Vec<Bucket> = rest

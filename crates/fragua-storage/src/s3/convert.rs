@@ -25,6 +25,26 @@ const URL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b'/');
 
+/// Lists the checksums that an input or a part names, of whatever algorithm.
+macro_rules! named_checksums {
+    ($input:expr) => {
+        [
+            ($crate::ChecksumAlgorithm::Crc32, &$input.checksum_crc32),
+            ($crate::ChecksumAlgorithm::Crc32c, &$input.checksum_crc32c),
+            ($crate::ChecksumAlgorithm::Crc64Nvme, &$input.checksum_crc64nvme),
+            ($crate::ChecksumAlgorithm::Sha1, &$input.checksum_sha1),
+            ($crate::ChecksumAlgorithm::Sha256, &$input.checksum_sha256),
+        ]
+        .into_iter()
+        .filter_map(|(algorithm, value)| {
+            let value = value.clone()?;
+            Some($crate::Checksum { algorithm, value })
+        })
+        .collect::<Vec<$crate::Checksum>>()
+    };
+}
+pub(super) use named_checksums;
+
 /// Writes a [`crate::Checksum`] into whichever field of an output is its own.
 macro_rules! set_checksum {
     ($output:expr, $checksum:expr) => {
@@ -102,6 +122,20 @@ pub(super) fn byte_range(range: s3s::dto::Range) -> ByteRange {
         } => ByteRange::Between { first, last },
         s3s::dto::Range::Suffix { length } => ByteRange::Last { length },
     }
+}
+
+/// Reads a condition of a write from its headers, where the operation's input has no room for it.
+pub(super) fn write_condition_of(headers: &HeaderMap) -> S3Result<Option<WriteCondition>> {
+    let condition = |name: &str| {
+        let Some(value) = headers.get(name) else {
+            return Ok(None);
+        };
+        let parsed = ETagCondition::parse_http_header(value.as_bytes());
+        parsed
+            .map(Some)
+            .map_err(|_| invalid_argument(format!("The header {name} is no entity tag.")))
+    };
+    write_condition(condition("if-match")?, condition("if-none-match")?)
 }
 
 /// Gathers the headers that are kept with an object. `aws-chunked` is about the transfer alone.
@@ -211,12 +245,24 @@ pub(super) fn body(
     chunks.map(|chunk| chunk.map_err(std::io::Error::other))
 }
 
+/// Refuses every header about encryption: what is read here was never encrypted with a client's key, and what is
+/// written is not.
+pub(super) fn refuse_encryption(headers: &HeaderMap) -> S3Result<()> {
+    let is_about_it = |name: &HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x-amz-server-side-encryption")
+            || name.starts_with("x-amz-copy-source-server-side-encryption")
+    };
+    if headers.keys().any(is_about_it) {
+        return Err(not_implemented("Server-side encryption is not offered."));
+    }
+    Ok(())
+}
+
 /// Refuses headers that ask for what is not done here; to pass over them would be to lie.
 pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     let asks = |name: &str| headers.contains_key(name);
-    if asks("x-amz-server-side-encryption") || asks("x-amz-server-side-encryption-customer-algorithm") {
-        return Err(not_implemented("Server-side encryption is not offered."));
-    }
+    refuse_encryption(headers)?;
     if asks("x-amz-object-lock-mode") || asks("x-amz-object-lock-legal-hold") {
         return Err(not_implemented("Object lock is not offered."));
     }

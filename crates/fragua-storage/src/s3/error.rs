@@ -23,6 +23,10 @@ pub(super) fn invalid_argument(message: impl Into<String>) -> S3Error {
     S3Error::with_message(S3ErrorCode::InvalidArgument, message.into())
 }
 
+pub(super) fn invalid_request(message: impl Into<String>) -> S3Error {
+    S3Error::with_message(S3ErrorCode::InvalidRequest, message.into())
+}
+
 pub(super) fn not_implemented(what: &'static str) -> S3Error {
     S3Error::with_message(S3ErrorCode::NotImplemented, what)
 }
@@ -51,6 +55,8 @@ impl From<Error> for S3Error {
             Error::UploadNotFound { .. } => S3ErrorCode::NoSuchUpload,
             Error::InvalidPart { .. } => S3ErrorCode::InvalidPart,
             Error::InvalidPartOrder => S3ErrorCode::InvalidPartOrder,
+            Error::UploadMismatch { .. } => S3ErrorCode::InvalidRequest,
+            Error::NoSuchPart { .. } => return invalid_part_number(&error),
             Error::PartTooSmall { .. } => S3ErrorCode::EntityTooSmall,
             Error::PreconditionFailed { .. } => S3ErrorCode::PreconditionFailed,
             Error::NotModified { etag } => return not_modified(etag),
@@ -106,6 +112,12 @@ fn invalid_range(size_bytes: u64, cause: &Error) -> S3Error {
         headers.insert(CONTENT_RANGE, range);
     }
     error.set_headers(headers);
+    error
+}
+
+fn invalid_part_number(cause: &Error) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::Custom("InvalidPartNumber".into()), sentence(cause));
+    error.set_status_code(StatusCode::RANGE_NOT_SATISFIABLE);
     error
 }
 

@@ -1,17 +1,26 @@
-//! The S3 API: signature version 4, path style.
+//! The S3 API: signature version 4, buckets named by path or by host.
 //!
 //! `s3s` reads and writes the protocol; this module says what each operation means to [`Storage`].
 
+mod access;
+mod acl;
+mod attributes;
 mod bucket_settings;
 mod buckets;
 mod convert;
+mod cors;
+mod defaults;
 mod error;
+mod form;
+mod host;
 mod lifecycle;
 mod listing;
 mod multipart;
 mod objects;
+mod post_policy;
 mod service;
 mod tagging;
+mod trail;
 mod versioning;
 
 use std::convert::Infallible;
@@ -19,22 +28,25 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, EXPECT};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderValue, Method, StatusCode, Version};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use fragua_auth::Auth;
-use fragua_base::random_hex;
-use s3s::auth::{S3Auth, SecretKey};
+use fragua_base::{Clock as _, SystemClock, random_hex};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::S3ServiceBuilder;
-use s3s::{S3Error, S3ErrorCode, S3Result};
+use s3s::{S3Error, S3ErrorCode};
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
+use self::access::{Keys, Policies};
+use self::error::invalid_request;
+use self::host::Hosts;
 use self::service::Service;
+use self::trail::Asked;
 use crate::Storage;
 
 /// The region that our own port answers for. Signatures may name any.
@@ -43,16 +55,41 @@ pub const REGION: &str = "us-east-1";
 /// The largest XML body, far above 1000 keys to delete or 10,000 parts.
 const MAX_XML_BYTES: usize = 8 << 20;
 
+const ONLY_VERSION_4: &str = "The authorization mechanism you have provided is not supported. \
+                              Please use AWS4-HMAC-SHA256.";
+
+/// How the S3 API is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Domains below which a host names a bucket: with `s3.localhost`, `mlflow.s3.localhost` is the bucket `mlflow`.
+    /// Hosts that are not below one leave the bucket to the path.
+    pub domains: Vec<String>,
+}
+
+/// What the layers around the service need.
+struct Edge {
+    storage: Storage,
+    keys: Keys,
+    hosts: Hosts,
+}
+
 /// Returns the S3 API over `storage`, for requests signed with the keys of `auth`, with
-/// `/minio/health/live` and `/minio/health/ready` for probes.
+/// `/minio/health/live` and `/minio/health/ready` for probes. What is written and what is refused goes to the access log
+/// of `auth`.
 ///
 /// Nothing that buffers, compresses or times out may be put around it: bodies are large.
-pub fn router(storage: Storage, auth: Auth) -> Router {
+pub fn router(storage: Storage, auth: Auth, settings: &Settings) -> Router {
+    let keys = Keys(auth);
     let mut builder = S3ServiceBuilder::new(Service::new(storage.clone()));
     let mut config = S3Config::default();
     config.xml_max_body_size = MAX_XML_BYTES;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(Secrets(auth));
+    builder.set_auth(keys.clone());
+    builder.set_access(Policies {
+        storage: storage.clone(),
+        keys: keys.clone(),
+    });
+    builder.set_host(Hosts::new(&settings.domains));
     let s3 = builder.build();
     let s3 = tower::service_fn(move |request: Request| {
         let s3 = s3.clone();
@@ -64,17 +101,23 @@ pub fn router(storage: Storage, auth: Auth) -> Router {
             })
         }
     });
+    let edge = Arc::new(Edge {
+        storage,
+        keys,
+        hosts: Hosts::new(&settings.domains),
+    });
     Router::new()
         .fallback_service(s3)
-        .layer(from_fn(refuse_what_is_not_offered))
+        .layer(from_fn_with_state(Arc::clone(&edge), before_the_service))
         .route("/minio/health/live", get(StatusCode::OK))
         .route("/minio/health/ready", get(ready))
-        .layer(from_fn(finish))
-        .with_state(storage)
+        .layer(from_fn_with_state(Arc::clone(&edge), finish))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(edge)
 }
 
-async fn ready(State(storage): State<Storage>) -> StatusCode {
-    match storage.check_ready().await {
+async fn ready(State(edge): State<Arc<Edge>>) -> StatusCode {
+    match edge.storage.check_ready().await {
         Ok(()) => StatusCode::OK,
         Err(error) => {
             tracing::warn!(%error, "the object store is not ready");
@@ -83,32 +126,51 @@ async fn ready(State(storage): State<Storage>) -> StatusCode {
     }
 }
 
-/// Gives each answer the id that S3 clients show with an error, and ends a connection whose next bytes could be
-/// mistaken.
+/// Gives each answer the id that S3 clients show with an error, logs what was written or refused, and ends a connection
+/// whose next bytes could be mistaken.
 ///
 /// A client that waits for `100 Continue` and is refused does not send its body and goes on with its next
 /// request. The server library reads what comes as the body it still waits for, when that is small.
-async fn finish(request: Request, next: Next) -> Response {
+async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let is_waiting = request.headers().contains_key(EXPECT) && request.version() == Version::HTTP_11;
+    let asked = Asked::of(&mut request);
+    let page = match request.method() {
+        &Method::OPTIONS => None,
+        _ => cors::Page::of(&edge, &request),
+    };
     let mut response = next.run(request).await;
+    if let Some(page) = page {
+        page.allow(&edge, response.headers_mut()).await;
+    }
     if is_waiting && !response.status().is_success() {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    if let Ok(id) = HeaderValue::from_str(&random_hex(8)) {
+    let id = random_hex(8);
+    if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-request-id", id);
+    }
+    if let Some(entry) = asked.entry(response.status(), id, SystemClock.now()) {
+        edge.keys.0.log_access(entry).await;
     }
     response
 }
 
-/// Refuses signature version 2, which hashes with SHA-1 and leaves headers open, and forms from browsers, which
-/// would be held in memory.
-async fn refuse_what_is_not_offered(request: Request, next: Next) -> Response {
+/// Refuses signature version 2, which hashes with SHA-1 and leaves headers open, and takes forms from browsers, which the
+/// service would hold in memory.
+async fn before_the_service(State(edge): State<Arc<Edge>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        let page = cors::Page::asking(&edge, &request);
+        return cors::preflight(&edge, page).await;
+    }
     if is_version_2(&request) {
-        let message = "The authorization mechanism you have provided is not supported. \
-                       Please use AWS4-HMAC-SHA256.";
-        return refuse(S3ErrorCode::InvalidRequest, message);
+        return answer(invalid_request(ONLY_VERSION_4));
+    }
+    if has_unreadable_date(&request) {
+        let message =
+            "AWS authentication requires a valid Date or x-amz-date header, and a Credential with a date.";
+        return answer(S3Error::with_message(S3ErrorCode::AccessDenied, message));
     }
     let content_type = request
         .headers()
@@ -117,12 +179,16 @@ async fn refuse_what_is_not_offered(request: Request, next: Next) -> Response {
     let is_form =
         content_type.is_some_and(|text| text.trim_start().to_ascii_lowercase().starts_with("multipart/"));
     if request.method() == Method::POST && is_form {
-        return refuse(
-            S3ErrorCode::NotImplemented,
-            "Uploads by a form are not offered; use PUT.",
-        );
+        let uploaded = form::upload(&edge, request, SystemClock.now()).await;
+        return uploaded.unwrap_or_else(answer);
     }
-    next.run(request).await
+    let is_head = request.method() == Method::HEAD;
+    let mut response = next.run(request).await;
+    // The service does so for a GET alone.
+    if is_head && response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    response
 }
 
 fn is_version_2(request: &Request) -> bool {
@@ -134,29 +200,30 @@ fn is_version_2(request: &Request) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "Signature")
 }
 
-fn refuse(code: S3ErrorCode, message: &'static str) -> Response {
-    match S3Error::with_message(code, message).to_http_response() {
-        Ok(response) => response.map(Body::new),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+/// The service's own reader of dates subtracts before it looks, which ends a build with checked arithmetic.
+fn has_unreadable_date(request: &Request) -> bool {
+    let is_odd = |text: &str| text.bytes().any(|byte| !byte.is_ascii_alphanumeric());
+    let has_odd_date = |credential: &str| credential.split('/').nth(1).is_some_and(is_odd);
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let dates = request.headers().get_all("x-amz-date");
+    let credentials = request.headers().get_all(AUTHORIZATION);
+    let of_header = |value: String| {
+        let credential = value.split_once("Credential=").map(|(_, rest)| rest);
+        credential.is_some_and(has_odd_date)
+    };
+    let query = request.uri().query().unwrap_or_default();
+    dates.iter().map(text).any(|date| is_odd(&date))
+        || credentials.iter().map(text).any(of_header)
+        || form_urlencoded::parse(query.as_bytes()).any(|(name, value)| match &*name {
+            "X-Amz-Date" => is_odd(&value),
+            "X-Amz-Credential" => has_odd_date(&value),
+            _ => false,
+        })
 }
 
-/// Looks up the secrets that signatures are checked with.
-struct Secrets(Auth);
-
-#[async_trait::async_trait]
-impl S3Auth for Secrets {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        match self.0.secret_for(access_key).await {
-            Ok(Some(secret)) => Ok(SecretKey::from(secret.expose())),
-            Ok(None) => Err(S3Error::with_message(
-                S3ErrorCode::InvalidAccessKeyId,
-                "The access key ID you provided does not exist in our records.",
-            )),
-            Err(error) => {
-                tracing::error!(%error, "cannot look up an access key");
-                Err(error::unavailable())
-            }
-        }
+fn answer(error: S3Error) -> Response {
+    match error.to_http_response() {
+        Ok(response) => response.map(Body::new),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

@@ -6,28 +6,48 @@ use s3s::{S3Request, S3Response, S3Result};
 use super::buckets::owner;
 use super::convert::{
     TextEncoding, algorithm, body, body_checksum, body_size, byte_range, content_md5, count, etag_condition,
-    from_dto_time, object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time,
-    write_condition,
+    from_dto_time, named_checksums, object_headers, place, refuse_unsupported, set_checksum, strong,
+    to_dto_time, write_condition,
 };
-use super::error::{invalid_argument, not_implemented};
+use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::objects::{checksum_type, copy_source, user_metadata};
 use crate::listing::MAX_PAGE;
 use crate::{
-    BucketName, CreateUpload, GetOptions, PartOptions, ReadConditions, Storage, UploadId, UploadQuery,
+    BucketName, CompleteUpload, CreateUpload, GetOptions, PartOptions, ReadConditions, Storage, UploadId,
+    UploadQuery,
 };
 
-/// CRC-64 exists over whole objects only; the others are over the parts unless asked otherwise.
+/// Reads whether a checksum is asked for over all bytes.
+fn asks_full_object(asked: Option<&ChecksumType>) -> S3Result<Option<bool>> {
+    match asked.map(ChecksumType::as_str) {
+        None => Ok(None),
+        Some(ChecksumType::COMPOSITE) => Ok(Some(false)),
+        Some(ChecksumType::FULL_OBJECT) => Ok(Some(true)),
+        Some(_) => Err(invalid_argument(
+            "The checksum type must be COMPOSITE or FULL_OBJECT.",
+        )),
+    }
+}
+
+/// CRC-64 exists over whole objects only and the SHA family over parts only; the others are over the parts unless
+/// asked otherwise.
 fn is_full_object(
     algorithm: Option<crate::ChecksumAlgorithm>,
     asked: Option<&ChecksumType>,
 ) -> S3Result<bool> {
-    match asked.map(ChecksumType::as_str) {
-        None => Ok(algorithm == Some(crate::ChecksumAlgorithm::Crc64Nvme)),
-        Some(ChecksumType::COMPOSITE) => Ok(false),
-        Some(ChecksumType::FULL_OBJECT) => Ok(true),
-        Some(_) => Err(invalid_argument(
-            "The checksum type must be COMPOSITE or FULL_OBJECT.",
+    use crate::ChecksumAlgorithm::{Crc64Nvme, Sha1, Sha256};
+    match (algorithm, asks_full_object(asked)?) {
+        (None, None) => Ok(false),
+        (None, Some(_)) => Err(invalid_request(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
         )),
+        (Some(Crc64Nvme), Some(false)) => Err(invalid_request(
+            "The COMPOSITE checksum type cannot be used with the crc64nvme checksum algorithm.",
+        )),
+        (Some(Sha1 | Sha256), Some(true)) => Err(invalid_request(
+            "The FULL_OBJECT checksum type cannot be used with the SHA checksum algorithms.",
+        )),
+        (Some(algorithm), asked) => Ok(asked.unwrap_or(algorithm == Crc64Nvme)),
     }
 }
 
@@ -115,6 +135,7 @@ pub(super) async fn upload_part_copy(
     storage: &Storage,
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    refuse_unsupported(&request.headers)?;
     let input = request.input;
     let (source_bucket, source_key, source_version) = copy_source(&input.copy_source)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
@@ -130,6 +151,7 @@ pub(super) async fn upload_part_copy(
     let options = GetOptions {
         version: source_version.clone(),
         range: range.map(byte_range),
+        part_number: None,
         conditions: ReadConditions {
             if_match: input.copy_source_if_match.map(etag_condition),
             if_unmodified_since: input
@@ -174,17 +196,14 @@ pub(super) async fn upload_part_copy(
 }
 
 fn completed_part(part: CompletedPart) -> S3Result<crate::CompletedPart> {
+    let checksums = named_checksums!(part);
     let (Some(number), Some(etag)) = (part.part_number, part.e_tag) else {
         return Err(invalid_argument("Each part needs its PartNumber and ETag."));
     };
-    let checksum = part
-        .checksum_crc32
-        .or(part.checksum_crc32c)
-        .or(part.checksum_crc64nvme);
     Ok(crate::CompletedPart {
         number: part_number(number)?,
         etag: etag.into_value(),
-        checksum: checksum.or(part.checksum_sha1).or(part.checksum_sha256),
+        checksums,
     })
 }
 
@@ -194,7 +213,21 @@ pub(super) async fn complete_multipart_upload(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let input = request.input;
     let (bucket, key) = place(&input.bucket, &input.key)?;
-    let condition = write_condition(input.if_match, input.if_none_match)?;
+    let mut checksums = named_checksums!(input);
+    if checksums.len() > 1 {
+        return Err(invalid_request("Expecting a single x-amz-checksum- header."));
+    }
+    let negative = |_| invalid_argument("The x-amz-mp-object-size header must not be negative.");
+    let options = CompleteUpload {
+        condition: write_condition(input.if_match, input.if_none_match)?,
+        checksum: checksums.pop(),
+        full_object_checksum: asks_full_object(input.checksum_type.as_ref())?,
+        size_bytes: input
+            .mpu_object_size
+            .map(u64::try_from)
+            .transpose()
+            .map_err(negative)?,
+    };
     let named = input
         .multipart_upload
         .and_then(|upload| upload.parts)
@@ -202,7 +235,7 @@ pub(super) async fn complete_multipart_upload(
     let parts: Vec<_> = named.into_iter().map(completed_part).collect::<S3Result<_>>()?;
     let upload = UploadId::new(input.upload_id);
     let meta = storage
-        .complete_upload((&bucket, &key), &upload, &parts, condition)
+        .complete_upload((&bucket, &key), &upload, &parts, options)
         .await?;
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(input.bucket),

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
+use super::access::{Deed, caller_of, policy_of};
 use super::convert::{
-    body, body_checksum, body_size, byte_range, content_md5, etag_condition, expires, from_dto_time,
-    object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time, write_condition,
+    algorithm, body, body_checksum, body_size, byte_range, content_md5, etag_condition, expires,
+    from_dto_time, object_headers, place, refuse_encryption, refuse_unsupported, set_checksum, strong,
+    to_dto_time, write_condition, write_condition_of,
 };
-use super::error::{invalid_argument, not_implemented};
+use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::tagging::{self, tag_count};
 use super::versioning::{shown_version, version};
+use crate::multipart::MAX_PART_NUMBER;
 use crate::{
     BucketName, CopyOptions, DeleteTarget, Deletion, GetOptions, ObjectKey, ObjectMeta, PutOptions,
     ReadConditions, Storage, VersionId,
@@ -81,11 +84,12 @@ pub(super) async fn get_object(
     storage: &Storage,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
+    refuse_encryption(&request.headers)?;
     let input = request.input;
-    refuse_part_number(input.part_number)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let options = GetOptions {
         version: version(input.version_id.as_deref())?,
+        part_number: part_number(input.part_number, input.range.is_some())?,
         range: input.range.map(byte_range),
         conditions: ReadConditions {
             if_match: input.if_match.map(etag_condition),
@@ -94,7 +98,7 @@ pub(super) async fn get_object(
             if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
         },
     };
-    let is_part = options.range.is_some();
+    let (is_part, by_number) = (is_part(&options), options.part_number.is_some());
     let (meta, stream) = storage.get_with(&bucket, &key, options).await?;
     let range = stream.range();
     let mut output = GetObjectOutput {
@@ -104,19 +108,13 @@ pub(super) async fn get_object(
         content_encoding: meta.headers.content_encoding.clone(),
         content_language: meta.headers.content_language.clone(),
         content_length: i64::try_from(stream.size_bytes()).ok(),
-        content_range: is_part.then(|| {
-            format!(
-                "bytes {}-{}/{}",
-                range.start,
-                range.end.saturating_sub(1),
-                meta.size_bytes
-            )
-        }),
+        content_range: content_range(is_part, &range, &meta),
         content_type: Some(meta.content_type.clone()),
         e_tag: Some(strong(&meta.etag)),
         expires: expires(&meta.headers),
         last_modified: Some(to_dto_time(meta.modified_at)),
         metadata: to_dto_metadata(&meta.user_metadata),
+        parts_count: parts_count(&meta, by_number),
         body: Some(StreamingBlob::wrap(stream)),
         tag_count: tag_count(&meta.tags),
         version_id: shown_version(storage, &bucket, &meta).await,
@@ -130,47 +128,54 @@ pub(super) async fn get_object(
     Ok(S3Response::new(output))
 }
 
+/// Returns what is known of an object, or of a version of it.
+pub(super) async fn head(
+    storage: &Storage,
+    (bucket, key): (&BucketName, &ObjectKey),
+    version_id: Option<&str>,
+) -> S3Result<ObjectMeta> {
+    Ok(match version(version_id)? {
+        None => storage.head(bucket, key).await?,
+        Some(version) => storage.head_version(bucket, key, &version).await?,
+    })
+}
+
 pub(super) async fn head_object(
     storage: &Storage,
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
+    refuse_encryption(&request.headers)?;
     let input = request.input;
-    refuse_part_number(input.part_number)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
-    let conditions = ReadConditions {
-        if_match: input.if_match.map(etag_condition),
-        if_unmodified_since: input.if_unmodified_since.as_ref().and_then(from_dto_time),
-        if_none_match: input.if_none_match.map(etag_condition),
-        if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
+    let options = GetOptions {
+        version: None,
+        part_number: part_number(input.part_number, input.range.is_some())?,
+        range: input.range.map(byte_range),
+        conditions: ReadConditions {
+            if_match: input.if_match.map(etag_condition),
+            if_unmodified_since: input.if_unmodified_since.as_ref().and_then(from_dto_time),
+            if_none_match: input.if_none_match.map(etag_condition),
+            if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
+        },
     };
-    let meta = match version(input.version_id.as_deref())? {
-        None => storage.head(&bucket, &key).await?,
-        Some(version) => storage.head_version(&bucket, &key, &version).await?,
-    };
-    conditions.check(&meta)?;
-    let range = input
-        .range
-        .map(|range| byte_range(range).resolve(meta.size_bytes))
-        .transpose()?;
-    let length = range
-        .as_ref()
-        .map_or(meta.size_bytes, |range| range.end - range.start);
-    let is_part = range.is_some();
+    let meta = head(storage, (&bucket, &key), input.version_id.as_deref()).await?;
+    options.conditions.check(&meta)?;
+    let (is_part, range) = (is_part(&options), options.resolve(&meta)?);
     let mut output = HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         cache_control: meta.headers.cache_control.clone(),
         content_disposition: meta.headers.content_disposition.clone(),
         content_encoding: meta.headers.content_encoding.clone(),
         content_language: meta.headers.content_language.clone(),
-        content_length: i64::try_from(length).ok(),
-        content_range: range
-            .map(|range| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size_bytes)),
+        content_length: i64::try_from(range.end - range.start).ok(),
+        content_range: content_range(is_part, &range, &meta),
         content_type: Some(meta.content_type.clone()),
         e_tag: Some(strong(&meta.etag)),
         expires: expires(&meta.headers),
         last_modified: Some(to_dto_time(meta.modified_at)),
         metadata: to_dto_metadata(&meta.user_metadata),
         version_id: shown_version(storage, &bucket, &meta).await,
+        parts_count: parts_count(&meta, options.part_number.is_some()),
         ..HeadObjectOutput::default()
     };
     if input.checksum_mode.is_some() && !is_part {
@@ -185,14 +190,35 @@ pub(super) async fn head_object(
     Ok(response)
 }
 
-/// Objects do not remember the parts they were made of.
-fn refuse_part_number(number: Option<i32>) -> S3Result<()> {
-    match number {
-        None => Ok(()),
-        Some(_) => Err(not_implemented(
-            "Reads by part number are not offered; use a range.",
+fn part_number(number: Option<i32>, has_range: bool) -> S3Result<Option<u32>> {
+    let Some(number) = number else { return Ok(None) };
+    if has_range {
+        return Err(invalid_request(
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
+    }
+    match u32::try_from(number) {
+        Ok(number @ 1..=MAX_PART_NUMBER) => Ok(Some(number)),
+        _ => Err(invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive",
         )),
     }
+}
+
+fn is_part(options: &GetOptions) -> bool {
+    options.range.is_some() || options.part_number.is_some()
+}
+
+/// An empty object, which is its own part 1, has no range to tell and is answered with 200.
+fn content_range(is_part: bool, range: &std::ops::Range<u64>, meta: &ObjectMeta) -> Option<String> {
+    let is_told = is_part && !range.is_empty();
+    is_told.then(|| format!("bytes {}-{}/{}", range.start, range.end - 1, meta.size_bytes))
+}
+
+/// Clients that read by part numbers learn from the first part how many there are.
+fn parts_count(meta: &ObjectMeta, by_number: bool) -> Option<i32> {
+    let is_told = by_number && !meta.parts.is_empty();
+    is_told.then(|| i32::try_from(meta.parts.count()).unwrap_or(i32::MAX))
 }
 
 pub(super) async fn delete_object(
@@ -221,19 +247,33 @@ pub(super) async fn delete_objects(
     storage: &Storage,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let caller = caller_of(&request.extensions)?;
     let input = request.input;
     let bucket = BucketName::parse(&input.bucket)?;
     if input.delete.objects.len() > MAX_DELETES {
         let message = "The list of objects to delete must not be longer than 1000.";
         return Err(S3Error::with_message(S3ErrorCode::MalformedXML, message));
     }
+    let policy = policy_of(storage, &input.bucket, &caller).await?;
     let mut targets = Vec::new();
     let mut errors = Vec::new();
     for object in input.delete.objects {
         let parsed = ObjectKey::parse(object.key.clone()).map_err(S3Error::from);
         let target = parsed.and_then(|key| {
+            let version = version(object.version_id.as_deref())?;
+            let action = match version {
+                None => "s3:DeleteObject",
+                Some(_) => "s3:DeleteObjectVersion",
+            };
+            let deed = Deed {
+                action,
+                bucket: &input.bucket,
+                key: Some(key.as_str()),
+                prefix: None,
+            };
+            caller.check(deed, policy.as_ref())?;
             Ok(DeleteTarget {
-                version: version(object.version_id.as_deref())?,
+                version,
                 ..DeleteTarget::current(key)
             })
         });
@@ -282,7 +322,10 @@ pub(super) async fn copy_object(
     request: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     refuse_unsupported(&request.headers)?;
+    let condition = write_condition_of(&request.headers)?;
     let input = request.input;
+    let asked = input.checksum_algorithm.as_ref();
+    let checksum = asked.map(|name| algorithm(name.as_str())).transpose()?;
     let (source_bucket, source_key, source_version) = copy_source(&input.copy_source)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let replaces = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
@@ -323,7 +366,8 @@ pub(super) async fn copy_object(
                 .as_ref()
                 .and_then(from_dto_time),
         },
-        condition: None,
+        condition,
+        checksum,
     };
     let meta = storage
         .copy((&source_bucket, &source_key), (&bucket, &key), options)

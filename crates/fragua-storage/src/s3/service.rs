@@ -3,7 +3,10 @@
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use super::{bucket_settings, buckets, lifecycle, listing, multipart, objects, tagging, versioning};
+use super::{
+    acl, attributes, bucket_settings, buckets, defaults, lifecycle, listing, multipart, objects, tagging,
+    versioning,
+};
 use crate::Storage;
 
 /// S3's operations over a [`Storage`].
@@ -32,6 +35,23 @@ macro_rules! operations {
 }
 
 operations! {
+    acl::get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput;
+    acl::get_object_acl(GetObjectAclInput) -> GetObjectAclOutput;
+    acl::put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput;
+    acl::put_object_acl(PutObjectAclInput) -> PutObjectAclOutput;
+    attributes::get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput;
+    defaults::get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
+        -> GetBucketAccelerateConfigurationOutput;
+    defaults::get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput;
+    defaults::get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput;
+    defaults::get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput;
+    defaults::get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput;
+    defaults::get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput;
+    defaults::get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput;
+    defaults::get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput;
+    defaults::get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput;
+    defaults::get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput;
+    defaults::get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput;
     buckets::create_bucket(CreateBucketInput) -> CreateBucketOutput;
     buckets::delete_bucket(DeleteBucketInput) -> DeleteBucketOutput;
     buckets::get_bucket_location(GetBucketLocationInput) -> GetBucketLocationOutput;
@@ -66,6 +86,7 @@ operations! {
     bucket_settings::get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput;
     bucket_settings::get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
         -> GetBucketNotificationConfigurationOutput;
+    bucket_settings::get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput;
     bucket_settings::get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput;
     bucket_settings::put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput;
     bucket_settings::put_bucket_notification_configuration(PutBucketNotificationConfigurationInput)

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{buckets, garbage, retry_races, uploads, versions};
 use crate::backend::Place;
 use crate::checksum::Checksum;
-use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, WriteCondition};
+use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, WriteCondition};
 use crate::version::{DeleteTarget, Deletion, VersionId, Versioning};
 use crate::{BucketName, Error, ObjectSummary, Tags};
 
@@ -68,9 +68,9 @@ pub(crate) struct Attributes {
     pub(crate) checksum: Option<Checksum>,
     #[serde(skip_serializing_if = "Tags::is_empty")]
     pub(crate) tags: Tags,
-    /// Of how many parts of which size it was put together, in order; the entity tag is computed over them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) parts: Vec<(u32, u64)>,
+    /// The entity tag is computed over them.
+    #[serde(skip_serializing_if = "PartSizes::is_empty")]
+    pub(crate) parts: PartSizes,
 }
 
 impl Attributes {
@@ -108,6 +108,7 @@ impl Model {
             checksum: attributes.checksum,
             tags: attributes.tags,
             version_id: Some(VersionId::stored(self.version_id)),
+            parts: attributes.parts,
         })
     }
 

@@ -31,13 +31,16 @@ fn cors() -> Cors {
     }
 }
 
+const POLICY: &str = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject",
+    "Resource": "arn:aws:s3:::bucket/open/*"}}"#;
+
 async fn each_setting_is_set_and_removed(database: Database) {
     let kit = Kit::new(database).await;
     let set = async |setting| kit.storage.set_bucket(&bucket(), setting).await.unwrap();
     let tags = Tags::parse_query("team=data").unwrap();
     set(BucketSetting::Lifecycle(Some(lifecycle()))).await;
     set(BucketSetting::Cors(Some(cors()))).await;
-    set(BucketSetting::Policy(Some("{}".to_owned()))).await;
+    set(BucketSetting::Policy(Some(POLICY.to_owned()))).await;
     set(BucketSetting::Tags(Some(tags.clone()))).await;
     set(BucketSetting::Quota(Some(1))).await;
     set(BucketSetting::Quota(Some(7))).await;
@@ -48,7 +51,7 @@ async fn each_setting_is_set_and_removed(database: Database) {
     let settings = kit.storage.bucket_settings(&bucket()).await.unwrap();
     assert_eq!(settings.lifecycle, Some(lifecycle()));
     assert_eq!(settings.cors, Some(cors()));
-    assert_eq!(settings.policy.as_deref(), Some("{}"));
+    assert_eq!(settings.policy.as_deref(), Some(POLICY));
     assert_eq!((&settings.tags, settings.quota_bytes), (&Some(tags), Some(7)));
     assert_eq!(settings.versioning, Versioning::Enabled);
     set(BucketSetting::Lifecycle(None)).await;
@@ -175,16 +178,19 @@ async fn a_quota_is_kept(database: Database) {
     let named = [CompletedPart {
         number: 1,
         etag: part.etag,
-        checksum: None,
+        checksums: Vec::new(),
     }];
-    let completed = kit.storage.complete_upload(place, &upload, &named, None).await;
+    let completed = kit
+        .storage
+        .complete_upload(place, &upload, &named, Default::default())
+        .await;
     assert!(matches!(completed, Err(Error::QuotaExceeded { .. })));
     assert_eq!(super::keys(&kit.storage).await, ["a", "b"]);
     assert_eq!((kit.blob_files(), kit.incoming_files()), (3, 0));
     // What is deleted makes room at once.
     kit.storage.delete(&bucket(), &key("b")).await.unwrap();
     kit.storage
-        .complete_upload(place, &upload, &named, None)
+        .complete_upload(place, &upload, &named, Default::default())
         .await
         .unwrap();
     set(None).await;

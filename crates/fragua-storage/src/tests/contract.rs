@@ -13,9 +13,9 @@ use tokio::task::JoinHandle;
 
 use super::{bucket, key, keys, put, read};
 use crate::{
-    BucketName, ByteRange, ChecksumAlgorithm, CompletedPart, CopyOptions, CreateUpload, Error, EtagCondition,
-    ExpectedChecksum, GetOptions, ListQuery, PartOptions, PutOptions, ReadConditions, RemoteSettings,
-    Settings, Storage, WriteCondition,
+    BucketName, ByteRange, ChecksumAlgorithm, CompleteUpload, CompletedPart, CopyOptions, CreateUpload,
+    Error, EtagCondition, ExpectedChecksum, GetOptions, ListQuery, PartOptions, PutOptions, ReadConditions,
+    RemoteSettings, Settings, Storage, WriteCondition,
 };
 
 struct Server {
@@ -40,7 +40,7 @@ impl Server {
         let key = auth.root_access_key(None).await.unwrap();
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let router = crate::s3::router(local.clone(), auth);
+        let router = crate::s3::router(local.clone(), auth, &crate::s3::Settings::default());
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
@@ -411,11 +411,11 @@ async fn uploads(storage: &Storage) {
         parts.push(CompletedPart {
             number: part.number,
             etag: part.etag,
-            checksum: None,
+            checksums: Vec::new(),
         });
     }
     let object = storage
-        .complete_upload(place, &upload, &parts, None)
+        .complete_upload(place, &upload, &parts, CompleteUpload::default())
         .await
         .unwrap();
     assert_eq!(object.size_bytes, (5 << 20) + 3);

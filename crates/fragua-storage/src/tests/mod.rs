@@ -8,7 +8,13 @@ mod listing;
 mod multipart;
 mod objects;
 mod s3;
+mod s3_access;
+mod s3_buckets;
+mod s3_chunked;
+mod s3_form;
+mod s3_fuzz;
 mod s3_settings;
+mod s3_uploads;
 mod upkeep;
 mod versions;
 

@@ -9,8 +9,8 @@ use md5::{Digest, Md5};
 
 use super::{Kit, bucket, key};
 use crate::{
-    ByteRange, Checksum, ChecksumAlgorithm, CompletedPart, CreateUpload, Error, Part, PartOptions, UploadId,
-    UploadQuery, WriteCondition,
+    ByteRange, Checksum, ChecksumAlgorithm, CompleteUpload, CompletedPart, CreateUpload, Error, Part,
+    PartOptions, UploadId, UploadQuery, WriteCondition,
 };
 
 const FIVE_MEBIBYTES: usize = 5 << 20;
@@ -37,11 +37,11 @@ impl Kit {
             .map(|part| CompletedPart {
                 number: part.number,
                 etag: part.etag.clone(),
-                checksum: part.checksum.as_ref().map(|checksum| checksum.value.clone()),
+                checksums: Vec::from_iter(part.checksum.clone()),
             })
             .collect();
         self.storage
-            .complete_upload((&bucket(), &key("k")), upload, &named, None)
+            .complete_upload((&bucket(), &key("k")), upload, &named, CompleteUpload::default())
             .await
     }
 }
@@ -236,13 +236,14 @@ async fn a_condition_holds_the_completion_back(database: Database) {
     let named = [CompletedPart {
         number: 1,
         etag: part.etag.clone(),
-        checksum: None,
+        checksums: Vec::new(),
     }];
     let place = (&bucket(), &key("k"));
-    let held = kit
-        .storage
-        .complete_upload(place, &upload, &named, Some(WriteCondition::Absent))
-        .await;
+    let absent = CompleteUpload {
+        condition: Some(WriteCondition::Absent),
+        ..CompleteUpload::default()
+    };
+    let held = kit.storage.complete_upload(place, &upload, &named, absent).await;
     assert!(matches!(held, Err(Error::PreconditionFailed { .. })));
     kit.complete(&upload, &[&part]).await.unwrap();
 }

@@ -343,7 +343,8 @@ async fn settings_come_back_as_they_were_sent() {
             );
         }
     }
-    let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*",
+        "Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/open/*"}]}"#;
     assert!(api.set("policy", policy).await.status.is_success());
     assert_eq!(api.ask("GET", "policy").await.text(), policy);
 }

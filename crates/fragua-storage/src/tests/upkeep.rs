@@ -79,7 +79,7 @@ impl Kit {
             named.push(CompletedPart {
                 number,
                 etag: part.etag,
-                checksum: None,
+                checksums: Vec::new(),
             });
         }
         (upload, named)
@@ -316,7 +316,7 @@ async fn the_scrubber_finds_what_is_damaged(database: Database) {
     let (upload, parts) = kit.upload("parts", &[5 << 20, 9]).await;
     let place = (&bucket(), &key("parts"));
     kit.storage
-        .complete_upload(place, &upload, &parts, None)
+        .complete_upload(place, &upload, &parts, Default::default())
         .await
         .unwrap();
     kit.put("deleted", "x").await;

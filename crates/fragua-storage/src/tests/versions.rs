@@ -567,7 +567,7 @@ async fn an_older_database_is_upgraded(database: Database) {
 async fn what_is_known_of_an_object_may_be_long(database: Database) {
     let kit = Kit::versioned(database).await;
     let id = kit.put_version("k", "x").await;
-    let parts = (0..10_000).map(|number| (1, 5_242_880 + number)).collect();
+    let parts = (0..10_000).map(|number| 5_242_880 + number).collect();
     let long = objects::Attributes {
         parts,
         ..Default::default()

@@ -50,11 +50,11 @@ pub(crate) async fn fill(folder: &str) -> ExitCode {
         parts.push(fragua_storage::CompletedPart {
             number,
             etag: part.etag,
-            checksum: None,
+            checksums: Vec::new(),
         });
     }
     let completed = storage
-        .complete_upload((&bucket, &name), &upload, &parts, None)
+        .complete_upload((&bucket, &name), &upload, &parts, Default::default())
         .await;
     tell("complete", completed.map(drop));
     tell("small", put_small(&storage).await);

@@ -102,13 +102,13 @@ async fn write_plain(storage: Storage, writer: u64, seed: u64) {
                     parts.push(CompletedPart {
                         number,
                         etag: part.etag,
-                        checksum: None,
+                        checksums: Vec::new(),
                     });
                 }
                 println!("begin {name} {}", digest(&whole));
                 println!("sent {name}");
                 storage
-                    .complete_upload(place, &upload, &parts, None)
+                    .complete_upload(place, &upload, &parts, Default::default())
                     .await
                     .unwrap();
                 println!("done {name}");

@@ -218,7 +218,7 @@ async fn complete(
         Ok(CompletedPart {
             number: number.ok_or_else(|| ApiError::missing("part_number"))?,
             etag: required(part.etag.clone(), "etag")?.trim_matches('"').to_owned(),
-            checksum: None,
+            checksums: Vec::new(),
         })
     };
     let parts: Vec<_> = fields.parts.iter().map(part).collect::<Result<_, ApiError>>()?;

@@ -19,6 +19,9 @@ use crate::settings::{Executor, Loaded, Role};
 /// How often it is written when keys of the inference API were last used.
 const KEY_USES_EVERY: Duration = Duration::from_secs(60);
 
+/// How often the access log of the object store is written.
+const STORAGE_LOG_EVERY: Duration = Duration::from_secs(2);
+
 /// A loop that ends when the shutdown token is cancelled.
 pub(crate) type Job = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
@@ -77,6 +80,9 @@ impl App {
                 Ok(())
             }));
         }
+        if self.storage.is_some() && roles.contains(&Role::Storage) {
+            jobs.push(Box::pin(write_storage_log(self.auth.clone(), shutdown.clone())));
+        }
         if self.serving.as_ref().is_some_and(Serving::requires_keys) && roles.contains(&Role::Serving) {
             jobs.push(Box::pin(watch_keys(self.auth.clone(), shutdown.clone())));
         }
@@ -112,6 +118,26 @@ async fn watch_keys(auth: Auth, shutdown: CancellationToken) -> anyhow::Result<(
         };
         if let Err(error) = auth.write_serving_key_uses().await {
             tracing::warn!(%error, "when API keys were last used cannot be written now");
+        }
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes what was done in the object store and when its keys were used, so that no answer waits for it.
+async fn write_storage_log(auth: Auth, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut ticks = tokio::time::interval(STORAGE_LOG_EVERY);
+    loop {
+        let is_over = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        if let Err(error) = auth.write_access_log().await {
+            tracing::warn!(%error, "the access log of the object store cannot be written now");
+        }
+        if let Err(error) = auth.write_storage_key_uses().await {
+            tracing::warn!(%error, "when keys of the object store were last used cannot be written now");
         }
         if is_over {
             return Ok(());

@@ -8,6 +8,7 @@ use fragua_web::Site;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use crate::settings::Loaded;
 use crate::source;
 use crate::surface::Surface;
 
@@ -15,6 +16,7 @@ impl App {
     /// Returns the routes of every port that the parts of this process can answer on.
     pub(crate) fn routes(
         &self,
+        loaded: &Loaded,
         endpoints: &Endpoints,
         shutdown: &CancellationToken,
     ) -> BTreeMap<Surface, Router> {
@@ -39,7 +41,10 @@ impl App {
             routes.insert(Surface::Tracking, api.merge(pages));
         }
         if let Some(storage) = &self.storage {
-            let s3 = fragua_storage::s3::router(storage.clone(), self.auth.clone());
+            let settings = fragua_storage::s3::Settings {
+                domains: loaded.settings.storage.domains.clone(),
+            };
+            let s3 = fragua_storage::s3::router(storage.clone(), self.auth.clone(), &settings);
             routes.insert(Surface::Storage, s3);
             routes.insert(
                 Surface::Console,

@@ -18,6 +18,7 @@ mod schema;
 mod serving_keys;
 mod settings;
 mod storage;
+mod storage_keys;
 mod tasks;
 mod tracking;
 mod transfer;
@@ -165,6 +166,9 @@ enum Command {
     /// Keys of the inference API, each for some models or all: create, list, revoke
     #[command(subcommand)]
     ServingKeys(serving_keys::Command),
+    /// Access keys of the object store, each with a policy: create, list, disable, enable, revoke
+    #[command(subcommand)]
+    StorageKeys(storage_keys::Command),
     /// DAGs: list, show, check, test, trigger, pause, unpause, clear, next-execution, reload, report, delete
     #[command(subcommand)]
     Dags(dags::Command),
@@ -248,6 +252,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Settings(options) => settings::run(&common, options),
         Command::Keys(options) => keys::run(&common, options).await,
         Command::ServingKeys(command) => serving_keys::run(&common, command).await,
+        Command::StorageKeys(command) => storage_keys::run(&common, command).await,
         Command::Dags(command) => dags::run(&common, command).await,
         Command::Tasks(command) => Box::pin(tasks::run(&common, command)).await,
         Command::Xcom(command) => xcom::run(&common, command).await,

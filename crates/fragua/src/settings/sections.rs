@@ -167,6 +167,7 @@ pub(crate) struct StorageSettings {
     pub(crate) scrub_days: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) scrub_bytes_per_second: usize,
+    pub(crate) domains: Vec<String>,
     #[serde(deserialize_with = "optional")]
     pub(crate) endpoint: Option<HttpUrl>,
     pub(crate) region: String,

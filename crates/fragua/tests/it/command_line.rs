@@ -23,6 +23,7 @@ async fn help_and_version() {
         "settings",
         "keys",
         "serving-keys",
+        "storage-keys",
         "dags",
         "dag-runs",
         "tracking",

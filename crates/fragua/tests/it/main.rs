@@ -11,6 +11,7 @@ mod roles;
 mod serving_keys;
 mod shutdown;
 mod storage;
+mod storage_keys;
 mod tracking;
 mod webhooks;
 mod workers;

@@ -29,10 +29,11 @@ use self::verify::Depth;
 use super::{Backend, Place};
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
-use crate::checksum::Expected;
+use crate::checksum::{Checksum, Expected};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
-    CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList,
+    UploadQuery,
 };
 use crate::object::{
     CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta, PutOptions,
@@ -369,10 +370,7 @@ impl Backend for Local {
             let blob = row.blob_id.clone();
             let meta = row.into_meta()?;
             options.conditions.check(&meta)?;
-            let range = match options.range {
-                None => 0..meta.size_bytes,
-                Some(range) => range.resolve(meta.size_bytes)?,
-            };
+            let range = options.resolve(&meta)?;
             Ok(self
                 .inner
                 .blobs
@@ -406,11 +404,10 @@ impl Backend for Local {
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
         objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
-        let conditions = &options.source_conditions;
-        let (meta, parts, blob) = self
+        let (conditions, wanted) = (&options.source_conditions, options.checksum);
+        let (meta, (blob, checksum)) = self
             .with_row(source, options.source_version.as_ref(), |row| async move {
                 let blob = row.blob_id.clone();
-                let parts = Attributes::parse(&row.attributes)?.parts;
                 let meta = row.into_meta()?;
                 // A copy has no body to leave out: what is "not modified" to a reader fails here.
                 conditions.check(&meta).map_err(|error| match error {
@@ -419,8 +416,15 @@ impl Backend for Local {
                     },
                     other => other,
                 })?;
-                let copied = self.inner.blobs.duplicate(&blob).await;
-                Ok(copied.map(|copy| (meta, parts, copy)))
+                let blobs = &self.inner.blobs;
+                let is_known = |sum: &Checksum| !sum.is_composite() && Some(sum.algorithm) == wanted;
+                let copied = if wanted.is_none() || meta.checksum.as_ref().is_some_and(is_known) {
+                    let copy = blobs.duplicate(&blob).await;
+                    copy.map(|copy| (copy, meta.checksum.clone()))
+                } else {
+                    blobs.concatenate(vec![blob], wanted).await
+                };
+                Ok(copied.map(|copied| (meta, copied)))
             })
             .await?;
         let (given_type, headers, user_metadata) = match options.replace {
@@ -429,8 +433,8 @@ impl Backend for Local {
         };
         let tags = options.tags.unwrap_or(meta.tags);
         let mut attributes = attributes(headers, user_metadata, tags);
-        attributes.checksum = meta.checksum;
-        attributes.parts = parts;
+        attributes.checksum = checksum;
+        attributes.parts = meta.parts;
         let content_type = match content_type(given_type) {
             Ok(content_type) => content_type,
             Err(error) => return Err(self.undo(blob, error).await),
@@ -473,7 +477,7 @@ impl Backend for Local {
         place: Place<'_>,
         upload: &UploadId,
         parts: &[CompletedPart],
-        condition: Option<WriteCondition>,
+        options: CompleteUpload,
     ) -> Result<ObjectMeta, Error> {
         let (bucket, key) = (place.bucket.clone(), place.key.clone());
         let (local, upload, parts) = (self.clone(), upload.clone(), parts.to_vec());
@@ -486,7 +490,7 @@ impl Backend for Local {
                     },
                     &upload,
                     &parts,
-                    condition,
+                    options,
                 )
                 .await
         })

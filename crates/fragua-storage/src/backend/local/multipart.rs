@@ -3,16 +3,15 @@
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
-use super::verify::part_sizes;
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::listing::MAX_PAGE;
 use crate::multipart::{
-    CompletedPart, CreateUpload, MAX_PART_NUMBER, MIN_PART_BYTES, Part, PartList, PartOptions, UploadId,
-    UploadList, UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, MAX_PART_NUMBER, MIN_PART_BYTES, Part, PartList,
+    PartOptions, UploadId, UploadList, UploadQuery,
 };
-use crate::object::{ObjectMeta, WriteCondition};
+use crate::object::{ObjectMeta, PartSizes};
 use crate::store::uploads::UploadAttributes;
 use crate::store::{buckets, objects, parts, uploads};
 use crate::stream::BodyStream;
@@ -53,6 +52,14 @@ impl Local {
         let attributes = uploads::find(self.database(), place, upload)
             .await?
             .attributes()?;
+        if let (Some(begun), Some(sent)) = (attributes.checksum_algorithm, &options.checksum)
+            && begun != sent.algorithm
+        {
+            let sent = sent.algorithm;
+            return Err(Error::UploadMismatch {
+                reason: format!("the upload was begun with {begun} checksums and the part came with {sent}"),
+            });
+        }
         let asked = attributes.checksum_algorithm.map(ExpectedChecksum::compute);
         let expected = Expected {
             size: options.expected_size,
@@ -96,31 +103,34 @@ impl Local {
         place: Place<'_>,
         upload: &UploadId,
         wanted: &[CompletedPart],
-        condition: Option<WriteCondition>,
+        options: CompleteUpload,
     ) -> Result<ObjectMeta, Error> {
-        objects::check_condition(self.database(), place, condition.as_ref()).await?;
+        objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
         let row = uploads::find(self.database(), place, upload).await?;
         let upload_attributes = row.attributes()?;
         let written = parts::list(self.database(), upload.as_str(), 0, MAX_PART_NUMBER as usize).await?;
         let chosen = choose(written, wanted)?;
         let size_bytes = chosen.iter().map(|(_, part)| part.size_bytes).sum();
+        options.check_size(size_bytes)?;
         let limit_bytes = self.inner.settings.max_object_bytes;
         if size_bytes > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
         }
         let etag = multipart_etag(&chosen);
-        let whole = upload_attributes
-            .checksum_algorithm
-            .filter(|_| upload_attributes.full_object_checksum);
+        let whole = whole_checksum(&upload_attributes, &options)?;
         let (blob, whole) = self.join(&chosen, whole).await?;
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
+        let checksum = whole.or_else(composite);
+        if let Err(error) = check_checksum(checksum.as_ref(), options.checksum.as_ref()) {
+            return Err(self.undo(blob, error).await);
+        }
         let mut attributes = upload_attributes.object;
-        attributes.checksum = whole.or_else(composite);
-        attributes.parts = part_sizes(chosen.iter().map(|(_, part)| part.size_bytes));
+        attributes.checksum = checksum;
+        attributes.parts = PartSizes::from_iter(chosen.iter().map(|(_, part)| part.size_bytes));
         let new = NewObject {
             content_type: row.content_type,
             attributes,
-            condition,
+            condition: options.condition,
             finished_upload: Some(upload.clone()),
         };
         let place = (place.bucket.clone(), place.key.clone());
@@ -134,9 +144,8 @@ impl Local {
     ) -> Result<(String, Option<Checksum>), Error> {
         let blobs = &self.inner.blobs;
         let joined = match chosen {
-            [(only, part)] => {
-                let is_whole = |checksum: &Checksum| whole == Some(checksum.algorithm);
-                let checksum = part.checksum.clone().filter(is_whole);
+            [(only, part)] if whole.is_none() || part.checksum.as_ref().map(|sum| sum.algorithm) == whole => {
+                let checksum = part.checksum.clone().filter(|_| whole.is_some());
                 blobs.duplicate(only).await.map(|blob| (blob, checksum))
             }
             several => {
@@ -197,6 +206,54 @@ impl Local {
     }
 }
 
+/// Returns which checksum over all bytes to compute: the upload's, or the one that the client compares with where the
+/// upload was begun without any.
+fn whole_checksum(
+    upload: &UploadAttributes,
+    options: &CompleteUpload,
+) -> Result<Option<ChecksumAlgorithm>, Error> {
+    let sent = options.checksum.as_ref().map(|checksum| checksum.algorithm);
+    let differs = |reason: String| Err(Error::UploadMismatch { reason });
+    let Some(begun) = upload.checksum_algorithm else {
+        return match options.full_object_checksum {
+            Some(false) => differs("the upload was begun without checksums of its parts".to_owned()),
+            _ => Ok(sent),
+        };
+    };
+    if let Some(sent) = sent.filter(|sent| *sent != begun) {
+        return differs(format!(
+            "the upload was begun with {begun} checksums and completed with {sent}"
+        ));
+    }
+    if options
+        .full_object_checksum
+        .is_some_and(|is_full| is_full != upload.full_object_checksum)
+    {
+        let kind = if upload.full_object_checksum {
+            "FULL_OBJECT"
+        } else {
+            "COMPOSITE"
+        };
+        return differs(format!("the upload was begun with the checksum type {kind}"));
+    }
+    Ok(upload.full_object_checksum.then_some(begun))
+}
+
+/// Compares the object's checksum with the one that the client sent, which may leave out how many parts it is over.
+fn check_checksum(found: Option<&Checksum>, sent: Option<&Checksum>) -> Result<(), Error> {
+    let Some(sent) = sent else { return Ok(()) };
+    let is_same = found.is_some_and(|found| {
+        let bare = found.value.split('-').next().unwrap_or_default();
+        found.value == sent.value || bare == sent.value
+    });
+    if is_same {
+        return Ok(());
+    }
+    Err(Error::ChecksumMismatch {
+        algorithm: sent.algorithm.as_str(),
+    })
+}
+
 /// Finds the parts that the client names among those written, with their blobs.
 fn choose(written: Vec<parts::Model>, wanted: &[CompletedPart]) -> Result<Vec<(String, Part)>, Error> {
     let mut written = written
@@ -211,9 +268,13 @@ fn choose(written: Vec<parts::Model>, wanted: &[CompletedPart]) -> Result<Vec<(S
         let (blob, part) = written
             .find(|(_, part)| part.number == named.number)
             .ok_or_else(invalid)?;
-        let sum = part.checksum.as_ref().map(|checksum| checksum.value.as_str());
-        let sum_differs =
-            matches!((sum, named.checksum.as_deref()), (Some(one), Some(other)) if one != other);
+        let sum_differs = part.checksum.as_ref().is_some_and(|own| {
+            let mut comparable = named
+                .checksums
+                .iter()
+                .filter(|sum| sum.algorithm == own.algorithm);
+            comparable.any(|sum| sum != own)
+        });
         if part.etag != named.etag || sum_differs {
             return Err(invalid());
         }
@@ -272,7 +333,7 @@ mod tests {
         CompletedPart {
             number,
             etag: hex::encode(Md5::digest(number.to_string())),
-            checksum: None,
+            checksums: Vec::new(),
         }
     }
 

@@ -54,7 +54,7 @@ impl Noted {
             size_bytes: u64::try_from(size_bytes).unwrap_or(0),
             etag,
             checksum: attributes.checksum.filter(|checksum| !checksum.is_composite()),
-            parts: attributes.parts,
+            parts: attributes.parts.into_runs(),
         }
     }
 
@@ -223,27 +223,9 @@ impl PartSums {
     }
 }
 
-/// Returns the sizes of parts as they are kept: how many of which size one after another.
-pub(super) fn part_sizes(sizes: impl Iterator<Item = u64>) -> Vec<(u32, u64)> {
-    let mut kept: Vec<(u32, u64)> = Vec::new();
-    for size in sizes {
-        match kept.last_mut() {
-            Some((count, last)) if *last == size => *count += 1,
-            _ => kept.push((1, size)),
-        }
-    }
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_of_parts_are_kept_in_runs() {
-        assert_eq!(part_sizes([8, 8, 8, 3].into_iter()), [(3, 8), (1, 3)]);
-        assert!(part_sizes([].into_iter()).is_empty());
-    }
 
     #[test]
     fn the_sum_of_parts_does_not_depend_on_the_chunks() {

@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetRange, GetResult, TagSet};
 
 use crate::object::DEFAULT_CONTENT_TYPE;
-use crate::{ByteRange, Error, ObjectHeaders, ObjectKey, ObjectMeta, Tags, VersionId};
+use crate::{ByteRange, Error, ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, Tags, VersionId};
 
 /// Returns the key as the client crate addresses it, which cannot address all keys.
 pub(super) fn path(key: &ObjectKey) -> Result<Path, Error> {
@@ -112,5 +112,6 @@ pub(super) fn object_meta(key: &ObjectKey, result: &GetResult) -> ObjectMeta {
         checksum: None,
         tags: Tags::default(),
         version_id: None,
+        parts: PartSizes::default(),
     }
 }

@@ -24,13 +24,14 @@ use reqwest::{Method, StatusCode};
 use self::chunks::{Chunks, MAX_OBJECT_BYTES, PART_BYTES};
 use self::convert::{attributes, get_range, no_version, object_meta, path, says, tag_set, unquoted};
 use super::{Backend, Place};
-use crate::checksum::{BodyDigest, BodyHasher, Expected};
+use crate::checksum::{BodyDigest, BodyHasher, Expected, ExpectedChecksum};
 use crate::listing::{ListQuery, Listing, ObjectSummary};
 use crate::multipart::{
-    CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList, UploadQuery,
+    CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList,
+    UploadQuery,
 };
 use crate::object::{
-    ByteRange, CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectKey, ObjectMeta, PutOptions,
+    ByteRange, CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectKey, ObjectMeta, PartSizes, PutOptions,
     WriteCondition,
 };
 use crate::presign::{PresignedRequest, endpoint_and_host, presigned_url};
@@ -264,6 +265,7 @@ impl Remote {
         put.condition = options.condition;
         // The tags of the source cannot be read with this client.
         put.tags = options.tags.unwrap_or_default();
+        put.checksum = options.checksum.map(ExpectedChecksum::compute);
         self.put(target, put, stream.boxed()).await
     }
 }
@@ -387,11 +389,15 @@ impl Backend for Remote {
             checksum: digest.checksum,
             tags: options.tags,
             version_id: None,
+            parts: PartSizes::default(),
         })
     }
 
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
         no_version(options.version.as_ref())?;
+        if options.part_number.is_some() {
+            return Err(Error::NotSupported("reading a part of an upload"));
+        }
         let result = self.open(place, options.range).await?;
         let meta = object_meta(place.key, &result);
         options.conditions.check(&meta)?;
@@ -458,7 +464,10 @@ impl Backend for Remote {
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
         no_version(options.source_version.as_ref())?;
-        let is_plain = options.replace.is_none() && options.tags.is_none() && options.condition.is_none();
+        let is_plain = options.replace.is_none()
+            && options.tags.is_none()
+            && options.condition.is_none()
+            && options.checksum.is_none();
         if source.bucket != target.bucket || !is_plain || options.source_conditions != Default::default() {
             return self.copy_through(source, target, options).await;
         }
@@ -595,10 +604,12 @@ impl Backend for Remote {
         place: Place<'_>,
         upload: &UploadId,
         parts: &[CompletedPart],
-        condition: Option<WriteCondition>,
+        options: CompleteUpload,
     ) -> Result<ObjectMeta, Error> {
-        if condition.is_some() {
-            return Err(Error::NotSupported("a condition on an upload in parts"));
+        if options != CompleteUpload::default() {
+            return Err(Error::NotSupported(
+                "a condition, size or checksum of an upload in parts",
+            ));
         }
         if parts.iter().zip(1..).any(|(part, number)| part.number != number) {
             return Err(Error::NotSupported(
