@@ -22,7 +22,7 @@ use servers::Programs;
 use works::Bench;
 
 /// Of Garage, which is built once.
-const GARAGE_VERSION: &str = "2.1.0";
+const GARAGE_VERSION: &str = "2.5.0";
 
 /// How much is measured.
 #[derive(Debug, Clone, clap::Args)]
