@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use bytes::Bytes;
+use fragua_auth::Auth;
 use fragua_base::{Endpoints, ManualClock, SharedClock, Timestamp};
 use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
@@ -17,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct House {
     pub(crate) storage: Storage,
     pub(crate) tracking: Tracking,
+    pub(crate) auth: Auth,
     pub(crate) clock: SharedClock,
     databases: [TestDatabase; 2],
     _folder: tempfile::TempDir,
@@ -63,9 +66,13 @@ impl House {
         )
         .await
         .unwrap();
+        let auth = Auth::open(databases[0].database.clone(), clock.clone())
+            .await
+            .unwrap();
         Self {
             storage,
             tracking,
+            auth,
             clock,
             databases,
             _folder: folder,
@@ -74,6 +81,12 @@ impl House {
 
     pub(crate) fn site(&self) -> Site {
         site(&self.clock)
+    }
+
+    /// Returns the pages of the object store.
+    pub(crate) fn console(&self) -> Router {
+        let site = self.site().with_artifacts_in("mlflows3");
+        fragua_web::console_pages(self.storage.clone(), self.auth.clone(), site)
     }
 
     pub(crate) async fn put(&self, bucket: &str, key: &str, bytes: &'static [u8]) {
