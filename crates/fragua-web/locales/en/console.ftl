@@ -29,6 +29,7 @@ selected = selected
 select-hint = Tick objects and folders to download or delete them together
 nothing-chosen = nothing was chosen: tick at least one object or folder
 rows-loaded = entries shown
+sort-too-long = More than 1,000 entries stay in the order of their names.
 download-zip = Download as zip
 delete-selected-title = Delete what is ticked?
 delete-selected-advice = Folders go with everything in them. This cannot be undone.

@@ -29,6 +29,7 @@ selected = seleccionados
 select-hint = Marca objetos y carpetas para descargarlos o borrarlos juntos
 nothing-chosen = no se ha elegido nada: marca al menos un objeto o una carpeta
 rows-loaded = entradas a la vista
+sort-too-long = Más de 1000 entradas se quedan en el orden de sus nombres.
 download-zip = Descargar como zip
 delete-selected-title = ¿Borrar lo marcado?
 delete-selected-advice = Las carpetas se borran con todo lo que contienen. No se puede deshacer.

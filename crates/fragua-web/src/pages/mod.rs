@@ -2,6 +2,7 @@
 
 mod app;
 mod archive;
+mod columns;
 pub(crate) mod console;
 mod download;
 pub(crate) mod orchestrator;

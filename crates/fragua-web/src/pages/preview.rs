@@ -1,11 +1,13 @@
 //! A safe look into a file: text, tables, JSON, Markdown, pictures, documents in a sandbox, the description of a model.
 
 use std::fmt::Write as _;
+use std::io;
 
 use bytes::Bytes;
-use fragua_storage::ByteRange;
+use fragua_storage::{ByteRange, ObjectStream};
 use serde_json::Value;
 
+use super::columns;
 use super::tracking::mlmodel::{self, ModelCard};
 use crate::error::Error;
 use crate::format;
@@ -74,6 +76,8 @@ pub(super) struct Wanted {
 pub(super) enum Plan {
     Shown(Preview),
     Read(Wanted),
+    /// Its columns are read where they lie, by [`rows_of_columns`].
+    Columns,
 }
 
 /// Decides by its name and size how to look into a file.
@@ -88,6 +92,9 @@ pub(super) fn plan(name: &str, size: u64) -> Plan {
         .rsplit_once('.')
         .map_or("", |(_, ending)| ending)
         .to_ascii_lowercase();
+    if matches!(ending.as_str(), "parquet" | "pq") {
+        return Plan::Columns;
+    }
     let is_whole = matches!(ending.as_str(), "json" | "md") || name == mlmodel::FILE_NAME;
     let limit = match (delimiter(&ending), is_whole) {
         (Some(_), _) => TABLE_BYTES,
@@ -131,10 +138,7 @@ impl Wanted {
             return Ok(Preview::Binary);
         };
         if let Some(delimiter) = delimiter(&self.ending) {
-            let first = page
-                .parameter("row")
-                .and_then(|row| row.parse().ok())
-                .unwrap_or(0);
+            let first = first_row(page);
             let bytes = bytes.clone();
             // Reading sixteen megabytes of rows takes longer than other requests should wait.
             let read = tokio::task::spawn_blocking(move || rows_of_csv(&bytes, delimiter, first, is_cut));
@@ -150,6 +154,48 @@ impl Wanted {
         }
         Ok(understood(page, &self.name, &self.ending, text))
     }
+}
+
+fn first_row(page: &Page) -> usize {
+    let row = page.parameter("row").and_then(|row| row.parse().ok());
+    row.unwrap_or(0)
+}
+
+/// Returns a page of the rows of a Parquet file, whose parts `open` opens. What cannot be read is a file without a look.
+pub(super) async fn rows_of_columns<O, F>(page: &Page, size: u64, open: O) -> Result<Preview, Error>
+where
+    O: Fn(ByteRange) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<ObjectStream, Error>>,
+{
+    let first = first_row(page);
+    let runtime = tokio::runtime::Handle::current();
+    let read = move |start: u64, length: usize| {
+        let last = start + length as u64 - 1;
+        runtime.block_on(async {
+            let stream = open(ByteRange::Between { first: start, last }).await;
+            let stream = stream.map_err(io::Error::other)?;
+            stream.into_bytes(length as u64).await.map_err(io::Error::other)
+        })
+    };
+    let file = columns::File::new(size, read);
+    let rows = tokio::task::spawn_blocking(move || {
+        // One more than a page shows, to learn whether there are more.
+        columns::rows(file, first, ROWS_PER_PAGE + 1, MOST_COLUMNS)
+    });
+    let Ok(Ok((head, rows))) = rows.await else {
+        return Ok(Preview::Binary);
+    };
+    let shorten = |cell: String| format::shorten(&cell, MOST_CELL_CHARS);
+    let rows = rows.into_iter().zip(first + 1..);
+    let mut table = TableView {
+        head,
+        rows: rows
+            .map(|(cells, number)| (number, cells.into_iter().map(shorten).collect()))
+            .collect(),
+        ..TableView::default()
+    };
+    turn_pages(&mut table, page, first);
+    Ok(Preview::Table(table))
 }
 
 /// Returns what a whole text is, by its name and its content.
@@ -168,10 +214,7 @@ fn understood(page: &Page, name: &str, ending: &str, text: &str) -> Preview {
     if ending == "json"
         && let Ok(value) = serde_json::from_str::<Value>(text)
     {
-        let first = page
-            .parameter("row")
-            .and_then(|row| row.parse().ok())
-            .unwrap_or(0);
+        let first = first_row(page);
         if let Some(mut table) = rows_of_json(&value, first) {
             turn_pages(&mut table, page, first);
             return Preview::Table(table);

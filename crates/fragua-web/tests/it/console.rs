@@ -151,8 +151,13 @@ async fn an_upload_in_parts_goes_on_where_it_was() {
         .has(&[r#"{"parts":[{"number":1,"size":5242880}]}"#]);
     // It is told which parts are missing by the size of the file.
     let complete = format!("/buckets/mlflows3/uploads/complete?{at}&size=5242883");
-    assert_eq!(post(&console, &complete, "").await.status, StatusCode::BAD_REQUEST);
-    get(&console, "/buckets/mlflows3/settings").await.has(&["in/big.bin"]);
+    assert_eq!(
+        post(&console, &complete, "").await.status,
+        StatusCode::BAD_REQUEST
+    );
+    get(&console, "/buckets/mlflows3/settings")
+        .await
+        .has(&["in/big.bin"]);
     put(&console, &part(2), vec![2; 3]).await;
     let done = post(&console, &complete, "").await;
     assert_eq!(done.status, StatusCode::OK, "{}", done.body);
@@ -174,14 +179,16 @@ async fn an_upload_is_given_up_and_a_small_file_is_written_at_once() {
         begun["upload"].as_str().unwrap()
     );
     let given_up = post(&console, &abort, "").await;
-    assert_eq!(
-        given_up.header("location"),
-        "/buckets/mlflows3/settings#uploads"
-    );
+    assert_eq!(given_up.header("location"), "/buckets/mlflows3/settings#uploads");
     get(&console, "/buckets/mlflows3/settings")
         .await
         .has(&["No upload in parts is under way."]);
-    let written = put(&console, "/buckets/mlflows3/content?key=a.csv", b"x\n1\n".to_vec()).await;
+    let written = put(
+        &console,
+        "/buckets/mlflows3/content?key=a.csv",
+        b"x\n1\n".to_vec(),
+    )
+    .await;
     assert_eq!(written.status, StatusCode::OK, "{}", written.body);
     get(&console, "/buckets/mlflows3/object?key=a.csv")
         .await
@@ -235,7 +242,10 @@ async fn what_is_ticked_is_one_archive() {
     assert_eq!(disposition, "attachment; filename*=UTF-8''d.zip");
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
-    let mut names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
+    let mut names: Vec<String> = archive
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .collect();
     names.sort();
     assert_eq!(names, ["a/1.txt", "a/b/2.txt", "c & d.txt"]);
     let mut text = String::new();
@@ -251,7 +261,12 @@ async fn folders_are_made_found_and_paged() {
         house.put("mlflows3", key, b"x").await;
     }
     let console = house.console();
-    let made = post(&console, "/buckets/mlflows3/folder?prefix=many%2F", "name=%3Cnew%3E").await;
+    let made = post(
+        &console,
+        "/buckets/mlflows3/folder?prefix=many%2F",
+        "name=%3Cnew%3E",
+    )
+    .await;
     assert_eq!(
         made.header("location"),
         "/buckets/mlflows3?prefix=many%2F%3Cnew%3E%2F"
@@ -278,6 +293,40 @@ async fn folders_are_made_found_and_paged() {
 }
 
 #[tokio::test]
+async fn a_folder_is_sorted_unless_it_is_long() {
+    let house = House::open().await;
+    house.put("mlflows3", "a", b"x").await;
+    house.put("mlflows3", "b", b"xxx").await;
+    house.put("mlflows3", "c/d", b"xx").await;
+    let console = house.console();
+    let order = async |address: &str| {
+        let page = get(&console, address).await.body;
+        let rows = page.split("name=\"key\" value=\"").skip(1);
+        rows.map(|row| row[..1].to_owned()).collect::<String>()
+    };
+    assert_eq!(order("/buckets/mlflows3").await, "ab");
+    assert_eq!(order("/buckets/mlflows3?sort=-size").await, "ba");
+    get(&console, "/buckets/mlflows3?sort=-size").await.has(&[
+        "aria-sort=\"descending\"",
+        "/buckets/mlflows3?sort=size",
+        "/buckets/mlflows3?sort=-changed",
+    ]);
+    for number in 0..1000 {
+        let key = ObjectKey::parse(format!("n{number}")).unwrap();
+        let bucket = BucketName::parse("mlflows3").unwrap();
+        let options = fragua_storage::PutOptions::default();
+        house
+            .storage
+            .put_bytes(&bucket, &key, options, "xx")
+            .await
+            .unwrap();
+    }
+    let long = get(&console, "/buckets/mlflows3?sort=-size").await;
+    long.has(&["stay in the order of their names"]);
+    assert!(order("/buckets/mlflows3?sort=-size").await.starts_with("ab"));
+}
+
+#[tokio::test]
 async fn files_of_runs_and_models_lead_to_them() {
     let house = House::open().await;
     let run = "0123456789abcdef0123456789abcdef";
@@ -289,11 +338,7 @@ async fn files_of_runs_and_models_lead_to_them() {
         house.put("mlflows3", key.leak(), b"x").await;
     }
     house
-        .put(
-            "others",
-            format!("3/{run}/artifacts/plots/a b.txt").leak(),
-            b"x",
-        )
+        .put("others", format!("3/{run}/artifacts/plots/a b.txt").leak(), b"x")
         .await;
     let console = house.console();
     let object = format!("/object?key=3%2F{run}%2Fartifacts%2Fplots%2Fa%20b.txt");
@@ -304,9 +349,12 @@ async fn files_of_runs_and_models_lead_to_them() {
     get(&console, &format!("/buckets/others{object}"))
         .await
         .lacks(&[&link]);
-    get(&console, &format!("/buckets/mlflows3?prefix=3%2F{run}%2Fartifacts%2F"))
-        .await
-        .has(&[&format!("http://127.0.0.1:8084/runs/{run}?tab=artifacts\"")]);
+    get(
+        &console,
+        &format!("/buckets/mlflows3?prefix=3%2F{run}%2Fartifacts%2F"),
+    )
+    .await
+    .has(&[&format!("http://127.0.0.1:8084/runs/{run}?tab=artifacts\"")]);
     get(
         &console,
         "/buckets/mlflows3/object?key=3%2Fmodels%2Fm-1%2Fartifacts%2FMLmodel",

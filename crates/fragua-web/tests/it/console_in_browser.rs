@@ -42,17 +42,31 @@ async fn fill(house: &House) {
         .await
         .unwrap();
     let table = (0..300).fold("id,species,elevation,slope\n".to_owned(), |text, row| {
-        format!("{text}{row},lodgepole pine,{},{}\n", 2_000 + row * 7 % 900, row % 40)
+        format!(
+            "{text}{row},lodgepole pine,{},{}\n",
+            2_000 + row * 7 % 900,
+            row % 40
+        )
     });
     let table: &'static [u8] = Vec::leak(table.into_bytes());
     house.put("mlflows3", "data/covertype.csv", b"first").await;
     house.put("mlflows3", "data/covertype.csv", table).await;
     house
-        .put("mlflows3", "data/notes.json", br#"{"rows": 300, "columns": ["id", "species"], "source": {"name": "forest", "year": 1998}}"#)
+        .put(
+            "mlflows3",
+            "data/notes.json",
+            br#"{"rows": 300, "columns": ["id", "species"], "source": {"name": "forest", "year": 1998}}"#,
+        )
         .await;
-    house.put("mlflows3", "data/raw/part-0001.csv", b"a,b\n1,2\n").await;
-    house.put("mlflows3", "data/README.md", b"# Data\n\nSee *source*.").await;
-    house.put("mlflows3", "models/champion/model.bin", b"\0\x01\x02").await;
+    house
+        .put("mlflows3", "data/raw/part-0001.csv", b"a,b\n1,2\n")
+        .await;
+    house
+        .put("mlflows3", "data/README.md", b"# Data\n\nSee *source*.")
+        .await;
+    house
+        .put("mlflows3", "models/champion/model.bin", b"\0\x01\x02")
+        .await;
     house.put("mlflows3", "plot.svg", b"<svg xmlns='http://www.w3.org/2000/svg' width='400' height='200'><rect width='400' height='200' fill='#c9551c'/></svg>").await;
     house.put("others", "old.txt", b"x").await;
     storage
@@ -83,8 +97,16 @@ async fn pages_of_the_store_are_quiet_at_each_width() {
     ] {
         super::browser::post(&console, at, form).await;
     }
-    super::browser::post(&console, "/keys", "do=create&name=training&access=write&bucket=mlflows3&days=90").await;
-    for (operation, key, status) in [("PutObject", "data/covertype.csv", 200), ("DeleteObject", "data/README.md", 403)] {
+    super::browser::post(
+        &console,
+        "/keys",
+        "do=create&name=training&access=write&bucket=mlflows3&days=90",
+    )
+    .await;
+    for (operation, key, status) in [
+        ("PutObject", "data/covertype.csv", 200),
+        ("DeleteObject", "data/README.md", 403),
+    ] {
         let entry = fragua_auth::LoggedAccess {
             happened_at: super::house::now(),
             request_id: "0".repeat(32),
@@ -152,7 +174,10 @@ async fn dropped_files_are_uploaded_into_the_folder() {
         .await;
     chromium.picture("uploaded").await;
     let size = async |key: &str| {
-        let object = house.storage.head(&bucket(), &ObjectKey::parse(key).unwrap()).await;
+        let object = house
+            .storage
+            .head(&bucket(), &ObjectKey::parse(key).unwrap())
+            .await;
         object.unwrap().size_bytes
     };
     assert_eq!(size("in/a.txt").await, 5);
@@ -258,9 +283,7 @@ async fn an_upload_is_canceled() {
         let uploads = house.storage.list_uploads(&bucket(), Default::default()).await;
         uploads.unwrap().uploads.len()
     };
-    chromium
-        .until("localStorage.length === 1")
-        .await;
+    chromium.until("localStorage.length === 1").await;
     assert_eq!(open().await, 1);
     chromium.click(".upload-rows .is-running button").await;
     chromium

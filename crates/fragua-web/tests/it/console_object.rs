@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use fragua_base::{SharedClock, SystemClock};
+use fragua_learn::{Categorical, Column, Table, write_parquet};
 use fragua_storage::{BucketName, ObjectKey, Versioning};
 
 use super::browser::{assert_pages, get, get_at, post};
@@ -35,15 +36,54 @@ async fn files_are_looked_into_and_never_run() {
     text.has(&["&#60;script&#62;alert(1)"]);
     text.lacks(&["<script>alert"]);
     page("a.html").await.has(&["sandbox=\"allow-scripts\"", "show=1"]);
-    page("a.png").await.has(&["<img src=\"/buckets/mlflows3/download?key=a.png\""]);
+    page("a.png")
+        .await
+        .has(&["<img src=\"/buckets/mlflows3/download?key=a.png\""]);
     page("a.bin").await.has(&["No preview of this file"]);
     let shown = get(&console, "/buckets/mlflows3/download?key=a.html&show=1").await;
     assert!(shown.header("content-security-policy").starts_with("sandbox"));
     assert_pages(
         &console,
-        &["/buckets/mlflows3/object?key=a.json", "/buckets/mlflows3/object?key=a.png"],
+        &[
+            "/buckets/mlflows3/object?key=a.json",
+            "/buckets/mlflows3/object?key=a.png",
+        ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_rows_of_a_parquet_file_are_paged() {
+    let house = House::open().await;
+    let names = ["<ash>", "fir"].map(str::to_owned).to_vec();
+    let species = Categorical::new(names, (0..250).map(|row| row % 2).collect()).unwrap();
+    let table = Table::new(vec![
+        (
+            "elevation".to_owned(),
+            Column::Numeric((0..250).map(|row| f64::from(row) + 0.5).collect()),
+        ),
+        ("species".to_owned(), Column::Categorical(species)),
+    ]);
+    let mut bytes = Vec::new();
+    write_parquet(&table.unwrap(), &mut bytes).unwrap();
+    let bytes: &'static [u8] = bytes.leak();
+    house.put("mlflows3", "a.parquet", bytes).await;
+    house
+        .put("mlflows3", "cut.parquet", &bytes[..bytes.len() / 2])
+        .await;
+    house.put("mlflows3", "empty.parquet", b"").await;
+    let console = house.console();
+    let at = "/buckets/mlflows3/object?key=a.parquet";
+    let first = get(&console, at).await;
+    first.has(&[">elevation</th>", "<td>0.5</td><td>&#60;ash&#62;</td>", "row=100"]);
+    let last = get(&console, &format!("{at}&row=200")).await;
+    last.has(&["<td>249.5</td><td>fir</td>"]);
+    last.lacks(&["row=300"]);
+    for key in ["cut", "empty"] {
+        get(&console, &format!("/buckets/mlflows3/object?key={key}.parquet"))
+            .await
+            .has(&["No preview of this file"]);
+    }
 }
 
 #[tokio::test]
@@ -123,7 +163,10 @@ async fn version_ids(house: &House, key: &str) -> Vec<String> {
         ..Default::default()
     };
     let list = house.storage.list_versions(&bucket(), query).await.unwrap();
-    list.versions.iter().map(|version| version.id.to_string()).collect()
+    list.versions
+        .iter()
+        .map(|version| version.id.to_string())
+        .collect()
 }
 
 async fn with_versions() -> (House, Router) {
@@ -151,7 +194,11 @@ async fn versions_are_shown_restored_and_deleted() {
     page.has(&["second", first.as_str(), second.as_str(), "Current"]);
     let old = get(&console, &format!("{at}&version={first}")).await;
     old.has(&["first", "An older or named version is shown"]);
-    let bytes = get(&console, &format!("/buckets/mlflows3/download?key=a.txt&version={first}")).await;
+    let bytes = get(
+        &console,
+        &format!("/buckets/mlflows3/download?key=a.txt&version={first}"),
+    )
+    .await;
     assert_eq!(bytes.body, "first");
     let restored = post(&console, at, &format!("do=restore&id={first}")).await;
     assert_eq!(restored.header("location"), at);

@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use fragua_auth::LoggedAccess;
 use fragua_storage::{BucketName, BucketSettings, Versioning};
 
+use tokio_util::sync::CancellationToken;
+
 use super::browser::{assert_pages, get, post};
 use super::house::{House, now};
 
@@ -209,6 +211,36 @@ async fn the_access_log_is_paged() {
     let next = page.body.split_once("rel=\"next\"").unwrap().0;
     let next = next.rsplit_once("href=\"").unwrap().1.split_once('"').unwrap().0;
     get(&console, next).await.has(&["50 entries", "&#60;b&#62;/0<"]);
+}
+
+#[tokio::test]
+async fn what_the_scrubber_found_is_told() {
+    let house = House::open().await;
+    house.put("mlflows3", "whole", b"whole").await;
+    house.put("mlflows3", "<b>/damaged", b"damaged").await;
+    house.spoil(b"damaged", b"dAmaged");
+    let shutdown = CancellationToken::new();
+    let storage = house.storage.clone();
+    let stop = shutdown.clone();
+    let chores = tokio::spawn(async move { storage.run_chores(stop).await });
+    let passed = async {
+        while house.storage.scrub_state().await.unwrap().last.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), passed)
+        .await
+        .expect("the first pass is due at once");
+    shutdown.cancel();
+    chores.await.unwrap();
+    let page = get(&house.console(), "/upkeep").await;
+    page.has(&[
+        "1 object is damaged",
+        "Last pass",
+        "&#60;b&#62;/damaged",
+        "Its bytes are not those that were written",
+        "/buckets/mlflows3/object?key=%3Cb%3E%2Fdamaged&#38;version=null",
+    ]);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ pub(crate) struct House {
     pub(crate) auth: Auth,
     pub(crate) clock: SharedClock,
     databases: [TestDatabase; 2],
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -75,7 +75,7 @@ impl House {
             auth,
             clock,
             databases,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -97,6 +97,19 @@ impl House {
             .put_bytes(&bucket, &key, PutOptions::default(), bytes)
             .await
             .unwrap();
+    }
+
+    /// Puts other bytes into the file of an object that holds these.
+    pub(crate) fn spoil(&self, bytes: &[u8], other: &[u8]) {
+        let folders = std::fs::read_dir(self.folder.path().join("objects/blobs")).unwrap();
+        for folder in folders {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                if std::fs::read(&path).unwrap() == bytes {
+                    std::fs::write(path, other).unwrap();
+                }
+            }
+        }
     }
 
     /// Returns the database of tracking.

@@ -237,7 +237,9 @@ impl Sent<'_> {
     async fn notification(&self) -> Result<Option<Notification>, Error> {
         let settings = self.storage.current_bucket_settings(self.bucket).await?;
         let mut notification = settings.notification.clone().unwrap_or_default();
-        notification.targets.retain(|target| target.id != self.value("id"));
+        notification
+            .targets
+            .retain(|target| target.id != self.value("id"));
         Ok((!notification.targets.is_empty()).then_some(notification))
     }
 

@@ -60,7 +60,10 @@ pub fn console_pages(storage: Storage, auth: Auth, site: Site) -> Router {
         .route("/buckets", get(buckets::list).post(buckets::create))
         .route("/buckets/{bucket}", get(objects::list))
         .route("/buckets/{bucket}/folder", post(objects::create_folder))
-        .route("/buckets/{bucket}/object", get(object::show).post(object_forms::act))
+        .route(
+            "/buckets/{bucket}/object",
+            get(object::show).post(object_forms::act),
+        )
         .route("/buckets/{bucket}/download", get(object::download))
         .route("/buckets/{bucket}/uploads", post(upload::begin))
         .route("/buckets/{bucket}/uploads/parts", get(upload::parts))

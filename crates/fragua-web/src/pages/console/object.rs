@@ -12,8 +12,7 @@ use serde::Deserialize;
 
 use super::object_forms::Answer;
 use super::place::{
-    Origin, bucket_address, crumbs, download_address, folder_of, last_name, object_address,
-    origin,
+    Origin, bucket_address, crumbs, download_address, folder_of, last_name, object_address, origin,
 };
 use crate::error::{Error, render};
 use crate::filters;
@@ -89,6 +88,7 @@ pub(super) struct Target {
 }
 
 /// A target that was understood.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) bucket: BucketName,
     pub(super) key: ObjectKey,
@@ -187,7 +187,10 @@ pub(super) async fn answer(
         version: place.version().to_owned(),
         versions,
         more_versions: more_versions.map(|after| {
-            bucket_address(bucket, &format!("/object?key={encoded}&after={}#versions", encode(&after)))
+            bucket_address(
+                bucket,
+                &format!("/object?key={encoded}&after={}#versions", encode(&after)),
+            )
         }),
         can_share: page.site().endpoints().storage.is_some(),
         loading: String::new(),
@@ -211,14 +214,21 @@ async fn view(
             let bytes = stream.into_bytes(wanted.limit()).await?;
             wanted.understand(page, bytes).await?
         }
+        Plan::Columns => {
+            let (storage, place) = (storage.clone(), place.clone());
+            let open = move |range| {
+                let (storage, place) = (storage.clone(), place.clone());
+                async move { Ok(place.read(&storage, Some(range)).await?.1) }
+            };
+            preview::rows_of_columns(page, object.size_bytes, open).await?
+        }
     };
     let version = place.version.as_ref().map(VersionId::as_str);
     Ok(ObjectView {
-        size: format!(
-            "{} ({} B)",
-            format::bytes(object.size_bytes),
-            format::integer(object.size_bytes)
-        ),
+        size: match object.size_bytes {
+            size @ 0..1024 => format::bytes(size),
+            size => format!("{} ({} B)", format::bytes(size), format::integer(size)),
+        },
         download_address: download_address(&place.bucket, key, version),
         metadata: metadata(&object),
         tags: object
@@ -275,17 +285,17 @@ async fn versions(
     let key = place.key.as_str();
     let query = VersionQuery {
         prefix: key.to_owned(),
-        start_after: place
-            .after
-            .clone()
-            .map(|version| (key.to_owned(), Some(version))),
+        start_after: place.after.clone().map(|version| (key.to_owned(), Some(version))),
         limit: Some(VERSIONS_PER_PAGE),
         ..VersionQuery::default()
     };
     let list = storage.list_versions(&place.bucket, query).await?;
     // The key itself comes before all others that begin with it.
     let next = list.next.filter(|(next, _)| next == key);
-    let rows = list.versions.into_iter().filter(|version| version.key == place.key);
+    let rows = list
+        .versions
+        .into_iter()
+        .filter(|version| version.key == place.key);
     let rows = rows.map(|version| {
         let id = version.id.as_str();
         VersionRow {

@@ -23,6 +23,9 @@ use crate::view::Crumb;
 
 const ROWS_PER_PAGE: usize = 200;
 
+/// The store keeps the order of names. A folder with no more entries than this can be put into another one.
+const MOST_SORTED: usize = 1000;
+
 #[derive(Template)]
 #[template(path = "console/objects.html")]
 struct ObjectsPage<'a> {
@@ -40,6 +43,10 @@ struct ObjectsPage<'a> {
     crumbs: Vec<Crumb>,
     origin: Option<Origin>,
     rows: Vec<Row>,
+    by_size: SortLink,
+    by_time: SortLink,
+    /// Another order was asked for, and there are too many entries for it.
+    is_too_long_to_sort: bool,
     first: Option<String>,
     next: Option<String>,
     upload_address: String,
@@ -55,6 +62,7 @@ struct Row {
     address: String,
     download_address: String,
     is_folder: bool,
+    size_bytes: u64,
     size: String,
     modified_at: Option<Timestamp>,
 }
@@ -71,6 +79,43 @@ pub(super) struct View {
     key: String,
     deep: String,
     deleted: String,
+    sort: String,
+}
+
+/// A head of a column that changes the order.
+struct SortLink {
+    address: String,
+    /// The order of this column that is shown, as `aria-sort` says it.
+    order: Option<&'static str>,
+}
+
+impl SortLink {
+    /// What is largest or newest is looked for most: it comes first.
+    fn new(page: &Page, name: &str, sort: &str) -> Self {
+        let (next, order) = match sort.strip_prefix('-') {
+            Some(sort) if sort == name => (name.to_owned(), Some("descending")),
+            None if sort == name => (String::new(), Some("ascending")),
+            _ => (format!("-{name}"), None),
+        };
+        let address = page.with2("sort", &next, "after", "");
+        Self { address, order }
+    }
+}
+
+/// Puts rows into the order of an address; folders stay before objects, by their names.
+fn sort_rows(rows: &mut [Row], sort: &str) {
+    let (name, is_descending) = match sort.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (sort, false),
+    };
+    rows.sort_by(|one, other| {
+        let order = match name {
+            "size" => one.size_bytes.cmp(&other.size_bytes),
+            _ => one.modified_at.cmp(&other.modified_at),
+        };
+        let order = if is_descending { order.reverse() } else { order };
+        other.is_folder.cmp(&one.is_folder).then(order)
+    });
 }
 
 pub(super) async fn list(
@@ -95,6 +140,8 @@ pub(super) async fn list(
         folder,
         shows_deleted,
     };
+    let is_sorted = matches!(view.sort.trim_start_matches('-'), "size" | "changed");
+    let mut is_too_long_to_sort = false;
     let (rows, next) = if shows_deleted {
         let version = VersionId::parse(view.version).ok();
         let query = VersionQuery {
@@ -114,11 +161,16 @@ pub(super) async fn list(
             prefix,
             delimiter,
             start_after,
-            limit: Some(ROWS_PER_PAGE),
+            limit: Some(if is_sorted { MOST_SORTED } else { ROWS_PER_PAGE }),
         };
         let listing = storage.list(&bucket, query).await?;
         let next = listing.next.as_deref().map(|next| page.with("after", next));
-        (rows_of.present(listing), next)
+        let mut rows = rows_of.present(listing);
+        is_too_long_to_sort = is_sorted && (next.is_some() || is_later);
+        if is_sorted && !is_too_long_to_sort {
+            sort_rows(&mut rows, &view.sort);
+        }
+        (rows, next)
     };
     let settings = storage.bucket_settings(&bucket).await?;
     let title = match folder {
@@ -135,6 +187,9 @@ pub(super) async fn list(
         origin: origin(&page, &bucket, folder),
         first: is_later.then(|| page.with2("after", "", "version", "")),
         rows,
+        by_size: SortLink::new(&page, "size", &view.sort),
+        by_time: SortLink::new(&page, "changed", &view.sort),
+        is_too_long_to_sort,
         next,
         upload_address: below("upload"),
         folder_address: below("folder"),
@@ -158,10 +213,10 @@ struct Rows<'a> {
 
 impl Rows<'_> {
     fn present(&self, listing: Listing) -> Vec<Row> {
-        let objects = listing.objects.into_iter().map(|object| {
-            let size = format::bytes(object.size_bytes);
-            self.object(object.key.as_str(), size, object.modified_at)
-        });
+        let objects = listing
+            .objects
+            .into_iter()
+            .map(|object| self.object(object.key.as_str(), object.size_bytes, object.modified_at));
         self.folders(listing.prefixes)
             .chain(objects)
             // The empty object that makes a folder is the folder itself.
@@ -175,7 +230,7 @@ impl Rows<'_> {
             .versions
             .into_iter()
             .filter(|version| version.is_latest && version.content.is_none())
-            .map(|marker| self.object(marker.key.as_str(), String::new(), marker.modified_at));
+            .map(|marker| self.object(marker.key.as_str(), 0, marker.modified_at));
         self.folders(list.prefixes).chain(markers).collect()
     }
 
@@ -190,6 +245,7 @@ impl Rows<'_> {
                 address,
                 download_address: String::new(),
                 is_folder: true,
+                size_bytes: 0,
                 size: String::new(),
                 modified_at: None,
                 key: prefix,
@@ -197,7 +253,7 @@ impl Rows<'_> {
         })
     }
 
-    fn object(&self, key: &str, size: String, at: Timestamp) -> Row {
+    fn object(&self, key: &str, size_bytes: u64, at: Timestamp) -> Row {
         Row {
             name: self.name(key),
             address: object_address(self.bucket, key),
@@ -206,7 +262,8 @@ impl Rows<'_> {
                 false => download_address(self.bucket, key, None),
             },
             is_folder: false,
-            size,
+            size_bytes,
+            size: format::bytes(size_bytes),
             modified_at: Some(at),
             key: key.to_owned(),
         }
@@ -242,4 +299,38 @@ pub(super) async fn create_folder(
         .put_bytes(&bucket, &key, options, Vec::<u8>::new())
         .await?;
     Ok(see_other(&folder_address(&bucket, &folder)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_before_objects_in_each_order() {
+        let row = |name: &str, is_folder: bool, size_bytes: u64, at: i64| Row {
+            name: name.to_owned(),
+            key: String::new(),
+            address: String::new(),
+            download_address: String::new(),
+            is_folder,
+            size_bytes,
+            size: String::new(),
+            modified_at: (!is_folder).then(|| Timestamp::from_millis(at)),
+        };
+        for (sort, expected) in [
+            ("size", ["a/", "b/", "small", "large"]),
+            ("-size", ["a/", "b/", "large", "small"]),
+            ("changed", ["a/", "b/", "large", "small"]),
+            ("-changed", ["a/", "b/", "small", "large"]),
+        ] {
+            let mut rows = [
+                row("a/", true, 0, 0),
+                row("b/", true, 0, 0),
+                row("large", false, 9, 1),
+                row("small", false, 2, 5),
+            ];
+            sort_rows(&mut rows, sort);
+            assert_eq!(rows.map(|row| row.name), expected, "{sort}");
+        }
+    }
 }

@@ -6,8 +6,8 @@ use axum::response::Response;
 use fragua_auth::{Policy, PolicyOf};
 use fragua_base::Timestamp;
 use fragua_storage::{
-    BucketName, BucketSettings, CorsRule, ExpireAfter, LifecycleRule, NotificationTarget, Storage, UploadQuery,
-    Versioning,
+    BucketName, BucketSettings, CorsRule, ExpireAfter, LifecycleRule, NotificationTarget, Storage,
+    UploadQuery, Versioning,
 };
 
 use super::bucket_forms::Refused;
@@ -141,8 +141,7 @@ pub(super) struct QuotaField {
 }
 
 impl QuotaField {
-    pub(super) const UNITS: [(&'static str, u64); 3] =
-        [("GiB", 1 << 30), ("MiB", 1 << 20), ("TiB", 1 << 40)];
+    pub(super) const UNITS: [(&'static str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("TiB", 1 << 40)];
 
     /// Returns what was typed into the form.
     pub(super) fn typed(form: &[(String, String)]) -> Self {

@@ -8,8 +8,8 @@ use axum::extract::{Multipart, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fragua_storage::{
-    BucketName, CompleteUpload, CompletedPart, CreateUpload, ObjectKey, Part, PartOptions, PutOptions, Storage,
-    UploadId,
+    BucketName, CompleteUpload, CompletedPart, CreateUpload, ObjectKey, Part, PartOptions, PutOptions,
+    Storage, UploadId,
 };
 use futures::TryStreamExt;
 use serde::Deserialize;

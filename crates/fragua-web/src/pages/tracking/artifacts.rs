@@ -206,6 +206,14 @@ pub(super) async fn show(
                 let bytes = stream.into_bytes(wanted.limit()).await?;
                 wanted.understand(page, bytes).await?
             }
+            Plan::Columns => {
+                let (tracking, path) = (tracking.clone(), path.clone());
+                let open = move |range| {
+                    let (tracking, path) = (tracking.clone(), path.clone());
+                    async move { Ok(tracking.open_artifact(&path, Some(range)).await?.1) }
+                };
+                preview::rows_of_columns(page, size, open).await?
+            }
         };
         if let (Preview::Model { .. }, Some(uri)) = (&artifacts.preview, owner.model_uri(chosen)) {
             artifacts.loading = load_in_python(page, &uri);
