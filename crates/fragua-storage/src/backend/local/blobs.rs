@@ -313,11 +313,10 @@ impl Blobs {
             let space = statvfs(&blobs)
                 .map_err(io::Error::from)
                 .map_err(Error::disk("cannot ask for the room on the disk"))?;
-            // Blocks are counted in a type of its own on each system.
-            let unit = u64::from(space.fragment_size());
+            let unit = space.fragment_size();
             Ok(DiskSpace {
-                total_bytes: u64::from(space.blocks()).saturating_mul(unit),
-                free_bytes: u64::from(space.blocks_available()).saturating_mul(unit),
+                total_bytes: space.blocks().saturating_mul(unit),
+                free_bytes: space.blocks_available().saturating_mul(unit),
             })
         })
         .await
