@@ -44,6 +44,15 @@ async function more(link) {
   }
 }
 
+// With Shift all between the last box and this one become as this one.
+let last = null;
+function range(box) {
+  const boxes = [...document.querySelectorAll("#object-rows .pick input")];
+  const [from, to] = [boxes.indexOf(last), boxes.indexOf(box)].sort((one, other) => one - other);
+  if (from < 0) return;
+  for (const between of boxes.slice(from, to + 1)) between.checked = box.checked;
+}
+
 let observer = null;
 
 function watch() {
@@ -60,6 +69,11 @@ function watch() {
 export function startObjects() {
   document.addEventListener("change", (event) => {
     if (event.target.closest?.(".object-table")) count();
+  });
+  document.addEventListener("click", (event) => {
+    const box = event.target.closest?.("#object-rows .pick input");
+    if (box && event.shiftKey) range(box);
+    if (box) last = box;
   });
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("[data-more]");

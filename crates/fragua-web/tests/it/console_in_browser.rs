@@ -320,6 +320,15 @@ async fn a_long_list_goes_on_as_it_is_scrolled_and_what_is_ticked_stays() {
         .until("document.querySelector('[data-selection-count]').textContent === '1 selected'")
         .await;
     chromium.picture("ticked").await;
+    chromium
+        .run(
+            "document.querySelector('#object-rows tr:nth-child(5) .pick input')
+                .dispatchEvent(new MouseEvent('click', { shiftKey: true, bubbles: true, cancelable: true }))",
+        )
+        .await;
+    chromium
+        .until("document.querySelector('[data-selection-count]').textContent === '4 selected'")
+        .await;
     for wanted in [400, 450] {
         chromium
             .run("document.getElementById('object-foot').scrollIntoView()")

@@ -23,12 +23,12 @@ const DELETED_AT_ONCE: usize = 500;
 #[derive(Default)]
 pub(super) struct Refused {
     form: Vec<(String, String)>,
-    problem: String,
+    pub(super) problem: String,
 }
 
 impl Refused {
     /// Returns why the form of this name was refused; empty where it was not.
-    pub(super) fn problem(&self, action: &str) -> &str {
+    pub(super) fn problem_of(&self, action: &str) -> &str {
         match self.is(action) {
             true => &self.problem,
             false => "",

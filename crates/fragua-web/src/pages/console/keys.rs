@@ -10,6 +10,7 @@ use fragua_base::Timestamp;
 use fragua_storage::Storage;
 
 use super::Console;
+use super::settings::pretty;
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::form;
@@ -86,13 +87,6 @@ fn example() -> String {
         }],
     });
     pretty(&policy.to_string())
-}
-
-fn pretty(json: &str) -> String {
-    let value: Result<serde_json::Value, _> = serde_json::from_str(json);
-    value
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_default()
 }
 
 async fn answer(

@@ -126,7 +126,8 @@ pub(super) fn public_read(bucket: &BucketName) -> String {
     pretty(&policy.to_string())
 }
 
-fn pretty(json: &str) -> String {
+/// Writes JSON with a line for each value.
+pub(super) fn pretty(json: &str) -> String {
     let value: Result<serde_json::Value, _> = serde_json::from_str(json);
     value
         .and_then(|value| serde_json::to_string_pretty(&value))
