@@ -44,7 +44,9 @@ pub use settings::{RemoteSettings, Settings};
 pub use storage::Storage;
 pub use stream::{BodyStream, ObjectStream};
 pub use tags::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, Tags};
-pub use upkeep::{CheckReport, Damage, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified};
+pub use upkeep::{
+    CheckReport, Damage, DiskSpace, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified,
+};
 pub use version::{
     DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, VersionList, VersionQuery, Versioning,
 };

@@ -22,7 +22,7 @@ use crate::object::{
     ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, check_user_metadata,
 };
 use crate::stream::ObjectStream;
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
     Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, RemoteSettings, Settings, Tags,
@@ -486,6 +486,14 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.backend.scrub_state().await
+    }
+
+    /// Returns how much room is on the disk that holds the bytes.
+    ///
+    /// # Errors
+    /// When the disk does not tell; [`Error::NotSupported`] over another S3.
+    pub async fn disk(&self) -> Result<DiskSpace, Error> {
+        self.backend.disk().await
     }
 
     /// Compares each object, version and part with its bytes, and finds files that nothing refers to.

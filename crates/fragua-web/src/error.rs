@@ -81,6 +81,7 @@ macro_rules! from_part {
 }
 
 from_part!(
+    fragua_auth,
     fragua_orchestrator,
     fragua_serving,
     fragua_storage,

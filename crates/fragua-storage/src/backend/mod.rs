@@ -17,7 +17,7 @@ use crate::multipart::{
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Tags};
 
@@ -134,6 +134,9 @@ pub(crate) trait Backend: Send + Sync {
     }
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
         Err(Error::NotSupported("the scrubber"))
+    }
+    async fn disk(&self) -> Result<DiskSpace, Error> {
+        Err(Error::NotSupported("the room on the disk"))
     }
     async fn check(&self, _compares_bytes: bool) -> Result<CheckReport, Error> {
         Err(Error::NotSupported("a check of all objects"))

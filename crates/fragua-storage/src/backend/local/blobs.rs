@@ -14,14 +14,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fragua_base::random_hex;
 use futures::{StreamExt, TryStreamExt};
+use nix::sys::statvfs::statvfs;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
 use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, blob_names, remove_file};
 use super::sink::{Batch, Sink, StoredBlob};
-use crate::Error;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
 use crate::stream::{BodyStream, ObjectStream};
+use crate::{DiskSpace, Error};
 
 /// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
 const WRITE_BATCH_BYTES: usize = 1 << 20;
@@ -303,6 +304,22 @@ impl Blobs {
         };
         self.remove(vec![stored.id]).await;
         bytes.map(drop)
+    }
+
+    /// Returns how much room is on the disk of the folder.
+    pub(super) async fn disk(&self) -> Result<DiskSpace, Error> {
+        let blobs = self.folders.blobs.clone();
+        blocking(move || {
+            let space = statvfs(&blobs)
+                .map_err(io::Error::from)
+                .map_err(Error::disk("cannot ask for the room on the disk"))?;
+            let unit = space.fragment_size();
+            Ok(DiskSpace {
+                total_bytes: space.blocks().saturating_mul(unit),
+                free_bytes: space.blocks_available().saturating_mul(unit),
+            })
+        })
+        .await
     }
 
     /// Succeeds when the folder is there.

@@ -42,7 +42,7 @@ use crate::object::{
 use crate::store::objects::Attributes;
 use crate::store::{buckets, garbage, objects, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Settings, Tags};
 
@@ -563,6 +563,10 @@ impl Backend for Local {
 
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.state_of_scrub().await
+    }
+
+    async fn disk(&self) -> Result<DiskSpace, Error> {
+        self.inner.blobs.disk().await
     }
 
     async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
