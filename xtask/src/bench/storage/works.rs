@@ -182,11 +182,9 @@ impl Bench {
 
     fn list_and_delete(&self, stores: &[Server]) -> Result<Vec<Line>> {
         eprintln!("{} keys …", self.keys);
-        let filled = self.each(
-            stores,
-            format!("PUT of {} objects of 16 bytes", self.keys),
-            |store| self.once(store, "put-list", 16),
-        )?;
+        let filled = self.each(stores, format!("PUT of {} objects of 16 bytes", self.keys), |store| {
+            self.once(store, "put-list", 16)
+        })?;
         let listed = self.turns(
             stores,
             format!("LIST, a page of 1,000 of {} keys", self.keys),
