@@ -3,6 +3,7 @@
 mod bucket;
 mod bucket_settings;
 mod checksum;
+mod encryption;
 mod error;
 mod lifecycle;
 mod listing;
@@ -28,6 +29,7 @@ pub use bucket_settings::{
     BucketSetting, BucketSettings, Cors, CorsRule, Notification, NotificationKind, NotificationTarget,
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
+pub use encryption::{CustomerKey, DefaultEncryption, Encrypt, Encryption};
 pub use error::Error;
 pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{ListQuery, Listing, ObjectSummary};

@@ -416,6 +416,16 @@ impl Storage {
         self.backend.list_uploads(bucket, &query).await
     }
 
+    /// Encrypts the keys of all encrypted objects with the first of the store's keys, so that the others can go. The bytes
+    /// stay as they are. Returns how many keys there were.
+    ///
+    /// # Errors
+    /// [`Error::EncryptionKeyMissing`] when one was encrypted with none of the store's keys; [`Error::NotSupported`]
+    /// without any, and over another S3.
+    pub async fn rewrap_keys(&self) -> Result<u64, Error> {
+        self.backend.rewrap_keys().await
+    }
+
     /// Returns everything that is set for a bucket. It is for each request: a change that another process made may go
     /// unseen for some seconds.
     ///

@@ -132,6 +132,9 @@ pub(crate) trait Backend: Send + Sync {
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
         Err(Error::NotSupported("the lifecycle of objects"))
     }
+    async fn rewrap_keys(&self) -> Result<u64, Error> {
+        Err(Error::NotSupported("a change of keys"))
+    }
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
         Err(Error::NotSupported("the scrubber"))
     }

@@ -10,6 +10,7 @@ mod buckets;
 mod convert;
 mod cors;
 mod defaults;
+mod encryption;
 mod error;
 mod form;
 mod host;

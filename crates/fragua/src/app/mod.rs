@@ -494,6 +494,8 @@ async fn own_storage(
     let settings = fragua_storage::Settings {
         scrub_every: Duration::from_secs(given.scrub_days as u64 * 24 * 60 * 60),
         scrub_bytes_per_second: Some(given.scrub_bytes_per_second as u64),
+        secret_key: Some(secret_key("storage", given.secret_key.as_ref(), project)?),
+        encrypts_all: given.encrypt_all,
         ..fragua_storage::Settings::new(project.path(&given.root))
     };
     let database = databases.open(Component::Storage).await?;
