@@ -218,6 +218,7 @@ pub(super) async fn answer(
         notification,
         tags,
         quota_bytes,
+        encryption: _,
     } = settings.as_ref().clone();
     let tags: Vec<String> = tags
         .iter()
