@@ -439,10 +439,7 @@ impl Opening<'_> {
                 loaded.origin("serving.batch_buckets")
             )
         })?;
-        Ok(match buckets.is_empty() {
-            true => serving,
-            false => serving.with_objects(Objects::new(storage.clone(), buckets)),
-        })
+        Ok(serving.with_objects(Objects::new(storage.clone(), buckets)))
     }
 
     async fn orchestrator(&self, environment: tasks::Environment) -> anyhow::Result<Option<Orchestrator>> {

@@ -6,10 +6,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::load::{Load, Outcome, Wrk};
+use super::files;
+use super::load::{Load, Outcome};
 use super::servers::{ACCESS_KEY, BUCKET, Programs, SECRET_KEY, Server, Side};
-use super::{files, output};
 use crate::bench::median;
+use crate::bench::process::output;
+use crate::bench::wrk::Wrk;
 
 /// Turns of each store; the median counts.
 const TURNS: usize = 3;
@@ -116,13 +118,14 @@ impl Bench {
         seconds: Option<u64>,
     ) -> Result<Measured> {
         let before = server.running.usage()?.cpu_seconds;
-        let outcome = self.wrk.run(Load {
+        let load = Load {
             address: &server.address,
             requests: &server.folder.join(requests),
             bytes,
             connections,
             seconds,
-        })?;
+        };
+        let outcome = load.run(&self.wrk)?;
         Ok(Measured::of(
             outcome,
             server.running.usage()?.cpu_seconds - before,
