@@ -2,7 +2,9 @@
 
 use axum::http::StatusCode;
 use fragua_auth::LoggedAccess;
-use fragua_storage::{BucketName, BucketSettings, Versioning};
+use fragua_storage::{
+    BucketName, BucketSettings, CustomerKey, DefaultEncryption, Encrypt, ObjectKey, PutOptions, Versioning,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +41,30 @@ async fn versions_and_quota_are_set() {
     post(&console, AT, "do=quota&quota=").await;
     assert_eq!(settings(&house).await.quota_bytes, None);
     assert_pages(&console, &[AT]).await;
+}
+
+#[tokio::test]
+async fn a_bucket_encrypts_what_comes_and_a_customers_object_is_not_looked_into() {
+    let house = House::open().await;
+    let console = house.console();
+    post(&console, AT, "do=encryption&to=on").await;
+    assert_eq!(settings(&house).await.encryption, Some(DefaultEncryption::Aes256));
+    get(&console, AT).await.has(&["AES-256", "Leave it to the store"]);
+    house.put("mlflows3", "ours.txt", b"readable").await;
+    let page = get(&console, "/buckets/mlflows3/object?key=ours.txt").await;
+    page.has(&["AES-256", "readable"]);
+    let options = PutOptions {
+        encryption: Encrypt::CustomerKey(CustomerKey::new([7; 32])),
+        ..PutOptions::default()
+    };
+    let key = ObjectKey::parse("theirs.txt").unwrap();
+    let (bucket, hidden) = (bucket(), "hidden");
+    let put = house.storage.put_bytes(&bucket, &key, options, hidden);
+    put.await.unwrap();
+    let page = get(&console, "/buckets/mlflows3/object?key=theirs.txt").await;
+    page.has(&["With a key that its writer holds", "No preview of this file"]);
+    post(&console, AT, "do=encryption&to=off").await;
+    assert_eq!(settings(&house).await.encryption, None);
 }
 
 #[tokio::test]

@@ -53,7 +53,10 @@ impl House {
         let databases = [TestDatabase::sqlite().await, TestDatabase::sqlite().await];
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(ManualClock::at(now()));
-        let settings = fragua_storage::Settings::new(folder.path().join("objects"));
+        let settings = fragua_storage::Settings {
+            secret_key: Some(fragua_base::Secret::new(format!("{}=", "A".repeat(43)))),
+            ..fragua_storage::Settings::new(folder.path().join("objects"))
+        };
         let storage = Storage::open(databases[0].database.clone(), settings, clock.clone())
             .await
             .unwrap();

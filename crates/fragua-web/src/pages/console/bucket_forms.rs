@@ -5,8 +5,9 @@ use std::str::FromStr;
 use axum::extract::{Path, RawForm, State};
 use axum::response::Response;
 use fragua_storage::{
-    BucketName, BucketSetting, Cors, CorsRule, DeleteTarget, ExpireAfter, Lifecycle, LifecycleFilter,
-    LifecycleRule, NoncurrentExpiration, Notification, Storage, Tags, VersionQuery, Versioning,
+    BucketName, BucketSetting, Cors, CorsRule, DefaultEncryption, DeleteTarget, ExpireAfter, Lifecycle,
+    LifecycleFilter, LifecycleRule, NoncurrentExpiration, Notification, Storage, Tags, VersionQuery,
+    Versioning,
 };
 
 use super::object_forms::lines;
@@ -112,6 +113,11 @@ impl Sent<'_> {
             "versioning" => {
                 self.set_versioning().await?;
                 "versioning"
+            }
+            "encryption" => {
+                let encryption = (self.value("to") == "on").then_some(DefaultEncryption::Aes256);
+                self.set(BucketSetting::Encryption(encryption)).await?;
+                "encryption"
             }
             "quota" => {
                 let quota = QuotaField::typed(self.form).bytes(self.page)?;

@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_storage::{
-    BucketName, ByteRange, ChecksumAlgorithm, Error as StorageError, GetOptions, ObjectKey, ObjectMeta,
-    ObjectStream, Storage, VersionId, VersionQuery, Versioning,
+    BucketName, ByteRange, ChecksumAlgorithm, Encryption, Error as StorageError, GetOptions, ObjectKey,
+    ObjectMeta, ObjectStream, Storage, VersionId, VersionQuery, Versioning,
 };
 use serde::Deserialize;
 
@@ -58,6 +58,7 @@ struct ObjectView {
     modified_at: Timestamp,
     etag: String,
     checksum: Option<(&'static str, String)>,
+    encryption: Option<String>,
     parts: u32,
     metadata: Vec<(String, String)>,
     tags: Vec<(String, String)>,
@@ -207,7 +208,10 @@ async fn view(
     object: ObjectMeta,
 ) -> Result<ObjectView, Error> {
     let key = object.key.as_str();
+    let is_of_customer = object.encryption.as_ref().map(Encryption::is_customer_key);
     let preview = match preview::plan(last_name(key), object.size_bytes) {
+        // Who looks at the page does not send the key.
+        _ if is_of_customer == Some(true) => Preview::Binary,
         Plan::Shown(preview) => preview,
         Plan::Read(wanted) => {
             let (_, stream) = place.read(storage, wanted.range()).await?;
@@ -243,6 +247,10 @@ async fn view(
             .checksum
             .map(|checksum| (algorithm(checksum.algorithm), checksum.value)),
         parts: object.parts.count(),
+        encryption: is_of_customer.map(|is_of_customer| match is_of_customer {
+            true => page.t("encryption-of-customer"),
+            false => "AES-256".to_owned(),
+        }),
         preview,
     })
 }

@@ -36,6 +36,7 @@ struct SettingsPage<'a> {
     markers: String,
     quota_share: Option<u64>,
     versioning: Versioning,
+    is_encrypted: bool,
     quota: QuotaField,
     access: Access,
     policy: String,
@@ -218,7 +219,7 @@ pub(super) async fn answer(
         notification,
         tags,
         quota_bytes,
-        encryption: _,
+        encryption,
     } = settings.as_ref().clone();
     let tags: Vec<String> = tags
         .iter()
@@ -239,6 +240,7 @@ pub(super) async fn answer(
         is_empty: usage.object_count + usage.noncurrent_count + usage.delete_marker_count == 0,
         quota_share: quota_bytes.map(|quota| (held.saturating_mul(100) / quota.max(1)).min(100)),
         versioning,
+        is_encrypted: encryption.is_some(),
         quota: QuotaField::of(quota_bytes),
         access: Access::of(bucket, policy.as_deref()),
         policy: policy.map_or_else(|| public_read(bucket), |policy| pretty(&policy)),
