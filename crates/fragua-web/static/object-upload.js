@@ -8,8 +8,9 @@ const MOST_PARTS = 10_000;
 const MOST_ROWS = 200;
 
 const queue = [];
-const items = [];
-let running = 0;
+const running = new Set();
+// Of all files but those given up. They are counted as they change: a folder may have a hundred thousand.
+const totals = { files: 0, bytes: 0, done: 0, doneBytes: 0 };
 let panel = null;
 
 const word = (name) => panel.dataset[name];
@@ -64,21 +65,40 @@ function show(item) {
   item.bar.value = item.sent;
   if (item.shown === item.state) return;
   item.shown = item.state;
+  // Whoever stood on a button that goes away stays at the row.
+  if (item.actions.contains(document.activeElement)) {
+    item.row.tabIndex = -1;
+    item.row.focus();
+  }
   item.actions.replaceChildren();
   if (item.state === "running") item.actions.append(button(word("cancel"), () => cancel(item)));
   if (item.state === "failed") item.actions.append(button(word("resume"), () => add(item)));
 }
 
+function become(item, state) {
+  if (!item.state) {
+    totals.files++;
+    totals.bytes += item.file.size;
+  }
+  item.state = state;
+  if (state === "canceled") {
+    totals.files--;
+    totals.bytes -= item.file.size;
+  }
+  if (state === "done") {
+    totals.done++;
+    totals.doneBytes += item.file.size;
+  }
+}
+
 function sum() {
-  const counted = items.filter((item) => item.state !== "canceled");
-  const total = counted.reduce((all, item) => all + item.file.size, 0);
-  const sent = counted.reduce((all, item) => all + item.sent, 0);
-  const done = counted.filter((item) => item.state === "done").length;
-  panel.querySelector("[data-upload-sum]").textContent = `${done} / ${counted.length} · ${size(sent)} / ${size(total)}`;
+  let sent = totals.doneBytes;
+  for (const item of running) if (item.state === "running") sent += item.sent;
+  panel.querySelector("[data-upload-sum]").textContent = `${totals.done} / ${totals.files} · ${size(sent)} / ${size(totals.bytes)}`;
   const bar = panel.querySelector("[data-upload-progress]");
-  bar.max = Math.max(total, 1);
+  bar.max = Math.max(totals.bytes, 1);
   bar.value = sent;
-  panel.querySelector("[data-upload-cancel-all]").hidden = running === 0 && queue.length === 0;
+  panel.querySelector("[data-upload-cancel-all]").hidden = running.size === 0 && queue.length === 0;
 }
 
 let drawing = false;
@@ -87,7 +107,7 @@ function soon() {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    for (const item of items) if (item.state === "running") show(item);
+    for (const item of running) if (item.state === "running") show(item);
     sum();
   });
 }
@@ -103,7 +123,7 @@ function send(item, method, path, body, progress) {
       if (request.status >= 200 && request.status < 300) done(request.responseText ? JSON.parse(request.responseText) : null);
       else fail(Object.assign(new Error(request.responseText.trim() || request.statusText), { status: request.status }));
     });
-    request.addEventListener("error", () => fail(new Error("network")));
+    request.addEventListener("error", () => fail(new Error(word("network"))));
     request.addEventListener("abort", () => fail(new Error("canceled")));
     item.requests.add(request);
     request.addEventListener("loadend", () => item.requests.delete(request));
@@ -163,7 +183,7 @@ async function sendParts(item) {
 }
 
 async function run(item) {
-  item.state = "running";
+  become(item, "running");
   item.sent = 0;
   show(item);
   try {
@@ -171,17 +191,16 @@ async function run(item) {
     else await send(item, "PUT", `/content?${named(item)}`, item.file, (loaded) => { item.sent = loaded; soon(); });
     if (item.state === "canceled") return;
     item.sent = item.file.size;
-    item.state = "done";
+    become(item, "done");
   } catch (error) {
     if (item.state === "canceled") return;
-    item.state = "failed";
+    become(item, "failed");
     item.problem = error.message;
   }
 }
 
 function cancel(item) {
-  if (item.state === "done") return;
-  item.state = "canceled";
+  become(item, "canceled");
   for (const request of item.requests) request.abort();
   if (item.upload) {
     const upload = item.upload;
@@ -193,17 +212,15 @@ function cancel(item) {
   sum();
 }
 
-async function pump() {
-  while (running < AT_ONCE && queue.length > 0) {
+function pump() {
+  while (running.size < AT_ONCE && queue.length > 0) {
     const item = queue.shift();
-    if (item.state !== "waiting") continue;
-    running++;
+    running.add(item);
     run(item).finally(() => {
-      running--;
+      running.delete(item);
       show(item);
-      soon();
       pump();
-      if (running === 0 && queue.length === 0) idle();
+      if (running.size === 0) idle();
     });
   }
   soon();
@@ -211,8 +228,6 @@ async function pump() {
 
 async function idle() {
   panel.querySelector("[data-upload-status]").textContent = panel.querySelector("[data-upload-sum]").textContent;
-  const failed = items.filter((item) => item.state === "failed").length;
-  document.dispatchEvent(new CustomEvent("fragua:uploaded", { detail: { failed } }));
   // What somebody ticked stays ticked; the list is read again another time.
   if (document.querySelector("#object-rows .pick input:checked")) return;
   try {
@@ -222,18 +237,21 @@ async function idle() {
 }
 
 function add(item) {
-  item.state = "waiting";
-  if (!items.includes(item)) items.push(item);
+  become(item, "waiting");
   queue.push(item);
   panel.hidden = false;
   pump();
 }
 
-function enqueue(files) {
+// Where files go that are chosen now: somebody may look at another folder before all of them are found.
+function here() {
   const place = document.getElementById("objects");
-  if (!place) return;
+  return place && { bucket: place.dataset.bucket, folder: place.dataset.drop };
+}
+
+function enqueue(files, { bucket, folder }) {
   for (const { file, path } of files) {
-    add({ file, key: `${place.dataset.drop}${path}`, bucket: place.dataset.bucket, sent: 0, requests: new Set() });
+    add({ file, key: `${folder}${path}`, bucket, sent: 0, requests: new Set() });
   }
 }
 
@@ -241,44 +259,61 @@ function chosen(input) {
   return [...(input?.files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
 }
 
-// Files of a dropped folder are read a hundred at a time: that is how browsers give them.
+// Files of a dropped folder are read a hundred at a time: that is how browsers give them. What cannot be read is told of
+// and holds up nothing else.
 async function* below(entry, path) {
-  if (entry.isFile) {
-    yield { file: await new Promise((done, fail) => entry.file(done, fail)), path: `${path}${entry.name}` };
-    return;
-  }
-  const reader = entry.createReader();
-  for (;;) {
-    const some = await new Promise((done, fail) => reader.readEntries(done, fail));
-    if (some.length === 0) return;
-    for (const child of some) yield* below(child, `${path}${entry.name}/`);
+  const name = `${path}${entry.name}`;
+  try {
+    if (entry.isFile) {
+      yield { file: await new Promise((done, fail) => entry.file(done, fail)), path: name };
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+      if (some.length === 0) return;
+      for (const child of some) yield* below(child, `${name}/`);
+    }
+  } catch (error) {
+    yield { problem: error.message, path: name };
   }
 }
 
-async function dropped(transfer) {
+async function dropped(transfer, place) {
   // Entries must be taken before the event is over.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (entries.length === 0) {
-    enqueue([...transfer.files].map((file) => ({ file, path: file.name })));
+    enqueue([...transfer.files].map((file) => ({ file, path: file.name })), place);
     return;
   }
   for (const entry of entries) {
-    for await (const found of below(entry, "")) enqueue([found]);
+    for await (const found of below(entry, "")) {
+      if (found.file) enqueue([found], place);
+      else unreadable(found);
+    }
   }
+}
+
+function unreadable({ path, problem }) {
+  panel.hidden = false;
+  const said = element("li", "is-failed");
+  said.append(element("span", "upload-name", path), element("span", "upload-note", `${word("failed")}: ${problem}`));
+  panel.querySelector("[data-upload-rows]").prepend(said);
 }
 
 export function startObjectUploads() {
   panel = document.getElementById("upload-panel");
   if (!panel) return;
-  const isBusy = () => running > 0 || queue.length > 0;
+  const isBusy = () => running.size > 0 || queue.length > 0;
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!form.matches("form[data-object-upload]")) return;
     event.preventDefault();
     const inputs = [...form.querySelectorAll("input[type=file]")];
     const files = inputs.flatMap(chosen);
-    if (files.length === 0) return;
-    enqueue(files);
+    const place = here();
+    if (files.length === 0 || !place) return;
+    enqueue(files, place);
     form.reset();
     form.closest("[popover]")?.hidePopover();
   });
@@ -294,15 +329,17 @@ export function startObjectUploads() {
     if (!event.relatedTarget) document.getElementById("objects")?.classList.remove("is-dropping");
   });
   document.addEventListener("drop", (event) => {
-    const place = document.getElementById("objects");
+    const place = here();
     if (!place || !hasFiles(event)) return;
     event.preventDefault();
-    place.classList.remove("is-dropping");
-    dropped(event.dataTransfer);
+    document.getElementById("objects").classList.remove("is-dropping");
+    dropped(event.dataTransfer, place);
   });
   panel.querySelector("[data-upload-cancel-all]").addEventListener("click", () => {
-    queue.length = 0;
-    for (const item of items) if (item.state === "waiting" || item.state === "running") cancel(item);
+    // Those that never began have no rows, and get none.
+    for (const item of queue.splice(0)) become(item, "canceled");
+    for (const item of running) if (item.state === "running") cancel(item);
+    sum();
   });
   panel.querySelector("[data-upload-close]").addEventListener("click", () => { panel.hidden = true; });
   addEventListener("beforeunload", (event) => { if (isBusy()) event.preventDefault(); });

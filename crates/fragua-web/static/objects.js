@@ -3,6 +3,8 @@
 import { fetchPage } from "./regions.js";
 
 const MOST_ROWS = 5000;
+const MOST_EMPTY = 5;
+let empty = 0;
 
 function count() {
   const bar = document.querySelector("[data-selection]");
@@ -10,7 +12,7 @@ function count() {
   const number = document.querySelectorAll("#object-rows .pick input:checked").length;
   const place = bar.querySelector("[data-selection-count]");
   place.dataset.hint ??= place.textContent;
-  place.textContent = number === 0 ? place.dataset.hint : `${number} ${place.dataset.word}`;
+  place.textContent = number === 0 ? place.dataset.hint : `${place.dataset.word}: ${number}`;
   bar.classList.toggle("has-selection", number > 0);
 }
 
@@ -33,10 +35,14 @@ async function more(link) {
     }
     const foot = document.getElementById("object-foot");
     const next = fresh.querySelector("[data-more]");
+    const isFocused = link === document.activeElement;
     if (next) link.replaceWith(document.adoptNode(next));
     else link.remove();
+    // Whoever pressed it with a key goes on from here.
+    if (isFocused) (next ?? rows.lastElementChild?.querySelector("a"))?.focus({ preventScroll: true });
+    empty = added.children.length ? 0 : empty + 1;
     const number = foot.querySelector("[data-row-count]");
-    number.textContent = `${rows.children.length} ${number.dataset.word}`;
+    number.textContent = `${number.dataset.word}: ${rows.children.length}`;
     count();
     watch();
   } catch {
@@ -59,7 +65,8 @@ function watch() {
   observer?.disconnect();
   const link = document.querySelector("#object-foot [data-more]");
   const rows = document.getElementById("object-rows");
-  if (!link || !rows || rows.children.length >= MOST_ROWS) return;
+  // Where page after page has nothing to show, somebody has to ask for more.
+  if (!link || !rows || rows.children.length >= MOST_ROWS || empty >= MOST_EMPTY) return;
   observer = new IntersectionObserver((entries) => {
     if (entries.some((entry) => entry.isIntersecting)) more(link);
   }, { rootMargin: "600px" });
@@ -82,7 +89,7 @@ export function startObjects() {
     event.preventDefault();
     more(link);
   });
-  document.addEventListener("fragua:exchanged", () => { count(); watch(); });
+  document.addEventListener("fragua:exchanged", () => { empty = 0; count(); watch(); });
   count();
   watch();
 }

@@ -153,7 +153,7 @@ async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
         response.headers_mut().insert("x-amz-request-id", id);
     }
     if let Some(entry) = asked.entry(response.status(), id, SystemClock.now()) {
-        edge.keys.0.log_access(entry).await;
+        edge.keys.0.log_access(entry);
     }
     response
 }

@@ -25,10 +25,10 @@ refresh = Actualizar
 folder-new = Carpeta nueva
 folder-needs-name = una carpeta necesita un nombre
 files = Archivos
-selected = seleccionados
+selected = Marcados
 select-hint = Marca objetos y carpetas para descargarlos o borrarlos juntos
 nothing-chosen = no se ha elegido nada: marca al menos un objeto o una carpeta
-rows-loaded = entradas a la vista
+rows-loaded = Entradas a la vista
 sort-too-long = Más de 1000 entradas se quedan en el orden de sus nombres.
 download-zip = Descargar como zip
 delete-selected-title = ¿Borrar lo marcado?
@@ -43,6 +43,7 @@ upload-waiting = En espera
 upload-done = Listo
 upload-failed = Falló
 upload-canceled = Cancelada
+upload-network = se cortó la conexión
 upload-resume = Continuar
 upload-cancel-all = Cancelar todo
 key = Clave
@@ -118,22 +119,22 @@ rule-tag = etiqueta { $tag }
 rule-larger = más de { $size }
 rule-smaller = menos de { $size }
 rule-expire-days = { $count ->
-    [one] los objetos se borran a los { $number } día
-   *[other] los objetos se borran a los { $number } días
+    [one] los objetos se borran al cabo de { $number } día
+   *[other] los objetos se borran al cabo de { $number } días
   }
 rule-expire-date = los objetos se borran el { $date }
 rule-expire-markers = se quitan las marcas de borrado sin versiones
 rule-noncurrent-days = { $count ->
-    [one] las versiones anteriores se borran a los { $number } día
-   *[other] las versiones anteriores se borran a los { $number } días
+    [one] las versiones anteriores se borran al cabo de { $number } día
+   *[other] las versiones anteriores se borran al cabo de { $number } días
   }
 rule-keep-newest = { $count ->
     [one] salvo la más nueva
    *[other] salvo las { $number } más nuevas
   }
 rule-abort-days = { $count ->
-    [one] las subidas sin terminar se borran a los { $number } día
-   *[other] las subidas sin terminar se borran a los { $number } días
+    [one] las subidas sin terminar se borran al cabo de { $number } día
+   *[other] las subidas sin terminar se borran al cabo de { $number } días
   }
 rule-prefix-label = Claves que empiezan por
 rule-days-label = Días hasta borrar objetos
@@ -220,3 +221,5 @@ damage-missing = Faltan sus bytes
 damage-size = Su tamaño no es el que se escribió
 damage-checksum = Sus bytes no son los que se escribieron
 damage-unreadable = Sus bytes no se pueden leer
+copy-exists = { $key } ya existe; elija otra clave o bórrelo antes.
+move-of-version = Una versión no se puede mover; cópiela o restáurela antes.

@@ -180,18 +180,14 @@ where
     let file = columns::File::new(size, read);
     let rows = tokio::task::spawn_blocking(move || {
         // One more than a page shows, to learn whether there are more.
-        columns::rows(file, first, ROWS_PER_PAGE + 1, MOST_COLUMNS)
+        columns::rows(file, first, ROWS_PER_PAGE + 1, (MOST_COLUMNS, MOST_CELL_CHARS))
     });
     let Ok(Ok((head, rows))) = rows.await else {
         return Ok(Preview::Binary);
     };
-    let shorten = |cell: String| format::shorten(&cell, MOST_CELL_CHARS);
-    let rows = rows.into_iter().zip(first + 1..);
     let mut table = TableView {
         head,
-        rows: rows
-            .map(|(cells, number)| (number, cells.into_iter().map(shorten).collect()))
-            .collect(),
+        rows: (first + 1..).zip(rows).collect(),
         ..TableView::default()
     };
     turn_pages(&mut table, page, first);

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
-use fragua_storage::{BucketName, ObjectKey};
+use fragua_storage::{BucketName, CustomerKey, Encrypt, ObjectKey, PutOptions};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
@@ -227,9 +227,18 @@ async fn what_is_ticked_is_deleted_with_all_that_lies_below() {
 #[tokio::test]
 async fn what_is_ticked_is_one_archive() {
     let house = House::open().await;
-    for key in ["d/a/1.txt", "d/a/b/2.txt", "d/a/../evil", "d/c & d.txt", "e"] {
+    for key in ["d/a/1.txt", "d/a/b/10:00.txt", "d/a/../evil", "d/c & d.txt", "e"] {
         house.put("mlflows3", key, b"bytes of a file").await;
     }
+    let closed = PutOptions {
+        encryption: Encrypt::CustomerKey(CustomerKey::new([7; 32])),
+        ..PutOptions::default()
+    };
+    let (bucket, key) = (
+        BucketName::parse("mlflows3").unwrap(),
+        ObjectKey::parse("d/a/closed").unwrap(),
+    );
+    house.storage.put_bytes(&bucket, &key, closed, "x").await.unwrap();
     let console = house.console();
     let request = Request::post("/buckets/mlflows3/zip?prefix=d%2F")
         .header(header::HOST, "127.0.0.1:8083")
@@ -247,10 +256,13 @@ async fn what_is_ticked_is_one_archive() {
         .map(|name| name.unwrap().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names, ["a/1.txt", "a/b/2.txt", "c & d.txt"]);
-    let mut text = String::new();
-    std::io::Read::read_to_string(&mut archive.by_name("a/b/2.txt").unwrap(), &mut text).unwrap();
-    assert_eq!(text, "bytes of a file");
+    assert_eq!(names, ["LEFT-OUT.txt", "a/1.txt", "a/b/10:00.txt", "c & d.txt"]);
+    let mut read = |name: &str| std::io::read_to_string(archive.by_name(name).unwrap()).unwrap();
+    assert_eq!(read("a/b/10:00.txt"), "bytes of a file");
+    assert_eq!(
+        read("LEFT-OUT.txt"),
+        "d/a/../evil: its key is no path of a file\nd/a/closed: only its writer's key opens it\n"
+    );
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ async fn pages_of_the_store_are_quiet_at_each_width() {
             object_key: Some(key.to_owned()),
             status,
         };
-        house.auth.log_access(entry).await;
+        house.auth.log_access(entry);
     }
     let chromium = Chromium::at(console).await;
     for (address, name) in [
@@ -317,7 +317,7 @@ async fn a_long_list_goes_on_as_it_is_scrolled_and_what_is_ticked_stays() {
     chromium.until(&format!("{rows} >= 200")).await;
     chromium.click("#object-rows tr:nth-child(2) .pick input").await;
     chromium
-        .until("document.querySelector('[data-selection-count]').textContent === '1 selected'")
+        .until("document.querySelector('[data-selection-count]').textContent === 'Ticked: 1'")
         .await;
     chromium.picture("ticked").await;
     chromium
@@ -327,7 +327,7 @@ async fn a_long_list_goes_on_as_it_is_scrolled_and_what_is_ticked_stays() {
         )
         .await;
     chromium
-        .until("document.querySelector('[data-selection-count]').textContent === '4 selected'")
+        .until("document.querySelector('[data-selection-count]').textContent === 'Ticked: 4'")
         .await;
     for wanted in [400, 450] {
         chromium
@@ -336,7 +336,7 @@ async fn a_long_list_goes_on_as_it_is_scrolled_and_what_is_ticked_stays() {
         chromium.until(&format!("{rows} >= {wanted}")).await;
     }
     chromium
-        .until("document.querySelector('[data-row-count]').textContent === '450 entries shown'")
+        .until("document.querySelector('[data-row-count]').textContent === 'Entries shown: 450'")
         .await;
     chromium.until("!document.querySelector('[data-more]')").await;
     // All that are loaded are deleted together.

@@ -152,7 +152,12 @@ async fn an_object_is_copied_and_renamed() {
     assert_eq!(moved.header("location"), "/buckets/mlflows3/object?key=new");
     assert_eq!(get(&console, at).await.status, StatusCode::NOT_FOUND);
     let at = moved.header("location").to_owned();
+    let taken = post(&console, &at, "do=move&bucket=others&key=b").await;
+    assert_eq!(taken.status, StatusCode::BAD_REQUEST);
+    taken.has(&["b is there already"]);
+    get(&console, "/buckets/others/object?key=b").await.has(&["1 B"]);
     let refused = post(&console, &at, "do=move&bucket=none-such&key=x").await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
     refused.has(&["bucket none-such does not exist"]);
     assert_eq!(get(&console, &at).await.status, StatusCode::OK);
 }

@@ -105,6 +105,7 @@ async fn lifecycle_rules_come_and_go() {
         "keys that begin with logs/",
     ]);
     let twice = post(&console, AT, form).await;
+    assert_eq!(twice.status, StatusCode::BAD_REQUEST);
     twice.has(&[
         "the lifecycle configuration has the same ID twice",
         "value=\"old logs\"",
@@ -130,9 +131,18 @@ async fn cors_and_tags_come_and_go() {
         ["https://a.example", "https://b.example"]
     );
     assert_eq!(cors.rules[0].allowed_methods, ["GET", "PUT"]);
-    let refused = post(&console, AT, "do=cors-add&origins=&method=GET").await;
-    refused.has(&["needs an AllowedOrigin"]);
-    post(&console, AT, "do=cors-delete&at=0").await;
+    let refused = post(&console, AT, "do=cors-add&origins=&method=PUT").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    refused.has(&[
+        "needs an AllowedOrigin",
+        "value=\"PUT\" checked",
+        "value=\"GET\">",
+    ]);
+    let rule = serde_json::to_string(&cors.rules[0]).unwrap();
+    let rule: String = url::form_urlencoded::byte_serialize(rule.as_bytes()).collect();
+    post(&console, AT, "do=cors-delete&rule=%7B%7D").await;
+    assert_eq!(settings(&house).await.cors, Some(cors));
+    post(&console, AT, &format!("do=cors-delete&rule={rule}")).await;
     assert_eq!(settings(&house).await.cors, None);
     post(&console, AT, "do=tags&tags=team%3Dforest").await;
     get(&console, AT).await.has(&["team=forest"]);
@@ -218,19 +228,16 @@ async fn the_access_log_is_paged() {
     let console = house.console();
     assert_pages(&console, &["/log"]).await;
     for number in 0..150 {
-        house
-            .auth
-            .log_access(LoggedAccess {
-                happened_at: now(),
-                request_id: format!("{number:032}"),
-                access_key_id: Some("FRK1".to_owned()),
-                key_name: Some("<ana>".to_owned()),
-                operation: "PutObject".to_owned(),
-                bucket: Some("mlflows3".to_owned()),
-                object_key: Some(format!("<b>/{number}")),
-                status: if number == 149 { 403 } else { 200 },
-            })
-            .await;
+        house.auth.log_access(LoggedAccess {
+            happened_at: now(),
+            request_id: format!("{number:032}"),
+            access_key_id: Some("FRK1".to_owned()),
+            key_name: Some("<ana>".to_owned()),
+            operation: "PutObject".to_owned(),
+            bucket: Some("mlflows3".to_owned()),
+            object_key: Some(format!("<b>/{number}")),
+            status: if number == 149 { 403 } else { 200 },
+        });
     }
     let page = get(&console, "/log").await;
     page.has(&["100 entries", "&#60;ana&#62;", "&#60;b&#62;/149", "403"]);

@@ -91,6 +91,7 @@ impl App {
 
     /// Closes the databases, once nothing uses the parts any more.
     pub(crate) async fn close(self) {
+        jobs::write_rest(&self.auth).await;
         databases::close(self.databases).await;
     }
 

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use axum::extract::{Path, RawForm, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use fragua_storage::{
     BucketName, BucketSetting, Cors, CorsRule, DefaultEncryption, DeleteTarget, ExpireAfter, Lifecycle,
     LifecycleFilter, LifecycleRule, NoncurrentExpiration, Notification, Storage, Tags, VersionQuery,
@@ -44,6 +44,15 @@ impl Refused {
         }
     }
 
+    /// Tells whether a box of the form of this name was ticked, or is ticked anyway.
+    pub(super) fn is_ticked(&self, action: &str, name: &str, value: &str, is_by_default: bool) -> bool {
+        let is_sent = |(known, sent): &(String, String)| known == name && sent == value;
+        match self.is(action) {
+            true => self.form.iter().any(is_sent),
+            false => is_by_default,
+        }
+    }
+
     /// Tells whether the form of this name was refused.
     pub(super) fn is(&self, action: &str) -> bool {
         form::value(&self.form, "do") == Some(action)
@@ -68,8 +77,10 @@ pub(super) async fn act(
     match sent.act().await {
         Ok(address) => Ok(see_other(&address)),
         Err(error) => {
-            let problem = error.to_string();
-            settings::answer(&storage, &page, &bucket, Refused { form, problem }).await
+            let (status, problem) = error.into_refusal()?;
+            let refused = Refused { form, problem };
+            let page = settings::answer(&storage, &page, &bucket, refused).await?;
+            Ok((status, page).into_response())
         }
     }
 }
@@ -222,10 +233,13 @@ impl Sent<'_> {
         let settings = self.storage.current_bucket_settings(self.bucket).await?;
         let mut cors = settings.cors.clone().unwrap_or_default();
         if self.value("do") == "cors-delete" {
-            let at = self.number::<usize>("at")?;
-            if let Some(at) = at.filter(|at| *at < cors.rules.len()) {
-                cors.rules.remove(at);
-            }
+            // By what it says: where it stands may be another one's place by now.
+            let rule = self.value("rule");
+            let at = cors
+                .rules
+                .iter()
+                .position(|known| settings::json_of(known) == rule);
+            at.map(|at| cors.rules.remove(at));
         } else {
             let methods = self.form.iter().filter(|(name, _)| name == "method");
             cors.rules.push(CorsRule {

@@ -2,10 +2,9 @@
 
 use askama::Template;
 use axum::extract::{RawForm, State};
-use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use fragua_base::Timestamp;
-use fragua_storage::{BucketName, BucketSetting, Storage, Versioning};
+use fragua_storage::{BucketName, BucketSetting, Error as StorageError, Storage, Versioning};
 
 use super::place::bucket_address;
 use super::settings::{Access, QuotaField, public_read};
@@ -58,7 +57,12 @@ async fn answer(storage: &Storage, page: &Page, new: Option<NewBucket>) -> Resul
     let total_size = buckets.iter().map(|bucket| bucket.size_bytes).sum();
     let mut rows = Vec::with_capacity(buckets.len());
     for bucket in buckets {
-        let settings = storage.bucket_settings(&bucket.name).await?;
+        let settings = match storage.bucket_settings(&bucket.name).await {
+            Ok(settings) => settings,
+            // Deleted since it was counted.
+            Err(StorageError::BucketNotFound { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
         rows.push(BucketRow {
             name: bucket.name.to_string(),
             objects: format::integer(bucket.object_count),
@@ -98,11 +102,10 @@ pub(super) async fn create(
     match make(&storage, &page, &typed).await {
         Ok(bucket) => Ok(see_other(&bucket_address(&bucket, ""))),
         Err(error) => {
-            let status = StatusCode::from_u16(error.kind().http_status());
-            typed.problem = error.to_string();
-            let mut response = answer(&storage, &page, Some(typed)).await?;
-            *response.status_mut() = status.unwrap_or(StatusCode::BAD_REQUEST);
-            Ok(response)
+            let (status, problem) = error.into_refusal()?;
+            typed.problem = problem;
+            let page = answer(&storage, &page, Some(typed)).await?;
+            Ok((status, page).into_response())
         }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{RawForm, State};
-use axum::response::Response;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse as _, Response};
 use fragua_auth::{Auth, NewStorageKey, Policy, PolicyOf, StorageAccess, StorageKey};
 use fragua_base::Timestamp;
 use fragua_storage::Storage;
@@ -165,10 +166,15 @@ async fn create(console: &Console, page: &Page, form: &[(String, String)]) -> Re
     };
     match make(&console.auth, page, &typed).await {
         // The answer is the page itself: no other address ever shows the secret.
-        Ok(made) => answer(console, page, None, Some(made)).await,
+        Ok(made) => {
+            let page = answer(console, page, None, Some(made)).await?;
+            Ok(([(CACHE_CONTROL, "private, no-store")], page).into_response())
+        }
         Err(error) => {
-            typed.problem = error.to_string();
-            answer(console, page, Some(typed), None).await
+            let (status, problem) = error.into_refusal()?;
+            typed.problem = problem;
+            let page = answer(console, page, Some(typed), None).await?;
+            Ok((status, page).into_response())
         }
     }
 }

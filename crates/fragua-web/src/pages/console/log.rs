@@ -40,7 +40,9 @@ struct Row {
 
 pub(super) async fn list(State(auth): State<Auth>, page: Page) -> Result<Response, Error> {
     // What this process noted a moment ago belongs to the list.
-    auth.write_access_log().await?;
+    if let Err(error) = auth.write_access_log().await {
+        tracing::warn!(%error, "the newest entries of the access log are not written");
+    }
     let after = page.parameter("after");
     let log = auth.access_log(after, ROWS_PER_PAGE).await?;
     render(&LogPage {

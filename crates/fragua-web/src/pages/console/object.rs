@@ -5,8 +5,8 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
 use fragua_storage::{
-    BucketName, ByteRange, ChecksumAlgorithm, Encryption, Error as StorageError, GetOptions, ObjectKey,
-    ObjectMeta, ObjectStream, Storage, VersionId, VersionQuery, Versioning,
+    BucketName, ByteRange, ChecksumAlgorithm, Encryption, Error as StorageError, EtagCondition, GetOptions,
+    ObjectKey, ObjectMeta, ObjectStream, ReadConditions, Storage, VersionId, VersionQuery, Versioning,
 };
 use serde::Deserialize;
 
@@ -118,7 +118,7 @@ impl Place {
         self.version.as_ref().map_or("", VersionId::as_str)
     }
 
-    async fn head(&self, storage: &Storage) -> Result<ObjectMeta, StorageError> {
+    pub(super) async fn head(&self, storage: &Storage) -> Result<ObjectMeta, StorageError> {
         match &self.version {
             None => storage.head(&self.bucket, &self.key).await,
             Some(version) => storage.head_version(&self.bucket, &self.key, version).await,
@@ -130,9 +130,19 @@ impl Place {
         storage: &Storage,
         range: Option<ByteRange>,
     ) -> Result<(ObjectMeta, ObjectStream), StorageError> {
+        self.read_if(storage, range, ReadConditions::default()).await
+    }
+
+    async fn read_if(
+        &self,
+        storage: &Storage,
+        range: Option<ByteRange>,
+        conditions: ReadConditions,
+    ) -> Result<(ObjectMeta, ObjectStream), StorageError> {
         let options = GetOptions {
             version: self.version.clone(),
             range,
+            conditions,
             ..GetOptions::default()
         };
         storage.get_with(&self.bucket, &self.key, options).await
@@ -220,9 +230,14 @@ async fn view(
         }
         Plan::Columns => {
             let (storage, place) = (storage.clone(), place.clone());
+            // All parts are of the object that was there first.
+            let conditions = ReadConditions {
+                if_match: Some(EtagCondition::Is(object.etag.clone())),
+                ..ReadConditions::default()
+            };
             let open = move |range| {
-                let (storage, place) = (storage.clone(), place.clone());
-                async move { Ok(place.read(&storage, Some(range)).await?.1) }
+                let (storage, place, conditions) = (storage.clone(), place.clone(), conditions.clone());
+                async move { Ok(place.read_if(&storage, Some(range), conditions).await?.1) }
             };
             preview::rows_of_columns(page, object.size_bytes, open).await?
         }

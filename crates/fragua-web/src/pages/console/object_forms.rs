@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use axum::extract::{Path, Query, RawForm, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
 use fragua_base::Timestamp;
 use fragua_storage::{
-    BucketName, CopyOptions, DeleteTarget, ObjectKey, PresignedRequest, Storage, Tags, VersionId,
-    presigned_url,
+    BucketName, CopyOptions, DeleteTarget, Error as StorageError, EtagCondition, ObjectKey, PresignedRequest,
+    ReadConditions, Storage, Tags, VersionId, WriteCondition, presigned_url,
 };
 
 use super::Console;
@@ -39,7 +40,7 @@ pub(super) async fn act(
     let form = parse_query(&String::from_utf8_lossy(&body));
     let text = |name: &str| form::value(&form, name).unwrap_or_default().trim();
     let storage = &console.storage;
-    let mut answer = Answer::default();
+    let (mut status, mut answer) = (StatusCode::OK, Answer::default());
     match text("do") {
         "tags" => match read_tags(text("tags")) {
             Ok(tags) => {
@@ -48,7 +49,11 @@ pub(super) async fn act(
                     .await?;
                 return Ok(see_other(&page.here()));
             }
-            Err(error) => answer.tags = Some((text("tags").to_owned(), error.to_string())),
+            Err(error) => {
+                let (refused, problem) = error.into_refusal()?;
+                status = refused;
+                answer.tags = Some((text("tags").to_owned(), problem));
+            }
         },
         "share" => {
             let hours: u64 = text("hours").parse().unwrap_or(1);
@@ -60,13 +65,14 @@ pub(super) async fn act(
             return Ok(see_other(&place.address()));
         }
         "delete-version" => return delete_version(storage, &place, text("id")).await,
-        "copy" | "move" => match copy(storage, &place, &form).await {
+        "copy" | "move" => match copy(storage, &page, &place, &form).await {
             Ok(address) => return Ok(see_other(&address)),
-            Err(error) => answer.problem = error.to_string(),
+            Err(error) => (status, answer.problem) = error.into_refusal()?,
         },
         _ => return Err(Error::Invalid("the form names nothing to do".to_owned())),
     }
-    object::answer(storage, &page, &place, answer).await
+    let page = object::answer(storage, &page, &place, answer).await?;
+    Ok((status, page).into_response())
 }
 
 /// Reads tags as they are typed: a line for each, `name=value`.
@@ -131,21 +137,45 @@ async fn delete_version(storage: &Storage, place: &Place, id: &str) -> Result<Re
     }))
 }
 
-/// Copies the object, or the version shown, to another key, and deletes it for a move. Returns the address of the copy.
-async fn copy(storage: &Storage, place: &Place, form: &[(String, String)]) -> Result<String, Error> {
+/// Copies the object, or the version shown, to a key that is free, and deletes for a move what was copied. Returns the
+/// address of the copy.
+async fn copy(
+    storage: &Storage,
+    page: &Page,
+    place: &Place,
+    form: &[(String, String)],
+) -> Result<String, Error> {
     let text = |name: &str| form::value(form, name).unwrap_or_default().trim();
     let bucket = BucketName::parse(text("bucket"))?;
     let key = ObjectKey::parse(text("key"))?;
+    let is_move = text("do") == "move";
+    if is_move && place.version.is_some() {
+        return Err(Error::Invalid(page.t("move-of-version")));
+    }
+    let source = place.head(storage).await?;
     let options = CopyOptions {
         source_version: place.version.clone(),
+        source_conditions: ReadConditions {
+            if_match: Some(EtagCondition::Is(source.etag)),
+            ..ReadConditions::default()
+        },
+        condition: Some(WriteCondition::Absent),
         ..CopyOptions::default()
     };
-    let is_same = bucket == place.bucket && key == place.key;
-    storage
-        .copy((&place.bucket, &place.key), (&bucket, &key), options)
-        .await?;
-    if text("do") == "move" && !is_same {
-        storage.delete(&place.bucket, &place.key).await?;
+    let copied = storage.copy((&place.bucket, &place.key), (&bucket, &key), options);
+    copied.await.map_err(|error| match error {
+        StorageError::PreconditionFailed { .. } => {
+            Error::Invalid(page.t1("copy-exists", "key", key.as_str()))
+        }
+        error => error.into(),
+    })?;
+    if is_move {
+        // What was written meanwhile was not copied, and stays.
+        let target = DeleteTarget {
+            written_at: Some(source.modified_at),
+            ..DeleteTarget::current(place.key.clone())
+        };
+        storage.delete_targets(&place.bucket, &[target]).await?;
     }
     Ok(object_address(&bucket, key.as_str()))
 }

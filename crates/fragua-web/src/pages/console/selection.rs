@@ -5,6 +5,7 @@ use std::io;
 
 use axum::extract::{Path, Query, RawForm, State};
 use axum::response::Response;
+use bytes::Bytes;
 use fragua_storage::{BucketName, Error as StorageError, ListQuery, ObjectKey, ObjectStream, Storage};
 use serde::Deserialize;
 
@@ -111,6 +112,7 @@ pub(super) async fn zip(
         chosen,
         listed: VecDeque::new(),
         rest: None,
+        left_out: String::new(),
     };
     Ok(archive::send(files, &name))
 }
@@ -123,9 +125,21 @@ struct Selected {
     listed: VecDeque<ObjectKey>,
     /// The next page of the folder that is being listed.
     rest: Option<ListQuery>,
+    /// What is not in the archive and why, a line for each; nothing more is written there once it is long.
+    left_out: String,
 }
 
+/// Where the archive says what is not in it.
+const LEFT_OUT: &str = "LEFT-OUT.txt";
+const MOST_LEFT_OUT: usize = 64 * 1024;
+
 impl Selected {
+    fn leave_out(&mut self, key: &ObjectKey, why: &str) {
+        if self.left_out.len() < MOST_LEFT_OUT {
+            self.left_out.push_str(&format!("{key}: {why}\n"));
+        }
+    }
+
     async fn next_key(&mut self) -> io::Result<Option<ObjectKey>> {
         loop {
             if let Some(key) = self.listed.pop_front() {
@@ -151,26 +165,41 @@ impl Selected {
 }
 
 impl archive::Files for Selected {
-    /// What was deleted since it was ticked is left out, and so are keys that are no path: unpacked, they could lie
-    /// outside of the folder.
+    /// What was deleted since it was ticked is left out. So are keys that are no path, which unpacked could lie outside of
+    /// the folder, and what is not opened without its writer's key: of these the last file tells.
     async fn next(&mut self) -> io::Result<Option<(String, ObjectStream)>> {
         while let Some(key) = self.next_key().await? {
             let name = key.as_str().strip_prefix(&self.folder).unwrap_or(key.as_str());
+            if name.is_empty() || name.ends_with('/') {
+                continue;
+            }
             if !is_path(name) {
+                self.leave_out(&key, "its key is no path of a file");
                 continue;
             }
             match self.storage.get(&self.bucket, &key, None).await {
                 Ok((_, stream)) => return Ok(Some((name.to_owned(), stream))),
                 Err(StorageError::ObjectNotFound { .. }) => {}
+                Err(StorageError::CustomerKeyMissing) => {
+                    self.leave_out(&key, "only its writer's key opens it")
+                }
                 Err(error) => return Err(io::Error::other(error)),
             }
         }
-        Ok(None)
+        if self.left_out.is_empty() {
+            return Ok(None);
+        }
+        let told = Bytes::from(std::mem::take(&mut self.left_out));
+        let range = 0..told.len() as u64;
+        let stream = ObjectStream::new(range, futures::stream::iter([Ok(told)]));
+        Ok(Some((LEFT_OUT.to_owned(), stream)))
     }
 }
 
+/// Tells whether a name is a path below the folder in which an archive is unpacked, on every system.
 fn is_path(name: &str) -> bool {
-    !name.contains(['\\', '\0', ':']) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+    let has_drive = name.as_bytes().get(1) == Some(&b':');
+    !has_drive && !name.contains('\\') && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -182,13 +211,12 @@ mod tests {
         for (name, expected) in [
             ("a.txt", true),
             ("a/b c/ñ.txt", true),
-            ("a/", false),
-            ("", false),
             ("/etc/passwd", false),
             ("a/../../b", false),
             ("a//b", false),
             ("..\\b", false),
             ("C:b", false),
+            ("2025-04-02T10:00:00.json", true),
         ] {
             assert_eq!(is_path(name), expected, "{name}");
         }

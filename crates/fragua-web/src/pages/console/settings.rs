@@ -42,7 +42,8 @@ struct SettingsPage<'a> {
     policy: String,
     tags: String,
     rules: Vec<RuleView>,
-    cors: Vec<CorsRule>,
+    /// Each rule, and how a form names it.
+    cors: Vec<(CorsRule, String)>,
     targets: Vec<NotificationTarget>,
     uploads: Vec<UploadView>,
     is_empty: bool,
@@ -125,6 +126,11 @@ pub(super) fn public_read(bucket: &BucketName) -> String {
         }],
     });
     pretty(&policy.to_string())
+}
+
+/// Writes a setting as its JSON, which names it in forms.
+pub(super) fn json_of(setting: &impl serde::Serialize) -> String {
+    serde_json::to_string(setting).unwrap_or_default()
 }
 
 /// Writes JSON with a line for each value.
@@ -250,7 +256,11 @@ pub(super) async fn answer(
             .flat_map(|lifecycle| lifecycle.rules)
             .map(|rule| rule_view(page, rule))
             .collect(),
-        cors: cors.map(|cors| cors.rules).unwrap_or_default(),
+        cors: cors
+            .into_iter()
+            .flat_map(|cors| cors.rules)
+            .map(|rule| (rule.clone(), json_of(&rule)))
+            .collect(),
         targets: notification
             .map(|notification| notification.targets)
             .unwrap_or_default(),
