@@ -7,6 +7,7 @@
 mod files;
 mod load;
 mod servers;
+mod uploads;
 mod works;
 
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use super::files;
 use super::load::{Load, Outcome};
 use super::servers::{ACCESS_KEY, BUCKET, Programs, SECRET_KEY, Server, Side};
+use super::uploads::{self, UPLOADS};
 use crate::bench::median;
 use crate::bench::process::output;
 use crate::bench::wrk::Wrk;
@@ -76,8 +77,12 @@ impl Bench {
         print(&lines);
         println!();
         for store in &stores {
-            let held = store.running.usage()?.mebibytes;
-            println!("{} holds {held:.0} MiB afterwards.", store.side.name());
+            let (name, held) = (store.side.name(), store.running.usage()?.mebibytes);
+            uploads::begin_all(store, "put-list").with_context(|| name)?;
+            let most = store.running.peak_mebibytes()?;
+            println!(
+                "{name} holds {held:.0} MiB afterwards, and never held more than {most:.0} MiB, {UPLOADS} uploads of 1 GiB at once in it."
+            );
         }
         Ok(())
     }
