@@ -4,6 +4,7 @@ mod bucket;
 mod bucket_settings;
 mod checksum;
 mod error;
+mod events;
 mod lifecycle;
 mod listing;
 mod multipart;
@@ -29,6 +30,7 @@ pub use bucket_settings::{
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 pub use error::Error;
+pub use events::{ObjectEvent, ObjectEventKind, Webhook, WebhookSettings};
 pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{ListQuery, Listing, ObjectSummary};
 pub use multipart::{

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::{Busy, Ending, Event, PoolSize};
 use crate::exec::spec::Usage;
+use crate::object_watch;
 use crate::store::task_instances::QueuedPage;
 use crate::store::{attempts, count, map_index, millis, pools, task_instances, xcoms};
 use crate::{AttemptState, DagRun, Error, TaskKey, TaskState};
@@ -222,8 +223,24 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
         message: message.cloned(),
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
-    work.apply(&dag, run, Event::AttemptEnded { id, ending }).await?;
+    let waits_for_object = matches!(&ending, Ending::Reschedule { object: Some(_), .. });
+    work.apply(
+        &dag,
+        run,
+        Event::AttemptEnded {
+            id: id.clone(),
+            ending,
+        },
+    )
+    .await?;
     let to_plan = work.commit().await?;
+    if waits_for_object {
+        let reader = core.database.reader();
+        let row = task_instances::find(reader, &found.dag_id, &found.run_id, &id).await?;
+        if let Some(row) = row {
+            object_watch::begins_to_wait(core, &row).await?;
+        }
+    }
     super::settle(core, to_plan).await
 }
 

@@ -274,6 +274,7 @@ impl Fields {
             ),
             user_metadata: metadata.collect(),
             checksum,
+            is_form: true,
             ..PutOptions::default()
         })
     }

@@ -67,6 +67,7 @@ pub(super) async fn put_object(
         checksum,
         tags: tagging::from_header(input.tagging.as_deref())?,
         any_etag: false,
+        is_form: false,
         condition: write_condition(input.if_match, input.if_none_match)?,
     };
     let meta = storage.put(&bucket, &key, options, body(input.body)).await?;

@@ -4,6 +4,7 @@ mod bucket_settings;
 mod buckets;
 mod contract;
 mod crash;
+mod events;
 mod listing;
 mod multipart;
 mod objects;

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::Project;
+use crate::support::{Project, client};
+use crate::workers::until;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -59,4 +60,32 @@ async fn objects_of_another_s3_are_not_checked_here() {
         "{}",
         refused.stderr
     );
+}
+
+#[tokio::test]
+async fn a_sensor_goes_on_when_its_object_comes_and_not_at_its_next_look() {
+    let project = Project::with_dag(
+        "waits",
+        "dag: waits\ntasks:\n  - { id: rows, object_sensor: { bucket: mlflows3, wildcard: '*/rows.csv', poke_interval: 1h } }\n",
+    );
+    let server = project.up(&["--roles", "orchestrator,tracking,storage"]).await;
+    assert!(project.run(&["dags", "unpause", "waits"]).await.ok);
+    let run = project.trigger("waits").await;
+    let until_state = async |wanted: &str| {
+        until(wanted, async || {
+            let state = project.run(&["tasks", "state", "waits", "rows", &run]).await;
+            (state.stdout.trim() == wanted).then_some(())
+        })
+        .await;
+    };
+    until_state("up_for_reschedule").await;
+    let artifact = format!(
+        "{}/api/2.0/mlflow-artifacts/artifacts/in/rows.csv",
+        server.address("tracking")
+    );
+    let stored = client().put(artifact).body("1,2").send().await.unwrap();
+    assert!(stored.status().is_success(), "{}", stored.status());
+    until_state("success").await;
+    let (ok, said) = server.stop().await;
+    assert!(ok, "{said}");
 }

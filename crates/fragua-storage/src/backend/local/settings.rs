@@ -74,6 +74,9 @@ impl Local {
         bucket: &BucketName,
         setting: &BucketSetting,
     ) -> Result<(), Error> {
+        if let BucketSetting::Notification(Some(notification)) = setting {
+            self.inner.webhooks.check(notification)?;
+        }
         let written = bucket_settings::write(self.database(), bucket, setting).await;
         self.inner.remembered.forget(bucket);
         written
