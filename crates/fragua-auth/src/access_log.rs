@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use fragua_base::{Page, Timestamp};
+use tokio::sync::Notify;
 
 use crate::store::access_log as store;
 use crate::{Auth, Error};
@@ -10,11 +11,8 @@ use crate::{Auth, Error};
 /// How many entries the database keeps.
 const KEEP: i64 = 100_000;
 
-/// So many entries in memory are written by the request that brings the last of them.
-const WRITE_AT: usize = 256;
-
 /// While the database fails, entries beyond this are lost, the oldest first.
-const MOST_PENDING: usize = 8 * WRITE_AT;
+const MOST_PENDING: usize = 2_048;
 
 /// The most entries of one page.
 const MAX_PAGE: usize = 200;
@@ -40,44 +38,52 @@ pub struct LoggedAccess {
     pub status: u16,
 }
 
+/// What was noted and is not written.
 #[derive(Debug, Default)]
-pub(crate) struct Pending(Mutex<Vec<LoggedAccess>>);
+pub(crate) struct Pending {
+    entries: Mutex<Vec<LoggedAccess>>,
+    noted: Notify,
+}
 
 impl Pending {
-    /// Returns how many entries there are now.
-    fn push(&self, entry: LoggedAccess) -> usize {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.push(entry);
-        entries.len()
+    fn push(&self, entry: LoggedAccess) {
+        self.add(|entries| entries.push(entry));
+        self.noted.notify_one();
     }
 
     fn take(&self) -> Vec<LoggedAccess> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.entries.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts entries back that could not be written. Returns how many are lost for want of room.
-    fn put_back(&self, mut older: Vec<LoggedAccess>) -> usize {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        older.append(&mut entries);
-        let lost = older.len().saturating_sub(MOST_PENDING);
-        older.drain(..lost);
-        *entries = older;
-        lost
+    /// Puts entries back that could not be written.
+    fn put_back(&self, older: Vec<LoggedAccess>) {
+        self.add(|entries| drop(entries.splice(0..0, older)));
+    }
+
+    fn add(&self, add: impl FnOnce(&mut Vec<LoggedAccess>)) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        add(&mut entries);
+        let lost = entries.len().saturating_sub(MOST_PENDING);
+        if lost > 0 {
+            tracing::warn!(lost, "entries of the access log of the object store are lost");
+            entries.drain(..lost);
+        }
     }
 }
 
 impl Auth {
-    /// Takes note of a request to the object store. It is kept in memory until [`Auth::write_access_log`] is called or
-    /// a few hundred are there.
-    pub async fn log_access(&self, entry: LoggedAccess) {
-        if self.accesses.push(entry) >= WRITE_AT
-            && let Err(error) = self.write_access_log().await
-        {
-            tracing::warn!(%error, "the access log of the object store cannot be written now");
-        }
+    /// Takes note of a request to the object store. It is kept in memory until [`Auth::write_access_log`] is called.
+    pub fn log_access(&self, entry: LoggedAccess) {
+        self.accesses.push(entry);
     }
 
-    /// Writes what was noted and is not written, and removes the oldest entries over 100,000: to be called now and then.
+    /// Waits until something is noted that is not written.
+    pub async fn access_noted(&self) {
+        self.accesses.noted.notified().await;
+    }
+
+    /// Writes what was noted and is not written, and removes the oldest entries over 100,000: to be called once something
+    /// was noted, and in the end.
     ///
     /// # Errors
     /// When the database fails; it is written the next time then.
@@ -88,10 +94,7 @@ impl Auth {
         }
         let written = store::add(&self.database, &entries, KEEP).await;
         if written.is_err() {
-            let lost = self.accesses.put_back(entries);
-            if lost > 0 {
-                tracing::warn!(lost, "entries of the access log of the object store are lost");
-            }
+            self.accesses.put_back(entries);
         }
         written
     }

@@ -1,15 +1,13 @@
-//! The serving keys in memory, so that a request costs no query.
+//! Keys in memory, so that a request costs no query.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use fragua_base::{Secret, Timestamp};
-use fragua_database::Database;
+use fragua_base::Timestamp;
 
-use crate::store::serving_keys as store;
+use crate::Error;
 use crate::uses::Uses;
-use crate::{Error, ServingKey};
 
 /// How long a key counts as what it was when the keys were read: the longest that a revocation by another process takes.
 const KNOWN_FOR: Duration = Duration::from_secs(3);
@@ -18,31 +16,44 @@ const KNOWN_FOR: Duration = Duration::from_secs(3);
 /// and guessing makes no more queries than this lets through.
 const UNKNOWN_FOR: Duration = Duration::from_millis(200);
 
-/// A key and what its bearer is known by.
+/// The keys of one kind, with what is known of each.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) key: Arc<ServingKey>,
-    pub(crate) hash: Secret,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct KeyRing {
-    seen: RwLock<Seen>,
+pub(crate) struct KeyRing<K> {
+    seen: RwLock<Seen<K>>,
     /// Held while keys are read or changed: one reads for all, and nobody puts back what was revoked meanwhile.
     changing: tokio::sync::Mutex<()>,
-    uses: Uses,
+    pub(crate) uses: Uses,
 }
 
-/// Every key, as the database had them at an instant.
-#[derive(Debug, Default)]
-struct Seen {
+impl<K> Default for KeyRing<K> {
+    fn default() -> Self {
+        Self {
+            seen: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            uses: Uses::default(),
+        }
+    }
+}
+
+/// Every key by its id, as the database had them at an instant.
+#[derive(Debug)]
+struct Seen<K> {
     at: Option<Timestamp>,
-    keys: HashMap<String, Arc<Kept>>,
+    keys: HashMap<String, Arc<K>>,
 }
 
-impl Seen {
+impl<K> Default for Seen<K> {
+    fn default() -> Self {
+        Self {
+            at: None,
+            keys: HashMap::new(),
+        }
+    }
+}
+
+impl<K> Seen<K> {
     /// Returns the key, `Some(None)` when it is known that there is none, nothing when the database is to be asked.
-    fn find(&self, id: &str, now: Timestamp) -> Option<Option<Arc<Kept>>> {
+    fn find(&self, id: &str, now: Timestamp) -> Option<Option<Arc<K>>> {
         // A clock that was set back makes what was seen old, not new for ever.
         let age = now.as_millis().checked_sub(self.at?.as_millis())?;
         let age = Duration::from_millis(u64::try_from(age).ok()?);
@@ -52,14 +63,14 @@ impl Seen {
     }
 }
 
-impl KeyRing {
-    /// Returns a key by its id.
+impl<K> KeyRing<K> {
+    /// Returns a key by its id; `load` reads them all where they are not known well enough.
     pub(crate) async fn find(
         &self,
-        database: &Database,
         id: &str,
         now: impl Fn() -> Timestamp,
-    ) -> Result<Option<Arc<Kept>>, Error> {
+        load: impl Future<Output = Result<Vec<(String, K)>, Error>>,
+    ) -> Result<Option<Arc<K>>, Error> {
         if let Some(known) = self.seen(id, now()) {
             return Ok(known);
         }
@@ -69,17 +80,14 @@ impl KeyRing {
         if let Some(known) = self.seen(id, now) {
             return Ok(known);
         }
-        let keys = store::all(database).await?;
-        let keys: HashMap<String, Arc<Kept>> = keys
-            .into_iter()
-            .map(|kept| (kept.key.id.clone(), Arc::new(kept)))
-            .collect();
+        let keys = load.await?.into_iter().map(|(id, key)| (id, Arc::new(key)));
+        let keys: HashMap<String, Arc<K>> = keys.collect();
         let found = keys.get(id).cloned();
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Seen { at: Some(now), keys };
         Ok(found)
     }
 
-    fn seen(&self, id: &str, now: Timestamp) -> Option<Option<Arc<Kept>>> {
+    fn seen(&self, id: &str, now: Timestamp) -> Option<Option<Arc<K>>> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
         seen.find(id, now)
     }
@@ -90,16 +98,5 @@ impl KeyRing {
         let changed = change.await;
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Seen::default();
         changed
-    }
-
-    /// Takes note that a key was used.
-    pub(crate) fn used(&self, id: &str, now: Timestamp) {
-        self.uses.note(id, now);
-    }
-
-    /// Writes when keys were used. What cannot be written now is kept for the next time.
-    pub(crate) async fn write_uses(&self, database: &Database) -> Result<(), Error> {
-        let writing = async |uses: &HashMap<String, Timestamp>| store::note_uses(database, uses).await;
-        self.uses.write(writing).await
     }
 }

@@ -17,7 +17,7 @@ mod worker_tokens;
 
 use std::sync::Arc;
 
-use fragua_base::SharedClock;
+use fragua_base::{Secret, SharedClock};
 use fragua_database::Database;
 
 pub use access_keys::AccessKey;
@@ -37,9 +37,8 @@ pub use worker_tokens::WorkerToken;
 pub struct Auth {
     database: Database,
     clock: SharedClock,
-    ring: Arc<key_ring::KeyRing>,
-    identities: Arc<storage_keys::Identities>,
-    storage_uses: Arc<uses::Uses>,
+    serving_ring: Arc<key_ring::KeyRing<serving_keys::Kept>>,
+    storage_ring: Arc<key_ring::KeyRing<(Secret, StorageIdentity)>>,
     accesses: Arc<access_log::Pending>,
 }
 
@@ -53,9 +52,8 @@ impl Auth {
         Ok(Self {
             database,
             clock,
-            ring: Arc::default(),
-            identities: Arc::default(),
-            storage_uses: Arc::default(),
+            serving_ring: Arc::default(),
+            storage_ring: Arc::default(),
             accesses: Arc::default(),
         })
     }

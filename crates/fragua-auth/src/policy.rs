@@ -354,7 +354,13 @@ impl Condition {
                     "the condition {operator:?} is not one of {known}"
                 )));
             }
-            for (name, values) in object(tests, "a condition")? {
+            let tests = object(tests, "a condition")?;
+            if tests.len() > 1 {
+                return Err(invalid(format!(
+                    "the condition {operator} has more than one test"
+                )));
+            }
+            for (name, values) in tests {
                 if !name.eq_ignore_ascii_case("s3:prefix") {
                     return Err(invalid(format!(
                         "a condition on {name:?} is not offered, only on s3:prefix"
@@ -413,9 +419,12 @@ fn texts(value: Option<&Value>, name: &str) -> Result<Vec<String>, Error> {
             .collect(),
         _ => None,
     };
-    texts
-        .filter(|texts| !texts.is_empty())
-        .ok_or_else(|| invalid(format!("{name} must be a text or a list of texts")))
+    let texts = texts.filter(|texts| !texts.is_empty());
+    let texts = texts.ok_or_else(|| invalid(format!("{name} must be a text or a list of texts")))?;
+    match texts.iter().find(|text| text.contains("${")) {
+        None => Ok(texts),
+        Some(text) => Err(invalid(format!("variables such as in {text:?} are not offered"))),
+    }
 }
 
 /// Compares with a pattern where `*` stands for any text and `?` for one character.

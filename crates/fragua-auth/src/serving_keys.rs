@@ -1,6 +1,6 @@
 //! Keys of the inference API, each for some models or for all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,13 @@ pub struct ServingKey {
     pub last_used_at: Option<Timestamp>,
     /// When it was taken back.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// A key and what its bearer is known by.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) key: Arc<ServingKey>,
+    pub(crate) hash: Secret,
 }
 
 /// Which registered models a key is for.
@@ -131,7 +138,7 @@ impl Auth {
         };
         let secret = format!("{PREFIX}{}_{}", key.id, random_hex(SECRET_BYTES));
         let inserting = store::insert(&self.database, &key, hash(&secret));
-        self.ring.change(inserting).await?;
+        self.serving_ring.change(inserting).await?;
         Ok((key, Secret::new(secret)))
     }
 
@@ -161,7 +168,7 @@ impl Auth {
     /// When the database fails.
     pub async fn revoke_serving_key(&self, id: &str) -> Result<bool, Error> {
         let revoking = store::revoke(&self.database, id, self.clock.now());
-        self.ring.change(revoking).await
+        self.serving_ring.change(revoking).await
     }
 
     /// Returns what is known of a key that somebody sent. Keys are kept in memory for three seconds, so that few requests
@@ -172,7 +179,11 @@ impl Auth {
     /// fails.
     pub async fn check_serving_key(&self, sent: &str) -> Result<Arc<ServingKey>, Error> {
         let id = id_of(sent).ok_or(Error::UnknownServingKey)?;
-        let kept = self.ring.find(&self.database, id, || self.clock.now()).await?;
+        let load = async {
+            let keys = store::all(&self.database).await?;
+            Ok(keys.into_iter().map(|kept| (kept.key.id.clone(), kept)).collect())
+        };
+        let kept = self.serving_ring.find(id, || self.clock.now(), load).await?;
         let kept = kept.ok_or(Error::UnknownServingKey)?;
         let is_it = hash(sent).as_bytes().ct_eq(kept.hash.expose().as_bytes());
         if !bool::from(is_it) {
@@ -191,7 +202,7 @@ impl Auth {
                 at,
             });
         }
-        self.ring.used(id, now);
+        self.serving_ring.uses.note(id, now);
         Ok(Arc::clone(key))
     }
 
@@ -201,7 +212,8 @@ impl Auth {
     /// # Errors
     /// When the database fails; it is written the next time then.
     pub async fn write_serving_key_uses(&self) -> Result<(), Error> {
-        self.ring.write_uses(&self.database).await
+        let write = async |uses: &HashMap<String, Timestamp>| store::note_uses(&self.database, uses).await;
+        self.serving_ring.uses.write(write).await
     }
 }
 

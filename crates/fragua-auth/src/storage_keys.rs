@@ -1,18 +1,15 @@
 //! Keys of the object store, each with a policy that says what it is for.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fragua_base::{Secret, Timestamp, random_hex};
 
 use crate::store::{access_keys, storage_keys as store};
-use crate::{Auth, Error, Policy};
+use crate::{Auth, Error, Policy, PolicyOf};
 
 const PREFIX: &str = "FRK";
-
-/// How long a key counts as what it was when it was read: the longest that a revocation by another process takes.
-const KNOWN_FOR: Duration = Duration::from_secs(3);
 
 /// What is known of a key of the object store; its secret is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,43 +52,6 @@ pub enum StorageIdentity {
     Key(Arc<StorageKey>),
 }
 
-/// Keys that were read a moment ago, so that few requests ask the database.
-#[derive(Debug, Default)]
-pub(crate) struct Identities {
-    seen: Mutex<HashMap<String, Seen>>,
-}
-
-#[derive(Debug, Clone)]
-struct Seen {
-    at: Timestamp,
-    secret: Secret,
-    identity: StorageIdentity,
-}
-
-impl Identities {
-    fn find(&self, id: &str, now: Timestamp) -> Option<(Secret, StorageIdentity)> {
-        let seen = self
-            .seen
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-            .cloned()?;
-        // A clock that was set back makes what was seen old, not new for ever.
-        let age = now.as_millis().checked_sub(seen.at.as_millis())?;
-        let age = Duration::from_millis(u64::try_from(age).ok()?);
-        (age < KNOWN_FOR).then_some((seen.secret, seen.identity))
-    }
-
-    fn keep(&self, id: &str, seen: Seen) {
-        let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(id.to_owned(), seen);
-    }
-
-    pub(crate) fn forget(&self) {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-}
-
 impl StorageKey {
     /// Returns whether the key opens anything at an instant.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
@@ -115,7 +75,8 @@ impl Auth {
     /// once.
     ///
     /// # Errors
-    /// [`Error::InvalidStorageKey`] for a name that no key can have, and when the database fails.
+    /// [`Error::InvalidStorageKey`] for a name that no key can have, [`Error::InvalidPolicy`] for a policy that cannot be kept,
+    /// and when the database fails.
     pub async fn create_storage_key(&self, new: NewStorageKey) -> Result<(StorageKey, Secret), Error> {
         let NewStorageKey {
             name,
@@ -127,6 +88,11 @@ impl Auth {
                 "the name of a storage key has 1 to 200 characters, none of them a control character"
                     .to_owned();
             return Err(Error::InvalidStorageKey { reason });
+        }
+        // What is kept must say what was asked for: a document too long or with an empty name would open nothing.
+        if Policy::parse(&policy.to_json(), PolicyOf::Key)? != policy {
+            let reason = "the policy cannot be written as it can be read again".to_owned();
+            return Err(Error::InvalidPolicy { reason });
         }
         let now = self.clock.now();
         let key = StorageKey {
@@ -140,7 +106,8 @@ impl Auth {
             revoked_at: None,
         };
         let secret = Secret::new(random_hex(20));
-        store::insert(&self.database, &key, &secret).await?;
+        let inserting = store::insert(&self.database, &key, &secret);
+        self.storage_ring.change(inserting).await?;
         Ok((key, secret))
     }
 
@@ -149,7 +116,8 @@ impl Auth {
     /// # Errors
     /// When the database fails.
     pub async fn storage_keys(&self) -> Result<Vec<StorageKey>, Error> {
-        store::all(&self.database).await
+        let keys = store::all(&self.database).await?;
+        Ok(keys.into_iter().map(|(key, _)| key).collect())
     }
 
     /// Takes a key of the object store back: at once in this process, in others within three seconds. Returns whether
@@ -158,9 +126,8 @@ impl Auth {
     /// # Errors
     /// When the database fails.
     pub async fn revoke_storage_key(&self, id: &str) -> Result<bool, Error> {
-        let revoked = store::revoke(&self.database, id, self.clock.now()).await;
-        self.identities.forget();
-        revoked
+        let revoking = store::revoke(&self.database, id, self.clock.now());
+        self.storage_ring.change(revoking).await
     }
 
     /// Turns a key of the object store off or on again, as fast as it is revoked. Returns whether there is one of this
@@ -170,9 +137,8 @@ impl Auth {
     /// When the database fails.
     pub async fn set_storage_key_enabled(&self, id: &str, is_enabled: bool) -> Result<bool, Error> {
         let since = (!is_enabled).then(|| self.clock.now());
-        let changed = store::set_disabled(&self.database, id, since).await;
-        self.identities.forget();
-        changed
+        let changing = store::set_disabled(&self.database, id, since);
+        self.storage_ring.change(changing).await
     }
 
     /// Returns the secret and the owner of a key of the object store, `None` when there is no such key. Keys are kept in
@@ -181,37 +147,27 @@ impl Auth {
     /// # Errors
     /// [`Error::StorageKeyUnusable`], and when the database fails.
     pub async fn storage_identity(&self, id: &str) -> Result<Option<(Secret, StorageIdentity)>, Error> {
-        let now = self.clock.now();
-        if let Some((secret, identity)) = self.identities.find(id, now) {
-            if let StorageIdentity::Key(key) = &identity {
-                key.check(now)?;
-            }
-            return Ok(Some((secret, identity)));
-        }
-        let found = match access_keys::find_secret(&self.database, id).await? {
-            Some(secret) => Some((secret, StorageIdentity::Root)),
-            None => store::find(&self.database, id)
-                .await?
-                .map(|(key, secret)| (secret, StorageIdentity::Key(Arc::new(key)))),
+        let load = async {
+            let root = access_keys::root(&self.database).await?;
+            let root = root.map(|key| (key.id, (key.secret, StorageIdentity::Root)));
+            let keys = store::all(&self.database).await?.into_iter();
+            let keys =
+                keys.map(|(key, secret)| (key.id.clone(), (secret, StorageIdentity::Key(Arc::new(key)))));
+            Ok(keys.chain(root).collect())
         };
-        let Some((secret, identity)) = found else {
+        let Some(found) = self.storage_ring.find(id, || self.clock.now(), load).await? else {
             return Ok(None);
         };
-        if let StorageIdentity::Key(key) = &identity {
-            key.check(now)?;
+        let (secret, identity) = &*found;
+        if let StorageIdentity::Key(key) = identity {
+            key.check(self.clock.now())?;
         }
-        let seen = Seen {
-            at: now,
-            secret: secret.clone(),
-            identity: identity.clone(),
-        };
-        self.identities.keep(id, seen);
-        Ok(Some((secret, identity)))
+        Ok(Some((secret.clone(), identity.clone())))
     }
 
     /// Takes note that a key of the object store was used; [`Auth::write_storage_key_uses`] writes it.
     pub fn storage_key_used(&self, key: &StorageKey) {
-        self.storage_uses.note(&key.id, self.clock.now());
+        self.storage_ring.uses.note(&key.id, self.clock.now());
     }
 
     /// Writes when keys of the object store were last used, as far as it is not written: to be called now and then.
@@ -220,6 +176,6 @@ impl Auth {
     /// When the database fails; it is written the next time then.
     pub async fn write_storage_key_uses(&self) -> Result<(), Error> {
         let writing = async |uses: &HashMap<String, Timestamp>| store::note_uses(&self.database, uses).await;
-        self.storage_uses.write(writing).await
+        self.storage_ring.uses.write(writing).await
     }
 }

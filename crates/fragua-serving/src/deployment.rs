@@ -60,12 +60,12 @@ impl Serving {
     /// Tries versions out beside the one that an alias names. They are in memory when this returns.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] names the field that is wrong; [`Error::UnknownModel`]; [`Error::Conflict`] when a version
+    /// [`Error::InvalidField`] names the field that is wrong; [`Error::UnknownModel`]; [`Error::Conflict`] when a version
     /// cannot be served: nothing changes then.
     pub async fn try_out(&self, model: &ModelRef, trial: Trial) -> Result<Deployment, Error> {
         let alias = alias_of(model)?;
         if let Some(canary) = trial.canary.filter(|canary| !(1..=100).contains(&canary.percent)) {
-            return Err(Error::InvalidModel {
+            return Err(Error::InvalidField {
                 field: "canary.percent",
                 reason: format!("{} is not between 1 and 100", canary.percent),
             });
@@ -80,7 +80,7 @@ impl Serving {
             let Some(version) = version else { continue };
             if live == Some(version.to_string()) {
                 let reason = format!("version {version} is the one that {model} names already");
-                return Err(Error::InvalidModel { field, reason });
+                return Err(Error::InvalidField { field, reason });
             }
             self.servable(&model.name, version).await?;
         }
@@ -213,7 +213,7 @@ impl Serving {
 }
 
 fn alias_of(model: &ModelRef) -> Result<&str, Error> {
-    model.alias_name().ok_or_else(|| Error::InvalidModel {
+    model.alias_name().ok_or_else(|| Error::InvalidField {
         field: "model",
         reason: format!("{model} is always the same version; name it by an alias, as in NAME@ALIAS"),
     })

@@ -13,9 +13,9 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
-    /// A part of an address names no model or version.
+    /// A field of a request, or a part of its address, is not what it must be.
     #[error("{field}: {reason}")]
-    InvalidModel {
+    InvalidField {
         /// The part: `model`, `alias` or `version`.
         field: &'static str,
         /// What is wrong and what would be right.
@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// An object is larger than one request may be.
     #[error(
-        "the object is larger than the {limit} bytes of serving.max_body_bytes; the operator `predict` takes any size"
+        "the object is larger than the {limit} bytes of serving.max_body_bytes; the operator `predict` takes 2 GiB"
     )]
     ObjectTooLarge {
         /// The limit in bytes.
@@ -107,7 +107,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::InvalidSetting { .. }
-            | Self::InvalidModel { .. }
+            | Self::InvalidField { .. }
             | Self::BadTable { .. }
             | Self::RowShape { .. } => ErrorKind::InvalidInput,
             Self::UnknownModel { .. } | Self::NoObject { .. } => ErrorKind::NotFound,

@@ -28,7 +28,7 @@ impl ModelRef {
     /// Names the version that an alias names.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] when a part cannot be a name.
+    /// [`Error::InvalidField`] when a part cannot be a name.
     pub fn alias(name: &str, alias: &str) -> Result<Self, Error> {
         Ok(Self {
             name: named("model", name)?,
@@ -39,13 +39,13 @@ impl ModelRef {
     /// Names a version by its number, or by the word `latest`.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] when a part cannot be a name or a version.
+    /// [`Error::InvalidField`] when a part cannot be a name or a version.
     pub fn version(name: &str, version: &str) -> Result<Self, Error> {
         let selector = match (version, version.parse::<i32>()) {
             ("latest", _) => Selector::Latest,
             (_, Ok(number)) if number > 0 => Selector::Version(number),
             _ => {
-                return Err(Error::InvalidModel {
+                return Err(Error::InvalidField {
                     field: "version",
                     reason: format!("{version:?} is neither a number from 1 on nor the word latest"),
                 });
@@ -61,7 +61,7 @@ impl ModelRef {
     /// `models:/`.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] names the part that is wrong.
+    /// [`Error::InvalidField`] names the part that is wrong.
     pub fn parse(text: &str, default_alias: &str) -> Result<Self, Error> {
         let text = text.strip_prefix("models:/").unwrap_or(text);
         match (text.split_once('/'), text.split_once('@')) {
@@ -113,7 +113,7 @@ fn named(field: &'static str, name: &str) -> Result<String, Error> {
         && !name.chars().any(char::is_control);
     match is_name {
         true => Ok(name.to_owned()),
-        false => Err(Error::InvalidModel {
+        false => Err(Error::InvalidField {
             field,
             reason: format!(
                 "{:?} must have 1 to 256 characters, none of them '/', ':' or '@'",
@@ -161,7 +161,7 @@ mod tests {
             ("a\nb", "model"),
         ] {
             match ModelRef::parse(text, "champion") {
-                Err(Error::InvalidModel { field: found, .. }) => assert_eq!(found, field, "{text:?}"),
+                Err(Error::InvalidField { field: found, .. }) => assert_eq!(found, field, "{text:?}"),
                 other => panic!("{text:?} is read as {other:?}"),
             }
         }

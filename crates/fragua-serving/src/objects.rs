@@ -33,16 +33,16 @@ impl Objects {
     /// Reads `s3://bucket/key`; `field` is where it was given.
     ///
     /// # Errors
-    /// `InvalidModel` when it is no such address, `BucketClosed` for a bucket that batches may not use.
+    /// `InvalidField` when it is no such address, `BucketClosed` for a bucket that batches may not use.
     pub(crate) fn find(&self, field: &'static str, uri: &str) -> Result<ObjectUri, Error> {
         let parts = uri.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
         let Some((bucket, key)) = parts else {
-            return Err(Error::InvalidModel {
+            return Err(Error::InvalidField {
                 field,
                 reason: "expected s3://bucket/key".to_owned(),
             });
         };
-        let invalid = |error: fragua_storage::Error| Error::InvalidModel {
+        let invalid = |error: fragua_storage::Error| Error::InvalidField {
             field,
             reason: error.to_string(),
         };
@@ -92,7 +92,9 @@ fn of_storage(error: fragua_storage::Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::NoObject { reason },
         ErrorKind::Internal => Error::Internal(reason),
-        _ => Error::Unreachable { reason },
+        ErrorKind::Unavailable => Error::Unreachable { reason },
+        // A full quota, or an object that only its owner's key opens: asking again does not help.
+        _ => Error::Conflict { reason },
     }
 }
 

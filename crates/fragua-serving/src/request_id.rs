@@ -23,13 +23,13 @@ impl RequestId {
     /// Reads one.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] shows what may stand in it.
+    /// [`Error::InvalidField`] shows what may stand in it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         if (1..=128).contains(&text.len()) && text.bytes().all(is_plain) {
             return Ok(Self(text.into()));
         }
-        Err(Error::InvalidModel {
+        Err(Error::InvalidField {
             field: "request_id",
             reason: "a request id has 1 to 128 letters, digits, dots, dashes and underscores".to_owned(),
         })

@@ -131,7 +131,7 @@ impl Serving {
     /// Returns the objects of batches.
     pub(crate) fn objects(&self) -> Result<&Objects, Error> {
         self.objects.as_deref().ok_or_else(|| Error::Conflict {
-            reason: "no bucket is open to batches; name one in serving.batch_buckets".to_owned(),
+            reason: "this process has no object store".to_owned(),
         })
     }
 

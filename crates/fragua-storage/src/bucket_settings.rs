@@ -4,7 +4,7 @@ use fragua_auth::{Policy, PolicyOf};
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::Lifecycle;
-use crate::{BucketName, Error, Tags, Versioning};
+use crate::{BucketName, DefaultEncryption, Error, Tags, Versioning};
 
 /// The most rules of a CORS configuration.
 const MAX_CORS_RULES: usize = 100;
@@ -26,6 +26,8 @@ pub struct BucketSettings {
     pub tags: Option<Tags>,
     /// How many bytes it may hold, with versions.
     pub quota_bytes: Option<u64>,
+    /// How new objects are encrypted whose writers say nothing of it.
+    pub encryption: Option<DefaultEncryption>,
 }
 
 /// One setting that is set or, when `None`, removed.
@@ -43,6 +45,8 @@ pub enum BucketSetting {
     Tags(Option<Tags>),
     /// See [`BucketSettings::quota_bytes`].
     Quota(Option<u64>),
+    /// See [`BucketSettings::encryption`].
+    Encryption(Option<DefaultEncryption>),
 }
 
 impl BucketSetting {
@@ -55,6 +59,7 @@ impl BucketSetting {
             Self::Notification(_) => "notification",
             Self::Tags(_) => "tags",
             Self::Quota(_) => "quota",
+            Self::Encryption(_) => "encryption",
         }
     }
 
@@ -70,6 +75,7 @@ impl BucketSetting {
             Self::Notification(notification) => notification.as_ref().map(json),
             Self::Tags(tags) => tags.as_ref().map(json),
             Self::Quota(quota) => quota.as_ref().map(json),
+            Self::Encryption(encryption) => encryption.as_ref().map(json),
         }
     }
 
@@ -94,6 +100,7 @@ impl BucketSettings {
             "policy" => self.policy = Some(document),
             "notification" => self.notification = Some(serde_json::from_str(&document)?),
             "tags" => self.tags = Some(serde_json::from_str(&document)?),
+            "encryption" => self.encryption = Some(serde_json::from_str(&document)?),
             "quota" => self.quota_bytes = Some(serde_json::from_str(&document)?),
             _ => {}
         }

@@ -35,6 +35,24 @@ pub enum Error {
         /// What is wrong, to follow the name of the part.
         reason: String,
     },
+    /// The object is encrypted with a key that its readers send, and none was sent.
+    #[error(
+        "the object was stored using a form of server side encryption; the correct parameters must be provided to \
+         retrieve it"
+    )]
+    CustomerKeyMissing,
+    /// The key that was sent is not the one that the object is encrypted with.
+    #[error("the key is not the one that the object is encrypted with")]
+    CustomerKeyDiffers,
+    /// A key was sent for an object that is not encrypted with one of its readers.
+    #[error("the encryption parameters are not applicable to this object")]
+    CustomerKeyUnneeded,
+    /// The store does not have the key that opens an object.
+    #[error("an object is encrypted with the key {key_id}, which is not among the keys of the store")]
+    EncryptionKeyMissing {
+        /// Names the key.
+        key_id: String,
+    },
     /// No such bucket.
     #[error("bucket {bucket} does not exist")]
     BucketNotFound {
@@ -242,6 +260,8 @@ impl Error {
             | Self::ChecksumMismatch { .. }
             | Self::InvalidTag { .. }
             | Self::InvalidSetting { .. }
+            | Self::CustomerKeyMissing
+            | Self::CustomerKeyUnneeded
             | Self::Body(_) => ErrorKind::InvalidInput,
             Self::BucketNotFound { .. }
             | Self::ObjectNotFound { .. }
@@ -250,14 +270,14 @@ impl Error {
             Self::BucketExists { .. } | Self::BucketNotEmpty { .. } | Self::IsDeleteMarker { .. } => {
                 ErrorKind::Conflict
             }
-            Self::QuotaExceeded { .. } => ErrorKind::Forbidden,
+            Self::QuotaExceeded { .. } | Self::CustomerKeyDiffers => ErrorKind::Forbidden,
             Self::PreconditionFailed { .. } | Self::NotModified { .. } => ErrorKind::PreconditionFailed,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::StorageFull | Self::ReadOnly | Self::Remote { .. } | Self::RemoteForbidden { .. } => {
                 ErrorKind::Unavailable
             }
             Self::NotSupported(_) => ErrorKind::NotImplemented,
-            Self::Disk { .. } => ErrorKind::Internal,
+            Self::Disk { .. } | Self::EncryptionKeyMissing { .. } => ErrorKind::Internal,
             Self::Database(error) => error.kind(),
         }
     }

@@ -3,6 +3,7 @@
 mod bucket;
 mod bucket_settings;
 mod checksum;
+mod encryption;
 mod error;
 mod events;
 mod lifecycle;
@@ -29,6 +30,7 @@ pub use bucket_settings::{
     BucketSetting, BucketSettings, Cors, CorsRule, Notification, NotificationKind, NotificationTarget,
 };
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
+pub use encryption::{CustomerKey, DefaultEncryption, Encrypt, Encryption};
 pub use error::Error;
 pub use events::{ObjectEvent, ObjectEventKind, Webhook, WebhookSettings};
 pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
@@ -46,7 +48,9 @@ pub use settings::{RemoteSettings, Settings};
 pub use storage::Storage;
 pub use stream::{BodyStream, ObjectStream};
 pub use tags::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, Tags};
-pub use upkeep::{CheckReport, Damage, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified};
+pub use upkeep::{
+    CheckReport, Damage, DiskSpace, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified,
+};
 pub use version::{
     DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, VersionList, VersionQuery, Versioning,
 };

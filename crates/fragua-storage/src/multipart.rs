@@ -7,7 +7,7 @@ use fragua_base::Timestamp;
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 use crate::object::{ObjectHeaders, ObjectKey, WriteCondition};
-use crate::{Error, Tags};
+use crate::{CustomerKey, Encrypt, Encryption, Error, Tags};
 
 /// Parts are numbered from 1 to this.
 pub(crate) const MAX_PART_NUMBER: u32 = 10_000;
@@ -53,6 +53,8 @@ pub struct CreateUpload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Whether the object's checksum is over all bytes rather than over the parts' checksums.
     pub full_object_checksum: bool,
+    /// How its bytes are to be encrypted.
+    pub encryption: Encrypt,
 }
 
 /// An upload in progress.
@@ -68,6 +70,8 @@ pub struct Upload {
     pub checksum_algorithm: Option<ChecksumAlgorithm>,
     /// Whether the object's checksum will be over all bytes.
     pub full_object_checksum: bool,
+    /// How its parts are encrypted; `None` when they are not.
+    pub encryption: Option<Encryption>,
 }
 
 /// How to write a part.
@@ -79,6 +83,8 @@ pub struct PartOptions {
     pub expected_md5: Option<[u8; 16]>,
     /// A checksum to compute, to compare and to keep.
     pub checksum: Option<ExpectedChecksum>,
+    /// The key of the upload where the client holds it.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// A part that has been written.
@@ -94,6 +100,8 @@ pub struct Part {
     pub checksum: Option<Checksum>,
     /// When it was written.
     pub modified_at: Timestamp,
+    /// How it is encrypted; lists do not tell.
+    pub encryption: Option<Encryption>,
 }
 
 /// A part as the client names it to put the object together.
@@ -118,6 +126,8 @@ pub struct CompleteUpload {
     pub full_object_checksum: Option<bool>,
     /// The size in bytes that the object must have.
     pub size_bytes: Option<u64>,
+    /// The key of the upload where the client holds it. It is needed for a checksum over all bytes alone.
+    pub customer_key: Option<CustomerKey>,
 }
 
 impl CompleteUpload {

@@ -9,7 +9,7 @@ use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
-use crate::{Error, Tags, VersionId};
+use crate::{CustomerKey, Encrypt, Encryption, Error, Tags, VersionId};
 
 /// The longest key in bytes of UTF-8.
 const MAX_KEY_BYTES: usize = 1024;
@@ -113,6 +113,8 @@ pub struct ObjectMeta {
     pub version_id: Option<VersionId>,
     /// The parts it was put together from; empty when it was written at once.
     pub parts: PartSizes,
+    /// How its bytes are encrypted; `None` when they are not.
+    pub encryption: Option<Encryption>,
 }
 
 /// How to write an object. The default writes bytes without conditions.
@@ -134,6 +136,8 @@ pub struct PutOptions {
     pub tags: Tags,
     /// Whether the ETag may be another than the MD5, which costs as much time as everything else about a large body.
     pub any_etag: bool,
+    /// How its bytes are to be encrypted.
+    pub encryption: Encrypt,
     /// What must hold for the write to happen.
     pub condition: Option<WriteCondition>,
     /// Whether a form brings it, which those who are told of it learn.
@@ -155,6 +159,10 @@ pub struct CopyOptions {
     pub condition: Option<WriteCondition>,
     /// Which checksum the copy is given; `None` keeps that of the source.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// The key of the source where the client holds it.
+    pub source_key: Option<CustomerKey>,
+    /// How the copy is to be encrypted; `None` keeps what is encrypted as it is, also without its key.
+    pub encryption: Option<Encrypt>,
 }
 
 /// What must hold for a write to happen; it is checked in the transaction that writes.
@@ -177,6 +185,8 @@ pub struct GetOptions {
     pub part_number: Option<u32>,
     /// What must hold of the object.
     pub conditions: ReadConditions,
+    /// The key of the object where the client holds it.
+    pub customer_key: Option<CustomerKey>,
 }
 
 impl GetOptions {
@@ -465,6 +475,7 @@ mod tests {
             tags: Tags::default(),
             version_id: None,
             parts: PartSizes::default(),
+            encryption: None,
         };
         let is = |tag: &str| Some(EtagCondition::Is(tag.to_owned()));
         let at = |seconds: i64| Some(Timestamp::from_millis(seconds * 1000));

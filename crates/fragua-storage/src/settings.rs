@@ -32,6 +32,11 @@ pub struct Settings {
     pub scrub_bytes_per_second: Option<u64>,
     /// Where events of buckets may be sent.
     pub webhooks: WebhookSettings,
+    /// What the keys of encrypted objects are encrypted with: 32 bytes in URL-safe base64, or several of these with commas
+    /// between them. The first encrypts, each decrypts. Without any, the store encrypts nothing by itself.
+    pub secret_key: Option<Secret>,
+    /// Whether new objects are encrypted where neither their writer nor their bucket says anything of it.
+    pub encrypts_all: bool,
 }
 
 impl Settings {
@@ -46,6 +51,8 @@ impl Settings {
             scrub_every: 30 * DAY,
             scrub_bytes_per_second: Some(SCRUB_BYTES_PER_SECOND),
             webhooks: WebhookSettings::default(),
+            secret_key: None,
+            encrypts_all: false,
         }
     }
 }

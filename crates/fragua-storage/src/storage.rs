@@ -23,7 +23,7 @@ use crate::object::{
     ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, check_user_metadata,
 };
 use crate::stream::ObjectStream;
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
     Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, ObjectEvent, RemoteSettings,
@@ -418,6 +418,16 @@ impl Storage {
         self.backend.list_uploads(bucket, &query).await
     }
 
+    /// Encrypts the keys of all encrypted objects with the first of the store's keys, so that the others can go. The bytes
+    /// stay as they are. Returns how many keys there were.
+    ///
+    /// # Errors
+    /// [`Error::EncryptionKeyMissing`] when one was encrypted with none of the store's keys; [`Error::NotSupported`]
+    /// without any, and over another S3.
+    pub async fn rewrap_keys(&self) -> Result<u64, Error> {
+        self.backend.rewrap_keys().await
+    }
+
     /// Returns everything that is set for a bucket. It is for each request: a change that another process made may go
     /// unseen for some seconds.
     ///
@@ -494,6 +504,14 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.backend.scrub_state().await
+    }
+
+    /// Returns how much room is on the disk that holds the bytes.
+    ///
+    /// # Errors
+    /// When the disk does not tell; [`Error::NotSupported`] over another S3.
+    pub async fn disk(&self) -> Result<DiskSpace, Error> {
+        self.backend.disk().await
     }
 
     /// Compares each object, version and part with its bytes, and finds files that nothing refers to.

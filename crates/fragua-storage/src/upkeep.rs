@@ -3,6 +3,15 @@
 use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// The room on the disk that holds the bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DiskSpace {
+    /// What the disk holds in all.
+    pub total_bytes: u64,
+    /// What this process can still write.
+    pub free_bytes: u64,
+}
+
 /// What lifecycle rules did in one pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ExpiryReport {

@@ -26,6 +26,11 @@ async fn boto3_finds_parts_policies_and_forms() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_encrypts_and_decrypts() {
+    run("boto3_encryption.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mlflow_keeps_artifacts() {
     run("mlflow_artifacts.py").await;
 }
@@ -55,7 +60,10 @@ async fn run_in(environment: &str, script: &str) {
     let clock = Arc::new(SystemClock);
     let storage = Storage::open(
         database.database.clone(),
-        Settings::new(root.path()),
+        Settings {
+            secret_key: Some(fragua_auth::new_secret_key()),
+            ..Settings::new(root.path())
+        },
         clock.clone(),
     )
     .await

@@ -196,6 +196,7 @@ async fn describe(folder: &Arc<Path>, path: &ArtifactPath) -> Result<(ObjectMeta
         tags: Default::default(),
         version_id: None,
         parts: Default::default(),
+        encryption: None,
     };
     Ok((meta, tokio::fs::File::from_std(file)))
 }

@@ -42,6 +42,17 @@ impl Error {
         }
     }
 
+    /// Returns what to say of a form that is refused, with the status of its page.
+    ///
+    /// # Errors
+    /// A failure that is none of the one who asked: it has a page of its own, and its words are for the log.
+    pub(crate) fn into_refusal(self) -> Result<(StatusCode, String), Self> {
+        match self.status() {
+            status if status.is_server_error() => Err(self),
+            status => Ok((status, self.to_string())),
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -81,6 +92,7 @@ macro_rules! from_part {
 }
 
 from_part!(
+    fragua_auth,
     fragua_orchestrator,
     fragua_serving,
     fragua_storage,

@@ -32,6 +32,7 @@ pub struct ServedAlias {
 pub struct Site {
     shared: Arc<Shared>,
     serving: Option<Serving>,
+    artifact_bucket: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,22 @@ impl Site {
         Self {
             shared,
             serving: None,
+            artifact_bucket: None,
         }
+    }
+
+    /// Lets the pages of the object store link what lies in this bucket to the runs and models it belongs to.
+    #[must_use]
+    pub fn with_artifacts_in(self, bucket: &str) -> Self {
+        let artifact_bucket = Some(bucket.into());
+        Self {
+            artifact_bucket,
+            ..self
+        }
+    }
+
+    pub(crate) fn has_artifacts_in(&self, bucket: &str) -> bool {
+        self.artifact_bucket.as_deref() == Some(bucket)
     }
 
     /// Lets the pages of a registered model show and change which of its versions answer in this process.

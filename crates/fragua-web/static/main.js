@@ -18,6 +18,8 @@ import { startPickAll } from "./pick-all.js";
 import { startHistogram } from "./histogram.js";
 import { startSheet } from "./sheet.js";
 import { startUpload } from "./upload.js";
+import { startObjects } from "./objects.js";
+import { startObjectUploads } from "./object-upload.js";
 import { startFilterList } from "./filter-list.js";
 
 document.documentElement.classList.add("has-script");
@@ -41,3 +43,5 @@ startSheet();
 startUpload();
 startFilterList();
 startCompare();
+startObjects();
+startObjectUploads();

@@ -3,6 +3,8 @@
 import { announce, exchange, fetchPage } from "./regions.js";
 
 let latest = 0;
+// Why the last form was refused, where its page says so.
+let refusal = "";
 
 function goOnAt(field) {
   field?.focus();
@@ -15,7 +17,10 @@ async function show(address, options, { push }) {
   try {
     const page = await fetchPage(address, options);
     if (mine !== latest) return true;
-    if (!page || !page.document.querySelector("[data-region]")) return false;
+    if (!page || !page.document.querySelector("[data-region]")) {
+      refusal = page?.document.querySelector(".error-detail")?.textContent ?? "";
+      return false;
+    }
     // What opens was asked for: it is where to go on. A browser begins somewhere only where nothing has the focus yet.
     const begin = page.document.querySelector("[autofocus]:not([popover] *)");
     begin?.removeAttribute("autofocus");
@@ -45,9 +50,20 @@ async function submit(form, submitter) {
     return show(address, {}, { push: true });
   }
   // A post is sent once: when its answer cannot be shown in place, the page it led to is opened instead of sending it again.
+  refusal = "";
   const shown = await show(form.action, { method: "POST", body: new URLSearchParams(data) }, { push: form.dataset.swap !== "stay" });
-  if (!shown) location.reload();
-  return true;
+  if (shown) return true;
+  if (!refusal) { location.reload(); return true; }
+  // A refused form stays as it was filled in, with the reason below it.
+  let reason = form.querySelector(".field-error");
+  if (!reason) {
+    reason = document.createElement("p");
+    reason.className = "field-error";
+    reason.setAttribute("role", "alert");
+    form.append(reason);
+  }
+  reason.textContent = refusal;
+  return "refused";
 }
 
 export function startSwap() {
@@ -65,7 +81,7 @@ export function startSwap() {
     const dialog = form.closest("[popover]");
     const shown = await submit(form, event.submitter);
     if (!shown) { form.submit(); return; }
-    if (dialog?.isConnected && dialog.matches(":popover-open")) dialog.hidePopover();
+    if (shown === true && dialog?.isConnected && dialog.matches(":popover-open")) dialog.hidePopover();
   });
 
   let waiting;

@@ -8,6 +8,7 @@ mod serving;
 mod start;
 mod storage;
 mod tracking;
+mod wrk;
 
 use std::fs;
 use std::path::{Path, PathBuf};

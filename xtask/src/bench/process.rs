@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -113,6 +113,55 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Starts a program, which is not heard, and waits until `look` finds what says that it answers. Returns that and the
+/// seconds it took.
+pub(super) fn start<T>(
+    name: &'static str,
+    mut command: Command,
+    look: impl Fn() -> Option<T>,
+) -> Result<(Running, T, f64)> {
+    let begin = Instant::now();
+    let mut running = spawn(name, &mut command)?;
+    let found = wait_for("answer", begin, &mut running, look)?;
+    Ok((running, found, begin.elapsed().as_secs_f64()))
+}
+
+/// Starts a program, which is not heard.
+pub(super) fn spawn(name: &'static str, command: &mut Command) -> Result<Running> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    Ok(Running::new(name, child))
+}
+
+/// Runs a program and returns what it prints.
+pub(super) fn output(command: &mut Command) -> Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {program}"))?;
+    ensure!(
+        output.status.success(),
+        "{program} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Ports that were free a moment ago, all different, for servers that cannot be told to take any free one and say which.
+pub(super) fn free_ports<const COUNT: usize>() -> Result<[u16; COUNT]> {
+    // Held together, so that none is given twice.
+    let mut held = Vec::new();
+    let mut ports = [0; COUNT];
+    for port in &mut ports {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 /// Returns the processor seconds that this program has used.

@@ -25,7 +25,7 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-fn root(key: &AccessKey, now: Timestamp) -> ActiveModel {
+fn row(key: &AccessKey, now: Timestamp) -> ActiveModel {
     ActiveModel {
         access_key_id: Set(key.id.clone()),
         role: Set(ROOT.to_owned()),
@@ -40,7 +40,7 @@ pub(crate) async fn replace_root(database: &Database, key: &AccessKey, now: Time
         .filter(Column::Role.eq(ROOT))
         .exec(&transaction)
         .await?;
-    Entity::insert(root(key, now))
+    Entity::insert(row(key, now))
         .exec_without_returning(&transaction)
         .await?;
     transaction.commit().await?;
@@ -56,27 +56,21 @@ pub(crate) async fn insert_root_if_missing(
     let keep_first = OnConflict::column(Column::Role)
         .do_nothing_on([Column::Role])
         .to_owned();
-    Entity::insert(root(key, now))
+    Entity::insert(row(key, now))
         .on_conflict(keep_first)
         .exec_without_returning(database.writer())
         .await?;
-    let kept = Entity::find()
+    Ok(root(database).await?.unwrap_or_else(|| key.clone()))
+}
+
+/// Returns the owner's key, where there is one.
+pub(crate) async fn root(database: &Database) -> Result<Option<AccessKey>, Error> {
+    let found = Entity::find()
         .filter(Column::Role.eq(ROOT))
         .one(database.writer())
         .await?;
-    Ok(kept.map_or_else(
-        || key.clone(),
-        |row| AccessKey {
-            id: row.access_key_id,
-            secret: Secret::new(row.secret),
-        },
-    ))
-}
-
-pub(crate) async fn find_secret(database: &Database, access_key_id: &str) -> Result<Option<Secret>, Error> {
-    let row = Entity::find_by_id(access_key_id).one(database.reader()).await?;
-    // MySQL compares without case unless told otherwise; a key id has one spelling.
-    Ok(row
-        .filter(|row| row.access_key_id == access_key_id)
-        .map(|row| Secret::new(row.secret)))
+    Ok(found.map(|row| AccessKey {
+        id: row.access_key_id,
+        secret: Secret::new(row.secret),
+    }))
 }

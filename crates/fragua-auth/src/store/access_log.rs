@@ -46,18 +46,26 @@ impl Model {
     }
 }
 
+/// Makes a text of a refused request, which may be anything, one that every engine keeps: without NUL, and not longer than
+/// its column.
+fn fit(text: String, most: usize) -> String {
+    match text.contains('\0') || text.len() > most {
+        true => text.replace('\0', "\u{fffd}").chars().take(most).collect(),
+        false => text,
+    }
+}
+
 /// Adds entries and removes the oldest ones beyond `keep`.
 pub(crate) async fn add(database: &Database, entries: &[LoggedAccess], keep: i64) -> Result<(), Error> {
     let rows = entries.iter().cloned().map(|entry| ActiveModel {
         id: NotSet,
         happened_at: Set(entry.happened_at.as_millis()),
-        request_id: Set(entry.request_id),
-        access_key_id: Set(entry.access_key_id),
-        key_name: Set(entry.key_name),
-        operation: Set(entry.operation),
-        bucket: Set(entry.bucket),
-        // Servers of text cannot keep NUL, which is in no key but can be in the address of a refused request.
-        object_key: Set(entry.object_key.map(|key| key.replace('\0', "\u{fffd}"))),
+        request_id: Set(fit(entry.request_id, 32)),
+        access_key_id: Set(entry.access_key_id.map(|id| fit(id, 128))),
+        key_name: Set(entry.key_name.map(|name| fit(name, 200))),
+        operation: Set(fit(entry.operation, 64)),
+        bucket: Set(entry.bucket.map(|bucket| fit(bucket, 63))),
+        object_key: Set(entry.object_key.map(|key| fit(key, 1_024))),
         status: Set(i32::from(entry.status)),
     });
     let transaction = database.begin().await?;

@@ -7,7 +7,7 @@ use fragua_database::Database;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveValue::Set, Condition, QueryOrder as _, entity::prelude::*};
 
-use crate::key_ring::Kept;
+use crate::serving_keys::Kept;
 use crate::{Error, KeyScope, ServingKey};
 
 #[derive(Clone, Debug, DeriveEntityModel)]

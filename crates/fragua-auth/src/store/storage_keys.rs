@@ -65,20 +65,14 @@ pub(crate) async fn insert(database: &Database, key: &StorageKey, secret: &Secre
     Ok(())
 }
 
-/// Returns every key, oldest first.
-pub(crate) async fn all(database: &Database) -> Result<Vec<StorageKey>, Error> {
+/// Returns every key with its secret, oldest first.
+pub(crate) async fn all(database: &Database) -> Result<Vec<(StorageKey, Secret)>, Error> {
     let rows = Entity::find()
         .order_by_asc(Column::CreatedAt)
         .order_by_asc(Column::AccessKeyId)
         .all(database.reader())
         .await?;
-    Ok(rows.into_iter().map(|row| row.into_key().0).collect())
-}
-
-pub(crate) async fn find(database: &Database, id: &str) -> Result<Option<(StorageKey, Secret)>, Error> {
-    let row = Entity::find_by_id(id).one(database.reader()).await?;
-    // MySQL compares without case unless told otherwise; a key id has one spelling.
-    Ok(row.filter(|row| row.access_key_id == id).map(Model::into_key))
+    Ok(rows.into_iter().map(Model::into_key).collect())
 }
 
 /// Returns whether there is such a key; one that is revoked already stays as it is.

@@ -149,7 +149,7 @@ async fn score_object(
 fn invalid(field: &'static str, found: &str, expected: &str) -> Refusal {
     let found: String = found.chars().take(40).collect();
     let reason = format!("expected {expected}, got {found:?}");
-    Error::InvalidModel { field, reason }.into()
+    Error::InvalidField { field, reason }.into()
 }
 
 fn form_of(headers: &HeaderMap) -> Result<Form, Refusal> {

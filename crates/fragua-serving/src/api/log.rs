@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Serving> {
 }
 
 fn invalid(field: &'static str, reason: &str) -> Error {
-    Error::InvalidModel {
+    Error::InvalidField {
         field,
         reason: reason.to_owned(),
     }

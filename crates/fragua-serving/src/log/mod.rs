@@ -288,11 +288,11 @@ impl PredictionLog {
     /// Returns the predictions that match, newest first.
     ///
     /// # Errors
-    /// `InvalidModel` for a page token that was not given here; `Unreachable` when the database does not answer.
+    /// `InvalidField` for a page token that was not given here; `Unreachable` when the database does not answer.
     pub async fn predictions(&self, query: &LogQuery) -> Result<Page<LoggedPrediction>, Error> {
         let before = match &query.page_token {
             None => None,
-            Some(token) => Some(token.parse::<i64>().map_err(|_| Error::InvalidModel {
+            Some(token) => Some(token.parse::<i64>().map_err(|_| Error::InvalidField {
                 field: "page_token",
                 reason: "this is no token of an earlier page".to_owned(),
             })?),
@@ -305,7 +305,7 @@ impl PredictionLog {
     /// Tells what turned out to be true of a row; what was told before is replaced.
     ///
     /// # Errors
-    /// `UnknownModel` when the row is not in the log; `InvalidModel` when the label is no scalar, or no number where the
+    /// `UnknownModel` when the row is not in the log; `InvalidField` when the label is no scalar, or no number where the
     /// model answers numbers; `Unreachable` when the database does not answer.
     pub async fn give_feedback(
         &self,
@@ -324,7 +324,7 @@ impl PredictionLog {
             );
             return Err(Error::UnknownModel { reason });
         };
-        let invalid = |field: &'static str, reason: &str| Error::InvalidModel {
+        let invalid = |field: &'static str, reason: &str| Error::InvalidField {
             field,
             reason: reason.to_owned(),
         };

@@ -19,7 +19,7 @@ use crate::multipart::{
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Tags};
 
@@ -138,8 +138,14 @@ pub(crate) trait Backend: Send + Sync {
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
         Err(Error::NotSupported("the lifecycle of objects"))
     }
+    async fn rewrap_keys(&self) -> Result<u64, Error> {
+        Err(Error::NotSupported("a change of keys"))
+    }
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
         Err(Error::NotSupported("the scrubber"))
+    }
+    async fn disk(&self) -> Result<DiskSpace, Error> {
+        Err(Error::NotSupported("the room on the disk"))
     }
     async fn check(&self, _compares_bytes: bool) -> Result<CheckReport, Error> {
         Err(Error::NotSupported("a check of all objects"))

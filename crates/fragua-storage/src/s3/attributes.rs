@@ -3,7 +3,8 @@
 use s3s::dto::*;
 use s3s::{S3Request, S3Response, S3Result};
 
-use super::convert::{count, place, refuse_encryption, set_checksum, strong, to_dto_time};
+use super::convert::{count, place, set_checksum, strong, to_dto_time};
+use super::encryption::{customer_key, refuse_choice};
 use super::error::invalid_argument;
 use super::objects::{checksum_type, head};
 use super::versioning::shown_version;
@@ -16,7 +17,8 @@ pub(super) async fn get_object_attributes(
     storage: &Storage,
     request: S3Request<GetObjectAttributesInput>,
 ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
-    refuse_encryption(&request.headers)?;
+    refuse_choice(&request.headers)?;
+    let customer_key = customer_key(&request.headers)?;
     let input = request.input;
     // Clients write all names into one header.
     let lists = input.object_attributes.iter().map(ObjectAttributes::as_str);
@@ -30,6 +32,7 @@ pub(super) async fn get_object_attributes(
     let after = count(Some(marker), "part-number-marker", 0)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let meta = head(storage, (&bucket, &key), input.version_id.as_deref()).await?;
+    meta.check_customer_key(customer_key.as_ref())?;
     Ok(S3Response::new(GetObjectAttributesOutput {
         checksum: if wants("Checksum") { checksum(&meta) } else { None },
         e_tag: wants("ETag").then(|| strong(&meta.etag)),

@@ -245,24 +245,9 @@ pub(super) fn body(
     chunks.map(|chunk| chunk.map_err(std::io::Error::other))
 }
 
-/// Refuses every header about encryption: what is read here was never encrypted with a client's key, and what is
-/// written is not.
-pub(super) fn refuse_encryption(headers: &HeaderMap) -> S3Result<()> {
-    let is_about_it = |name: &HeaderName| {
-        let name = name.as_str();
-        name.starts_with("x-amz-server-side-encryption")
-            || name.starts_with("x-amz-copy-source-server-side-encryption")
-    };
-    if headers.keys().any(is_about_it) {
-        return Err(not_implemented("Server-side encryption is not offered."));
-    }
-    Ok(())
-}
-
 /// Refuses headers that ask for what is not done here; to pass over them would be to lie.
 pub(super) fn refuse_unsupported(headers: &HeaderMap) -> S3Result<()> {
     let asks = |name: &str| headers.contains_key(name);
-    refuse_encryption(headers)?;
     if asks("x-amz-object-lock-mode") || asks("x-amz-object-lock-legal-hold") {
         return Err(not_implemented("Object lock is not offered."));
     }
@@ -377,7 +362,6 @@ mod tests {
             ("x-amz-grant-read", "id=1", false),
             ("x-amz-storage-class", "STANDARD", true),
             ("x-amz-storage-class", "GLACIER", false),
-            ("x-amz-server-side-encryption", "AES256", false),
         ] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]);
             assert_eq!(refuse_unsupported(&headers).is_ok(), good, "{name}: {value}");

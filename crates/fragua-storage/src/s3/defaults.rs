@@ -33,10 +33,6 @@ fn missing<T>(code: S3ErrorCode, message: &'static str) -> S3Result<T> {
 unset! {
     get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
         -> GetBucketAccelerateConfigurationOutput: Ok(Default::default());
-    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput: missing(
-        S3ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
-        "The server side encryption configuration was not found",
-    );
     get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput: Ok(Default::default());
     get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput: Ok(
         GetBucketOwnershipControlsOutput {

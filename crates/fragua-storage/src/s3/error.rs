@@ -51,6 +51,8 @@ impl From<Error> for S3Error {
             } => return is_delete_marker(version_id, *modified_at, &error),
             Error::InvalidTag { .. } => S3ErrorCode::InvalidTag,
             Error::InvalidSetting { setting, .. } => invalid_setting(setting),
+            Error::CustomerKeyMissing | Error::CustomerKeyUnneeded => S3ErrorCode::InvalidRequest,
+            Error::CustomerKeyDiffers => S3ErrorCode::AccessDenied,
             Error::QuotaExceeded { .. } => return quota_exceeded(&error),
             Error::UploadNotFound { .. } => S3ErrorCode::NoSuchUpload,
             Error::InvalidPart { .. } => S3ErrorCode::InvalidPart,
@@ -71,6 +73,7 @@ impl From<Error> for S3Error {
             Error::NotSupported(_) => S3ErrorCode::NotImplemented,
             Error::Database(_)
             | Error::Disk { .. }
+            | Error::EncryptionKeyMissing { .. }
             | Error::Remote { .. }
             | Error::RemoteForbidden { .. } => {
                 tracing::error!(%error, "an S3 request failed");

@@ -23,6 +23,7 @@ use super::Edge;
 use super::access::{Deed, policy_of};
 use super::convert::{object_headers, place, refuse_acl, refuse_unsupported};
 use super::cors::bucket_of;
+use super::encryption;
 use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::post_policy::PostPolicy;
 use super::trail::Trail;
@@ -247,6 +248,7 @@ impl Fields {
         }
         refuse_acl(&headers)?;
         refuse_unsupported(&headers)?;
+        encryption::refuse_customer_key(&headers)?;
         if self.get("tagging").is_some() {
             return Err(not_implemented(
                 "Tags in a form are not offered; set them with PutObjectTagging.",
@@ -275,6 +277,7 @@ impl Fields {
             user_metadata: metadata.collect(),
             checksum,
             is_form: true,
+            encryption: encryption::asked(&headers)?,
             ..PutOptions::default()
         })
     }
@@ -294,6 +297,7 @@ impl Fields {
         if let Ok(etag) = HeaderValue::try_from(etag) {
             response.headers_mut().insert(ETAG, etag);
         }
+        encryption::tell(response.headers_mut(), meta.encryption.as_ref(), None);
         response
     }
 

@@ -10,6 +10,7 @@ mod buckets;
 mod convert;
 mod cors;
 mod defaults;
+mod encryption;
 mod error;
 mod form;
 mod host;
@@ -152,7 +153,7 @@ async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
         response.headers_mut().insert("x-amz-request-id", id);
     }
     if let Some(entry) = asked.entry(response.status(), id, SystemClock.now()) {
-        edge.keys.0.log_access(entry).await;
+        edge.keys.0.log_access(entry);
     }
     response
 }

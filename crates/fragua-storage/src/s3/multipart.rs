@@ -9,6 +9,7 @@ use super::convert::{
     from_dto_time, named_checksums, object_headers, place, refuse_unsupported, set_checksum, strong,
     to_dto_time, write_condition,
 };
+use super::encryption::{self, customer_key, refuse_choice, source_key};
 use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::objects::{checksum_type, copy_source, user_metadata};
 use crate::listing::MAX_PAGE;
@@ -70,6 +71,8 @@ pub(super) async fn create_multipart_upload(
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     refuse_unsupported(&request.headers)?;
+    let encryption = encryption::asked(&request.headers)?;
+    let customer_key = encryption.customer_key().cloned();
     let input = request.input;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let asked = input
@@ -91,16 +94,24 @@ pub(super) async fn create_multipart_upload(
         tags: super::tagging::from_header(input.tagging.as_deref())?,
         checksum_algorithm: asked,
         full_object_checksum,
+        encryption,
     };
     let upload = storage.create_upload(&bucket, &key, options).await?;
-    Ok(S3Response::new(CreateMultipartUploadOutput {
+    // Another S3 says nothing of what was begun.
+    let encryption = match storage.list_parts((&bucket, &key), &upload, 0, 0).await {
+        Err(crate::Error::NotSupported(_)) => None,
+        list => list?.upload.encryption,
+    };
+    let mut response = S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
-        upload_id: Some(upload.as_str().to_owned()),
+        upload_id: Some(upload.to_string()),
         checksum_algorithm: dto_algorithm(asked),
         checksum_type: type_of(asked, full_object_checksum),
         ..CreateMultipartUploadOutput::default()
-    }))
+    });
+    encryption::tell(&mut response.headers, encryption.as_ref(), customer_key.as_ref());
+    Ok(response)
 }
 
 fn part_number(number: i32) -> S3Result<u32> {
@@ -112,7 +123,10 @@ pub(super) async fn upload_part(
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
     refuse_unsupported(&request.headers)?;
+    refuse_choice(&request.headers)?;
+    let key_of_part = customer_key(&request.headers)?;
     let options = PartOptions {
+        customer_key: key_of_part.clone(),
         expected_size: body_size(&request.headers, request.input.content_length),
         expected_md5: content_md5(request.input.content_md5.as_deref())?,
         checksum: body_checksum(&request.headers, request.trailing_headers.clone())?,
@@ -128,7 +142,13 @@ pub(super) async fn upload_part(
         ..UploadPartOutput::default()
     };
     set_checksum!(output, &part.checksum);
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::tell(
+        &mut response.headers,
+        part.encryption.as_ref(),
+        key_of_part.as_ref(),
+    );
+    Ok(response)
 }
 
 pub(super) async fn upload_part_copy(
@@ -136,6 +156,8 @@ pub(super) async fn upload_part_copy(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     refuse_unsupported(&request.headers)?;
+    refuse_choice(&request.headers)?;
+    let (key_of_part, key_of_source) = (customer_key(&request.headers)?, source_key(&request.headers)?);
     let input = request.input;
     let (source_bucket, source_key, source_version) = copy_source(&input.copy_source)?;
     let (bucket, key) = place(&input.bucket, &input.key)?;
@@ -164,6 +186,7 @@ pub(super) async fn upload_part_copy(
                 .as_ref()
                 .and_then(from_dto_time),
         },
+        customer_key: key_of_source,
     };
     let opened = storage.get_with(&source_bucket, &source_key, options).await;
     let (_, stream) = opened.map_err(|error| match error {
@@ -176,6 +199,7 @@ pub(super) async fn upload_part_copy(
     let expected_size = Some(stream.size_bytes());
     let options = PartOptions {
         expected_size,
+        customer_key: key_of_part.clone(),
         ..PartOptions::default()
     };
     let part = storage
@@ -192,7 +216,13 @@ pub(super) async fn upload_part_copy(
         copy_source_version_id: source_version.map(|id| id.to_string()),
         ..UploadPartCopyOutput::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::tell(
+        &mut response.headers,
+        part.encryption.as_ref(),
+        key_of_part.as_ref(),
+    );
+    Ok(response)
 }
 
 fn completed_part(part: CompletedPart) -> S3Result<crate::CompletedPart> {
@@ -211,6 +241,8 @@ pub(super) async fn complete_multipart_upload(
     storage: &Storage,
     request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+    refuse_choice(&request.headers)?;
+    let customer_key = customer_key(&request.headers)?;
     let input = request.input;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let mut checksums = named_checksums!(input);
@@ -219,6 +251,7 @@ pub(super) async fn complete_multipart_upload(
     }
     let negative = |_| invalid_argument("The x-amz-mp-object-size header must not be negative.");
     let options = CompleteUpload {
+        customer_key,
         condition: write_condition(input.if_match, input.if_none_match)?,
         checksum: checksums.pop(),
         full_object_checksum: asks_full_object(input.checksum_type.as_ref())?,
@@ -247,7 +280,10 @@ pub(super) async fn complete_multipart_upload(
         ..CompleteMultipartUploadOutput::default()
     };
     set_checksum!(output, &meta.checksum);
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    // A client's key is not told of here, as in S3.
+    encryption::tell(&mut response.headers, meta.encryption.as_ref(), None);
+    Ok(response)
 }
 
 pub(super) async fn abort_multipart_upload(

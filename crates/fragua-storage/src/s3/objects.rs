@@ -8,15 +8,16 @@ use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 use super::access::{Deed, caller_of, policy_of};
 use super::convert::{
     algorithm, body, body_checksum, body_size, byte_range, content_md5, etag_condition, expires,
-    from_dto_time, object_headers, place, refuse_encryption, refuse_unsupported, set_checksum, strong,
-    to_dto_time, write_condition, write_condition_of,
+    from_dto_time, object_headers, place, refuse_unsupported, set_checksum, strong, to_dto_time,
+    write_condition, write_condition_of,
 };
+use super::encryption::{self, customer_key, refuse_choice, source_key};
 use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::tagging::{self, tag_count};
 use super::versioning::{shown_version, version};
 use crate::multipart::MAX_PART_NUMBER;
 use crate::{
-    BucketName, CopyOptions, DeleteTarget, Deletion, GetOptions, ObjectKey, ObjectMeta, PutOptions,
+    BucketName, CopyOptions, DeleteTarget, Deletion, Encrypt, GetOptions, ObjectKey, ObjectMeta, PutOptions,
     ReadConditions, Storage, VersionId,
 };
 
@@ -48,6 +49,8 @@ pub(super) async fn put_object(
     request: S3Request<PutObjectInput>,
 ) -> S3Result<S3Response<PutObjectOutput>> {
     refuse_unsupported(&request.headers)?;
+    let encryption = encryption::asked(&request.headers)?;
+    let customer_key = encryption.customer_key().cloned();
     let checksum = body_checksum(&request.headers, request.trailing_headers.clone())?;
     let expected_size = body_size(&request.headers, request.input.content_length);
     let input = request.input;
@@ -68,6 +71,7 @@ pub(super) async fn put_object(
         tags: tagging::from_header(input.tagging.as_deref())?,
         any_etag: false,
         is_form: false,
+        encryption,
         condition: write_condition(input.if_match, input.if_none_match)?,
     };
     let meta = storage.put(&bucket, &key, options, body(input.body)).await?;
@@ -78,14 +82,21 @@ pub(super) async fn put_object(
         ..PutObjectOutput::default()
     };
     set_checksum!(output, &meta.checksum);
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::tell(
+        &mut response.headers,
+        meta.encryption.as_ref(),
+        customer_key.as_ref(),
+    );
+    Ok(response)
 }
 
 pub(super) async fn get_object(
     storage: &Storage,
     request: S3Request<GetObjectInput>,
 ) -> S3Result<S3Response<GetObjectOutput>> {
-    refuse_encryption(&request.headers)?;
+    refuse_choice(&request.headers)?;
+    let customer_key = customer_key(&request.headers)?;
     let input = request.input;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let options = GetOptions {
@@ -98,6 +109,7 @@ pub(super) async fn get_object(
             if_none_match: input.if_none_match.map(etag_condition),
             if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
         },
+        customer_key: customer_key.clone(),
     };
     let (is_part, by_number) = (is_part(&options), options.part_number.is_some());
     let (meta, stream) = storage.get_with(&bucket, &key, options).await?;
@@ -126,7 +138,13 @@ pub(super) async fn get_object(
         set_checksum!(output, &meta.checksum);
         output.checksum_type = checksum_type(&meta);
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::tell(
+        &mut response.headers,
+        meta.encryption.as_ref(),
+        customer_key.as_ref(),
+    );
+    Ok(response)
 }
 
 /// Returns what is known of an object, or of a version of it.
@@ -145,7 +163,8 @@ pub(super) async fn head_object(
     storage: &Storage,
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
-    refuse_encryption(&request.headers)?;
+    refuse_choice(&request.headers)?;
+    let customer_key = customer_key(&request.headers)?;
     let input = request.input;
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let options = GetOptions {
@@ -158,8 +177,10 @@ pub(super) async fn head_object(
             if_none_match: input.if_none_match.map(etag_condition),
             if_modified_since: input.if_modified_since.as_ref().and_then(from_dto_time),
         },
+        customer_key,
     };
     let meta = head(storage, (&bucket, &key), input.version_id.as_deref()).await?;
+    meta.check_customer_key(options.customer_key.as_ref())?;
     options.conditions.check(&meta)?;
     let (is_part, range) = (is_part(&options), options.resolve(&meta)?);
     let mut output = HeadObjectOutput {
@@ -184,6 +205,11 @@ pub(super) async fn head_object(
         output.checksum_type = checksum_type(&meta);
     }
     let mut response = S3Response::new(output);
+    encryption::tell(
+        &mut response.headers,
+        meta.encryption.as_ref(),
+        options.customer_key.as_ref(),
+    );
     // The answer's own type has no field for it.
     if let Some(count) = tag_count(&meta.tags) {
         response.headers.insert("x-amz-tagging-count", count.into());
@@ -324,6 +350,11 @@ pub(super) async fn copy_object(
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     refuse_unsupported(&request.headers)?;
     let condition = write_condition_of(&request.headers)?;
+    let (encryption, key_of_source) = (
+        encryption::asked(&request.headers)?,
+        source_key(&request.headers)?,
+    );
+    let customer_key = encryption.customer_key().cloned();
     let input = request.input;
     let asked = input.checksum_algorithm.as_ref();
     let checksum = asked.map(|name| algorithm(name.as_str())).transpose()?;
@@ -334,7 +365,8 @@ pub(super) async fn copy_object(
         Some(MetadataDirective::REPLACE) => true,
         Some(_) => return Err(invalid_argument("Unknown metadata directive.")),
     };
-    if !replaces && source_version.is_none() && (&source_bucket, &source_key) == (&bucket, &key) {
+    let changes = replaces || encryption != Encrypt::AsBucket;
+    if !changes && source_version.is_none() && (&source_bucket, &source_key) == (&bucket, &key) {
         let message = "This copy request is illegal because it is trying to copy an object to itself without \
                        changing the object's metadata.";
         return Err(S3Error::with_message(S3ErrorCode::InvalidRequest, message));
@@ -369,6 +401,8 @@ pub(super) async fn copy_object(
         },
         condition,
         checksum,
+        source_key: key_of_source,
+        encryption: Some(encryption),
     };
     let meta = storage
         .copy((&source_bucket, &source_key), (&bucket, &key), options)
@@ -380,10 +414,16 @@ pub(super) async fn copy_object(
         ..CopyObjectResult::default()
     };
     set_checksum!(result, &meta.checksum);
-    Ok(S3Response::new(CopyObjectOutput {
+    let mut response = S3Response::new(CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: source_version.map(|id| id.to_string()),
         version_id: shown_version(storage, &bucket, &meta).await,
         ..CopyObjectOutput::default()
-    }))
+    });
+    encryption::tell(
+        &mut response.headers,
+        meta.encryption.as_ref(),
+        customer_key.as_ref(),
+    );
+    Ok(response)
 }

@@ -4,8 +4,8 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::{
-    acl, attributes, bucket_settings, buckets, defaults, lifecycle, listing, multipart, objects, tagging,
-    versioning,
+    acl, attributes, bucket_settings, buckets, defaults, encryption, lifecycle, listing, multipart, objects,
+    tagging, versioning,
 };
 use crate::Storage;
 
@@ -42,7 +42,9 @@ operations! {
     attributes::get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput;
     defaults::get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
         -> GetBucketAccelerateConfigurationOutput;
-    defaults::get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput;
+    encryption::delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput;
+    encryption::get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput;
+    encryption::put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput;
     defaults::get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput;
     defaults::get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput;
     defaults::get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput;

@@ -17,7 +17,7 @@ use crate::checksum::Checksum;
 use crate::events::{ObjectEvent, ObjectEventKind, Telling};
 use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, WriteCondition};
 use crate::version::{DeleteTarget, Deletion, VersionId, Versioning};
-use crate::{BucketName, Error, ObjectSummary, Tags};
+use crate::{BucketName, Encryption, Error, ObjectSummary, Tags};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "fragua_objects")]
@@ -72,6 +72,8 @@ pub(crate) struct Attributes {
     /// The entity tag is computed over them.
     #[serde(skip_serializing_if = "PartSizes::is_empty")]
     pub(crate) parts: PartSizes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption: Option<Encryption>,
 }
 
 impl Attributes {
@@ -110,6 +112,7 @@ impl Model {
             tags: attributes.tags,
             version_id: Some(VersionId::stored(self.version_id)),
             parts: attributes.parts,
+            encryption: attributes.encryption,
         })
     }
 
@@ -484,6 +487,24 @@ pub(crate) async fn set_tags(
         Ok(event)
     })
     .await
+}
+
+/// Writes the attributes of the object that was read as `row`, unless they were changed since; returns how many rows
+/// that changed.
+pub(crate) async fn change_attributes(
+    database: &Database,
+    row: &versions::Model,
+    attributes: &str,
+) -> Result<u64, Error> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Attributes, attributes.into())
+        .filter(Column::Bucket.eq(row.bucket.as_str()))
+        .filter(Column::ObjectKey.eq(row.object_key.clone()))
+        .filter(Column::VersionId.eq(row.version_id.as_str()))
+        .filter(Column::Attributes.eq(row.attributes.as_str()))
+        .exec(database.writer())
+        .await?;
+    Ok(changed.rows_affected)
 }
 
 /// The columns that a list shows.

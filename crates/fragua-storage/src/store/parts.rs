@@ -48,6 +48,7 @@ impl Model {
             etag: self.etag,
             checksum: self.checksum.as_deref().and_then(checksum_of),
             modified_at: Timestamp::from_millis(self.modified_at),
+            encryption: None,
         }
     }
 }

@@ -40,6 +40,12 @@ pub(crate) struct UploadAttributes {
     pub(crate) full_object_checksum: bool,
 }
 
+impl UploadAttributes {
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("text maps always serialise")
+    }
+}
+
 impl Model {
     pub(crate) fn attributes(&self) -> Result<UploadAttributes, Error> {
         serde_json::from_str(&self.attributes).map_err(|error| {
@@ -56,6 +62,7 @@ impl Model {
             created_at: Timestamp::from_millis(self.created_at),
             checksum_algorithm: attributes.checksum_algorithm,
             full_object_checksum: attributes.full_object_checksum,
+            encryption: attributes.object.encryption,
         })
     }
 }
@@ -145,6 +152,21 @@ async fn delete_locked(connection: &impl ConnectionTrait, uploads: &[String]) ->
         useless.extend(blobs);
     }
     Ok(useless)
+}
+
+/// Writes the attributes of an upload, unless they were changed since it was read; returns how many rows that changed.
+pub(crate) async fn change_attributes(
+    database: &Database,
+    row: &Model,
+    attributes: &UploadAttributes,
+) -> Result<u64, Error> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Attributes, attributes.to_json().into())
+        .filter(Column::UploadId.eq(row.upload_id.as_str()))
+        .filter(Column::Attributes.eq(row.attributes.as_str()))
+        .exec(database.writer())
+        .await?;
+    Ok(changed.rows_affected)
 }
 
 /// Returns some uploads that were begun before `limit`.

@@ -134,6 +134,24 @@ mod key_lock {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+/// Writes the attributes of the version that was read as `row`, unless they were changed since; returns how many rows
+/// that changed.
+pub(crate) async fn change_attributes(
+    database: &Database,
+    row: &Model,
+    attributes: &str,
+) -> Result<u64, Error> {
+    let changed = Entity::update_many()
+        .col_expr(Column::Attributes, attributes.into())
+        .filter(Column::Bucket.eq(row.bucket.as_str()))
+        .filter(Column::ObjectKey.eq(row.object_key.clone()))
+        .filter(Column::VersionId.eq(row.version_id.as_str()))
+        .filter(Column::Attributes.eq(row.attributes.as_str()))
+        .exec(database.writer())
+        .await?;
+    Ok(changed.rows_affected)
+}
+
 /// Holds the locks of keys until the transaction ends, in one order for all.
 pub(crate) async fn lock_keys<'keys>(
     transaction: &DatabaseTransaction,

@@ -93,6 +93,9 @@ async fn another_s3_says_what_it_cannot_do() {
         assert!(matches!(refused, Err(Error::InvalidKey { .. })), "{name}");
     }
     assert!(matches!(remote.list_buckets().await, Err(Error::NotSupported(_))));
+    assert!(matches!(remote.disk().await, Err(Error::NotSupported(_))));
+    let disk = server.local.disk().await.unwrap();
+    assert!(disk.total_bytes > 0 && disk.free_bytes <= disk.total_bytes);
 
     let stranger = server.remote("not-the-secret-at-all");
     let refused = stranger

@@ -393,28 +393,3 @@ async fn a_copy_happens_on_conditions_of_its_target() {
     let etag = api.get("bucket/copy", &[]).await.header("etag").to_owned();
     assert_eq!(copy(&[("if-match", &etag)]).await.status, 200);
 }
-
-#[tokio::test]
-async fn a_copied_part_with_encryption_is_refused() {
-    let api = Api::start().await;
-    let upload = api.begin(&[]).await;
-    let query = [("partNumber", "1"), ("uploadId", upload.id.as_str())];
-    for name in [
-        "x-amz-server-side-encryption-customer-algorithm",
-        "x-amz-copy-source-server-side-encryption-customer-algorithm",
-    ] {
-        let headers = [("x-amz-copy-source", "bucket/k"), (name, "AES256")];
-        let answer = api.send("PUT", "bucket/u", &query, &headers, "").await;
-        assert_eq!(answer.error(), (501, "NotImplemented"), "{name}");
-        for method in ["GET", "PUT"] {
-            let answer = api.send(method, "bucket/k", &[], &[(name, "AES256")], "").await;
-            assert_eq!(answer.error(), (501, "NotImplemented"), "{method} {name}");
-        }
-    }
-    let headers = [
-        ("x-amz-copy-source", "bucket/k"),
-        ("x-amz-copy-source-range", "bytes=2-4"),
-    ];
-    let answer = api.send("PUT", "bucket/u", &query, &headers, "").await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-}

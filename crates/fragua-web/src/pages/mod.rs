@@ -1,9 +1,12 @@
 //! The pages, by role.
 
 mod app;
-mod console;
+mod archive;
+mod columns;
+pub(crate) mod console;
 mod download;
 pub(crate) mod orchestrator;
+mod preview;
 mod tracking;
 
 pub use app::app_pages;

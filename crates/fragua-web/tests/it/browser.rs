@@ -55,8 +55,13 @@ pub(crate) async fn send(router: &Router, request: Request<Body>) -> Answer {
 
 /// Opens a page.
 pub(crate) async fn get(router: &Router, address: &str) -> Answer {
+    get_at(router, address, "127.0.0.1:8080").await
+}
+
+/// Opens a page of a host.
+pub(crate) async fn get_at(router: &Router, address: &str, host: &str) -> Answer {
     let request = Request::get(address)
-        .header(header::HOST, "127.0.0.1:8080")
+        .header(header::HOST, host)
         .header(header::ACCEPT, "text/html");
     send(router, request.body(Body::empty()).unwrap()).await
 }

@@ -9,7 +9,7 @@ use super::house::House;
 #[tokio::test]
 async fn each_answer_carries_the_security_headers() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     for address in ["/", "/nowhere", "/favicon.ico", "/health"] {
         let answer = get(&console, address).await;
         let policy = answer.header("content-security-policy");
@@ -24,7 +24,7 @@ async fn each_answer_carries_the_security_headers() {
 #[tokio::test]
 async fn an_unknown_address_is_a_page_for_people_and_a_line_for_programs() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     let page = get(&console, "/nowhere?lang=es").await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     page.has(&["<html lang=\"es\"", "No encontrado", "aria-label=\"Fragua\""]);
@@ -39,7 +39,7 @@ async fn an_unknown_address_is_a_page_for_people_and_a_line_for_programs() {
 #[tokio::test]
 async fn language_and_theme_are_kept_in_cookies() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     let chosen = get(&console, "/?lang=es&theme=dark").await;
     let cookies: Vec<_> = chosen
         .headers
@@ -67,7 +67,7 @@ async fn language_and_theme_are_kept_in_cookies() {
 #[tokio::test]
 async fn a_write_from_another_origin_is_refused() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     for (name, value) in [
         ("origin", "http://127.0.0.1:8888"),
         ("origin", "null"),
@@ -90,7 +90,7 @@ async fn a_write_from_another_origin_is_refused() {
 #[tokio::test]
 async fn a_page_links_files_that_are_there_and_may_be_kept() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     let page = get(&console, "/").await;
     let mut files = 0;
     for address in page.body.split('"').filter(|part| part.starts_with("/static/")) {
@@ -107,7 +107,7 @@ async fn a_page_links_files_that_are_there_and_may_be_kept() {
 #[tokio::test]
 async fn pages_are_compressed_and_small() {
     let house = House::open().await;
-    let console = fragua_web::console_pages(house.storage.clone(), house.site());
+    let console = house.console();
     let request = Request::get("/")
         .header(header::ACCEPT, "text/html")
         .header(header::ACCEPT_ENCODING, "gzip");

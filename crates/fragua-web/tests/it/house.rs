@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use bytes::Bytes;
+use fragua_auth::Auth;
 use fragua_base::{Endpoints, ManualClock, SharedClock, Timestamp};
 use fragua_database::Database;
 use fragua_database::testing::TestDatabase;
@@ -17,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct House {
     pub(crate) storage: Storage,
     pub(crate) tracking: Tracking,
+    pub(crate) auth: Auth,
     pub(crate) clock: SharedClock,
     databases: [TestDatabase; 2],
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -50,7 +53,10 @@ impl House {
         let databases = [TestDatabase::sqlite().await, TestDatabase::sqlite().await];
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(ManualClock::at(now()));
-        let settings = fragua_storage::Settings::new(folder.path().join("objects"));
+        let settings = fragua_storage::Settings {
+            secret_key: Some(fragua_base::Secret::new(format!("{}=", "A".repeat(43)))),
+            ..fragua_storage::Settings::new(folder.path().join("objects"))
+        };
         let storage = Storage::open(databases[0].database.clone(), settings, clock.clone())
             .await
             .unwrap();
@@ -63,17 +69,27 @@ impl House {
         )
         .await
         .unwrap();
+        let auth = Auth::open(databases[0].database.clone(), clock.clone())
+            .await
+            .unwrap();
         Self {
             storage,
             tracking,
+            auth,
             clock,
             databases,
-            _folder: folder,
+            folder,
         }
     }
 
     pub(crate) fn site(&self) -> Site {
         site(&self.clock)
+    }
+
+    /// Returns the pages of the object store.
+    pub(crate) fn console(&self) -> Router {
+        let site = self.site().with_artifacts_in("mlflows3");
+        fragua_web::console_pages(self.storage.clone(), self.auth.clone(), site)
     }
 
     pub(crate) async fn put(&self, bucket: &str, key: &str, bytes: &'static [u8]) {
@@ -84,6 +100,19 @@ impl House {
             .put_bytes(&bucket, &key, PutOptions::default(), bytes)
             .await
             .unwrap();
+    }
+
+    /// Puts other bytes into the file of an object that holds these.
+    pub(crate) fn spoil(&self, bytes: &[u8], other: &[u8]) {
+        let folders = std::fs::read_dir(self.folder.path().join("objects/blobs")).unwrap();
+        for folder in folders {
+            for file in std::fs::read_dir(folder.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                if std::fs::read(&path).unwrap() == bytes {
+                    std::fs::write(path, other).unwrap();
+                }
+            }
+        }
     }
 
     /// Returns the database of tracking.

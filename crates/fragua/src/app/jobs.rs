@@ -20,8 +20,8 @@ use crate::settings::{Executor, Loaded, Role};
 /// How often it is written when keys of the inference API were last used.
 const KEY_USES_EVERY: Duration = Duration::from_secs(60);
 
-/// How often the access log of the object store is written.
-const STORAGE_LOG_EVERY: Duration = Duration::from_secs(2);
+/// How long the first entry of the object store's access log waits for others.
+const STORAGE_LOG_GATHERS: Duration = Duration::from_secs(2);
 
 /// A loop that ends when the shutdown token is cancelled.
 pub(crate) type Job = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
@@ -163,24 +163,39 @@ async fn watch_keys(auth: Auth, shutdown: CancellationToken) -> anyhow::Result<(
     }
 }
 
-/// Writes what was done in the object store and when its keys were used, so that no answer waits for it.
+/// Writes what was done in the object store and when its keys were used, so that no answer waits for it. What requests
+/// that are still answered at the end do is written when the parts close.
 async fn write_storage_log(auth: Auth, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut ticks = tokio::time::interval(STORAGE_LOG_EVERY);
+    let mut ticks = tokio::time::interval(KEY_USES_EVERY);
     loop {
-        let is_over = tokio::select! {
-            () = shutdown.cancelled() => true,
+        let is_noted = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = auth.access_noted() => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = auth.write_access_log().await {
-            tracing::warn!(%error, "the access log of the object store cannot be written now");
-        }
-        if let Err(error) = auth.write_storage_key_uses().await {
-            tracing::warn!(%error, "when keys of the object store were last used cannot be written now");
-        }
-        if is_over {
-            return Ok(());
+        if is_noted {
+            // What comes together goes into one transaction.
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(STORAGE_LOG_GATHERS) => {}
+            }
+            tell(auth.write_access_log().await);
+        } else {
+            tell(auth.write_storage_key_uses().await);
         }
     }
+}
+
+fn tell(written: Result<(), fragua_auth::Error>) {
+    if let Err(error) = written {
+        tracing::warn!(%error, "what was done in the object store cannot be written now");
+    }
+}
+
+/// Writes what is left to write of the object store.
+pub(super) async fn write_rest(auth: &Auth) {
+    tell(auth.write_access_log().await);
+    tell(auth.write_storage_key_uses().await);
 }
 
 /// Triggers a DAG for each alarm of drift, once: an alarm that comes again, here or in another process, names the same run.

@@ -91,6 +91,7 @@ impl App {
 
     /// Closes the databases, once nothing uses the parts any more.
     pub(crate) async fn close(self) {
+        jobs::write_rest(&self.auth).await;
         databases::close(self.databases).await;
     }
 
@@ -439,10 +440,7 @@ impl Opening<'_> {
                 loaded.origin("serving.batch_buckets")
             )
         })?;
-        Ok(match buckets.is_empty() {
-            true => serving,
-            false => serving.with_objects(Objects::new(storage.clone(), buckets)),
-        })
+        Ok(serving.with_objects(Objects::new(storage.clone(), buckets)))
     }
 
     async fn orchestrator(&self, environment: tasks::Environment) -> anyhow::Result<Option<Orchestrator>> {
@@ -509,6 +507,8 @@ async fn own_storage(
         },
         scrub_every: Duration::from_secs(given.scrub_days as u64 * 24 * 60 * 60),
         scrub_bytes_per_second: Some(given.scrub_bytes_per_second as u64),
+        secret_key: Some(secret_key("storage", given.secret_key.as_ref(), project)?),
+        encrypts_all: given.encrypt_all,
         ..fragua_storage::Settings::new(project.path(&given.root))
     };
     let database = databases.open(Component::Storage).await?;

@@ -46,10 +46,10 @@ impl App {
             };
             let s3 = fragua_storage::s3::router(storage.clone(), self.auth.clone(), &settings);
             routes.insert(Surface::Storage, s3);
-            routes.insert(
-                Surface::Console,
-                fragua_web::console_pages(storage.clone(), site.clone()),
-            );
+            let bucket = &loaded.settings.tracking.artifact_bucket;
+            let site = site.clone().with_artifacts_in(bucket);
+            let pages = fragua_web::console_pages(storage.clone(), self.auth.clone(), site);
+            routes.insert(Surface::Console, pages);
         }
         if let Some(serving) = &self.serving {
             routes.insert(Surface::Serving, fragua_serving::api::router(serving.clone()));

@@ -201,7 +201,7 @@ enum Command {
     /// Experiments and models: import, purge
     #[command(subcommand)]
     Tracking(tracking::Command),
-    /// The bytes of all objects: check, repair
+    /// The bytes of all objects: check, repair, rotate-key
     #[command(subcommand)]
     Storage(storage::Command),
     /// Models from CSV files, without a project: fit, evaluate, predict, compare

@@ -4,13 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use fragua_base::SystemClock;
+use fragua_base::{Secret, SystemClock};
 use fragua_storage::{CheckReport, Damage};
+use serde_json::json;
 
 use super::Common;
 use super::output::{self, Form};
 use crate::app;
 use crate::project::Project;
+use crate::settings::{Loaded, Role};
 
 /// How much of what was found is listed for people; JSON has more.
 const MOST_LINES: usize = 100;
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     ///
     /// The status is 1 when objects are still damaged: restore their files, or write them again.
     Repair(Repair),
+    /// Encrypts the keys of encrypted objects with another key; their bytes stay as they are
+    RotateKey(RotateKey),
 }
 
 /// Options of `fragua storage check`.
@@ -51,6 +55,16 @@ pub(crate) struct Repair {
     form: Form,
 }
 
+/// Options of `fragua storage rotate-key`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateKey {
+    #[command(flatten)]
+    form: Form,
+}
+
+/// The file of the key that no setting gives.
+const KEY: &str = "storage.key";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -65,12 +79,12 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
     );
     let project = match &command {
         Command::Check(_) => Project::open_to_read(&loaded.project)?,
-        Command::Repair(_) => Project::open(&loaded.project)?,
+        Command::Repair(_) | Command::RotateKey(_) => Project::open(&loaded.project)?,
     };
-    let storage = app::open_storage(&loaded, &project, Arc::new(SystemClock)).await?;
+    let open = || app::open_storage(&loaded, &project, Arc::new(SystemClock));
     match command {
         Command::Check(options) => {
-            let report = storage.check(!options.quick).await?;
+            let report = open().await?.check(!options.quick).await?;
             if options.form.json {
                 output::json(&report)?;
             } else {
@@ -80,7 +94,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
         }
         Command::Repair(options) => {
             let removes_objects = options.remove_objects_without_bytes;
-            let report = storage.repair(!options.quick, removes_objects).await?;
+            let report = open().await?.repair(!options.quick, removes_objects).await?;
             if options.form.json {
                 output::json(&report)?;
             } else {
@@ -95,7 +109,52 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                 report.found.verified.damaged_count == report.objects_removed,
             ))
         }
+        Command::RotateKey(options) => {
+            let rotated = rotate_key(&loaded, &project).await?;
+            let words = format!("{} encrypted with the new key", counted(rotated, "data key"));
+            options.form.say(&words, &json!({ "rotated": rotated }))?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// Encrypts all data keys with the first of the keys of the setting, or, where no setting gives one, with a new key in
+/// `.fragua/storage.key`.
+///
+/// The file holds both keys until all is encrypted with the new one: a command that is cut short loses nothing, and the
+/// next one goes on with the same keys.
+async fn rotate_key(loaded: &Loaded, project: &Project) -> anyhow::Result<u64> {
+    for role in Role::ALL {
+        anyhow::ensure!(
+            !project.is_claimed(role),
+            "the role {role} runs for this project, and would go on with the old key: end it first"
+        );
+    }
+    let rewrap = async || -> anyhow::Result<u64> {
+        let storage = app::open_storage(loaded, project, Arc::new(SystemClock)).await?;
+        Ok(storage.rewrap_keys().await?)
+    };
+    if let Some(keys) = &loaded.settings.storage.secret_key {
+        anyhow::ensure!(
+            keys.expose().contains(','),
+            "the setting storage.secret_key ({}) has one key alone: write NEW,OLD there, and NEW alone afterwards",
+            loaded.origin("storage.secret_key")
+        );
+        return rewrap().await;
+    }
+    let kept = project.secret(KEY, fragua_auth::new_secret_key)?;
+    let new = match kept.expose().split_once(',') {
+        Some((new, _)) => Secret::new(new),
+        None => {
+            let new = fragua_auth::new_secret_key();
+            let both = Secret::new(format!("{},{}", new.expose(), kept.expose()));
+            project.replace_secret(KEY, &both)?;
+            new
+        }
+    };
+    let rotated = rewrap().await?;
+    project.replace_secret(KEY, &new)?;
+    Ok(rotated)
 }
 
 fn status(is_good: bool) -> ExitCode {

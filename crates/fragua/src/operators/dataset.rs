@@ -2,20 +2,26 @@
 
 use fragua_learn::{ColumnKind, Table};
 use fragua_tracking::{Dataset, DatasetInput, Tag};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::place::{Origin, Place};
 use super::rows::{Batch, Rows};
 
 /// MLflow refuses longer sources and schemas.
 const MAXIMUM_BYTES: usize = 65_535;
 
 /// Returns the rows as the input of a training.
-pub(super) fn input(connection: &str, name: &str, rows: &Rows) -> DatasetInput {
+pub(super) fn input(origin: &Origin<'_>, rows: &Rows) -> DatasetInput {
+    let (name, source_type) = match origin {
+        Origin::Query { .. } => ("query", "sql"),
+        Origin::Place(Place::Table { table, .. }) => (*table, "sql"),
+        Origin::Place(Place::Object(object)) => (object.file_name(), "s3"),
+    };
     let dataset = Dataset {
         name: name.to_owned(),
         digest: rows.digest.clone(),
-        source_type: "sql".to_owned(),
-        source: source(connection, name, &rows.batches),
+        source_type: source_type.to_owned(),
+        source: source(origin.source(), &rows.batches),
         schema: Some(schema(&rows.table)),
         profile: Some(profile(&rows.table)),
     };
@@ -25,18 +31,21 @@ pub(super) fn input(connection: &str, name: &str, rows: &Rows) -> DatasetInput {
     }
 }
 
-/// Returns the source of the data set: where the table is, and which loads filled it.
+/// Returns the source of the data set: where the rows are, and which loads brought them.
 ///
 /// Lineage reads this back. Above MLflow's limit the loads are summed up by their DAG.
-fn source(connection: &str, table: &str, batches: &[Batch]) -> String {
-    let full = json!({ "connection": connection, "table": table, "batches": batches }).to_string();
+fn source(place: Map<String, Value>, batches: &[Batch]) -> String {
+    let written = |more: Value| {
+        let more = more.as_object().cloned().unwrap_or_default();
+        Value::Object(place.clone().into_iter().chain(more).collect()).to_string()
+    };
+    let full = written(json!({ "batches": batches }));
     if full.len() <= MAXIMUM_BYTES {
         return full;
     }
     let first = batches.first().map(|batch| &batch.dag_run_id);
     let last = batches.last().map(|batch| &batch.dag_run_id);
-    json!({ "connection": connection, "table": table, "batch_count": batches.len(), "first": first, "last": last })
-        .to_string()
+    written(json!({ "batch_count": batches.len(), "first": first, "last": last }))
 }
 
 /// Returns the columns in the form of MLflow's data set schemas.
@@ -66,6 +75,11 @@ fn profile(table: &Table) -> String {
 mod tests {
     use super::*;
 
+    fn place() -> Map<String, Value> {
+        let (connection, table) = ("warehouse", "cover_type");
+        Origin::Place(Place::Table { connection, table }).source()
+    }
+
     fn batches(count: usize) -> Vec<Batch> {
         (0..count)
             .map(|number| Batch {
@@ -79,13 +93,13 @@ mod tests {
 
     #[test]
     fn the_source_names_each_batch() {
-        let source: Value = serde_json::from_str(&source("warehouse", "cover_type", &batches(2))).unwrap();
+        let source: Value = serde_json::from_str(&source(place(), &batches(2))).unwrap();
         assert_eq!(source["batches"][1]["source"]["batch_number"], 1);
     }
 
     #[test]
     fn a_source_over_the_limit_is_summed_up() {
-        let text = source("warehouse", "cover_type", &batches(10_000));
+        let text = source(place(), &batches(10_000));
         assert!(text.len() < MAXIMUM_BYTES);
         let source: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(

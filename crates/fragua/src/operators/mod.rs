@@ -2,6 +2,7 @@
 
 mod dataset;
 mod held_out;
+mod place;
 mod predict;
 mod promote;
 mod rows;

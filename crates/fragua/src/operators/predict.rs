@@ -1,32 +1,25 @@
 //! `predict`: the answers of a registered model for a whole table, query or object, into a table or an object.
 
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use fragua_base::SystemClock;
-use fragua_learn::{Column, Format, OnBadCell, ReadOptions, ReadReport, Table, write_csv, write_parquet};
+use fragua_learn::{Column, Format, OnBadCell, ReadReport, Table, write_csv, write_parquet};
 use fragua_orchestrator::{
-    ArgumentError, ColumnKind, LoadCell, Operator, Outcome, TableLoad, TaskContext, TaskError, open_bucket,
+    ArgumentError, ColumnKind, LoadCell, Operator, Outcome, TableLoad, TaskContext, TaskError,
     parse_arguments, table_asset, table_columns,
 };
 use fragua_serving::{DataType, ModelRef, ModelSource, ServedModel, Serving};
-use object_store::aws::AmazonS3;
-use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 
+use super::place::{Origin, Place, Source, Target};
 use super::rows;
 use super::tracking::connect;
 
-/// The largest object that is read, and what it may unpack to.
-const MAXIMUM_OBJECT_BYTES: u64 = 2 << 30;
-const MAXIMUM_UNPACKED_BYTES: u64 = 16 << 30;
 /// The alias of a model that is named without one.
 const ALIAS: &str = "champion";
 
@@ -45,116 +38,6 @@ struct Arguments {
     /// What to do with a cell that cannot be read as what its column holds.
     #[serde(default)]
     on_bad_cell: OnBadCell,
-}
-
-/// A table, the rows of a query, or an object.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Source {
-    /// The connection of the database, or of the object store: the program's own when absent.
-    connection: Option<String>,
-    /// The table, all of whose rows are taken.
-    table: Option<String>,
-    /// A query, instead of the table.
-    query: Option<String>,
-    /// The bucket of the object.
-    bucket: Option<String>,
-    /// The key of the object: `.csv`, `.jsonl` (both also `.gz`) or `.parquet`.
-    key: Option<String>,
-}
-
-/// A table or an object.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Target {
-    /// The connection of the database, or of the object store: the program's own when absent.
-    connection: Option<String>,
-    /// The table; made when it is missing. A retry replaces what the run wrote before.
-    table: Option<String>,
-    /// The bucket of the object.
-    bucket: Option<String>,
-    /// The key of the object: `.parquet`, or CSV. It is written over.
-    key: Option<String>,
-}
-
-/// Where rows may be or go.
-enum Place<'a> {
-    Table { connection: &'a str, table: &'a str },
-    Object(Object<'a>),
-}
-
-/// Where rows may be.
-enum Origin<'a> {
-    Query { connection: &'a str, query: &'a str },
-    Place(Place<'a>),
-}
-
-struct Object<'a> {
-    connection: Option<&'a str>,
-    bucket: &'a str,
-    key: &'a str,
-}
-
-impl Source {
-    fn origin(&self) -> Result<Origin<'_>, ArgumentError> {
-        if let (Some(connection), None, Some(query), None, None) = (
-            &self.connection,
-            &self.table,
-            &self.query,
-            &self.bucket,
-            &self.key,
-        ) {
-            return Ok(Origin::Query { connection, query });
-        }
-        let place = Place::of(&self.connection, &self.table, &self.bucket, &self.key);
-        let place = place.filter(|_| self.query.is_none()).map(Origin::Place);
-        let message = "give a connection with a table or a query, or a bucket and a key";
-        place.ok_or_else(|| ArgumentError::at("/from", message))
-    }
-}
-
-impl Target {
-    fn place(&self) -> Result<Place<'_>, ArgumentError> {
-        let place = Place::of(&self.connection, &self.table, &self.bucket, &self.key);
-        place
-            .ok_or_else(|| ArgumentError::at("/into", "give a connection and a table, or a bucket and a key"))
-    }
-}
-
-impl<'a> Place<'a> {
-    fn of(
-        connection: &'a Option<String>,
-        table: &'a Option<String>,
-        bucket: &'a Option<String>,
-        key: &'a Option<String>,
-    ) -> Option<Self> {
-        match (connection, table, bucket, key) {
-            (Some(connection), Some(table), None, None) => Some(Self::Table { connection, table }),
-            (connection, None, Some(bucket), Some(key)) => Some(Self::Object(Object {
-                connection: connection.as_deref(),
-                bucket,
-                key,
-            })),
-            _ => None,
-        }
-    }
-}
-
-impl Object<'_> {
-    fn open(&self, context: &TaskContext) -> anyhow::Result<(AmazonS3, ObjectPath)> {
-        let path = ObjectPath::parse(self.key).with_context(|| format!("the key {}", self.key))?;
-        Ok((open_bucket(context, self.connection, self.bucket)?, path))
-    }
-
-    fn format(&self) -> Format {
-        Format::of(Path::new(self.key))
-    }
-}
-
-impl fmt::Display for Object<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "s3://{}/{}", self.bucket, self.key)
-    }
 }
 
 fn parse(arguments: &Value) -> Result<Arguments, ArgumentError> {
@@ -240,50 +123,29 @@ async fn read(
     on_bad_cell: OnBadCell,
     model: &ServedModel,
 ) -> anyhow::Result<Input> {
-    let (table, report, source) = match from.origin()? {
+    let origin = from.origin()?;
+    let mut source = origin.source();
+    let (table, report) = match origin {
         Origin::Place(Place::Table { connection, table }) => {
             let rows = rows::read(&rows::open(context, connection).await?, table, on_bad_cell).await?;
-            let source = vec![
-                ("connection", json!(connection)),
-                ("table", json!(table)),
-                ("digest", json!(rows.digest)),
-                ("batches", json!(rows.batches)),
-            ];
-            (rows.table, rows.report, source)
+            source.insert("digest".to_owned(), json!(rows.digest));
+            source.insert("batches".to_owned(), json!(rows.batches));
+            (rows.table, rows.report)
         }
         Origin::Query { connection, query } => {
             let database = rows::open(context, connection).await?;
-            let (table, report) = rows::query(&database, query, None, on_bad_cell).await?;
-            let source = vec![("connection", json!(connection)), ("query", json!(query))];
-            (table, report, source)
+            rows::query(&database, query, None, on_bad_cell).await?
         }
         Origin::Place(Place::Object(object)) => {
-            let (store, path) = object.open(context)?;
-            let found = store.get(&path).await.with_context(|| object.to_string())?;
-            let size = found.meta.size;
-            ensure!(
-                size <= MAXIMUM_OBJECT_BYTES,
-                "{object} has {size} bytes, more than {MAXIMUM_OBJECT_BYTES}; part it"
-            );
-            let source = vec![
-                ("object", json!(object.to_string())),
-                ("etag", json!(found.meta.e_tag)),
-            ];
-            let options = ReadOptions {
-                format: Some(object.format()),
-                kinds: None,
-                on_bad_cell,
-                max_bytes: MAXIMUM_UNPACKED_BYTES,
-            };
-            let (table, report) = model.read_file(found.bytes().await?, options)?;
-            (table, report, source)
+            let (bytes, etag) = object.read(context).await?;
+            source.insert("etag".to_owned(), json!(etag));
+            model.read_file(bytes, object.read_options(on_bad_cell))?
         }
     };
-    let source = source.into_iter();
     Ok(Input {
         table,
         report,
-        source: source.map(|(key, value)| (key.to_owned(), value)).collect(),
+        source,
     })
 }
 
@@ -309,12 +171,10 @@ async fn write(
         }
         Place::Table { connection, table } => {
             let database = rows::open(context, connection).await?;
-            let scored = without_own_columns(scored)?;
+            let scored = rows::without_own_columns(scored)?;
             let known = table_columns(&database, table).await?;
             let columns = kinds(model, &scored, &known, table)?;
             let cells = cells(&scored, &columns)?;
-            let mut digest = Digest::default();
-            write_csv(&scored, &mut digest)?;
             let mut source = source.clone();
             source.insert("version".to_owned(), json!(model.version));
             source.insert("run_id".to_owned(), json!(model.run_id));
@@ -325,23 +185,13 @@ async fn write(
                 cells,
                 source_url: &format!("models:/{}/{}", model.name, model.version),
                 source_fields: &source,
-                digest: &hex::encode(&digest.0.finalize()[..8]),
+                digest: &rows::digest(&scored)?,
             };
             load.write(&database).await?;
             database.close().await;
             Ok(table_asset(connection, table))
         }
     }
-}
-
-/// A query may give columns that tell where rows are from; those of the new table tell it of this run.
-fn without_own_columns(table: &Table) -> anyhow::Result<Table> {
-    let columns = table.names().iter().zip(table.columns());
-    let kept = columns.filter(|(name, _)| !name.starts_with("fragua_"));
-    Ok(Table::new(
-        kept.map(|(name, column)| (name.clone(), column.clone()))
-            .collect(),
-    )?)
 }
 
 /// What each column holds in the database: what it holds there already, else what the model or its cells say.
@@ -407,21 +257,6 @@ fn cells(scored: &Table, columns: &[(&str, ColumnKind)]) -> anyhow::Result<Vec<V
     (0..scored.row_count())
         .map(|row| (0..columns.len()).map(|index| cell(row, index)).collect())
         .collect()
-}
-
-/// Hashes what is written to it.
-#[derive(Default)]
-struct Digest(Sha256);
-
-impl std::io::Write for Digest {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Rows of a warehouse table as a table to learn from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use fragua_database::{Database, Engine};
 use fragua_learn::files::Intake;
-use fragua_learn::{Cell, ColumnKind, OnBadCell, ReadReport, Table, TableBuilder};
+use fragua_learn::{Cell, Column, ColumnKind, OnBadCell, ReadReport, Table, TableBuilder, write_csv};
 use fragua_orchestrator::TaskContext;
 use futures::TryStreamExt as _;
 use sea_orm::{ConnectionTrait as _, QueryResult, Statement, StreamTrait as _};
@@ -160,6 +160,58 @@ pub(crate) async fn query(
     Ok(intake.finish()?)
 }
 
+/// Reads the rows of a query, in its order, to learn from: all columns but ours.
+///
+/// # Errors
+/// As [`query`].
+pub(super) async fn read_query(
+    database: &Database,
+    sql: &str,
+    on_bad_cell: OnBadCell,
+) -> anyhow::Result<Rows> {
+    let (table, report) = query(database, sql, None, on_bad_cell).await?;
+    let batches = batches_of_query(database, &table).await?;
+    let table = without_own_columns(&table)?;
+    Ok(Rows {
+        digest: digest(&table)?,
+        table,
+        batches,
+        report,
+    })
+}
+
+/// Leaves out the columns that tell where rows are from.
+pub(super) fn without_own_columns(table: &Table) -> anyhow::Result<Table> {
+    let columns = table.names().iter().zip(table.columns());
+    let kept = columns.filter(|(name, _)| !name.starts_with("fragua_"));
+    Ok(Table::new(
+        kept.map(|(name, column)| (name.clone(), column.clone()))
+            .collect(),
+    )?)
+}
+
+/// Returns 16 hexadecimal characters of the SHA-256 over the rows as CSV.
+pub(super) fn digest(table: &Table) -> anyhow::Result<String> {
+    let mut digest = Digest::default();
+    write_csv(table, &mut digest)?;
+    Ok(hex::encode(&digest.0.finalize()[..8]))
+}
+
+/// Hashes what is written to it.
+#[derive(Default)]
+struct Digest(Sha256);
+
+impl std::io::Write for Digest {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 async fn columns(database: &Database, table: &str) -> anyhow::Result<Vec<String>> {
     let sql = format!("SELECT * FROM {} LIMIT 1", quote(database, table));
     let row = database
@@ -179,52 +231,72 @@ async fn batches(database: &Database, table: &str) -> anyhow::Result<Vec<Batch>>
         "SELECT {run}, COUNT(*) FROM {} WHERE {run} IS NOT NULL GROUP BY {run} ORDER BY {run}",
         quote(database, table)
     );
-    let counted = database.reader().query_all_raw(statement(database, sql)).await?;
-    let mut notes = notes(database, table).await?;
-    counted
+    let rows = database.reader().query_all_raw(statement(database, sql)).await?;
+    let counted = rows
         .iter()
-        .map(|row| {
-            let tag: String = row.try_get_by_index(0)?;
-            let row_count = row.try_get_by_index(1)?;
-            let (dag_id, dag_run_id, source) = notes
-                .remove(&tag)
-                .unwrap_or_else(|| (String::new(), tag, Value::Null));
-            Ok(Batch {
-                dag_id,
-                dag_run_id,
-                row_count,
-                source,
-            })
-        })
-        .collect()
+        .map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?)));
+    let counted = counted.collect::<anyhow::Result<_>>()?;
+    Ok(noted(counted, notes(database, Some(table)).await?))
 }
 
-/// Returns DAG, DAG run and the source's fields of each load of a table, by the tag of its rows.
-async fn notes(
-    database: &Database,
-    table: &str,
-) -> anyhow::Result<BTreeMap<String, (String, String, Value)>> {
-    let placeholder = if database.engine() == Engine::Postgres {
-        "$1"
-    } else {
-        "?"
+/// The same of the rows of a query that gives the column of DAG runs too.
+async fn batches_of_query(database: &Database, table: &Table) -> anyhow::Result<Vec<Batch>> {
+    let Ok(Column::Categorical(runs)) = table.column(DAG_RUN_COLUMN) else {
+        return Ok(Vec::new());
     };
-    let sql = format!(
-        "SELECT tag, dag_id, dag_run_id, source_fields FROM {LOADS_TABLE} WHERE table_name = {placeholder}",
-    );
+    let mut counted = BTreeMap::<String, i64>::new();
+    for run in (0..table.row_count()).filter_map(|row| runs.text(row)) {
+        match counted.get_mut(run) {
+            Some(count) => *count += 1,
+            None => {
+                counted.insert(run.to_owned(), 1);
+            }
+        }
+    }
+    Ok(noted(counted, notes(database, None).await?))
+}
+
+fn noted(counted: BTreeMap<String, i64>, mut notes: BTreeMap<String, Note>) -> Vec<Batch> {
+    let batch = |(tag, row_count): (String, i64)| {
+        let note = notes.remove(&tag);
+        let (dag_id, dag_run_id, source) = note.unwrap_or_else(|| (String::new(), tag, Value::Null));
+        Batch {
+            dag_id,
+            dag_run_id,
+            row_count,
+            source,
+        }
+    };
+    counted.into_iter().map(batch).collect()
+}
+
+/// DAG, DAG run and the source's fields of a load.
+type Note = (String, String, Value);
+
+/// Returns what was noted of each load of a table by the tag of its rows; of all tables those whose tag one of them alone has.
+async fn notes(database: &Database, table: Option<&str>) -> anyhow::Result<BTreeMap<String, Note>> {
+    let mut sql = format!("SELECT tag, dag_id, dag_run_id, source_fields FROM {LOADS_TABLE}");
+    if table.is_some() {
+        sql.push_str(match database.engine() {
+            Engine::Postgres => " WHERE table_name = $1",
+            _ => " WHERE table_name = ?",
+        });
+    }
     let backend = database.reader().get_database_backend();
-    let noted = Statement::from_sql_and_values(backend, sql, [table.into()]);
-    let rows = database.reader().query_all_raw(noted).await?;
-    rows.iter()
-        .map(|row| {
-            let source: String = row.try_get_by_index(3)?;
-            let source = serde_json::from_str(&source).unwrap_or_default();
-            Ok((
-                row.try_get_by_index(0)?,
-                (row.try_get_by_index(1)?, row.try_get_by_index(2)?, source),
-            ))
-        })
-        .collect()
+    let statement = Statement::from_sql_and_values(backend, sql, table.map(Into::into));
+    let rows = database.reader().query_all_raw(statement).await?;
+    let (mut notes, mut shared) = (BTreeMap::new(), BTreeSet::new());
+    for row in &rows {
+        let tag: String = row.try_get_by_index(0)?;
+        let source: String = row.try_get_by_index(3)?;
+        let source = serde_json::from_str(&source).unwrap_or_default();
+        let note = (row.try_get_by_index(1)?, row.try_get_by_index(2)?, source);
+        if notes.insert(tag.clone(), note).is_some() {
+            shared.insert(tag);
+        }
+    }
+    notes.retain(|tag, _| !shared.contains(tag));
+    Ok(notes)
 }
 
 fn statement(database: &Database, sql: String) -> Statement {
@@ -436,6 +508,35 @@ mod tests {
         );
     }
 
+    async fn rows_of_a_query_tell_the_batches_they_came_in(database: Database) {
+        load(&database, [FIRST, SECOND]).await;
+        let sql = "SELECT * FROM trees WHERE rings < 8 ORDER BY rings";
+        let rows = read_query(&database, sql, OnBadCell::Refuse).await.unwrap();
+        assert_eq!(rows.table.names(), ["height", "rings", "kind"]);
+        // Two tables have loads of the first day: from which one a query took its rows nobody knows.
+        let batch = |dag_id: &str, source: Value| Batch {
+            dag_id: dag_id.to_owned(),
+            dag_run_id: "day 1".to_owned(),
+            row_count: 2,
+            source,
+        };
+        assert_eq!(rows.batches, [batch("", Value::Null)]);
+        run(
+            &database,
+            &["DELETE FROM fragua_loads WHERE table_name = 'flowers'"],
+        )
+        .await;
+        let again = read_query(&database, sql, OnBadCell::Refuse).await.unwrap();
+        assert_eq!(
+            again.batches,
+            [batch("loading", serde_json::json!({ "batch_number": 1 }))]
+        );
+        assert_eq!(again.digest, rows.digest);
+        let untagged = "SELECT rings FROM trees";
+        let rows = read_query(&database, untagged, OnBadCell::Refuse).await.unwrap();
+        assert!(rows.batches.is_empty());
+    }
+
     async fn names_that_need_quotes_are_quoted(database: Database) {
         let table = "odd \"name` ; table";
         let quoted = quote(&database, table);
@@ -458,6 +559,7 @@ mod tests {
         a_missing_and_an_empty_table_are_named,
         names_that_need_quotes_are_quoted,
         a_query_gives_the_columns_that_are_asked_for,
+        rows_of_a_query_tell_the_batches_they_came_in,
     );
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_learn::card::Fact;
 use fragua_learn::{
     CandidateResult, Event, Judgement, ModelCard, NoProgress, OnBadCell, Progress, Table, TrainConfig,
-    TrainReport, judge, mlflow_model, picture, train,
+    TrainReport, judge, mlflow_model, picture, read_bytes, train,
 };
 use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
 use fragua_tracking::client::MlflowClient;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
+use super::place::{Origin, Place, Source};
 use super::rows::{self, Rows};
 use super::tracking::{connect, describe, end_run, end_runs_of_lost_attempts, params};
 use super::{dataset, held_out};
@@ -35,10 +36,12 @@ pub(super) struct Train;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Destination {
-    /// The connection of the table.
-    connection: String,
+    /// The connection of the table to learn from.
+    connection: Option<String>,
     /// The table to learn from.
-    table: String,
+    table: Option<String>,
+    /// What to learn from where it is no whole table: a query, or an object.
+    from: Option<Source>,
     /// The experiment that the run belongs to; made when it is missing.
     experiment: String,
     /// The registered model that gets the new version; none is registered when absent.
@@ -52,14 +55,25 @@ struct Destination {
     on_bad_cell: OnBadCell,
 }
 
-const DESTINATION_KEYS: [&str; 6] = [
+const DESTINATION_KEYS: [&str; 7] = [
     "connection",
     "table",
+    "from",
     "experiment",
     "register",
     "run_name",
     "on_bad_cell",
 ];
+
+impl Destination {
+    fn origin(&self) -> Result<Origin<'_>, ArgumentError> {
+        match (&self.connection, &self.table, &self.from) {
+            (Some(connection), Some(table), None) => Ok(Origin::Place(Place::Table { connection, table })),
+            (None, None, Some(from)) => from.origin(),
+            _ => Err(ArgumentError::at("", "give a connection and a table, or `from`")),
+        }
+    }
+}
 
 /// Cuts the arguments in those that say where things are and those that say what to learn.
 fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
@@ -76,7 +90,9 @@ fn split(arguments: &Value) -> Result<(Value, Value), ArgumentError> {
 fn parse(arguments: &Value) -> Result<(Destination, TrainConfig), ArgumentError> {
     let config = train_config(arguments)?;
     let (destination, _) = split(arguments)?;
-    Ok((parse_arguments(&destination)?, config))
+    let destination: Destination = parse_arguments(&destination)?;
+    destination.origin()?;
+    Ok((destination, config))
 }
 
 /// Reads what to learn out of the arguments of a `train` task, and checks it.
@@ -120,17 +136,40 @@ impl Operator for Train {
     }
 }
 
+async fn read(context: &TaskContext, origin: &Origin<'_>, on_bad_cell: OnBadCell) -> anyhow::Result<Rows> {
+    match origin {
+        Origin::Place(Place::Table { connection, table }) => {
+            rows::read(&rows::open(context, connection).await?, table, on_bad_cell).await
+        }
+        Origin::Query { connection, query } => {
+            rows::read_query(&rows::open(context, connection).await?, query, on_bad_cell).await
+        }
+        Origin::Place(Place::Object(object)) => {
+            let (bytes, _) = object.read(context).await?;
+            let options = object.read_options(on_bad_cell);
+            let reading = tokio::task::spawn_blocking(move || read_bytes(bytes, &options));
+            let (table, report) = reading.await.context("the reading panicked")??;
+            Ok(Rows {
+                digest: rows::digest(&table)?,
+                table,
+                batches: Vec::new(),
+                report,
+            })
+        }
+    }
+}
+
 async fn train_and_log(
     context: &TaskContext,
     destination: &Destination,
     config: TrainConfig,
 ) -> anyhow::Result<Outcome> {
-    let database = rows::open(context, &destination.connection).await?;
-    let rows = rows::read(&database, &destination.table, destination.on_bad_cell).await?;
+    let origin = destination.origin()?;
+    let rows = read(context, &origin, destination.on_bad_cell).await?;
     let (count, loads) = (rows.table.row_count(), rows.batches.len());
     println!(
-        "read {count} rows of {} from {loads} loads, digest {}",
-        destination.table, rows.digest
+        "read {count} rows of {origin} from {loads} loads, digest {}",
+        rows.digest
     );
     if rows.report.bad_cells > 0 {
         println!("{}", rows.report);
@@ -184,10 +223,7 @@ async fn log_training(
 ) -> anyhow::Result<Value> {
     let run_id = run.run_id.as_str();
     client
-        .log_inputs(
-            run_id,
-            vec![dataset::input(&destination.connection, &destination.table, &rows)],
-        )
+        .log_inputs(run_id, vec![dataset::input(&destination.origin()?, &rows)])
         .await?;
     // What is judged changes nothing about the model.
     let mut settings = params(&serde_json::to_value(&config)?, &["candidates", "judge"]);
@@ -293,7 +329,7 @@ async fn log_judgement(
         .fact(Fact::Run, &run.run_id)
         .fact(Fact::Experiment, &destination.experiment)
         .fact(Fact::DagRun, context.dag_run_id.to_string())
-        .fact(Fact::Rows, &destination.table)
+        .fact(Fact::Rows, destination.origin()?.to_string())
         .fact(Fact::Digest, rows.digest.to_string());
     let files = [
         (MODEL_CARD, card.to_html().into_bytes()),

@@ -168,6 +168,9 @@ pub(crate) struct StorageSettings {
     pub(crate) scrub_days: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) scrub_bytes_per_second: usize,
+    #[serde(deserialize_with = "optional")]
+    pub(crate) secret_key: Option<Secret>,
+    pub(crate) encrypt_all: bool,
     pub(crate) domains: Vec<String>,
     #[serde(deserialize_with = "optional")]
     pub(crate) endpoint: Option<HttpUrl>,

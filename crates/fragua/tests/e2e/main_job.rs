@@ -105,10 +105,24 @@ tasks:
       model: cover_type_class@champion
       from: { connection: warehouse, query: "SELECT * FROM scored WHERE label = Cover_Type" }
       into: { connection: warehouse, table: right }
+  - id: learn_from_query
+    needs: [query_to_table]
+    train:
+      from: { connection: warehouse, query: "SELECT Elevation, Slope, Cover_Type, fragua_dag_run_id FROM cover_type ORDER BY 1, 2" }
+      experiment: few columns
+      target: Cover_Type
+      candidates: [{ model: random_forest, n_estimators: [5] }]
+  - id: learn_from_object
+    needs: [learn_from_query]
+    train:
+      from: { bucket: mlflows3, key: scored/rows.parquet }
+      experiment: few columns
+      target: Cover_Type
+      candidates: [{ model: random_forest, n_estimators: [5] }]
 "#;
 
 #[tokio::test]
-async fn a_dag_predicts_whole_tables_and_objects() {
+async fn a_dag_predicts_whole_tables_and_objects_and_learns_from_them() {
     let demo = demo();
     std::fs::write(demo.project().join("dags/scoring.yaml"), SCORING).unwrap();
     let server = Server::start(demo.project());
@@ -116,7 +130,7 @@ async fn a_dag_predicts_whole_tables_and_objects() {
         .output()
         .unwrap();
     let dag_run = succeed(&triggered)["dag_run_id"].as_str().unwrap().to_owned();
-    until_task(&server, "scoring", "query_to_table", "success", 1).await;
+    until_task(&server, "scoring", "learn_from_object", "success", 1).await;
     let handed_on = async |task: &str| {
         let url = format!(
             "{}/api/v2/dags/scoring/dagRuns/{dag_run}/taskInstances/{task}/xcomEntries/return_value",
@@ -141,6 +155,23 @@ async fn a_dag_predicts_whole_tables_and_objects() {
     let right: Value = handed_on("query_to_table").await;
     assert!(right["rows"].as_u64().unwrap() > 11_620 * 3 / 4, "{right}");
     let rows = rows_by_dag_run(demo.project(), "scored").await;
-    assert_eq!(rows, [(dag_run, 11_620)].into());
+    assert_eq!(rows, [(dag_run.clone(), 11_620)].into());
+    for (task, name, rows) in [
+        ("learn_from_query", "query", 10),
+        ("learn_from_object", "rows.parquet", 0),
+    ] {
+        let learned = handed_on(task).await;
+        assert_eq!(learned["rows"], 11_620, "{learned}");
+        let run_id = learned["run_id"].as_str().unwrap();
+        let url = format!(
+            "{}/api/2.0/mlflow/runs/get?run_id={run_id}",
+            server.address("tracking")
+        );
+        let run = get_json(&url).await;
+        let dataset = &run["run"]["inputs"]["dataset_inputs"][0]["dataset"];
+        assert_eq!(dataset["name"], name);
+        let source: Value = serde_json::from_str(dataset["source"].as_str().unwrap()).unwrap();
+        assert_eq!(source["batches"].as_array().unwrap().len(), rows, "{source}");
+    }
     server.stop();
 }

@@ -89,3 +89,30 @@ async fn a_sensor_goes_on_when_its_object_comes_and_not_at_its_next_look() {
     let (ok, said) = server.stop().await;
     assert!(ok, "{said}");
 }
+
+#[tokio::test]
+async fn the_key_of_the_store_is_replaced() {
+    let project = Project::empty();
+    let key = || fs::read_to_string(project.path(".fragua/storage.key")).unwrap();
+    assert!(project.run(&["storage", "repair"]).await.ok);
+    let before = key();
+    let rotated = project.run(&["storage", "rotate-key", "--json"]).await;
+    assert!(rotated.ok, "{}", rotated.stderr);
+    assert_eq!(json(&rotated.stdout), json!({ "rotated": 0 }));
+    assert!(key() != before && !key().contains(','), "the old key is gone");
+    // Keys of a setting are given there, the new one first.
+    let alone = "storage.secret_key=cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
+    let asked = project.run(&["storage", "rotate-key", "--set", alone]).await;
+    assert!(!asked.ok && asked.stderr.contains("NEW,OLD"), "{}", asked.stderr);
+    let both = format!("{alone},{}", key().trim());
+    let rotated = project.run(&["storage", "rotate-key", "--set", &both]).await;
+    assert!(rotated.ok, "{}", rotated.stderr);
+    let server = project.up(&["--roles", "storage"]).await;
+    let refused = project.run(&["storage", "rotate-key"]).await;
+    assert!(
+        !refused.ok && refused.stderr.contains("end it first"),
+        "{}",
+        refused.stderr
+    );
+    server.stop().await;
+}

@@ -1,17 +1,16 @@
 //! Both servers, each over a database and a folder of DAG files of its own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::dags::Shape;
 use crate::bench::client::Client;
-use crate::bench::process::{Running, Usage, wait_for};
+use crate::bench::process::{Running, Usage, free_ports, output, spawn, wait_for};
 
 /// How many tasks run at once, on both sides.
 pub(super) const PARALLELISM: usize = 4;
@@ -64,23 +63,11 @@ impl<'a> Place<'a> {
     /// Makes the folder and an empty database in it.
     pub(super) fn make(side: Side<'a>, folder: PathBuf) -> Result<Self> {
         fs::create_dir_all(folder.join("dags"))?;
-        // Free a moment ago; Airflow cannot be told to take any free port and say which.
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let [port] = free_ports()?;
         let place = Self { side, folder, port };
         match side {
             Side::Fragua(_) => fs::write(place.folder.join("fragua.toml"), "")?,
-            Side::Airflow(_) => {
-                let mut command = place.airflow(&["db", "migrate"]);
-                let output = command
-                    .stdin(Stdio::null())
-                    .output()
-                    .context("cannot run airflow")?;
-                ensure!(
-                    output.status.success(),
-                    "airflow db migrate failed: {}",
-                    String::from_utf8_lossy(&output.stderr)
-                );
-            }
+            Side::Airflow(_) => drop(output(&mut place.airflow(&["db", "migrate"]))?),
         }
         Ok(place)
     }
@@ -118,13 +105,7 @@ impl<'a> Place<'a> {
         let begin = Instant::now();
         let mut processes = Vec::new();
         for mut command in commands {
-            command
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            let name = self.side.name();
-            let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-            processes.push(Running::new(name, child));
+            processes.push(spawn(self.side.name(), &mut command)?);
         }
         let healthy = || {
             let address = self.address()?;

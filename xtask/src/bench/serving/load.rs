@@ -1,23 +1,16 @@
-//! `wrk`, which keeps a server busy.
+//! Loads of one server.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
 use crate::bench::process::kill;
-use crate::{packages, server};
+use crate::bench::wrk::{Told, Wrk};
 
-const SCRIPT: &str = include_str!("requests.lua");
-
-/// The program and its script.
-pub(super) struct Wrk {
-    program: PathBuf,
-    script: PathBuf,
-}
+/// Asks for the rows of a file in turn.
+pub(super) const SCRIPT: &str = include_str!("requests.lua");
 
 /// What is asked for, and how.
 #[derive(Clone, Copy)]
@@ -48,40 +41,22 @@ pub(super) struct Outcome {
 /// A load that goes on until it is told to end.
 pub(super) struct Lasting(Child);
 
-impl Wrk {
-    /// Finds the program, which is installed when it is missing, and writes the script.
-    pub(super) fn install(folder: &Path) -> Result<Self> {
-        packages::install(&["wrk"])?;
-        let script = folder.join("requests.lua");
-        fs::write(&script, SCRIPT).context("cannot write the script of wrk")?;
-        Ok(Self {
-            program: server::program("wrk", &["/usr/bin"]).map_err(anyhow::Error::msg)?,
-            script,
-        })
-    }
-
-    fn command(&self, load: Load<'_>) -> Command {
-        let mut command = Command::new(&self.program);
-        command
-            .args(["--threads", "1", "--timeout", "60s", "--script"])
-            .arg(&self.script)
-            .args(["--connections", &load.connections.to_string()])
-            .args(["--duration", &format!("{}s", load.seconds)])
-            .args([load.url, "--"])
-            .arg(load.bodies)
-            .stdin(Stdio::null());
+impl Load<'_> {
+    fn command(self, wrk: &Wrk) -> Command {
+        let mut command = wrk.command(self.url, self.connections, self.seconds);
+        command.arg(self.bodies);
         command
     }
 
     /// Loads a server for a while.
-    pub(super) fn run(&self, load: Load<'_>) -> Result<Outcome> {
-        let output = self.command(load).output().context("cannot run wrk")?;
-        read(&output.stdout).with_context(|| format!("wrk at {}", load.url))
+    pub(super) fn run(self, wrk: &Wrk) -> Result<Outcome> {
+        let output = self.command(wrk).output().context("cannot run wrk")?;
+        read(&output.stdout).with_context(|| format!("the load of {}", self.url))
     }
 
-    /// Loads a server until [`Lasting::end`], for the seconds of `load` at most, and counts the answers of each version.
-    pub(super) fn start(&self, load: Load<'_>) -> Result<Lasting> {
-        let mut command = self.command(load);
+    /// Loads a server until [`Lasting::end`], for the seconds of `self` at most, and counts the answers of each version.
+    pub(super) fn start(self, wrk: &Wrk) -> Result<Lasting> {
+        let mut command = self.command(wrk);
         let child = command.arg("versions").stdout(Stdio::piped()).spawn();
         Ok(Lasting(child.context("cannot run wrk")?))
     }
@@ -109,24 +84,14 @@ impl Drop for Lasting {
 }
 
 fn read(output: &[u8]) -> Result<Outcome> {
-    let text = String::from_utf8_lossy(output);
-    let told = text
-        .lines()
-        .last()
-        .and_then(|line| serde_json::from_str::<Value>(line).ok())
-        .with_context(|| format!("it tells no figures: {text}"))?;
-    let number = |name: &str| told[name].as_u64().with_context(|| format!("it tells no {name}"));
-    let seconds = |name: &str| Ok::<f64, anyhow::Error>(number(name)? as f64 / 1e6);
-    let versions = told["versions"].as_object().into_iter().flatten();
+    let told = Told::read(output)?;
     Ok(Outcome {
-        requests: number("requests")?,
-        seconds: seconds("microseconds")?,
-        p50: seconds("p50")?,
-        p99: seconds("p99")?,
-        failed: number("broken")? + number("refused")?,
-        versions: versions
-            .filter_map(|(version, count)| Some((version.clone(), count.as_u64()?)))
-            .collect(),
+        requests: told.number("requests")?,
+        seconds: told.seconds("microseconds")?,
+        p50: told.seconds("p50")?,
+        p99: told.seconds("p99")?,
+        failed: told.number("broken")? + told.number("refused")?,
+        versions: told.counts("versions").collect(),
     })
 }
 

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
+use super::wrk::Wrk;
 use super::{program, target_folder};
 use crate::python;
 use crate::test::cargo;
-use load::Wrk;
 use servers::{Place, Side};
 use works::Bench;
 
@@ -72,7 +72,7 @@ pub(super) fn run(chosen: Option<PathBuf>, only: &[Work], without_peer: bool) ->
     let python = python::environment(python::SERVING)?;
     let folder = std::env::temp_dir().join(format!("fragua-bench-serving-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let wrk = Wrk::install(&folder)?;
+    let wrk = Wrk::install(&folder, load::SCRIPT)?;
     let result = Place::make(program, python, bare, folder.clone()).and_then(|place| {
         measure(
             &Bench {

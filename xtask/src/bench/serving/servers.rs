@@ -1,16 +1,15 @@
 //! The servers that answer predictions, and the models that they answer with.
 
 use std::fs;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::bench::client::Client;
-use crate::bench::process::{Running, wait_for};
+use crate::bench::process::{self, Running, free_ports, output};
 use crate::test::project_folder;
 
 /// What both sides learn from: about as many rows as the old stack had collected when it trained.
@@ -173,7 +172,7 @@ impl Place {
                 self.start_fragua(side, "tracking,serving", |addresses| self.answering(addresses))
             }
             Side::Fastapi => {
-                let port = free_port()?;
+                let [port] = free_ports()?;
                 let mut command = Command::new(&self.python);
                 command.args(["-m", "uvicorn", "app:app", "--port", &port.to_string()]);
                 command.args(["--workers", "1", "--no-access-log", "--log-level", "error"]);
@@ -183,7 +182,7 @@ impl Place {
                 self.start_at(port, "FastAPI", command)
             }
             Side::Bare => {
-                let port = free_port()?;
+                let [port] = free_ports()?;
                 let mut command =
                     Command::new(self.bare.as_ref().context("the empty handler was not built")?);
                 command.arg(port.to_string());
@@ -239,19 +238,12 @@ impl Place {
 /// Starts a server and waits until `answers` tells where it does, and where its registry is.
 fn start(
     name: &'static str,
-    mut command: Command,
+    command: Command,
     answers: impl Fn() -> Option<(String, Option<String>)>,
 ) -> Result<Server> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let begin = Instant::now();
-    let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    let mut running = Running::new(name, child);
-    let (address, registry) = wait_for("answer", begin, &mut running, answers)?;
+    let (running, (address, registry), start_seconds) = process::start(name, command, answers)?;
     Ok(Server {
-        start_seconds: begin.elapsed().as_secs_f64(),
+        start_seconds,
         start_cpu_seconds: running.usage()?.cpu_seconds,
         client: Client::new(&address),
         address,
@@ -279,23 +271,4 @@ impl Server {
             LONGEST_REST.as_secs()
         )
     }
-}
-
-/// A port that was free a moment ago, for servers that cannot be told to take any free one and say which.
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let program = Path::new(command.get_program()).display().to_string();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {program}"))?;
-    ensure!(
-        output.status.success(),
-        "{program} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

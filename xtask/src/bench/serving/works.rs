@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::load::{Load, Outcome, Wrk};
+use super::load::{Load, Outcome};
 use super::servers::{ALIAS, MODEL, Place, Server, Side};
 use super::{Line, Unit, Work};
 use crate::bench::client::Client;
 use crate::bench::median;
+use crate::bench::wrk::Wrk;
 
 /// Turns of each server; the median counts.
 const TURNS: usize = 3;
@@ -249,10 +250,10 @@ impl Bench {
             connections: asking.connections,
             seconds,
         };
-        self.wrk.run(load(WARM_SECONDS))?;
+        load(WARM_SECONDS).run(&self.wrk)?;
         server.settle()?;
         let before = server.running.usage()?.cpu_seconds;
-        let outcome = self.wrk.run(load(SECONDS))?;
+        let outcome = load(SECONDS).run(&self.wrk)?;
         let used = server.running.usage()?.cpu_seconds - before;
         server.settle()?;
         ensure_answered(&outcome)?;
@@ -272,12 +273,13 @@ impl Bench {
         let registry = Client::new(server.registry.as_deref().context("there is no registry")?);
         let url = format!("{}/predict", server.address);
         let records = self.place.records();
-        let lasting = self.wrk.start(Load {
+        let load = Load {
             url: &url,
             bodies: &records,
             connections: CONNECTIONS,
             seconds: LONGEST_LOAD_SECONDS,
-        })?;
+        };
+        let lasting = load.start(&self.wrk)?;
         let (mut took, loads) = (Vec::new(), loads(&server.client)?);
         for at in 0..SWAPS {
             std::thread::sleep(BETWEEN_SWAPS);

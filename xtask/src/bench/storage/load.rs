@@ -1,23 +1,15 @@
-//! `wrk`, which sends signed requests.
+//! Loads of signed requests.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
-use crate::{packages, server};
+use crate::bench::wrk::{Told, Wrk};
 
-const SCRIPT: &str = include_str!("requests.lua");
+/// Sends the requests of a file in turn.
+pub(super) const SCRIPT: &str = include_str!("requests.lua");
 /// A load of each request once may take this long.
 const LONGEST_SECONDS: u64 = 3_600;
-
-/// The program and its script.
-pub(super) struct Wrk {
-    program: PathBuf,
-    script: PathBuf,
-}
 
 /// What is sent, and for how long.
 #[derive(Clone, Copy)]
@@ -41,61 +33,31 @@ pub(super) struct Outcome {
     pub(super) p99: f64,
 }
 
-impl Wrk {
-    /// Finds the program, which is installed when it is missing, and writes the script.
-    pub(super) fn install(folder: &Path) -> Result<Self> {
-        packages::install(&["wrk"])?;
-        let script = folder.join("requests.lua");
-        fs::write(&script, SCRIPT).context("cannot write the script of wrk")?;
-        Ok(Self {
-            program: server::program("wrk", &["/usr/bin"]).map_err(anyhow::Error::msg)?,
-            script,
-        })
-    }
-
-    /// Sends requests; one that is refused or not answered is an error.
-    pub(super) fn run(&self, load: Load<'_>) -> Result<Outcome> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(["--threads", "1", "--timeout", "300s", "--script"])
-            .arg(&self.script)
-            .args(["--connections", &load.connections.to_string()])
-            .args([
-                "--duration",
-                &format!("{}s", load.seconds.unwrap_or(LONGEST_SECONDS)),
-            ])
-            .args([load.address, "--"])
-            .arg(load.requests)
-            .arg(load.bytes.to_string());
-        if load.seconds.is_none() {
+impl Load<'_> {
+    /// Sends the requests; one that is refused or not answered is an error.
+    pub(super) fn run(self, wrk: &Wrk) -> Result<Outcome> {
+        let seconds = self.seconds.unwrap_or(LONGEST_SECONDS);
+        let mut command = wrk.command(self.address, self.connections, seconds);
+        command.arg(self.requests).arg(self.bytes.to_string());
+        if self.seconds.is_none() {
             command.arg("once");
         }
-        let output = command.stdin(Stdio::null()).output().context("cannot run wrk")?;
-        read(&output.stdout).with_context(|| format!("{} at {}", load.requests.display(), load.address))
+        let output = command.output().context("cannot run wrk")?;
+        read(&output.stdout).with_context(|| format!("{} at {}", self.requests.display(), self.address))
     }
 }
 
 fn read(output: &[u8]) -> Result<Outcome> {
-    let text = String::from_utf8_lossy(output);
-    let told = text
-        .lines()
-        .last()
-        .and_then(|line| serde_json::from_str::<Value>(line).ok())
-        .with_context(|| format!("wrk tells no figures: {text}"))?;
-    let number = |name: &str| {
-        told[name]
-            .as_u64()
-            .with_context(|| format!("wrk tells no {name}"))
-    };
-    let (requests, failed) = (number("requests")?, number("failed")?);
+    let told = Told::read(output)?;
+    let (requests, failed) = (told.number("requests")?, told.number("failed")?);
     ensure!(
         requests > 0 && failed == 0,
         "{failed} requests failed beside {requests} that were answered"
     );
     Ok(Outcome {
         requests,
-        seconds: number("microseconds")? as f64 / 1e6,
-        p99: number("p99")? as f64 / 1e6,
+        seconds: told.seconds("microseconds")?,
+        p99: told.seconds("p99")?,
     })
 }
 

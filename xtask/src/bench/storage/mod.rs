@@ -9,20 +9,19 @@ mod load;
 mod servers;
 mod works;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::wrk::Wrk;
 use super::{program, target_folder};
 use crate::python;
 use crate::test::cargo;
-use load::Wrk;
 use servers::Programs;
 use works::Bench;
 
 /// Of Garage, which is built once.
-const GARAGE_VERSION: &str = "2.1.0";
+const GARAGE_VERSION: &str = "2.5.0";
 
 /// How much is measured.
 #[derive(Debug, Clone, clap::Args)]
@@ -63,7 +62,7 @@ pub(super) fn run(options: Options) -> Result<()> {
     let folder = options.folder.unwrap_or_else(std::env::temp_dir);
     let folder = folder.join(format!("fragua-bench-storage-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let result = Wrk::install(&folder).and_then(|wrk| {
+    let result = Wrk::install(&folder, load::SCRIPT).and_then(|wrk| {
         let bench = Bench {
             programs,
             wrk,
@@ -90,17 +89,4 @@ fn build_garage() -> Result<PathBuf> {
         );
     }
     Ok(program)
-}
-
-/// Runs a program and returns what it prints.
-fn output(command: &mut Command) -> Result<String> {
-    let program = Path::new(command.get_program()).display().to_string();
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot run {program}"))?;
-    ensure!(
-        output.status.success(),
-        "{program} failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

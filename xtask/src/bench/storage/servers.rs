@@ -1,16 +1,13 @@
 //! The stores, each with an empty folder of its own on the same disk and the same keys.
 
-use std::collections::HashSet;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::bench::process::{Running, status_of, wait_for};
+use crate::bench::process::{self, Running, free_ports, output, status_of};
 use crate::{packages, server};
 
 /// What every store is told that its keys are; Garage asks for this form.
@@ -98,7 +95,7 @@ impl Programs {
     }
 
     fn seaweed(&self, folder: &Path) -> Result<(Running, String)> {
-        let ports = free_ports(9)?;
+        let ports = free_ports::<9>()?;
         let identity = json!({
             "name": "bench",
             "credentials": [{ "accessKey": ACCESS_KEY, "secretKey": SECRET_KEY }],
@@ -142,7 +139,7 @@ impl Programs {
 
     fn garage(&self, folder: &Path) -> Result<(Running, String)> {
         let program = self.garage.as_ref().context("it was not built")?;
-        let ports = free_ports(3)?;
+        let ports = free_ports::<3>()?;
         let data = folder.join("data");
         let settings = format!(
             "metadata_dir = {:?}\ndata_dir = {:?}\ndb_engine = \"lmdb\"\nreplication_factor = 1\n\
@@ -162,17 +159,7 @@ impl Programs {
         let garage = |arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(program);
             command.arg("-c").arg(&config).args(arguments);
-            let output = command
-                .stdin(Stdio::null())
-                .output()
-                .context("cannot run garage")?;
-            ensure!(
-                output.status.success(),
-                "garage {}: {}",
-                arguments.join(" "),
-                String::from_utf8_lossy(&output.stderr)
-            );
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            output(&mut command).with_context(|| arguments.join(" "))
         };
         let mut command = Command::new(program);
         command.arg("-c").arg(&config).arg("server");
@@ -180,7 +167,7 @@ impl Programs {
         // It answers before it may store anything: the node has to be given a place first.
         let (running, address) = start("garage", command, || Some(address.clone()))?;
         let node = garage(&["node", "id", "-q"])?;
-        let node = node.split('@').next().unwrap_or_default();
+        let node = node.trim().split('@').next().unwrap_or_default();
         garage(&["layout", "assign", "-z", "dc1", "-c", "50G", node])?;
         garage(&["layout", "apply", "--version", "1"])?;
         garage(&["key", "import", "--yes", "-n", BUCKET, ACCESS_KEY, SECRET_KEY])?;
@@ -192,7 +179,7 @@ impl Programs {
 fn nginx(folder: &Path) -> Result<(Running, String)> {
     packages::install(&["nginx-light"])?;
     let program = server::program("nginx", &["/usr/sbin"]).map_err(anyhow::Error::msg)?;
-    let port = free_ports(1)?[0];
+    let [port] = free_ports()?;
     let at = |name: &str| folder.join(name).display().to_string();
     let settings = format!(
         "daemon off; worker_processes 2; pid {pid}; error_log {errors}; events {{ worker_connections 256; }}\n\
@@ -215,31 +202,13 @@ fn nginx(folder: &Path) -> Result<(Running, String)> {
 
 fn start(
     name: &'static str,
-    mut command: Command,
+    command: Command,
     address: impl Fn() -> Option<String>,
 ) -> Result<(Running, String)> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let begin = Instant::now();
-    let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    let mut running = Running::new(name, child);
     let answering = || {
         let address = address()?;
         status_of(&address, "/").is_ok().then_some(address)
     };
-    let address = wait_for("answer", begin, &mut running, answering)?;
+    let (running, address, _) = process::start(name, command, answering)?;
     Ok((running, address))
-}
-
-/// Ports that were free a moment ago, all different, for servers that cannot be told to take any free one and say which.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<Result<_, _>>()?;
-    let ports = listeners.iter().map(|listener| Ok(listener.local_addr()?.port()));
-    let ports: Vec<u16> = ports.collect::<Result<_>>()?;
-    debug_assert_eq!(ports.iter().collect::<HashSet<_>>().len(), count);
-    Ok(ports)
 }

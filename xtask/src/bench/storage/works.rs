@@ -6,14 +6,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::load::{Load, Outcome, Wrk};
+use super::files;
+use super::load::{Load, Outcome};
 use super::servers::{ACCESS_KEY, BUCKET, Programs, SECRET_KEY, Server, Side};
-use super::{files, output};
 use crate::bench::median;
+use crate::bench::process::output;
+use crate::bench::wrk::Wrk;
 
 /// Turns of each store; the median counts.
 const TURNS: usize = 3;
-const SECONDS: u64 = 3;
 /// Sizes of objects with the names of their requests.
 const SIZES: [(&str, u64); 3] = [("4KiB", 4 << 10), ("1MiB", 1 << 20), ("64MiB", 64 << 20)];
 const CONNECTIONS: [usize; 2] = [1, 16];
@@ -68,7 +69,7 @@ impl Bench {
             for connections in CONNECTIONS {
                 eprintln!("{size}, {connections} connections …");
                 lines.push(self.put(&stores, size, bytes, connections)?);
-                lines.push(self.get(&stores, &nginx, size, connections)?);
+                lines.push(self.get(&stores, &nginx, (size, bytes), connections)?);
             }
         }
         lines.extend(self.list_and_delete(&stores)?);
@@ -117,13 +118,14 @@ impl Bench {
         seconds: Option<u64>,
     ) -> Result<Measured> {
         let before = server.running.usage()?.cpu_seconds;
-        let outcome = self.wrk.run(Load {
+        let load = Load {
             address: &server.address,
             requests: &server.folder.join(requests),
             bytes,
             connections,
             seconds,
-        })?;
+        };
+        let outcome = load.run(&self.wrk)?;
         Ok(Measured::of(
             outcome,
             server.running.usage()?.cpu_seconds - before,
@@ -158,20 +160,26 @@ impl Bench {
         let requests = format!("put-{size}");
         let folder = self.folder.join("plain");
         let files = || {
-            let (outcome, cpu_seconds) = files::write(&folder, bytes, connections, SECONDS)?;
+            let (outcome, cpu_seconds) = files::write(&folder, bytes, connections, seconds(bytes))?;
             Ok(Measured::of(outcome, cpu_seconds))
         };
         self.turns(
             stores,
             format!("PUT {size}, {connections} at a time"),
-            |store| self.load(store, &requests, bytes, connections, Some(SECONDS)),
+            |store| self.load(store, &requests, bytes, connections, Some(seconds(bytes))),
             Some(&files),
         )
     }
 
-    fn get(&self, stores: &[Server], nginx: &Server, size: &str, connections: usize) -> Result<Line> {
+    fn get(
+        &self,
+        stores: &[Server],
+        nginx: &Server,
+        (size, bytes): (&str, u64),
+        connections: usize,
+    ) -> Result<Line> {
         let requests = format!("get-{size}");
-        let load = |store: &Server| self.load(store, &requests, 0, connections, Some(SECONDS));
+        let load = |store: &Server| self.load(store, &requests, 0, connections, Some(seconds(bytes)));
         self.turns(
             stores,
             format!("GET {size}, {connections} at a time"),
@@ -182,13 +190,15 @@ impl Bench {
 
     fn list_and_delete(&self, stores: &[Server]) -> Result<Vec<Line>> {
         eprintln!("{} keys …", self.keys);
-        let filled = self.each(stores, format!("PUT of {} objects of 16 bytes", self.keys), |store| {
-            self.once(store, "put-list", 16)
-        })?;
+        let filled = self.each(
+            stores,
+            format!("PUT of {} objects of 16 bytes", self.keys),
+            |store| self.once(store, "put-list", 16),
+        )?;
         let listed = self.turns(
             stores,
             format!("LIST, a page of 1,000 of {} keys", self.keys),
-            |store| self.load(store, "list", 0, 1, Some(SECONDS)),
+            |store| self.load(store, "list", 0, 1, Some(seconds(0))),
             None,
         )?;
         let deleted = self.each(stores, "DELETE of all of them".to_owned(), |store| {
@@ -214,6 +224,11 @@ impl Bench {
             limit: None,
         })
     }
+}
+
+/// How long a turn is: sixteen large objects on their way take a while until the first one is whole.
+fn seconds(bytes: u64) -> u64 {
+    if bytes > 1 << 22 { 10 } else { 3 }
 }
 
 /// Writes the files that nginx serves.

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
+use super::process::output;
 use super::{median, program};
 use crate::python;
 use peers::Peer;
@@ -201,18 +202,12 @@ for batch in range(batches):
     connection.execute("COMMIT")
 print((time.perf_counter() - begin) / batches, (time.process_time() - begin_cpu) / batches)
 "#;
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .args(["-c", SCRIPT])
         .arg(database)
-        .args([works::BATCHES, works::BATCH, keys].map(|number| number.to_string()))
-        .output()
-        .context("cannot run Python")?;
-    ensure!(
-        output.status.success(),
-        "the bare driver failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let printed = String::from_utf8_lossy(&output.stdout);
+        .args([works::BATCHES, works::BATCH, keys].map(|number| number.to_string()));
+    let printed = output(&mut command).context("the bare driver")?;
     let (seconds, cpu_seconds) = printed
         .trim()
         .split_once(' ')

@@ -1,16 +1,14 @@
 //! Both servers, each over a database of its own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::bench::client::Client;
-use crate::bench::process::{Running, Usage, status_of, wait_for};
+use crate::bench::process::{self, Running, Usage, free_ports, output, status_of};
 
 /// A server that answers.
 pub(super) struct Peer {
@@ -37,19 +35,9 @@ pub(super) fn copy_database(python: &Path, from: &Path, to: &Path) -> Result<()>
 }
 
 fn run_python(python: &Path, script: &str, arguments: &[&Path]) -> Result<()> {
-    let output = Command::new(python)
-        .args(["-c", script])
-        .args(arguments)
-        .env("MLFLOW_DISABLE_TELEMETRY", "true")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run Python")?;
-    ensure!(
-        output.status.success(),
-        "Python failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+    let mut command = Command::new(python);
+    command.args(["-c", script]).args(arguments);
+    output(command.env("MLFLOW_DISABLE_TELEMETRY", "true")).map(drop)
 }
 
 pub(super) fn fragua(program: &Path, folder: &Path, database: &Path) -> Result<Peer> {
@@ -73,8 +61,7 @@ pub(super) fn fragua(program: &Path, folder: &Path, database: &Path) -> Result<P
 }
 
 pub(super) fn mlflow(python: &Path, folder: &Path, database: &Path) -> Result<Peer> {
-    // Free a moment ago; MLflow cannot be told to take any free port and say which.
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let [port] = free_ports()?;
     let mut command = Command::new(python);
     command.args(["-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]);
     command.args(["--port", &port.to_string(), "--backend-store-uri"]);
@@ -89,21 +76,14 @@ pub(super) fn mlflow(python: &Path, folder: &Path, database: &Path) -> Result<Pe
     start("mlflow", command, || Some(format!("http://127.0.0.1:{port}")))
 }
 
-fn start(name: &'static str, mut command: Command, address: impl Fn() -> Option<String>) -> Result<Peer> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let begin = Instant::now();
-    let child = command.spawn().with_context(|| format!("cannot start {name}"))?;
-    let mut running = Running::new(name, child);
+fn start(name: &'static str, command: Command, address: impl Fn() -> Option<String>) -> Result<Peer> {
     let healthy = || {
         let address = address()?;
         (status_of(&address, "/health").ok()? == 200).then_some(address)
     };
-    let address = wait_for("answer of /health", begin, &mut running, healthy)?;
+    let (running, address, start_seconds) = process::start(name, command, healthy)?;
     Ok(Peer {
-        start_seconds: begin.elapsed().as_secs_f64(),
+        start_seconds,
         start_usage: running.usage()?,
         client: Client::new(&address),
         running,

@@ -14,14 +14,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fragua_base::random_hex;
 use futures::{StreamExt, TryStreamExt};
+use nix::sys::statvfs::statvfs;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
 use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, blob_names, remove_file};
-use super::sink::{Batch, Sink, StoredBlob};
-use crate::Error;
+use super::sealed::{Seal, SealedPiece, SegmentKey, file_size};
+use super::sink::{Batch, Plan, Sink, StoredBlob};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
 use crate::stream::{BodyStream, ObjectStream};
+use crate::{DiskSpace, Error};
 
 /// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
 const WRITE_BATCH_BYTES: usize = 1 << 20;
@@ -63,17 +65,22 @@ impl Blobs {
         .await
     }
 
-    /// Writes a body to a new file, compares it with what was announced and puts it in place.
+    /// Writes a body to a new file, encrypted when there is a `key`, compares it with what was announced and puts it in
+    /// place.
     pub(super) async fn store(
         &self,
         mut body: BodyStream<'_>,
         expected: Expected,
+        key: Option<SegmentKey>,
         max_bytes: u64,
     ) -> Result<StoredBlob, Error> {
         let mut writing: Option<JoinHandle<Result<Sink, Error>>> = None;
         let mut batch = Batch::default();
         let mut received = 0;
-        let sums = expected.sums();
+        let plan = Plan {
+            sums: expected.sums(),
+            key,
+        };
         let too_large = || Error::TooLarge {
             limit_bytes: max_bytes,
         };
@@ -90,8 +97,9 @@ impl Blobs {
                 if batch.bytes >= WRITE_BATCH_BYTES {
                     let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
                     let sink = written(writing.take()).await?;
+                    let plan = plan.clone();
                     // The next batch arrives meanwhile.
-                    writing = Some(spawn_blocking(move || Sink::write(sink, &folders, sums, full)));
+                    writing = Some(spawn_blocking(move || Sink::write(sink, &folders, &plan, full)));
                 }
             }
             Ok(())
@@ -100,7 +108,7 @@ impl Blobs {
         // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
         let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
         arrived?;
-        blocking(move || Sink::write(sink, &folders, sums, batch)?.finish(&folders, expected)).await
+        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(&folders, expected)).await
     }
 
     /// Makes a second blob of the same bytes.
@@ -125,10 +133,12 @@ impl Blobs {
         copied.await.map_err(io::Error::other)?
     }
 
-    /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for.
+    /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for, which takes the `seal` of the
+    /// new blob where they are encrypted.
     pub(super) async fn concatenate(
         &self,
         blobs: Vec<String>,
+        seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
     ) -> io::Result<(String, Option<Checksum>)> {
         let folders = Arc::clone(&self.folders);
@@ -142,10 +152,16 @@ impl Blobs {
             let mut hasher = algorithm.map(ChecksumAlgorithm::hasher);
             for blob in blobs {
                 let mut source = File::open(folders.blob(&blob))?;
-                match &mut hasher {
+                match hasher.as_mut().filter(|_| seal.is_none()) {
                     // The kernel moves the bytes where nobody has to look at them.
                     None => drop(io::copy(&mut source, &mut target)?),
                     Some(hasher) => copy_hashing(&mut source, &mut target, hasher)?,
+                }
+            }
+            if let (Some(hasher), Some(seal)) = (&mut hasher, seal) {
+                let target = File::open(&incoming.path)?;
+                for piece in seal.all_pieces(READ_CHUNK_BYTES as u64) {
+                    hasher.update(&piece.read(&target)?);
                 }
             }
             target.sync_all()?;
@@ -163,41 +179,47 @@ impl Blobs {
         joined.await.map_err(io::Error::other)?
     }
 
-    /// Opens a part of a blob. The file stays readable after its name is gone.
-    pub(super) async fn read(&self, blob: &str, range: Range<u64>) -> io::Result<ObjectStream> {
+    /// Opens a part of a blob, which is decrypted with its `seal`. The file stays readable after its name is gone.
+    pub(super) async fn read(
+        &self,
+        blob: &str,
+        seal: Option<Seal>,
+        range: Range<u64>,
+    ) -> io::Result<ObjectStream> {
         let path = self.folders.blob(blob);
-        let wanted = range.clone();
+        let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
+        let mut pieces = pieces(seal, range.clone());
+        let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
         let opened = spawn_blocking(move || {
             let file = File::open(path)?;
             let length = file.metadata()?.len();
-            if length < wanted.end {
-                let message = format!(
-                    "a blob has {length} bytes where its row says at least {}",
-                    wanted.end
-                );
+            if length < least {
+                let message = format!("a blob has {length} bytes where its row says at least {least}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, message));
             }
             // A small object goes out with its headers: one read, one packet.
-            let whole = wanted.end - wanted.start <= READ_CHUNK_BYTES as u64;
-            let bytes = if whole {
-                Some(read_at(&file, &wanted)?)
+            let read = if is_small {
+                pieces
+                    .by_ref()
+                    .map(|piece| piece.read(&file))
+                    .collect::<Result<_, _>>()?
             } else {
-                None
+                Vec::new()
             };
-            Ok((file, bytes))
+            Ok((file, pieces, read))
         });
-        let (file, bytes) = opened.await.map_err(io::Error::other)??;
-        if let Some(bytes) = bytes {
-            let chunks = (!bytes.is_empty()).then_some(Ok(bytes));
-            return Ok(ObjectStream::new(range, futures::stream::iter(chunks)));
+        let (file, pieces, read) = opened.await.map_err(io::Error::other)??;
+        if is_small {
+            return Ok(ObjectStream::new(
+                range,
+                futures::stream::iter(read.into_iter().map(Ok)),
+            ));
         }
         let file = Arc::new(file);
-        let end = range.end;
-        let chunks = futures::stream::iter(range.clone().step_by(READ_CHUNK_BYTES)).map(move |start| {
+        let chunks = futures::stream::iter(pieces).map(move |piece| {
             let file = Arc::clone(&file);
-            let chunk = start..end.min(start + READ_CHUNK_BYTES as u64);
             async move {
-                let read = spawn_blocking(move || read_at(&file, &chunk));
+                let read = spawn_blocking(move || piece.read(&file));
                 read.await.map_err(io::Error::other)?
             }
         });
@@ -295,14 +317,30 @@ impl Blobs {
     /// Writes, syncs, reads and removes a file.
     pub(super) async fn check_writable(&self) -> Result<(), Error> {
         let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
-        let stored = self.store(body, Expected::default(), 64).await?;
-        let read = self.read(&stored.id, 0..stored.digest.size_bytes).await;
+        let stored = self.store(body, Expected::default(), None, 64).await?;
+        let read = self.read(&stored.id, None, 0..stored.digest.size_bytes).await;
         let bytes = match read {
             Ok(stream) => stream.into_bytes(64).await,
             Err(error) => Err(Error::disk("cannot read a file that was just written")(error)),
         };
         self.remove(vec![stored.id]).await;
         bytes.map(drop)
+    }
+
+    /// Returns how much room is on the disk of the folder.
+    pub(super) async fn disk(&self) -> Result<DiskSpace, Error> {
+        let blobs = self.folders.blobs.clone();
+        blocking(move || {
+            let space = statvfs(&blobs)
+                .map_err(io::Error::from)
+                .map_err(Error::disk("cannot ask for the room on the disk"))?;
+            let unit = space.fragment_size();
+            Ok(DiskSpace {
+                total_bytes: space.blocks().saturating_mul(unit),
+                free_bytes: space.blocks_available().saturating_mul(unit),
+            })
+        })
+        .await
     }
 
     /// Succeeds when the folder is there.
@@ -323,6 +361,33 @@ impl Drop for Blobs {
         let empty = std::fs::read_dir(incoming).is_ok_and(|entries| entries.count() == 1);
         if empty && std::fs::remove_file(incoming.join(LOCK_FILE)).is_ok() {
             drop(std::fs::remove_dir(incoming));
+        }
+    }
+}
+
+/// Bytes that are read together.
+enum Piece {
+    Plain(Range<u64>),
+    Sealed(SealedPiece),
+}
+
+impl Piece {
+    fn read(&self, file: &File) -> io::Result<Bytes> {
+        match self {
+            Self::Plain(range) => read_at(file, range),
+            Self::Sealed(piece) => piece.read(file),
+        }
+    }
+}
+
+fn pieces(seal: Option<Seal>, range: Range<u64>) -> Box<dyn Iterator<Item = Piece> + Send> {
+    let piece_bytes = READ_CHUNK_BYTES as u64;
+    match seal {
+        Some(seal) => Box::new(seal.pieces(range, piece_bytes).map(Piece::Sealed)),
+        None => {
+            let end = range.end;
+            let starts = range.step_by(READ_CHUNK_BYTES);
+            Box::new(starts.map(move |start| Piece::Plain(start..end.min(start + piece_bytes))))
         }
     }
 }

@@ -6,14 +6,16 @@ use std::ops::Bound;
 use fragua_base::Timestamp;
 
 use super::Local;
-use super::verify::{Depth, Noted, Sound, verify};
+use super::encryption::segments;
+use super::sealed::{Seal, Segment, file_size};
+use super::verify::{Depth, Form, Noted, Sound, verify};
 use super::versions::Walk;
 use crate::backend::Place;
 use crate::store::objects::{Attributes, key_text};
 use crate::store::{buckets, garbage, objects, parts, uploads, versions};
 use crate::upkeep::{CheckReport, Damage, Problem, RepairReport, Verified};
 use crate::version::{DeleteTarget, VersionId};
-use crate::{BucketName, Error, ObjectKey, UploadQuery};
+use crate::{BucketName, Encryption, Error, ObjectKey, UploadQuery};
 
 /// Rows of one read.
 const READ_ROWS: usize = 500;
@@ -51,6 +53,19 @@ impl Local {
         }
         report.found = found;
         Ok(report)
+    }
+
+    /// Says how bytes lie in a file; those of clients' keys cannot be read here.
+    fn form(&self, lying: Option<(&Encryption, Vec<Segment>)>) -> Form {
+        let Some((encryption, segments)) = lying else {
+            return Form::Plain;
+        };
+        match self.data_key(encryption, None) {
+            Ok(key) => Form::Sealed(Seal { key, segments }),
+            Err(_) => Form::Locked {
+                file_bytes: file_size(&segments),
+            },
+        }
     }
 
     async fn remove_damaged(&self, damage: &Damage) -> Result<bool, Error> {
@@ -97,7 +112,11 @@ impl Local {
         let Some(blob) = row.blob_id else { return Ok(()) };
         let key = key_text(row.object_key)?;
         let attributes = Attributes::parse(&row.attributes)?;
-        let noted = Noted::new(blob, row.size_bytes, row.etag, attributes);
+        let size_bytes = u64::try_from(row.size_bytes).unwrap_or(0);
+        let lying = attributes.encryption.as_ref();
+        let lying = lying.map(|encryption| (encryption, segments(encryption, &attributes.parts, size_bytes)));
+        let form = self.form(lying);
+        let noted = Noted::new(blob, row.size_bytes, row.etag, attributes, form);
         let problem = match verify(&self.inner.blobs, &noted, depth).await {
             Ok(sound) => {
                 verified.objects += 1;
@@ -161,11 +180,17 @@ impl Local {
     ) -> Result<(), Error> {
         let (blob, size_bytes) = (row.blob_id.clone(), row.size_bytes);
         let part = row.into_part();
+        let segment = Segment {
+            part_number: part.number,
+            size_bytes: part.size_bytes,
+        };
+        let encryption = upload.encryption.as_ref();
+        let form = self.form(encryption.map(|encryption| (encryption, vec![segment])));
         let attributes = Attributes {
             checksum: part.checksum,
             ..Attributes::default()
         };
-        let noted = Noted::new(blob, size_bytes, part.etag, attributes);
+        let noted = Noted::new(blob, size_bytes, part.etag, attributes, form);
         let Err(problem) = verify(&self.inner.blobs, &noted, depth).await else {
             return Ok(());
         };

@@ -4,12 +4,16 @@ mod abandoned;
 mod blobs;
 mod check;
 mod chores;
+mod copy;
 mod deliver;
+mod encryption;
 mod expire;
 mod folders;
+mod key_ring;
 mod list;
 mod multipart;
 mod quota;
+mod sealed;
 mod settings;
 mod sink;
 mod verify;
@@ -25,13 +29,17 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::blobs::Blobs;
+use self::copy::{AskedOfCopy, Copied};
+use self::encryption::segment_key;
+use self::key_ring::KeyRing;
 use self::quota::Quotas;
 use self::settings::Remembered;
 use self::verify::Depth;
 use super::{Backend, Place};
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
-use crate::checksum::{Checksum, Expected};
+use crate::checksum::Expected;
+use crate::encryption::Encrypt;
 use crate::events::{ObjectEvent, ObjectEventKind, Telling, Webhooks};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
@@ -45,7 +53,7 @@ use crate::object::{
 use crate::store::objects::{Attributes, NewRow};
 use crate::store::{buckets, garbage, objects, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Settings, Tags};
 
@@ -74,6 +82,7 @@ pub(crate) struct Local {
 struct Inner {
     database: Database,
     blobs: Blobs,
+    key_ring: KeyRing,
     clock: SharedClock,
     settings: Settings,
     /// Names this process to others that do the same work.
@@ -106,10 +115,19 @@ impl Local {
     ) -> Result<Self, Error> {
         let webhooks = Arc::new(Webhooks::new(settings.webhooks.clone())?);
         database.migrate("storage", crate::store::migrations()).await?;
+        let key_ring = match &settings.secret_key {
+            None => KeyRing::default(),
+            Some(keys) => KeyRing::new(keys).ok_or_else(|| Error::InvalidInput {
+                field: "secret_key",
+                reason: "must be 32 bytes in URL-safe base64, or several of these with commas between them"
+                    .to_owned(),
+            })?,
+        };
         let blobs = Blobs::open(&settings.root).await?;
         let inner = Inner {
             database,
             blobs,
+            key_ring,
             clock,
             settings,
             instance: random_hex(16),
@@ -385,21 +403,31 @@ impl Backend for Local {
             // Only to refuse before the body is sent; the room is taken once the bytes are there.
             drop(self.reserve(place.bucket, size_bytes).await?);
         }
+        let wanted = self.wanted_encryption(place.bucket, &options.encryption).await?;
+        let encryption = self.new_encryption(wanted.as_ref())?;
+        // Who reads the row is not to learn the MD5 of what only the client can read.
+        let hides_md5 = matches!(wanted, Some(Encrypt::CustomerKey(_)));
         let expected = Expected {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum,
-            wants_md5: !options.any_etag,
+            wants_md5: !options.any_etag && !hides_md5,
         };
         let stored = self
             .inner
             .blobs
-            .store(body, expected, self.inner.settings.max_object_bytes)
+            .store(
+                body,
+                expected,
+                segment_key(encryption.as_ref()),
+                self.inner.settings.max_object_bytes,
+            )
             .await?;
-        let etag = stored.etag();
+        let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
         let digest = stored.digest;
         let mut attributes = attributes(options.headers, options.user_metadata, options.tags);
         attributes.checksum = digest.checksum;
+        attributes.encryption = encryption.map(|(encryption, _)| encryption);
         let new = NewObject {
             content_type,
             attributes,
@@ -420,12 +448,14 @@ impl Backend for Local {
         self.with_row(place, options.version.as_ref(), |row| async move {
             let blob = row.blob_id.clone();
             let meta = row.into_meta()?;
+            meta.check_customer_key(options.customer_key.as_ref())?;
             options.conditions.check(&meta)?;
             let range = options.resolve(&meta)?;
+            let seal = self.seal(&meta, options.customer_key.as_ref())?;
             Ok(self
                 .inner
                 .blobs
-                .read(&blob, range)
+                .read(&blob, seal, range)
                 .await
                 .map(|stream| (meta, stream)))
         })
@@ -456,8 +486,13 @@ impl Backend for Local {
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
         objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
-        let (conditions, wanted) = (&options.source_conditions, options.checksum);
-        let (meta, (blob, checksum)) = self
+        let conditions = &options.source_conditions;
+        let asked = &AskedOfCopy {
+            checksum: options.checksum,
+            source_key: options.source_key.as_ref(),
+            encryption: options.encryption.as_ref(),
+        };
+        let (meta, copied) = self
             .with_row(source, options.source_version.as_ref(), |row| async move {
                 let blob = row.blob_id.clone();
                 let meta = row.into_meta()?;
@@ -468,17 +503,17 @@ impl Backend for Local {
                     },
                     other => other,
                 })?;
-                let blobs = &self.inner.blobs;
-                let is_known = |sum: &Checksum| !sum.is_composite() && Some(sum.algorithm) == wanted;
-                let copied = if wanted.is_none() || meta.checksum.as_ref().is_some_and(is_known) {
-                    let copy = blobs.duplicate(&blob).await;
-                    copy.map(|copy| (copy, meta.checksum.clone()))
-                } else {
-                    blobs.concatenate(vec![blob], wanted).await
-                };
+                let copied = self.copy_bytes((blob, &meta), target.bucket, asked).await?;
                 Ok(copied.map(|copied| (meta, copied)))
             })
             .await?;
+        let Copied {
+            blob,
+            etag,
+            checksum,
+            encryption,
+            parts,
+        } = copied;
         let (given_type, headers, user_metadata) = match options.replace {
             None => (Some(meta.content_type), meta.headers, meta.user_metadata),
             Some(replace) => (replace.content_type, replace.headers, replace.user_metadata),
@@ -486,7 +521,8 @@ impl Backend for Local {
         let tags = options.tags.unwrap_or(meta.tags);
         let mut attributes = attributes(headers, user_metadata, tags);
         attributes.checksum = checksum;
-        attributes.parts = meta.parts;
+        attributes.parts = parts;
+        attributes.encryption = encryption;
         let content_type = match content_type(given_type) {
             Ok(content_type) => content_type,
             Err(error) => return Err(self.undo(blob, error).await),
@@ -499,11 +535,7 @@ impl Backend for Local {
             kind: ObjectEventKind::Copy,
         };
         let place = (target.bucket.clone(), target.key.clone());
-        Self::to_the_end(
-            self.clone()
-                .commit(place, (blob, meta.size_bytes, meta.etag), new),
-        )
-        .await
+        Self::to_the_end(self.clone().commit(place, (blob, meta.size_bytes, etag), new)).await
     }
 
     async fn list(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
@@ -622,8 +654,16 @@ impl Backend for Local {
         self.expire(self.inner.clock.now()).await
     }
 
+    async fn rewrap_keys(&self) -> Result<u64, Error> {
+        self.rewrap_all().await
+    }
+
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.state_of_scrub().await
+    }
+
+    async fn disk(&self) -> Result<DiskSpace, Error> {
+        self.inner.blobs.disk().await
     }
 
     async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {

@@ -3,9 +3,12 @@
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
+use super::encryption::{runs, segments};
+use super::sealed::{Seal, SegmentKey};
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
+use crate::encryption::{CustomerKey, Encryption, check_customer_key};
 use crate::events::ObjectEventKind;
 use crate::listing::MAX_PAGE;
 use crate::multipart::{
@@ -24,8 +27,13 @@ impl Local {
         place: Place<'_>,
         options: CreateUpload,
     ) -> Result<UploadId, Error> {
+        let wanted = self.wanted_encryption(place.bucket, &options.encryption).await?;
+        let mut object = attributes(options.headers, options.user_metadata, options.tags);
+        object.encryption = self
+            .new_encryption(wanted.as_ref())?
+            .map(|(encryption, _)| encryption);
         let attributes = UploadAttributes {
-            object: attributes(options.headers, options.user_metadata, options.tags),
+            object,
             checksum_algorithm: options.checksum_algorithm,
             full_object_checksum: options.full_object_checksum,
         };
@@ -35,7 +43,7 @@ impl Local {
             bucket: place.bucket.as_str().to_owned(),
             object_key: place.key.as_str().as_bytes().to_vec(),
             content_type: content_type(options.content_type)?,
-            attributes: serde_json::to_string(&attributes).expect("text maps always serialise"),
+            attributes: attributes.to_json(),
             created_at: self.inner.clock.now().as_millis(),
         };
         uploads::insert(self.database(), row).await?;
@@ -61,19 +69,29 @@ impl Local {
                 reason: format!("the upload was begun with {begun} checksums and the part came with {sent}"),
             });
         }
+        let encryption = attributes.object.encryption;
+        check_upload_key(encryption.as_ref(), options.customer_key.as_ref())?;
+        let key = match &encryption {
+            None => None,
+            Some(encryption) => Some(SegmentKey {
+                key: self.data_key(encryption, options.customer_key.as_ref())?,
+                part_number: number,
+            }),
+        };
+        let hides_md5 = encryption.as_ref().is_some_and(Encryption::is_customer_key);
         let asked = attributes.checksum_algorithm.map(ExpectedChecksum::compute);
         let expected = Expected {
             size: options.expected_size,
             md5: options.expected_md5,
             checksum: options.checksum.or(asked),
-            wants_md5: true,
+            wants_md5: !hides_md5,
         };
         let stored = self
             .inner
             .blobs
-            .store(body, expected, self.inner.settings.max_object_bytes)
+            .store(body, expected, key, self.inner.settings.max_object_bytes)
             .await?;
-        let etag = stored.etag();
+        let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
         let digest = stored.digest;
         let row = parts::Model {
             upload_id: upload.as_str().to_owned(),
@@ -90,7 +108,10 @@ impl Local {
                 Ok(replaced) => {
                     local.inner.blobs.settle(vec![stored.id]).await;
                     local.discard(Vec::from_iter(replaced)).await;
-                    Ok(row.into_part())
+                    Ok(Part {
+                        encryption,
+                        ..row.into_part()
+                    })
                 }
                 Err(error) => Err(local.undo(stored.id, error).await),
             }
@@ -109,6 +130,10 @@ impl Local {
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
         let row = uploads::find(self.database(), place, upload).await?;
         let upload_attributes = row.attributes()?;
+        let customer_key = options.customer_key.as_ref();
+        if customer_key.is_some() {
+            check_upload_key(upload_attributes.object.encryption.as_ref(), customer_key)?;
+        }
         let written = parts::list(self.database(), upload.as_str(), 0, MAX_PART_NUMBER as usize).await?;
         let chosen = choose(written, wanted)?;
         let size_bytes = chosen.iter().map(|(_, part)| part.size_bytes).sum();
@@ -119,15 +144,26 @@ impl Local {
         }
         let etag = multipart_etag(&chosen);
         let whole = whole_checksum(&upload_attributes, &options)?;
-        let (blob, whole) = self.join(&chosen, whole).await?;
+        let part_sizes = PartSizes::from_iter(chosen.iter().map(|(_, part)| part.size_bytes));
+        let mut attributes = upload_attributes.object;
+        attributes.parts = part_sizes;
+        let mut seal = None;
+        if let Some(encryption) = &mut attributes.encryption {
+            encryption.parts = runs(chosen.iter().map(|(_, part)| part.number));
+            if whole.is_some() {
+                seal = Some(Seal {
+                    key: self.data_key(encryption, customer_key)?,
+                    segments: segments(encryption, &attributes.parts, size_bytes),
+                });
+            }
+        }
+        let (blob, whole) = self.join(&chosen, seal, whole).await?;
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
         let checksum = whole.or_else(composite);
         if let Err(error) = check_checksum(checksum.as_ref(), options.checksum.as_ref()) {
             return Err(self.undo(blob, error).await);
         }
-        let mut attributes = upload_attributes.object;
         attributes.checksum = checksum;
-        attributes.parts = PartSizes::from_iter(chosen.iter().map(|(_, part)| part.size_bytes));
         let new = NewObject {
             content_type: row.content_type,
             attributes,
@@ -142,6 +178,7 @@ impl Local {
     async fn join(
         &self,
         chosen: &[(String, Part)],
+        seal: Option<Seal>,
         whole: Option<ChecksumAlgorithm>,
     ) -> Result<(String, Option<Checksum>), Error> {
         let blobs = &self.inner.blobs;
@@ -152,7 +189,7 @@ impl Local {
             }
             several => {
                 let ids = several.iter().map(|(blob, _)| blob.clone()).collect();
-                blobs.concatenate(ids, whole).await
+                blobs.concatenate(ids, seal, whole).await
             }
         };
         joined.map_err(Error::disk("cannot put the parts of an upload together"))
@@ -206,6 +243,26 @@ impl Local {
             is_truncated,
         })
     }
+}
+
+/// Fails unless the key that came with a part is the one that the upload was begun with.
+fn check_upload_key(encryption: Option<&Encryption>, key: Option<&CustomerKey>) -> Result<(), Error> {
+    let reason = match check_customer_key(encryption, key) {
+        Err(Error::CustomerKeyMissing) => {
+            "the multipart upload initiate requested encryption; subsequent part requests must include the \
+             appropriate encryption parameters"
+        }
+        Err(Error::CustomerKeyDiffers) => {
+            "the provided encryption parameters did not match the ones used originally"
+        }
+        Err(Error::CustomerKeyUnneeded) => {
+            "the multipart upload initiate did not request encryption with a key of the client"
+        }
+        other => return other,
+    };
+    Err(Error::UploadMismatch {
+        reason: reason.to_owned(),
+    })
 }
 
 /// Returns which checksum over all bytes to compute: the upload's, or the one that the client compares with where the

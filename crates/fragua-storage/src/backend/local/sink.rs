@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fragua_base::random_hex;
 
 use super::folders::{Folders, Incoming};
+use super::sealed::{Sealer, SegmentKey};
 use crate::Error;
 use crate::checksum::{BodyDigest, BodyHasher, Expected, Sums};
 
@@ -32,6 +33,14 @@ impl StoredBlob {
     }
 }
 
+/// What is done with a body on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) sums: Sums,
+    /// What it is encrypted with.
+    pub(super) key: Option<SegmentKey>,
+}
+
 /// Chunks of a body that are written together.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -52,42 +61,60 @@ pub(super) struct Sink {
     incoming: Incoming,
     file: File,
     hasher: BodyHasher,
+    sealer: Option<Sealer>,
     /// Where the bytes begin that the disk was not told of yet.
     not_begun: u64,
 }
 
 impl Sink {
-    fn create(folders: &Folders, sums: Sums) -> io::Result<Self> {
+    fn create(folders: &Folders, plan: &Plan) -> io::Result<Self> {
         let id = random_hex(16);
         let incoming = Incoming::new(folders, &id);
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&incoming.path)?;
+        let sealer = match &plan.key {
+            None => None,
+            Some(key) => {
+                let mut header = Vec::new();
+                let sealer = Sealer::new(key, &mut header);
+                file.write_all(&header)?;
+                Some(sealer)
+            }
+        };
         Ok(Self {
             id,
             incoming,
             file,
-            hasher: BodyHasher::new(sums),
+            hasher: BodyHasher::new(plan.sums),
+            sealer,
             not_begun: 0,
         })
     }
 
-    /// Hashes and writes a batch, to a new file when there is none yet.
+    /// Hashes, encrypts and writes a batch, to a new file when there is none yet.
     pub(super) fn write(
         sink: Option<Self>,
         folders: &Folders,
-        sums: Sums,
+        plan: &Plan,
         batch: Batch,
     ) -> Result<Self, Error> {
         let action = "cannot write an object's bytes";
         let mut sink = match sink {
             Some(sink) => sink,
-            None => Self::create(folders, sums).map_err(Error::disk(action))?,
+            None => Self::create(folders, plan).map_err(Error::disk(action))?,
         };
+        let mut sealed = Vec::new();
         for chunk in &batch.chunks {
             sink.hasher.update(chunk);
-            sink.file.write_all(chunk).map_err(Error::disk(action))?;
+            if let Some(sealer) = &mut sink.sealer {
+                sealed.clear();
+                sealer.push(chunk, &mut sealed);
+                sink.file.write_all(&sealed).map_err(Error::disk(action))?;
+            } else {
+                sink.file.write_all(chunk).map_err(Error::disk(action))?;
+            }
         }
         let written = sink.hasher.size_bytes();
         if written - sink.not_begun >= WRITE_BACK_BYTES {
@@ -97,8 +124,15 @@ impl Sink {
         Ok(sink)
     }
 
-    pub(super) fn finish(self, folders: &Folders, expected: Expected) -> Result<StoredBlob, Error> {
+    pub(super) fn finish(mut self, folders: &Folders, expected: Expected) -> Result<StoredBlob, Error> {
         let digest = self.hasher.finish(expected)?;
+        if let Some(sealer) = self.sealer {
+            let mut last = Vec::new();
+            sealer.finish(&mut last);
+            self.file
+                .write_all(&last)
+                .map_err(Error::disk("cannot write an object's bytes"))?;
+        }
         self.file
             .sync_all()
             .map_err(Error::disk("cannot sync an object's bytes"))?;
@@ -143,11 +177,15 @@ mod tests {
         std::fs::create_dir(&folders.incoming).unwrap();
         std::fs::create_dir(&folders.blobs).unwrap();
         let mebibyte = Bytes::from(vec![7; 1 << 20]);
+        let plan = Plan {
+            sums: Expected::default().sums(),
+            key: None,
+        };
         let mut sink = None;
         for (mebibytes, begun) in [(3, 0), (6, 9), (1, 9), (7, 17)] {
             let mut batch = Batch::default();
             (0..mebibytes).for_each(|_| batch.push(mebibyte.clone()));
-            let written = Sink::write(sink, &folders, Expected::default().sums(), batch).unwrap();
+            let written = Sink::write(sink, &folders, &plan, batch).unwrap();
             assert_eq!(written.not_begun, begun << 20);
             sink = Some(written);
         }

@@ -9,6 +9,7 @@ use md5::{Digest as _, Md5};
 use tokio::task::spawn_blocking;
 
 use super::blobs::Blobs;
+use super::sealed::{Forged, Seal, file_size};
 use crate::checksum::{Checksum, Hasher};
 use crate::store::objects::Attributes;
 use crate::upkeep::Problem;
@@ -36,6 +37,20 @@ impl Depth {
     }
 }
 
+/// How bytes lie in their file.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// As they are.
+    Plain,
+    /// Encrypted.
+    Sealed(Seal),
+    /// Encrypted with a key that is not there.
+    Locked {
+        /// How many bytes the file has.
+        file_bytes: u64,
+    },
+}
+
 /// What was noted of bytes when they were written.
 #[derive(Debug)]
 pub(super) struct Noted {
@@ -45,16 +60,32 @@ pub(super) struct Noted {
     checksum: Option<Checksum>,
     /// How many parts of which size they were made of, in order.
     parts: Vec<(u32, u64)>,
+    form: Form,
 }
 
 impl Noted {
-    pub(super) fn new(blob: String, size_bytes: i64, etag: String, attributes: Attributes) -> Self {
+    pub(super) fn new(
+        blob: String,
+        size_bytes: i64,
+        etag: String,
+        attributes: Attributes,
+        form: Form,
+    ) -> Self {
         Self {
             blob,
             size_bytes: u64::try_from(size_bytes).unwrap_or(0),
             etag,
             checksum: attributes.checksum.filter(|checksum| !checksum.is_composite()),
             parts: attributes.parts.into_runs(),
+            form,
+        }
+    }
+
+    fn file_bytes(&self) -> u64 {
+        match &self.form {
+            Form::Plain => self.size_bytes,
+            Form::Sealed(seal) => file_size(&seal.segments),
+            Form::Locked { file_bytes } => *file_bytes,
         }
     }
 
@@ -88,17 +119,22 @@ pub(super) enum Sound {
 /// Compares the bytes of a blob with what was noted.
 pub(super) async fn verify(blobs: &Blobs, noted: &Noted, depth: Depth) -> Result<Sound, Problem> {
     let size_bytes = blobs.size(&noted.blob).await.map_err(problem)?;
-    if size_bytes != noted.size_bytes {
+    if size_bytes != noted.file_bytes() {
         return Err(Problem::SizeDiffers);
     }
     let Depth::Bytes { per_second } = depth else {
         return Ok(Sound::Size);
     };
     let mut sums = noted.sums();
-    if sums.is_nothing() {
-        return Ok(Sound::Size);
-    }
-    let mut stream = blobs.read(&noted.blob, 0..size_bytes).await.map_err(problem)?;
+    let seal = match &noted.form {
+        Form::Locked { .. } => return Ok(Sound::Size),
+        Form::Plain if sums.is_nothing() => return Ok(Sound::Size),
+        Form::Plain => None,
+        // Its tags are compared, whether or not there are sums.
+        Form::Sealed(seal) => Some(seal.clone()),
+    };
+    let range = 0..noted.size_bytes;
+    let mut stream = blobs.read(&noted.blob, seal, range).await.map_err(problem)?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(problem)?;
         let length = chunk.len() as u64;
@@ -116,6 +152,9 @@ pub(super) async fn verify(blobs: &Blobs, noted: &Noted, depth: Depth) -> Result
 }
 
 fn problem(error: io::Error) -> Problem {
+    if error.get_ref().is_some_and(|cause| cause.is::<Forged>()) {
+        return Problem::ChecksumDiffers;
+    }
     match error.kind() {
         io::ErrorKind::NotFound => Problem::BytesMissing,
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData => Problem::SizeDiffers,

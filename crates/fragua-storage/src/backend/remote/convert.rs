@@ -7,7 +7,9 @@ use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetRange, GetResult, TagSet};
 
 use crate::object::DEFAULT_CONTENT_TYPE;
-use crate::{ByteRange, Error, ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, Tags, VersionId};
+use crate::{
+    ByteRange, CustomerKey, Encrypt, Error, ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, Tags, VersionId,
+};
 
 /// Returns the key as the client crate addresses it, which cannot address all keys.
 pub(super) fn path(key: &ObjectKey) -> Result<Path, Error> {
@@ -23,6 +25,20 @@ pub(super) fn path(key: &ObjectKey) -> Result<Path, Error> {
 }
 
 /// Refuses what names a version: the client cannot.
+pub(super) fn no_encryption(asked: &Encrypt) -> Result<(), Error> {
+    match asked {
+        Encrypt::AsBucket => Ok(()),
+        Encrypt::Aes256 | Encrypt::CustomerKey(_) => Err(Error::NotSupported("a choice of encryption")),
+    }
+}
+
+pub(super) fn no_key(key: Option<&CustomerKey>) -> Result<(), Error> {
+    match key {
+        None => Ok(()),
+        Some(_) => Err(Error::NotSupported("a key of the client")),
+    }
+}
+
 pub(super) fn no_version(version: Option<&VersionId>) -> Result<(), Error> {
     match version {
         None => Ok(()),
@@ -113,5 +129,6 @@ pub(super) fn object_meta(key: &ObjectKey, result: &GetResult) -> ObjectMeta {
         tags: Tags::default(),
         version_id: None,
         parts: PartSizes::default(),
+        encryption: None,
     }
 }

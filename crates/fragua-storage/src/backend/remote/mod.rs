@@ -22,7 +22,9 @@ use object_store::{
 use reqwest::{Method, StatusCode};
 
 use self::chunks::{Chunks, MAX_OBJECT_BYTES, PART_BYTES};
-use self::convert::{attributes, get_range, no_version, object_meta, path, says, tag_set, unquoted};
+use self::convert::{
+    attributes, get_range, no_encryption, no_key, no_version, object_meta, path, says, tag_set, unquoted,
+};
 use super::{Backend, Place};
 use crate::checksum::{BodyDigest, BodyHasher, Expected, ExpectedChecksum};
 use crate::listing::{ListQuery, Listing, ObjectSummary};
@@ -37,7 +39,7 @@ use crate::object::{
 use crate::presign::{PresignedRequest, endpoint_and_host, presigned_url};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::version::{DeleteTarget, Deletion, VersionId};
-use crate::{Bucket, BucketName, Error, RemoteSettings};
+use crate::{Bucket, BucketName, Encrypt, Error, RemoteSettings};
 
 /// The largest part of [`Backend::upload_part`], which is held in memory to be sent again on failure.
 const MAX_PART_BYTES: u64 = 64 << 20;
@@ -325,6 +327,7 @@ impl Backend for Remote {
         options: PutOptions,
         body: BodyStream<'_>,
     ) -> Result<ObjectMeta, Error> {
+        no_encryption(&options.encryption)?;
         let path = path(place.key)?;
         let expected = Expected {
             size: options.expected_size,
@@ -390,11 +393,13 @@ impl Backend for Remote {
             tags: options.tags,
             version_id: None,
             parts: PartSizes::default(),
+            encryption: None,
         })
     }
 
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
         no_version(options.version.as_ref())?;
+        no_key(options.customer_key.as_ref())?;
         if options.part_number.is_some() {
             return Err(Error::NotSupported("reading a part of an upload"));
         }
@@ -464,6 +469,8 @@ impl Backend for Remote {
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
         no_version(options.source_version.as_ref())?;
+        no_key(options.source_key.as_ref())?;
+        no_encryption(options.encryption.as_ref().unwrap_or(&Encrypt::AsBucket))?;
         let is_plain = options.replace.is_none()
             && options.tags.is_none()
             && options.condition.is_none()
@@ -541,6 +548,7 @@ impl Backend for Remote {
     }
 
     async fn create_upload(&self, place: Place<'_>, options: CreateUpload) -> Result<UploadId, Error> {
+        no_encryption(&options.encryption)?;
         let attributes = attributes(options.content_type, options.headers, options.user_metadata);
         let put = PutMultipartOptions {
             attributes,
@@ -563,6 +571,7 @@ impl Backend for Remote {
         options: PartOptions,
         mut body: BodyStream<'_>,
     ) -> Result<Part, Error> {
+        no_key(options.customer_key.as_ref())?;
         let expected = Expected {
             size: options.expected_size,
             md5: options.expected_md5,
@@ -596,6 +605,7 @@ impl Backend for Remote {
             etag: unquoted(Some(part.content_id)),
             checksum: digest.checksum,
             modified_at: self.clock.now(),
+            encryption: None,
         })
     }
 

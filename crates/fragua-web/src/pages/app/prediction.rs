@@ -109,7 +109,7 @@ pub(super) async fn feedback(
         .await;
     match given {
         Ok(_) => Ok(see_other(&format!("/predictions/{}?row={row}", encode(&id)))),
-        Err(error @ ServingError::InvalidModel { .. }) => {
+        Err(error @ ServingError::InvalidField { .. }) => {
             answer(&app, &page, &id, logged, row, error.to_string()).await
         }
         Err(error) => Err(error.into()),

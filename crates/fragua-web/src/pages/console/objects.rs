@@ -1,266 +1,304 @@
 //! The objects of a bucket, as folders.
 
-use std::io;
-
 use askama::Template;
-use axum::extract::{Multipart, Path, Query, RawForm, State};
+use axum::extract::{Path, Query, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_storage::{BucketName, ListQuery, ObjectKey, ObjectMeta, PutOptions, Storage};
-use futures::TryStreamExt;
+use fragua_storage::{
+    BucketName, ListQuery, Listing, ObjectKey, PutOptions, Storage, VersionId, VersionList, VersionQuery,
+    Versioning,
+};
 use serde::Deserialize;
 
+use super::place::{
+    Origin, bucket_address, crumbs, download_address, end_here, folder_address, folder_of, last_name,
+    object_address, origin,
+};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::form;
 use crate::format;
 use crate::page::{Page, encode, parse_query};
-use crate::pages::download;
 use crate::view::Crumb;
 
 const ROWS_PER_PAGE: usize = 200;
+
+/// The store keeps the order of names. A folder with no more entries than this can be put into another one.
+const MOST_SORTED: usize = 1000;
 
 #[derive(Template)]
 #[template(path = "console/objects.html")]
 struct ObjectsPage<'a> {
     page: &'a Page,
     bucket: String,
-    prefix: String,
+    folder: String,
+    find: String,
+    is_deep: bool,
+    shows_deleted: bool,
+    makes_versions: bool,
     title: String,
     /// Where an upload goes, as people write it.
     place: String,
+    uri: String,
     crumbs: Vec<Crumb>,
+    origin: Option<Origin>,
     rows: Vec<Row>,
+    by_size: SortLink,
+    by_time: SortLink,
+    /// Another order was asked for, and there are too many entries for it.
+    is_too_long_to_sort: bool,
     first: Option<String>,
     next: Option<String>,
-    object: Option<ObjectView>,
     upload_address: String,
+    folder_address: String,
+    zip_address: String,
+    delete_address: String,
 }
 
 struct Row {
     name: String,
+    /// The key of an object, the prefix of a folder.
+    key: String,
     address: String,
+    download_address: String,
     is_folder: bool,
-    is_selected: bool,
+    size_bytes: u64,
     size: String,
     modified_at: Option<Timestamp>,
 }
 
-struct ObjectView {
-    name: String,
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct View {
+    prefix: String,
+    /// What the names in the folder begin with.
+    find: String,
+    after: String,
+    /// The version of the key in `after` behind which a list of what was deleted goes on.
+    version: String,
     key: String,
-    uri: String,
-    size: String,
-    content_type: String,
-    modified_at: Timestamp,
-    etag: String,
-    metadata: Vec<(String, String)>,
-    download_address: String,
-    delete_address: String,
+    deep: String,
+    deleted: String,
+    sort: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Place {
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    after: String,
-    #[serde(default)]
-    key: String,
+/// A head of a column that changes the order.
+struct SortLink {
+    address: String,
+    /// The order of this column that is shown, as `aria-sort` says it.
+    order: Option<&'static str>,
+}
+
+impl SortLink {
+    /// What is largest or newest is looked for most: it comes first.
+    fn new(page: &Page, name: &str, sort: &str) -> Self {
+        let (next, order) = match sort.strip_prefix('-') {
+            Some(sort) if sort == name => (name.to_owned(), Some("descending")),
+            None if sort == name => (String::new(), Some("ascending")),
+            _ => (format!("-{name}"), None),
+        };
+        let address = page.with2("sort", &next, "after", "");
+        Self { address, order }
+    }
+}
+
+/// Puts rows into the order of an address; folders stay before objects, by their names.
+fn sort_rows(rows: &mut [Row], sort: &str) {
+    let (name, is_descending) = match sort.strip_prefix('-') {
+        Some(name) => (name, true),
+        None => (sort, false),
+    };
+    rows.sort_by(|one, other| {
+        let order = match name {
+            "size" => one.size_bytes.cmp(&other.size_bytes),
+            _ => one.modified_at.cmp(&other.modified_at),
+        };
+        let order = if is_descending { order.reverse() } else { order };
+        other.is_folder.cmp(&one.is_folder).then(order)
+    });
 }
 
 pub(super) async fn list(
     State(storage): State<Storage>,
     page: Page,
     Path(bucket): Path<String>,
-    Query(place): Query<Place>,
+    Query(view): Query<View>,
 ) -> Result<Response, Error> {
     let bucket = BucketName::parse(&bucket)?;
-    let query = ListQuery {
-        prefix: place.prefix.clone(),
-        delimiter: Some("/".to_owned()),
-        start_after: Some(place.after.clone()).filter(|after| !after.is_empty()),
-        limit: Some(ROWS_PER_PAGE),
+    if !view.key.is_empty() {
+        return Ok(see_other(&object_address(&bucket, &view.key)));
+    }
+    let folder = folder_of(&view.prefix);
+    let find = format!("{}{}", &view.prefix[folder.len()..], view.find);
+    let prefix = format!("{folder}{find}");
+    let (is_deep, shows_deleted) = (!view.deep.is_empty(), !view.deleted.is_empty());
+    let delimiter = (!is_deep).then(|| "/".to_owned());
+    let start_after = Some(view.after).filter(|after| !after.is_empty());
+    let is_later = start_after.is_some();
+    let rows_of = Rows {
+        bucket: &bucket,
+        folder,
+        shows_deleted,
     };
-    let listing = storage.list(&bucket, query).await?;
-    let object = match place.key.as_str() {
-        "" => None,
-        key => Some(storage.head(&bucket, &ObjectKey::parse(key)?).await?),
+    let is_sorted = matches!(view.sort.trim_start_matches('-'), "size" | "changed");
+    let mut is_too_long_to_sort = false;
+    let (rows, next) = if shows_deleted {
+        let version = VersionId::parse(view.version).ok();
+        let query = VersionQuery {
+            prefix,
+            delimiter,
+            start_after: start_after.map(|after| (after, version)),
+            limit: Some(ROWS_PER_PAGE),
+        };
+        let list = storage.list_versions(&bucket, query).await?;
+        let next = list.next.clone().map(|(after, version)| {
+            let version = version.map(|version| version.to_string()).unwrap_or_default();
+            page.with2("after", &after, "version", &version)
+        });
+        (rows_of.deleted(list), next)
+    } else {
+        let query = ListQuery {
+            prefix,
+            delimiter,
+            start_after,
+            limit: Some(if is_sorted { MOST_SORTED } else { ROWS_PER_PAGE }),
+        };
+        let listing = storage.list(&bucket, query).await?;
+        let next = listing.next.as_deref().map(|next| page.with("after", next));
+        let mut rows = rows_of.present(listing);
+        is_too_long_to_sort = is_sorted && (next.is_some() || is_later);
+        if is_sorted && !is_too_long_to_sort {
+            sort_rows(&mut rows, &view.sort);
+        }
+        (rows, next)
     };
-    let folder = folder_of(&place.prefix);
-    let own_name = |key: &str| key.strip_prefix(folder).unwrap_or(key).to_owned();
-    let mut rows: Vec<Row> = listing
-        .prefixes
-        .iter()
-        .map(|prefix| Row {
-            name: own_name(prefix),
-            address: folder_address(&bucket, prefix),
-            is_folder: true,
-            is_selected: false,
-            size: String::new(),
-            modified_at: None,
-        })
-        .collect();
-    rows.extend(listing.objects.iter().map(|object| Row {
-        name: own_name(object.key.as_str()),
-        address: page.with("key", object.key.as_str()),
-        is_folder: false,
-        is_selected: object.key.as_str() == place.key,
-        size: format::bytes(object.size_bytes),
-        modified_at: Some(object.modified_at),
-    }));
-    let last_folder = folder.trim_end_matches('/').rsplit('/').next();
-    let title = last_folder
-        .filter(|name| !name.is_empty())
-        .unwrap_or(bucket.as_str());
+    let settings = storage.bucket_settings(&bucket).await?;
+    let title = match folder {
+        "" => bucket.as_str(),
+        folder => last_name(folder),
+    };
+    let below = |path: &str| bucket_address(&bucket, &format!("/{path}?prefix={}", encode(folder)));
     render(&ObjectsPage {
         page: &page,
         title: title.to_owned(),
         place: format!("{bucket}/{folder}"),
-        crumbs: crumbs(&page, &bucket, folder),
+        uri: format!("s3://{bucket}/{folder}"),
+        crumbs: end_here(crumbs(&page, &bucket, folder)),
+        origin: origin(&page, &bucket, folder),
+        first: is_later.then(|| page.with2("after", "", "version", "")),
         rows,
-        first: (!place.after.is_empty()).then(|| page.with2("after", "", "key", "")),
-        next: listing.next.map(|next| page.with2("after", &next, "key", "")),
-        object: object.map(|object| object_view(&bucket, folder, &object)),
-        upload_address: format!(
-            "/buckets/{}/upload?prefix={}",
-            encode(bucket.as_str()),
-            encode(folder)
-        ),
+        by_size: SortLink::new(&page, "size", &view.sort),
+        by_time: SortLink::new(&page, "changed", &view.sort),
+        is_too_long_to_sort,
+        next,
+        upload_address: below("upload"),
+        folder_address: below("folder"),
+        zip_address: below("zip"),
+        delete_address: below("delete"),
+        folder: folder.to_owned(),
+        find,
+        is_deep,
+        shows_deleted,
+        makes_versions: settings.versioning != Versioning::Never,
         bucket: bucket.to_string(),
-        prefix: place.prefix,
     })
 }
 
-/// A prefix may end inside a name; the folder is what stands before the last slash.
-fn folder_of(prefix: &str) -> &str {
-    prefix.rfind('/').map_or("", |slash| &prefix[..=slash])
+/// What the rows of one folder have in common.
+struct Rows<'a> {
+    bucket: &'a BucketName,
+    folder: &'a str,
+    shows_deleted: bool,
 }
 
-fn folder_address(bucket: &BucketName, prefix: &str) -> String {
-    let base = format!("/buckets/{}", encode(bucket.as_str()));
-    if prefix.is_empty() {
-        return base;
+impl Rows<'_> {
+    fn present(&self, listing: Listing) -> Vec<Row> {
+        let objects = listing
+            .objects
+            .into_iter()
+            .map(|object| self.object(object.key.as_str(), object.size_bytes, object.modified_at));
+        self.folders(listing.prefixes)
+            .chain(objects)
+            // The empty object that makes a folder is the folder itself.
+            .filter(|row| !row.name.is_empty())
+            .collect()
     }
-    format!("{base}?prefix={}", encode(prefix))
-}
 
-fn crumbs(page: &Page, bucket: &BucketName, folder: &str) -> Vec<Crumb> {
-    let mut crumbs = vec![Crumb::link(page.t("buckets-title"), "/")];
-    if folder.is_empty() {
-        crumbs.push(Crumb::here(bucket.as_str()));
-        return crumbs;
+    /// Keys that stand for a delete marker now.
+    fn deleted(&self, list: VersionList) -> Vec<Row> {
+        let markers = list
+            .versions
+            .into_iter()
+            .filter(|version| version.is_latest && version.content.is_none())
+            .map(|marker| self.object(marker.key.as_str(), 0, marker.modified_at));
+        self.folders(list.prefixes).chain(markers).collect()
     }
-    crumbs.push(Crumb::link(bucket.as_str(), folder_address(bucket, "")));
-    let mut start = 0;
-    for (end, _) in folder.match_indices('/') {
-        let name = &folder[start..end];
-        let is_last = end + 1 == folder.len();
-        let address = if is_last {
-            String::new()
-        } else {
-            folder_address(bucket, &folder[..=end])
-        };
-        crumbs.push(Crumb::link(name, address));
-        start = end + 1;
-    }
-    crumbs
-}
 
-fn object_view(bucket: &BucketName, folder: &str, object: &ObjectMeta) -> ObjectView {
-    let key = object.key.as_str();
-    let base = format!("/buckets/{}", encode(bucket.as_str()));
-    let headers = &object.headers;
-    let mut metadata: Vec<(String, String)> = [
-        ("Cache-Control", &headers.cache_control),
-        ("Content-Disposition", &headers.content_disposition),
-        ("Content-Encoding", &headers.content_encoding),
-        ("Content-Language", &headers.content_language),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)))
-    .collect();
-    metadata.extend(
-        object
-            .user_metadata
-            .iter()
-            .map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone())),
-    );
-    ObjectView {
-        name: key.strip_prefix(folder).unwrap_or(key).to_owned(),
-        uri: format!("s3://{bucket}/{key}"),
-        size: format!(
-            "{} ({} B)",
-            format::bytes(object.size_bytes),
-            format::integer(object.size_bytes)
-        ),
-        content_type: object.content_type.clone(),
-        modified_at: object.modified_at,
-        etag: object.etag.trim_matches('"').to_owned(),
-        metadata,
-        download_address: format!("{base}/download?key={}", encode(key)),
-        delete_address: format!("{base}/delete?prefix={}", encode(folder)),
-        key: key.to_owned(),
+    fn folders(&self, prefixes: Vec<String>) -> impl Iterator<Item = Row> {
+        prefixes.into_iter().map(|prefix| {
+            let mut address = folder_address(self.bucket, &prefix);
+            if self.shows_deleted {
+                address.push_str("&deleted=1");
+            }
+            Row {
+                name: self.name(&prefix),
+                address,
+                download_address: String::new(),
+                is_folder: true,
+                size_bytes: 0,
+                size: String::new(),
+                modified_at: None,
+                key: prefix,
+            }
+        })
+    }
+
+    fn object(&self, key: &str, size_bytes: u64, at: Timestamp) -> Row {
+        Row {
+            name: self.name(key),
+            address: object_address(self.bucket, key),
+            download_address: match self.shows_deleted {
+                true => String::new(),
+                false => download_address(self.bucket, key, None),
+            },
+            is_folder: false,
+            size_bytes,
+            size: format::bytes(size_bytes),
+            modified_at: Some(at),
+            key: key.to_owned(),
+        }
+    }
+
+    fn name(&self, key: &str) -> String {
+        key.strip_prefix(self.folder).unwrap_or(key).to_owned()
     }
 }
 
-pub(super) async fn download(
+/// Makes a folder as other consoles do: an empty object whose key ends with a slash. It stays when the folder is empty.
+pub(super) async fn create_folder(
     State(storage): State<Storage>,
+    page: Page,
     Path(bucket): Path<String>,
-    Query(place): Query<Place>,
-) -> Result<Response, Error> {
-    let (bucket, key) = (BucketName::parse(&bucket)?, ObjectKey::parse(place.key)?);
-    let (object, stream) = storage.get(&bucket, &key, None).await?;
-    let name = object.key.as_str().rsplit('/').next().unwrap_or("object");
-    Ok(download::file(name, stream))
-}
-
-pub(super) async fn delete(
-    State(storage): State<Storage>,
-    Path(bucket): Path<String>,
-    Query(place): Query<Place>,
+    Query(view): Query<View>,
     RawForm(body): RawForm,
 ) -> Result<Response, Error> {
+    let bucket = BucketName::parse(&bucket)?;
     let form = parse_query(&String::from_utf8_lossy(&body));
-    let key = ObjectKey::parse(form::value(&form, "key").unwrap_or_default())?;
-    let bucket = BucketName::parse(&bucket)?;
-    storage.delete(&bucket, &key).await?;
-    Ok(see_other(&folder_address(&bucket, &place.prefix)))
-}
-
-/// Streams each file of the form into the store, in the order in which the browser sends them.
-pub(super) async fn upload(
-    State(storage): State<Storage>,
-    Path(bucket): Path<String>,
-    Query(place): Query<Place>,
-    mut form: Multipart,
-) -> Result<Response, Error> {
-    let bucket = BucketName::parse(&bucket)?;
-    let mut count = 0_usize;
-    while let Some(field) = form.next_field().await.map_err(broken_form)? {
-        let Some(name) = field.file_name().filter(|name| !name.is_empty()) else {
-            continue;
-        };
-        let key = ObjectKey::parse(format!("{}{name}", place.prefix))?;
-        let sent_type = field.content_type().map(str::to_owned);
-        let guessed = || mime_guess::from_path(name).first().map(|kind| kind.to_string());
-        let options = PutOptions {
-            content_type: sent_type.or_else(guessed),
-            ..PutOptions::default()
-        };
-        storage
-            .put(&bucket, &key, options, field.map_err(io::Error::other))
-            .await?;
-        count += 1;
+    let name = form::value(&form, "name").unwrap_or_default();
+    let name = name.trim().trim_matches('/');
+    if name.is_empty() {
+        return Err(Error::Invalid(page.t("folder-needs-name")));
     }
-    if count == 0 {
-        return Err(Error::Invalid("the form holds no file".to_owned()));
-    }
-    Ok(see_other(&folder_address(&bucket, &place.prefix)))
-}
-
-fn broken_form(error: axum::extract::multipart::MultipartError) -> Error {
-    Error::Invalid(error.body_text())
+    let folder = format!("{}{name}/", view.prefix);
+    let key = ObjectKey::parse(folder.as_str())?;
+    let options = PutOptions {
+        content_type: Some("application/x-directory".to_owned()),
+        ..PutOptions::default()
+    };
+    storage
+        .put_bytes(&bucket, &key, options, Vec::<u8>::new())
+        .await?;
+    Ok(see_other(&folder_address(&bucket, &folder)))
 }
 
 #[cfg(test)]
@@ -268,14 +306,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_lies_in_a_folder() {
-        for (prefix, folder) in [
-            ("", ""),
-            ("mod", ""),
-            ("models/", "models/"),
-            ("models/a/MLm", "models/a/"),
+    fn folders_come_before_objects_in_each_order() {
+        let row = |name: &str, is_folder: bool, size_bytes: u64, at: i64| Row {
+            name: name.to_owned(),
+            key: String::new(),
+            address: String::new(),
+            download_address: String::new(),
+            is_folder,
+            size_bytes,
+            size: String::new(),
+            modified_at: (!is_folder).then(|| Timestamp::from_millis(at)),
+        };
+        for (sort, expected) in [
+            ("size", ["a/", "b/", "small", "large"]),
+            ("-size", ["a/", "b/", "large", "small"]),
+            ("changed", ["a/", "b/", "large", "small"]),
+            ("-changed", ["a/", "b/", "small", "large"]),
         ] {
-            assert_eq!(folder_of(prefix), folder);
+            let mut rows = [
+                row("a/", true, 0, 0),
+                row("b/", true, 0, 0),
+                row("large", false, 9, 1),
+                row("small", false, 2, 5),
+            ];
+            sort_rows(&mut rows, sort);
+            assert_eq!(rows.map(|row| row.name), expected, "{sort}");
         }
     }
 }

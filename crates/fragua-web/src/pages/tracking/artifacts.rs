@@ -6,12 +6,12 @@ use fragua_tracking::{ArtifactEntry, Error as TrackingError, ExperimentId, Track
 
 use super::folder;
 use super::mlmodel;
-use super::preview::{self, Preview};
 use super::register::load_in_python;
 use crate::error::Error;
 use crate::format;
 use crate::page::{Page, encode};
 use crate::pages::download;
+use crate::pages::preview::{self, Plan, Preview};
 
 /// Entries of one folder that are listed; the console pages through the rest.
 const MOST_ENTRIES: usize = 500;
@@ -198,7 +198,23 @@ pub(super) async fn show(
     }
     if let Some(size) = chosen_size {
         artifacts.size = format::bytes(size);
-        artifacts.preview = preview::look_into(tracking, page, &root.join(chosen)?, size).await?;
+        let path = root.join(chosen)?;
+        artifacts.preview = match preview::plan(path.file_name(), size) {
+            Plan::Shown(preview) => preview,
+            Plan::Read(wanted) => {
+                let (_, stream) = tracking.open_artifact(&path, wanted.range()).await?;
+                let bytes = stream.into_bytes(wanted.limit()).await?;
+                wanted.understand(page, bytes).await?
+            }
+            Plan::Columns => {
+                let (tracking, path) = (tracking.clone(), path.clone());
+                let open = move |range| {
+                    let (tracking, path) = (tracking.clone(), path.clone());
+                    async move { Ok(tracking.open_artifact(&path, Some(range)).await?.1) }
+                };
+                preview::rows_of_columns(page, size, open).await?
+            }
+        };
         if let (Preview::Model { .. }, Some(uri)) = (&artifacts.preview, owner.model_uri(chosen)) {
             artifacts.loading = load_in_python(page, &uri);
         }

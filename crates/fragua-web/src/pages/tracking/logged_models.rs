@@ -15,13 +15,13 @@ use super::artifacts::{self, Artifacts, Owner};
 use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::run_name;
 use super::filter::FilterError;
-use super::preview::Preview;
 use super::{equals, query, quoted, register};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
 use crate::headline;
 use crate::page::Page;
+use crate::pages::preview::Preview;
 use crate::state::StateView;
 use crate::view::{Crumb, Tab};
 

@@ -5,31 +5,31 @@ use serde_json::{Map, Value};
 
 use crate::format;
 
-pub(super) const FILE_NAME: &str = "MLmodel";
+pub(in crate::pages) const FILE_NAME: &str = "MLmodel";
 /// A larger file is no description of a model.
-pub(super) const MOST_BYTES: u64 = 2 * 1024 * 1024;
+pub(in crate::pages) const MOST_BYTES: u64 = 2 * 1024 * 1024;
 const MOST_COLUMNS: usize = 1_000;
 
 /// A description of a model.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct ModelCard {
+pub(in crate::pages) struct ModelCard {
     /// The key of each word, and the value.
-    pub(super) facts: Vec<(&'static str, String)>,
+    pub(in crate::pages) facts: Vec<(&'static str, String)>,
     /// Name and version of the library it is loaded with.
-    pub(super) flavors: Vec<(String, String)>,
-    pub(super) inputs: Vec<SignatureColumn>,
-    pub(super) outputs: Vec<SignatureColumn>,
-    pub(super) params: Vec<SignatureColumn>,
+    pub(in crate::pages) flavors: Vec<(String, String)>,
+    pub(in crate::pages) inputs: Vec<SignatureColumn>,
+    pub(in crate::pages) outputs: Vec<SignatureColumn>,
+    pub(in crate::pages) params: Vec<SignatureColumn>,
     /// The file of the example inside the folder.
-    pub(super) example_file: Option<String>,
+    pub(in crate::pages) example_file: Option<String>,
 }
 
 /// A column, tensor or parameter that a model takes or gives.
 #[derive(Debug, PartialEq, Clone)]
-pub(super) struct SignatureColumn {
-    pub(super) name: String,
-    pub(super) kind: String,
-    pub(super) is_required: bool,
+pub(in crate::pages) struct SignatureColumn {
+    pub(in crate::pages) name: String,
+    pub(in crate::pages) kind: String,
+    pub(in crate::pages) is_required: bool,
 }
 
 #[derive(Deserialize)]
@@ -54,7 +54,7 @@ struct Signature {
 }
 
 /// Reads an `MLmodel` file; nothing when it is not one.
-pub(super) fn read(text: &str) -> Option<ModelCard> {
+pub(in crate::pages) fn read(text: &str) -> Option<ModelCard> {
     let file: File = serde_saphyr::from_str(text).ok()?;
     // MLflow 3 writes the id of the logged model as both.
     let uuid = file

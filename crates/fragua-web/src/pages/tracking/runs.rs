@@ -14,13 +14,13 @@ use super::curves::{self, Curves};
 use super::edit::{self, Description, Editing, NOTE_TAG, Sent, Tags};
 use super::experiments::{best, duration, run_name};
 use super::lineage::{self, DagRunLink, DatasetView};
-use super::preview::Preview;
 use super::{equals, logged_keys, query, register};
 use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
 use crate::headline;
 use crate::page::{Page, encode};
+use crate::pages::preview::Preview;
 use crate::state::StateView;
 use crate::view::{Cell, Crumb, Tab};
 

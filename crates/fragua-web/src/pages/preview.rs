@@ -1,13 +1,14 @@
 //! A safe look into a file: text, tables, JSON, Markdown, pictures, documents in a sandbox, the description of a model.
 
 use std::fmt::Write as _;
+use std::io;
 
 use bytes::Bytes;
-use fragua_storage::ByteRange;
-use fragua_tracking::{ArtifactPath, Tracking};
+use fragua_storage::{ByteRange, ObjectStream};
 use serde_json::Value;
 
-use super::mlmodel::{self, ModelCard};
+use super::columns;
+use super::tracking::mlmodel::{self, ModelCard};
 use crate::error::Error;
 use crate::format;
 use crate::markdown;
@@ -63,58 +64,134 @@ pub(super) struct TableView {
     pub(super) is_cut: bool,
 }
 
-pub(super) async fn look_into(
-    tracking: &Tracking,
-    page: &Page,
-    path: &ArtifactPath,
+/// What is to be read of a file before it can be shown.
+pub(super) struct Wanted {
+    name: String,
+    ending: String,
     size: u64,
-) -> Result<Preview, Error> {
-    let name = path.file_name();
+    limit: u64,
+}
+
+/// What a name alone tells of a file.
+pub(super) enum Plan {
+    Shown(Preview),
+    Read(Wanted),
+    /// Its columns are read where they lie, by [`rows_of_columns`].
+    Columns,
+}
+
+/// Decides by its name and size how to look into a file.
+pub(super) fn plan(name: &str, size: u64) -> Plan {
     if download::picture_type(name).is_some() {
-        return Ok(Preview::Picture);
+        return Plan::Shown(Preview::Picture);
+    }
+    if download::is_document(name) {
+        return Plan::Shown(Preview::Document);
     }
     let ending = name
         .rsplit_once('.')
         .map_or("", |(_, ending)| ending)
         .to_ascii_lowercase();
-    if download::is_document(name) {
-        return Ok(Preview::Document);
+    if matches!(ending.as_str(), "parquet" | "pq") {
+        return Plan::Columns;
     }
-    let delimiter = match ending.as_str() {
-        "csv" => Some(b','),
-        "tsv" => Some(b'\t'),
-        _ => None,
-    };
     let is_whole = matches!(ending.as_str(), "json" | "md") || name == mlmodel::FILE_NAME;
-    let limit = match (delimiter, is_whole) {
+    let limit = match (delimiter(&ending), is_whole) {
         (Some(_), _) => TABLE_BYTES,
         (None, true) if size <= WHOLE_BYTES => WHOLE_BYTES,
         _ => TEXT_BYTES,
     };
-    let bytes = beginning(tracking, path, size, limit).await?;
-    let is_cut = size > limit;
-    let Some(text) = text_of(&bytes, is_cut) else {
+    Plan::Read(Wanted {
+        name: name.to_owned(),
+        ending,
+        size,
+        limit,
+    })
+}
+
+fn delimiter(ending: &str) -> Option<u8> {
+    match ending {
+        "csv" => Some(b','),
+        "tsv" => Some(b'\t'),
+        _ => None,
+    }
+}
+
+impl Wanted {
+    /// Returns how many bytes are read at most.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Returns the part to read; nothing where that is all. An empty file has no range.
+    pub(super) fn range(&self) -> Option<ByteRange> {
+        (self.size > self.limit).then_some(ByteRange::Between {
+            first: 0,
+            last: self.limit - 1,
+        })
+    }
+
+    /// Returns what the bytes read are.
+    pub(super) async fn understand(self, page: &Page, bytes: Bytes) -> Result<Preview, Error> {
+        let is_cut = self.size > self.limit;
+        let Some(text) = text_of(&bytes, is_cut) else {
+            return Ok(Preview::Binary);
+        };
+        if let Some(delimiter) = delimiter(&self.ending) {
+            let first = first_row(page);
+            let bytes = bytes.clone();
+            // Reading sixteen megabytes of rows takes longer than other requests should wait.
+            let read = tokio::task::spawn_blocking(move || rows_of_csv(&bytes, delimiter, first, is_cut));
+            let mut table = read.await.map_err(|_| Error::Panicked)?;
+            turn_pages(&mut table, page, first);
+            return Ok(Preview::Table(table));
+        }
+        if is_cut {
+            return Ok(Preview::Text {
+                text: text.to_owned(),
+                is_cut,
+            });
+        }
+        Ok(understood(page, &self.name, &self.ending, text))
+    }
+}
+
+fn first_row(page: &Page) -> usize {
+    let row = page.parameter("row").and_then(|row| row.parse().ok());
+    row.unwrap_or(0)
+}
+
+/// Returns a page of the rows of a Parquet file, whose parts `open` opens. What cannot be read is a file without a look.
+pub(super) async fn rows_of_columns<O, F>(page: &Page, size: u64, open: O) -> Result<Preview, Error>
+where
+    O: Fn(ByteRange) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<ObjectStream, Error>>,
+{
+    let first = first_row(page);
+    let runtime = tokio::runtime::Handle::current();
+    let read = move |start: u64, length: usize| {
+        let last = start + length as u64 - 1;
+        runtime.block_on(async {
+            let stream = open(ByteRange::Between { first: start, last }).await;
+            let stream = stream.map_err(io::Error::other)?;
+            stream.into_bytes(length as u64).await.map_err(io::Error::other)
+        })
+    };
+    let file = columns::File::new(size, read);
+    let rows = tokio::task::spawn_blocking(move || {
+        // One more than a page shows, to learn whether there are more.
+        columns::rows(file, first, ROWS_PER_PAGE + 1, (MOST_COLUMNS, MOST_CELL_CHARS))
+    });
+    let Ok(Ok((head, rows))) = rows.await else {
         return Ok(Preview::Binary);
     };
-    if let Some(delimiter) = delimiter {
-        let first = page
-            .parameter("row")
-            .and_then(|row| row.parse().ok())
-            .unwrap_or(0);
-        let bytes = bytes.clone();
-        // Reading sixteen megabytes of rows takes longer than other requests should wait.
-        let read = tokio::task::spawn_blocking(move || rows_of_csv(&bytes, delimiter, first, is_cut));
-        let mut table = read.await.map_err(|_| Error::Panicked)?;
-        turn_pages(&mut table, page, first);
-        return Ok(Preview::Table(table));
-    }
-    if is_cut {
-        return Ok(Preview::Text {
-            text: text.to_owned(),
-            is_cut,
-        });
-    }
-    Ok(understood(page, name, &ending, text))
+    let mut table = TableView {
+        head,
+        rows: (first + 1..).zip(rows).collect(),
+        ..TableView::default()
+    };
+    turn_pages(&mut table, page, first);
+    Ok(Preview::Table(table))
 }
 
 /// Returns what a whole text is, by its name and its content.
@@ -133,10 +210,7 @@ fn understood(page: &Page, name: &str, ending: &str, text: &str) -> Preview {
     if ending == "json"
         && let Ok(value) = serde_json::from_str::<Value>(text)
     {
-        let first = page
-            .parameter("row")
-            .and_then(|row| row.parse().ok())
-            .unwrap_or(0);
+        let first = first_row(page);
         if let Some(mut table) = rows_of_json(&value, first) {
             turn_pages(&mut table, page, first);
             return Preview::Table(table);
@@ -157,21 +231,6 @@ fn cut_text(text: &str) -> Preview {
         text: text[..end].to_owned(),
         is_cut: end < text.len(),
     }
-}
-
-pub(super) async fn beginning(
-    tracking: &Tracking,
-    path: &ArtifactPath,
-    size: u64,
-    limit: u64,
-) -> Result<Bytes, Error> {
-    // An empty file has no range.
-    let range = (size > limit).then_some(ByteRange::Between {
-        first: 0,
-        last: limit - 1,
-    });
-    let (_, stream) = tracking.open_artifact(path, range).await?;
-    Ok(stream.into_bytes(limit).await?)
 }
 
 /// Returns the text that bytes are; a character cut in two at the end of a part is left out.

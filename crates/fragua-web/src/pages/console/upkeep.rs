@@ -1,0 +1,128 @@
+//! How the store is: whether it can be written, what room is left, and what the scrubber found.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use fragua_base::Timestamp;
+use fragua_storage::{BucketName, Damage, Problem, ScrubPass, Storage};
+
+use super::place::object_address;
+use crate::error::{Error, render};
+use crate::filters;
+use crate::format;
+use crate::page::{Page, encode};
+
+#[derive(Template)]
+#[template(path = "console/upkeep.html")]
+struct UpkeepPage<'a> {
+    page: &'a Page,
+    /// Why objects cannot be written.
+    problem: Option<String>,
+    disk: DiskView,
+    buckets: String,
+    objects: String,
+    size: String,
+    current: Option<PassView>,
+    last: Option<PassView>,
+    damaged: Vec<DamageView>,
+    damaged_count: u64,
+}
+
+struct DiskView {
+    free: String,
+    total: String,
+    used_percent: u64,
+    is_low: bool,
+}
+
+struct PassView {
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    objects: String,
+    bytes: String,
+    without_checksum: String,
+    damaged: u64,
+}
+
+struct DamageView {
+    bucket: String,
+    key: String,
+    address: String,
+    problem: &'static str,
+    written_at: Timestamp,
+}
+
+/// With less room than this, in percent, it is time to act.
+const LOW_PERCENT: u64 = 10;
+
+pub(super) async fn show(State(storage): State<Storage>, page: Page) -> Result<Response, Error> {
+    let problem = match storage.check_writable().await {
+        Ok(()) => None,
+        Err(error) => {
+            tracing::error!(%error, "the object store cannot be written");
+            Some(page.t("store-not-writable-advice"))
+        }
+    };
+    let disk = storage.disk().await?;
+    let buckets = storage.list_buckets().await?;
+    let state = storage.scrub_state().await?;
+    let passes = || [&state.current, &state.last].into_iter().flatten();
+    let mut damaged: Vec<&Damage> = passes().flat_map(|pass| &pass.verified.damaged).collect();
+    damaged.sort_by_key(|damage| (&damage.bucket, &damage.key, &damage.version_id, damage.written_at));
+    damaged.dedup();
+    let used = disk.total_bytes.saturating_sub(disk.free_bytes);
+    let used_percent = used.saturating_mul(100) / disk.total_bytes.max(1);
+    render(&UpkeepPage {
+        page: &page,
+        problem,
+        disk: DiskView {
+            free: format::bytes(disk.free_bytes),
+            total: format::bytes(disk.total_bytes),
+            used_percent,
+            is_low: used_percent > 100 - LOW_PERCENT,
+        },
+        buckets: format::integer(buckets.len() as u64),
+        objects: format::integer(buckets.iter().map(|bucket| bucket.object_count).sum()),
+        size: format::bytes(buckets.iter().map(|bucket| bucket.size_bytes).sum()),
+        damaged_count: passes()
+            .map(|pass| pass.verified.damaged_count)
+            .max()
+            .unwrap_or(0),
+        damaged: damaged.into_iter().map(damage_view).collect(),
+        current: state.current.as_ref().map(pass_view),
+        last: state.last.as_ref().map(pass_view),
+    })
+}
+
+fn pass_view(pass: &ScrubPass) -> PassView {
+    PassView {
+        started_at: pass.started_at,
+        ended_at: pass.ended_at,
+        objects: format::integer(pass.verified.objects),
+        bytes: format::bytes(pass.verified.bytes),
+        without_checksum: format::integer(pass.verified.without_checksum),
+        damaged: pass.verified.damaged_count,
+    }
+}
+
+fn damage_view(damage: &Damage) -> DamageView {
+    let mut address = BucketName::parse(&damage.bucket)
+        .map(|bucket| object_address(&bucket, &damage.key))
+        .unwrap_or_default();
+    if let Some(version) = &damage.version_id {
+        address.push_str("&version=");
+        address.push_str(&encode(version));
+    }
+    DamageView {
+        bucket: damage.bucket.clone(),
+        key: damage.key.clone(),
+        address,
+        problem: match damage.problem {
+            Problem::BytesMissing => "damage-missing",
+            Problem::SizeDiffers => "damage-size",
+            Problem::ChecksumDiffers => "damage-checksum",
+            Problem::Unreadable => "damage-unreadable",
+        },
+        written_at: damage.written_at,
+    }
+}
