@@ -103,28 +103,29 @@ impl Orchestrator {
         if !matches!(&waiting, Ok(rows) if rows.is_empty()) {
             watch.may_wait.store(true, Ordering::SeqCst);
         }
-        for row in waiting? {
-            wake_if_it_came(&self.core, &row).await?;
+        for (instance, awaited) in waiting? {
+            let awaited =
+                serde_json::from_str(&awaited).map_err(|error| Error::corrupt("task instance", error))?;
+            wake_if_it_came(&self.core, &instance, &awaited).await?;
         }
         Ok(())
     }
 }
 
 /// Follows a sensor that has begun to wait: what came while it looked wakes it at once.
-pub(crate) async fn begins_to_wait(core: &Core, row: &task_instances::Model) -> Result<(), Error> {
+pub(crate) async fn begins_to_wait(
+    core: &Core,
+    instance: &str,
+    awaited: &AwaitedObject,
+) -> Result<(), Error> {
     core.objects.may_wait.store(true, Ordering::SeqCst);
-    wake_if_it_came(core, row).await
+    wake_if_it_came(core, instance, awaited).await
 }
 
-async fn wake_if_it_came(core: &Core, row: &task_instances::Model) -> Result<(), Error> {
-    let Some(written) = &row.waits_for else {
-        return Ok(());
-    };
-    let awaited: AwaitedObject =
-        serde_json::from_str(written).map_err(|error| Error::corrupt("task instance", error))?;
+async fn wake_if_it_came(core: &Core, instance: &str, awaited: &AwaitedObject) -> Result<(), Error> {
     let now = core.now();
-    if core.objects.lately().came(&row.id, &awaited, now) {
-        task_instances::look_now(core.database.writer(), &row.id, millis(now)).await?;
+    if core.objects.lately().came(instance, awaited, now) {
+        task_instances::look_now(core.database.writer(), instance, millis(now)).await?;
         core.bells.due(now);
     }
     Ok(())

@@ -483,9 +483,14 @@ impl Storage {
         self.backend.events()
     }
 
+    /// Returns an ARN of each webhook that notifications of buckets may name; none over another S3.
+    pub fn webhook_arns(&self) -> Vec<String> {
+        self.backend.webhook_arns()
+    }
+
     /// Applies the lifecycle rules of buckets, verifies bytes and sends events to webhooks in the background until
-    /// `shutdown`. Of the processes that do this for one store, one at a time does each. Over another S3 there is nothing
-    /// to do.
+    /// `shutdown`. Of the processes that do this for one store, one at a time does each of the first two, and all share
+    /// the events. Over another S3 there is nothing to do.
     pub async fn run_chores(&self, shutdown: CancellationToken) {
         self.backend.run_chores(shutdown).await;
     }

@@ -223,25 +223,17 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
         message: message.cloned(),
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
-    let waits_for_object = matches!(&ending, Ending::Reschedule { object: Some(_), .. });
-    work.apply(
-        &dag,
-        run,
-        Event::AttemptEnded {
-            id: id.clone(),
-            ending,
-        },
-    )
-    .await?;
+    let awaited = match &ending {
+        Ending::Reschedule { object, .. } => object.clone(),
+        _ => None,
+    };
+    work.apply(&dag, run, Event::AttemptEnded { id, ending }).await?;
     let to_plan = work.commit().await?;
-    if waits_for_object {
-        let reader = core.database.reader();
-        let row = task_instances::find(reader, &found.dag_id, &found.run_id, &id).await?;
-        if let Some(row) = row {
-            object_watch::begins_to_wait(core, &row).await?;
-        }
+    super::settle(core, to_plan).await?;
+    match awaited {
+        Some(object) => object_watch::begins_to_wait(core, &row.id, &object).await,
+        None => Ok(()),
     }
-    super::settle(core, to_plan).await
 }
 
 /// Makes a failure of a success that hands on more than it may.

@@ -539,11 +539,16 @@ pub(crate) async fn waiting_for_dag(
         .await
 }
 
-/// Returns the sensors that look again when an object comes.
-pub(crate) async fn waiting_for_objects(connection: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+/// Returns the sensors that look again when an object comes, each with what it waits for.
+pub(crate) async fn waiting_for_objects(
+    connection: &impl ConnectionTrait,
+) -> Result<Vec<(String, String)>, DbErr> {
     Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::WaitsFor])
         .filter(Column::State.eq(TaskState::UpForReschedule.as_str()))
         .filter(Column::WaitsFor.is_not_null())
+        .into_tuple()
         .all(connection)
         .await
 }

@@ -133,6 +133,9 @@ pub(crate) trait Backend: Send + Sync {
     fn events(&self) -> broadcast::Receiver<ObjectEvent> {
         broadcast::channel(1).1
     }
+    fn webhook_arns(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Does what is due in the background until `shutdown`; elsewhere nothing is.
     async fn run_chores(&self, _shutdown: CancellationToken) {}
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {

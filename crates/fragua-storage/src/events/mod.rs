@@ -11,7 +11,7 @@ use crate::object::ObjectKey;
 use crate::version::VersionId;
 use crate::{BucketName, BucketSettings, NotificationTarget};
 
-pub(crate) use record::{message, record};
+pub(crate) use record::{message, object_of, record};
 pub(crate) use webhooks::Webhooks;
 pub use webhooks::{Webhook, WebhookSettings};
 

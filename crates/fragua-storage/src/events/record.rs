@@ -53,6 +53,15 @@ pub(crate) fn record(event: &ObjectEvent, configuration: &str) -> Value {
     })
 }
 
+/// Returns which object a record is about; of what is no record, nothing.
+pub(crate) fn object_of(record: &str) -> String {
+    let record: Value = serde_json::from_str(record).unwrap_or_default();
+    format!(
+        "{} {}",
+        record["s3"]["bucket"]["name"], record["s3"]["object"]["key"]
+    )
+}
+
 /// Returns the message that a record is sent in. The number of its row is its sequencer: of two events of one key the
 /// later one has the greater.
 pub(crate) fn message(record: &str, row: i64) -> Result<String, serde_json::Error> {

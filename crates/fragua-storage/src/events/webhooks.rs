@@ -8,6 +8,9 @@ use fragua_webhook::{Client, Guard};
 
 use crate::{Error, Notification};
 
+/// The longest name of a webhook.
+const MAX_NAME_CHARS: usize = 255;
+
 /// Where events may be sent, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookSettings {
@@ -55,18 +58,21 @@ impl Webhooks {
     /// Fails for an address that is not allowed.
     pub(crate) fn new(settings: WebhookSettings) -> Result<Self, Error> {
         let guard = Guard::new(settings.allowed_schemes.clone(), settings.allow_private_addresses);
-        for (name, webhook) in &settings.webhooks {
-            guard
-                .check(webhook.url.expose())
-                .map_err(|refusal| Error::InvalidSetting {
-                    setting: "object_webhooks",
-                    reason: format!("{name}.url cannot be used: {refusal}"),
-                })?;
-        }
-        let client = Client::new(guard, settings.timeout).map_err(|reason| Error::InvalidSetting {
+        let invalid = |reason: String| Error::InvalidSetting {
             setting: "object_webhooks",
             reason,
-        })?;
+        };
+        for (name, webhook) in &settings.webhooks {
+            if name.contains(':') || name.chars().count() > MAX_NAME_CHARS {
+                return Err(invalid(format!(
+                    "{name} must have no colon and at most {MAX_NAME_CHARS} characters"
+                )));
+            }
+            guard
+                .check(webhook.url.expose())
+                .map_err(|refusal| invalid(format!("{name}.url cannot be used: {refusal}")))?;
+        }
+        let client = Client::new(guard, settings.timeout).map_err(invalid)?;
         Ok(Self { settings, client })
     }
 
@@ -76,13 +82,20 @@ impl Webhooks {
         known.map(|(name, _)| name.as_str())
     }
 
-    /// Fails when a configuration names somebody that the settings do not know.
-    pub(crate) fn check(&self, notification: &Notification) -> Result<(), Error> {
-        let unknown = notification
-            .targets
-            .iter()
-            .find(|target| self.named_by(&target.arn).is_none());
-        match unknown {
+    /// Returns an ARN of each.
+    pub(crate) fn arns(&self) -> Vec<String> {
+        let names = self.settings.webhooks.keys();
+        names.map(|name| format!("arn:aws:sqs:::{name}")).collect()
+    }
+
+    /// Fails when a configuration names somebody that the settings do not know, and that the one before it did not name.
+    pub(crate) fn check(&self, new: &Notification, old: Option<&Notification>) -> Result<(), Error> {
+        let was_named = |arn: &str| {
+            let mut targets = old.iter().flat_map(|old| &old.targets);
+            targets.any(|target| target.arn == arn)
+        };
+        let is_unknown = |arn: &str| self.named_by(arn).is_none() && !was_named(arn);
+        match new.targets.iter().find(|target| is_unknown(&target.arn)) {
             None => Ok(()),
             Some(target) => Err(Error::InvalidSetting {
                 setting: "notification",

@@ -9,7 +9,7 @@ use fragua_base::{Timestamp, random_hex};
 use fragua_database::Database;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, QueryOrder, QuerySelect,
+    ConnectionTrait, ExprTrait as _, QueryOrder, QuerySelect,
     entity::prelude::*,
 };
 
@@ -113,11 +113,21 @@ pub(crate) async fn claim(database: &Database, row: &Model, until: Timestamp) ->
     Ok(claimed.rows_affected == 1)
 }
 
-/// Puts an event that was claimed off.
-pub(crate) async fn put_off(database: &Database, id: i64, until: Timestamp) -> Result<(), Error> {
+/// Puts an event off that was claimed, unless it was claimed once more since, and later ones that were not.
+pub(crate) async fn put_off(
+    database: &Database,
+    claimed: &Model,
+    later: &[Model],
+    until: Timestamp,
+) -> Result<(), Error> {
+    let until = until.as_millis();
+    let is_claimed = Column::Id.eq(claimed.id).and(Column::Tries.eq(claimed.tries + 1));
+    let is_later = Column::Id
+        .is_in(later.iter().map(|row| row.id))
+        .and(Column::DueAt.lt(until));
     Entity::update_many()
-        .col_expr(Column::DueAt, until.as_millis().into())
-        .filter(Column::Id.eq(id))
+        .col_expr(Column::DueAt, until.into())
+        .filter(is_claimed.or(is_later))
         .exec(database.writer())
         .await?;
     Ok(())
@@ -129,22 +139,26 @@ pub(crate) async fn remove(database: &Database, id: i64) -> Result<(), Error> {
     Ok(())
 }
 
-/// Forgets events that nobody took for `lifetime`, and the oldest beyond `most`. Returns how many.
-pub(crate) async fn give_up(
+/// Forgets events that nobody took for `lifetime`, whoever they are for. Returns how many.
+pub(crate) async fn give_up_old(
     database: &Database,
     now: Timestamp,
     lifetime: Duration,
-    most: u64,
 ) -> Result<u64, Error> {
     let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
-    let oldest = now.as_millis().saturating_sub(lifetime);
-    let aged = Entity::delete_many()
-        .filter(Column::CreatedAt.lt(oldest))
+    let old = Entity::delete_many()
+        .filter(Column::CreatedAt.lt(now.as_millis().saturating_sub(lifetime)))
         .exec(database.writer())
         .await?;
+    Ok(old.rows_affected)
+}
+
+/// Forgets the oldest events for a webhook beyond `most`. Returns how many.
+pub(crate) async fn give_up_beyond(database: &Database, webhook: &str, most: u64) -> Result<u64, Error> {
     let beyond: Option<i64> = Entity::find()
         .select_only()
         .column(Column::Id)
+        .filter(Column::Webhook.eq(webhook))
         .order_by_desc(Column::Id)
         .offset(most)
         .limit(1)
@@ -152,11 +166,12 @@ pub(crate) async fn give_up(
         .one(database.reader())
         .await?;
     let Some(beyond) = beyond else {
-        return Ok(aged.rows_affected);
+        return Ok(0);
     };
     let too_many = Entity::delete_many()
+        .filter(Column::Webhook.eq(webhook))
         .filter(Column::Id.lte(beyond))
         .exec(database.writer())
         .await?;
-    Ok(aged.rows_affected + too_many.rows_affected)
+    Ok(too_many.rows_affected)
 }

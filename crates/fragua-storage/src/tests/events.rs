@@ -256,6 +256,13 @@ async fn each_change_is_told_once_in_order(database: Database) {
         records.push(received.record());
     }
     let sequencer = |record: &Value| record["s3"]["object"]["sequencer"].as_str().unwrap().to_owned();
+    let of_one = records
+        .iter()
+        .filter(|record| record["s3"]["object"]["key"] != "copy");
+    assert!(
+        of_one.is_sorted_by_key(sequencer),
+        "the events of an object come in order"
+    );
     records.sort_by_key(sequencer);
     for (record, (name, key)) in records.iter().zip(expected) {
         assert_eq!(
@@ -278,18 +285,18 @@ async fn what_was_not_taken_is_sent_again_by_the_next_process(database: Database
     let first = kit.open_with(&receiver).await;
     let only_in = notification(&["s3:ObjectCreated:*"], Some("in/"));
     first.set_bucket(&bucket(), only_in).await.unwrap();
-    for name in ["in/1", "out/1"] {
+    for name in ["in/1", "out/1", "in/1"] {
         super::put(&first, name, "x").await;
     }
     first.delete(&bucket(), &key("in/1")).await.unwrap();
     drop(first);
     assert_eq!(
         kit.waiting().await,
-        1,
-        "one is of the kind and of a key that were asked for"
+        2,
+        "two are of the kind and of a key that were asked for"
     );
 
-    // A receiver that fails is asked again after a wait, with the same message.
+    // A receiver that fails is asked again after a wait, with the same message; what came after it waits too.
     receiver.answers(StatusCode::SERVICE_UNAVAILABLE);
     let sender = kit.sender(&receiver).await;
     let webhook = receiver.webhook();
@@ -301,13 +308,14 @@ async fn what_was_not_taken_is_sent_again_by_the_next_process(database: Database
 
     // A process that ends with the message in its hands leaves it to another one, once its time is over.
     kit.clock.advance(Duration::from_secs(1));
-    let row = events::due(&kit.database, "rows", kit.clock.now(), 1)
+    let due = events::due(&kit.database, "rows", kit.clock.now(), 9)
         .await
-        .unwrap()
-        .remove(0);
+        .unwrap();
     let until = kit.clock.now().plus(Duration::from_secs(60));
-    assert!(events::claim(&kit.database, &row, until).await.unwrap());
-    assert!(!events::claim(&kit.database, &row, until).await.unwrap());
+    for row in &due {
+        assert!(events::claim(&kit.database, row, until).await.unwrap());
+        assert!(!events::claim(&kit.database, row, until).await.unwrap());
+    }
     drop(sender);
     receiver.answers(StatusCode::NO_CONTENT);
     let second = kit.sender(&receiver).await;
@@ -320,6 +328,10 @@ async fn what_was_not_taken_is_sent_again_by_the_next_process(database: Database
         taken.header("x-fragua-delivery-id"),
         refused.header("x-fragua-delivery-id")
     );
+    assert_ne!(receiver.received.recv().await.unwrap().body, taken.body);
+    assert_eq!(kit.waiting().await, 0);
+    // Whose time was over when it ended changes nothing.
+    events::put_off(&kit.database, &due[0], &[], until).await.unwrap();
     assert_eq!(kit.waiting().await, 0);
 }
 
@@ -339,18 +351,20 @@ async fn a_change_that_fails_tells_nothing_and_what_nobody_takes_is_given_up(dat
     let failed = storage.put_bytes(&bucket(), &key("k"), absent, "y").await;
     assert!(matches!(failed, Err(Error::PreconditionFailed { .. })));
     assert_eq!(kit.waiting().await, 1);
-    let given_up = async |most: u64| {
-        events::give_up(&kit.database, kit.clock.now(), DAY, most)
+    let too_many = async |webhook: &str| events::give_up_beyond(&kit.database, webhook, 2).await.unwrap();
+    let too_old = async || {
+        events::give_up_old(&kit.database, kit.clock.now(), DAY)
             .await
             .unwrap()
     };
     kit.clock.advance(DAY);
     super::put(&storage, "l", "x").await;
     super::put(&storage, "m", "x").await;
-    assert_eq!(given_up(2).await, 1, "the oldest is too much");
-    assert_eq!(given_up(2).await, 0);
+    assert_eq!(too_many("other").await, 0);
+    assert_eq!(too_many("rows").await, 1, "the oldest is too much");
+    assert_eq!((too_many("rows").await, too_old().await), (0, 0));
     kit.clock.advance(DAY + Duration::from_millis(1));
-    assert_eq!(given_up(2).await, 2);
+    assert_eq!(too_old().await, 2);
     assert_eq!(kit.waiting().await, 0);
 }
 

@@ -82,7 +82,7 @@ impl Local {
         let telling = self.telling(&bucket).await?;
         let deleted = objects::delete_many(self.database(), &bucket, &[target], &telling).await?;
         let is_removed = !deleted.useless.is_empty();
-        self.announce(deleted.events);
+        self.announce(&telling, deleted.events);
         self.discard(deleted.useless).await;
         Ok(is_removed)
     }

@@ -1,8 +1,10 @@
 //! Sends what was noted to webhooks, again and again until it is taken.
 //!
 //! An event is taken at least once: who is to send it owns it for as long as one request may take, and whoever looks after
-//! that sends it again. Receivers tell by its id what they have seen.
+//! that sends it again. Receivers tell by its id what they have seen. Of one object, a process sends one event after the
+//! other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fragua_base::Timestamp;
@@ -13,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Local;
 use crate::Error;
-use crate::events::{Webhook, message};
+use crate::events::{Webhook, message, object_of};
 use crate::store::events;
 
 /// How often it is looked whether another process has noted something.
@@ -32,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 /// An event that nobody takes is given up after this time.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Of more events than these the oldest are given up.
+/// Of more events than these for one webhook, the oldest are given up.
 const MOST_WAITING: u64 = 100_000;
 
 impl Local {
@@ -71,22 +73,44 @@ impl Local {
             if due.is_empty() {
                 return events::next_due(self.database(), name).await;
             }
-            let sent = futures::stream::iter(due)
-                .map(|row| self.deliver(name, webhook, row))
+            let sent = futures::stream::iter(by_object(due))
+                .map(|rows| self.deliver_in_order(name, webhook, rows))
                 .buffer_unordered(self.inner.webhooks.settings.workers.max(1));
             let results: Vec<Result<(), Error>> = sent.collect().await;
             results.into_iter().collect::<Result<(), Error>>()?;
         }
     }
 
-    async fn deliver(&self, name: &str, webhook: &Webhook, row: events::Model) -> Result<(), Error> {
+    /// Sends events of one object. One that is not taken puts those after it off.
+    async fn deliver_in_order(
+        &self,
+        name: &str,
+        webhook: &Webhook,
+        rows: Vec<events::Model>,
+    ) -> Result<(), Error> {
+        let mut rest = rows.as_slice();
+        while let Some((row, later)) = rest.split_first() {
+            if !self.deliver(name, webhook, row).await? {
+                let again = self.inner.clock.now().plus(wait_after(row.tries));
+                return events::put_off(self.database(), row, later, again).await;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Sends an event, unless another process does. Returns whether it was taken.
+    async fn deliver(&self, name: &str, webhook: &Webhook, row: &events::Model) -> Result<bool, Error> {
         let owned_for = self.inner.webhooks.settings.timeout + MARGIN;
         let now = self.inner.clock.now();
-        if !events::claim(self.database(), &row, now.plus(owned_for)).await? {
-            return Ok(());
+        if !events::claim(self.database(), row, now.plus(owned_for)).await? {
+            return Ok(true);
         }
-        let failure = match self.send(webhook, &row, now).await {
-            Ok(status) if status < 300 => return events::remove(self.database(), row.id).await,
+        let failure = match self.send(webhook, row, now).await {
+            Ok(status) if status < 300 => {
+                events::remove(self.database(), row.id).await?;
+                return Ok(true);
+            }
             Ok(status) => format!("it answered with status {status}"),
             Err(failure) => failure.to_string(),
         };
@@ -97,8 +121,7 @@ impl Local {
                 "an event of an object was not taken; it is sent again"
             );
         }
-        let again = self.inner.clock.now().plus(wait_after(row.tries));
-        events::put_off(self.database(), row.id, again).await
+        Ok(false)
     }
 
     /// Sends an event and returns the status of the answer. The signature is made anew each time: receivers refuse old ones.
@@ -123,8 +146,10 @@ impl Local {
 
     /// Forgets what nobody takes.
     pub(super) async fn give_up_events(&self) -> Result<(), Error> {
-        let now = self.inner.clock.now();
-        let lost = events::give_up(self.database(), now, LIFETIME, MOST_WAITING).await?;
+        let mut lost = events::give_up_old(self.database(), self.inner.clock.now(), LIFETIME).await?;
+        for name in self.inner.webhooks.settings.webhooks.keys() {
+            lost += events::give_up_beyond(self.database(), name, MOST_WAITING).await?;
+        }
         if lost > 0 {
             tracing::error!(
                 events = lost,
@@ -133,6 +158,15 @@ impl Local {
         }
         Ok(())
     }
+}
+
+/// Returns the events of each object, oldest first.
+fn by_object(rows: Vec<events::Model>) -> Vec<Vec<events::Model>> {
+    let mut objects: BTreeMap<String, Vec<events::Model>> = BTreeMap::new();
+    for row in rows {
+        objects.entry(object_of(&row.record)).or_default().push(row);
+    }
+    objects.into_values().collect()
 }
 
 fn wait_after(tries: i32) -> Duration {

@@ -100,7 +100,7 @@ impl Local {
         }
         let telling = self.telling(bucket).await?.by_rule(now);
         let deleted = crate::store::objects::delete_many(self.database(), bucket, &targets, &telling).await?;
-        self.announce(deleted.events);
+        self.announce(&telling, deleted.events);
         self.discard(deleted.useless).await;
         Ok(())
     }

@@ -221,8 +221,13 @@ impl Local {
     }
 
     /// Tells those who follow what has happened. What is to be sent was noted with the change.
-    fn announce(&self, events: Vec<ObjectEvent>) {
-        self.inner.to_send.send_replace(());
+    fn announce(&self, telling: &Telling, events: Vec<ObjectEvent>) {
+        if events
+            .iter()
+            .any(|event| telling.receivers(event).next().is_some())
+        {
+            self.inner.to_send.send_replace(());
+        }
         for event in events {
             // Nobody may be following.
             let _ = self.inner.events.send(event);
@@ -280,7 +285,7 @@ impl Local {
         };
         match objects::put(self.database(), place, &new, &telling).await {
             Ok((row, useless, event)) => {
-                self.announce(vec![event]);
+                self.announce(&telling, vec![event]);
                 if let Some(reservation) = reservation {
                     reservation.fill();
                 }
@@ -474,7 +479,7 @@ impl Backend for Local {
         let telling = self.telling(bucket).await?;
         let deleted = objects::delete_many(self.database(), bucket, targets, &telling).await?;
         self.inner.quotas.forget(bucket);
-        self.announce(deleted.events);
+        self.announce(&telling, deleted.events);
         self.discard(deleted.useless).await;
         Ok(deleted.deletions)
     }
@@ -614,7 +619,7 @@ impl Backend for Local {
         let telling = self.telling(place.bucket).await?;
         let event = objects::set_tags(self.database(), place, version, tags, &telling).await?;
         let changed = event.version_id.clone();
-        self.announce(vec![event]);
+        self.announce(&telling, vec![event]);
         Ok(changed)
     }
 
@@ -644,6 +649,10 @@ impl Backend for Local {
 
     fn events(&self) -> broadcast::Receiver<ObjectEvent> {
         self.inner.events.subscribe()
+    }
+
+    fn webhook_arns(&self) -> Vec<String> {
+        self.inner.webhooks.arns()
     }
 
     async fn run_chores(&self, shutdown: CancellationToken) {

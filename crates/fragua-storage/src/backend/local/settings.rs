@@ -79,7 +79,10 @@ impl Local {
         setting: &BucketSetting,
     ) -> Result<(), Error> {
         if let BucketSetting::Notification(Some(notification)) = setting {
-            self.inner.webhooks.check(notification)?;
+            let settings = self.current_settings(bucket).await?;
+            self.inner
+                .webhooks
+                .check(notification, settings.notification.as_ref())?;
         }
         let written = bucket_settings::write(self.database(), bucket, setting).await;
         self.inner.remembered.forget(bucket);

@@ -13,7 +13,7 @@ const TABLE: &str = "fragua_object_events";
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager.create_table(events(manager)).await?;
+        dialect::create_table(manager, events(manager)).await?;
         for (name, columns) in [
             ("fragua_object_events_by_due", &["webhook", "due_at"][..]),
             ("fragua_object_events_by_age", &["created_at"]),
@@ -38,7 +38,6 @@ fn events(manager: &SchemaManager<'_>) -> TableCreateStatement {
     let record = ColumnDef::new_with_type("record", text).not_null().to_owned();
     Table::create()
         .table(TABLE)
-        .if_not_exists()
         .col(big_integer("id").primary_key().auto_increment())
         .col(string_len("delivery_id", 32))
         .col(string_len("webhook", 255))
