@@ -427,6 +427,11 @@ impl Operator for ObjectSensor {
     }
 }
 
+/// Takes a key as it is: `ObjectPath::from` would ask for another one where it has accents.
+fn path(key: &str) -> Result<ObjectPath, TaskError> {
+    ObjectPath::parse(key).map_err(TaskError::failed_for_good)
+}
+
 #[async_trait]
 impl Target for Place {
     async fn is_there(&self, context: &TaskContext) -> Result<bool, TaskError> {
@@ -435,7 +440,7 @@ impl Target for Place {
         let failed = |error: object_store::Error| TaskError::Failed(format!("the object store: {error}"));
         let awaited = self.awaited()?;
         if let AwaitedKey::Exactly(key) = &awaited {
-            return match store.head(&ObjectPath::from(key.as_str())).await {
+            return match store.head(&path(key)?).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
                 Err(error) => Err(failed(error)),
@@ -445,12 +450,13 @@ impl Target for Place {
         let beginning = awaited.beginning();
         let folder = beginning
             .rsplit_once('/')
-            .map(|(folder, _)| ObjectPath::from(folder));
+            .map(|(folder, _)| path(folder))
+            .transpose()?;
         let mut before = beginning.to_owned();
         before.pop();
         let mut listed = match before.as_str() {
             "" => store.list(folder.as_ref()),
-            before => store.list_with_offset(folder.as_ref(), &ObjectPath::from(before)),
+            before => store.list_with_offset(folder.as_ref(), &path(before)?),
         };
         while let Some(object) = listed.try_next().await.map_err(failed)? {
             let key = object.location.as_ref();
@@ -716,7 +722,7 @@ mod tests {
         ) {
             let text = |seconds: u64| serde_json::from_value::<Text>(json!(seconds)).unwrap();
             let looking = Looking {
-                mode: Mode::Reschedule,
+                mode: Some(Mode::Reschedule),
                 poke_interval: Some(text(interval)),
                 timeout: Some(text(timeout)),
                 soft_fail: false,
