@@ -235,6 +235,7 @@ async fn each_change_is_told_once_in_order(database: Database) {
         ("ObjectRemoved:DeleteMarkerCreated", "in/a+b.csv"),
         ("ObjectRemoved:Delete", "in/a+b.csv"),
         ("LifecycleExpiration:DeleteMarkerCreated", "copy"),
+        ("LifecycleExpiration:Delete", "in/a+b.csv"),
     ];
     for (name, _) in expected {
         assert_eq!(followed.recv().await.unwrap().kind.as_str(), name);
