@@ -224,6 +224,12 @@ async fn storage_keys_are_kept_with_their_policies(database: Database) {
     assert!(matches!(identity, StorageIdentity::Root));
     let shown = format!("{auth:?} {:?}", auth.storage_keys().await.unwrap());
     assert!(!shown.contains(secret.expose()));
+    let closed = NewStorageKey {
+        policy: Policy::nothing(),
+        ..storage_key("by buckets")
+    };
+    let (closed, _) = auth.create_storage_key(closed).await.unwrap();
+    assert!(auth.storage_keys().await.unwrap().contains(&closed));
     let nameless = auth.create_storage_key(storage_key(" ")).await;
     assert!(
         matches!(nameless, Err(Error::InvalidStorageKey { .. })),

@@ -8,6 +8,8 @@ use std::ops::{AddAssign, Range};
 
 /// Rows that are walked at once, so that the processor waits for many nodes together.
 const LANES: usize = 8;
+/// Bytes that the processor reads at once.
+const LINE: usize = 64;
 const LEAF: u32 = 1 << 31;
 const MISSING_IS_TRUE: u32 = 1 << 30;
 const SPECIAL: u32 = 1 << 29;
@@ -26,6 +28,9 @@ pub(super) trait Real: Copy + PartialOrd + AddAssign + Default + Send + Sync + '
     fn before(self) -> Self;
     fn double(self) -> f64;
     fn of(number: f64) -> Self;
+    /// A number whose bits are a position, and the position of such a number.
+    fn of_position(position: u32) -> Self;
+    fn position(self) -> u32;
 }
 
 macro_rules! real {
@@ -42,6 +47,12 @@ macro_rules! real {
             }
             fn of(number: f64) -> Self {
                 number as Self
+            }
+            fn of_position(position: u32) -> Self {
+                Self::from_bits(position.into())
+            }
+            fn position(self) -> u32 {
+                self.to_bits() as u32
             }
         }
     )*};
@@ -87,13 +98,20 @@ pub(super) struct LeafValue<T> {
 
 #[derive(Clone, Copy, Debug)]
 struct Node<T> {
-    /// What values are compared with; of a special test its position.
+    /// What values are compared with. Of a special test and of a leaf, its position.
     threshold: T,
     /// The feature, and what kind of node this is.
     feature: u32,
     /// The next node where the test does not hold and where it does, picked by an index rather than a branch: nobody
-    /// foresees which it is. Of a leaf, where its values begin and end.
+    /// foresees which it is. A leaf leads to itself, so that those who walk together can wait there for each other.
     next: [u32; 2],
+}
+
+impl<T: Real> Node<T> {
+    /// Whether a value passes a test that is not special.
+    fn admits(&self, value: T) -> bool {
+        (value <= self.threshold) | (value.is_missing() & (self.feature & MISSING_IS_TRUE != 0))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -108,7 +126,11 @@ enum Special<T> {
 pub(super) struct Trees<T> {
     nodes: Vec<Node<T>>,
     roots: Vec<u32>,
-    leaves: Vec<LeafValue<T>>,
+    /// How many leaves there are before each tree, and in all.
+    leaves_before: Vec<usize>,
+    /// Where the values of each leaf end.
+    ends: Vec<u32>,
+    values: Vec<LeafValue<T>>,
     specials: Vec<Special<T>>,
     words: Vec<u32>,
     /// Number of features that the tests name at least.
@@ -122,7 +144,9 @@ impl<T: Real> Trees<T> {
         Self {
             nodes: Vec::new(),
             roots: Vec::new(),
-            leaves: Vec::new(),
+            leaves_before: vec![0],
+            ends: Vec::new(),
+            values: Vec::new(),
             specials: Vec::new(),
             words: Vec::new(),
             width: 0,
@@ -190,17 +214,17 @@ impl<T: Real> Trees<T> {
                 None => self.roots.push(places[index]),
             }
         }
+        self.leaves_before.push(self.ends.len());
         Ok(())
     }
 
     fn push(&mut self, part: &Part<T>) -> Result<u32, String> {
         let place = self.nodes.len();
-        if place >= MAX_NODES || self.leaves.len() >= MAX_NODES {
+        if place >= MAX_NODES || self.values.len() >= MAX_NODES {
             return Err(format!("the trees have more than {MAX_NODES} nodes"));
         }
         let node = match part {
             Part::Leaf(values) => {
-                let begin = self.leaves.len() as u32;
                 for &(output, value) in values {
                     if output as usize >= self.outputs {
                         return Err(format!(
@@ -208,12 +232,13 @@ impl<T: Real> Trees<T> {
                             self.outputs
                         ));
                     }
-                    self.leaves.push(LeafValue { output, value });
+                    self.values.push(LeafValue { output, value });
                 }
+                self.ends.push(self.values.len() as u32);
                 Node {
-                    threshold: T::default(),
+                    threshold: T::of_position(self.ends.len() as u32 - 1),
                     feature: LEAF,
-                    next: [begin, self.leaves.len() as u32],
+                    next: [place as u32; 2],
                 }
             }
             Part::Branch {
@@ -235,12 +260,8 @@ impl<T: Real> Trees<T> {
                 let (threshold, special) = match test {
                     Ok(threshold) => (threshold, 0),
                     Err(special) => {
-                        // Counted in 24 bits, which both sizes of numbers hold exactly.
-                        if self.specials.len() >= 1 << 24 {
-                            return Err("the trees have too many tests on categories".to_owned());
-                        }
                         self.specials.push(special);
-                        (T::of((self.specials.len() - 1) as f64), SPECIAL)
+                        (T::of_position(self.specials.len() as u32 - 1), SPECIAL)
                     }
                 };
                 Node {
@@ -275,11 +296,11 @@ impl<T: Real> Trees<T> {
 
     #[inline]
     fn holds(&self, node: &Node<T>, value: T) -> bool {
-        let missing = node.feature & MISSING_IS_TRUE != 0;
         if node.feature & SPECIAL != 0 {
-            return self.holds_special(node.threshold.double() as usize, value, missing);
+            let missing = node.feature & MISSING_IS_TRUE != 0;
+            return self.holds_special(node.threshold.position() as usize, value, missing);
         }
-        (value <= node.threshold) | (value.is_missing() & missing)
+        node.admits(value)
     }
 
     #[cold]
@@ -306,27 +327,59 @@ impl<T: Real> Trees<T> {
     /// `rows` has `width` numbers a row, at least [`Self::width`].
     pub(super) fn visit(&self, rows: &[T], width: usize, mut visit: impl FnMut(usize, &[LeafValue<T>])) {
         let row_count = rows.len() / width.max(1);
-        let values = |node: u32| {
-            let [begin, end] = self.nodes[node as usize].next;
-            &self.leaves[begin as usize..end as usize]
-        };
         if row_count < LANES {
             let mut leaves = vec![0; self.roots.len()];
             for (row, values_of_row) in rows.chunks_exact(width.max(1)).enumerate() {
                 self.walk_row(values_of_row, &mut leaves);
-                leaves.iter().for_each(|&leaf| visit(row, values(leaf)));
+                leaves.iter().for_each(|&leaf| visit(row, self.values_of(leaf)));
             }
             return;
         }
-        for &root in &self.roots {
+        let walk = match (
+            self.specials.is_empty(),
+            rows.iter().any(|value| value.is_missing()),
+        ) {
+            (true, false) => Self::walk::<false, false>,
+            (true, true) => Self::walk::<false, true>,
+            (false, _) => Self::walk::<true, true>,
+        };
+        for tree in 0..self.roots.len() {
+            self.fetch(tree);
             for first in (0..row_count).step_by(LANES) {
                 let begins = std::array::from_fn(|lane| (first + lane).min(row_count - 1) * width);
-                let leaves = self.walk([root; LANES], begins, rows);
+                let leaves = walk(self, self.roots[tree], begins, rows);
                 (first..row_count)
                     .zip(leaves)
-                    .for_each(|(row, leaf)| visit(row, values(leaf)));
+                    .for_each(|(row, leaf)| visit(row, self.values_of(leaf)));
             }
         }
+    }
+
+    fn values_of(&self, leaf: u32) -> &[LeafValue<T>] {
+        let position = self.nodes[leaf as usize].threshold.position() as usize;
+        &self.values[self.begin_of(position)..self.begin_of(position + 1)]
+    }
+
+    /// Where the values of a leaf begin, and those of the leaf before it end.
+    fn begin_of(&self, leaf: usize) -> usize {
+        leaf.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
+    }
+
+    /// Reads a tree from its first node and leaf to the last: memory is quick in order, and many rows find them near then.
+    fn fetch(&self, tree: usize) {
+        fn touch<E>(list: &[E], range: Range<usize>, word: impl Fn(&E) -> u32) {
+            let of_lines = list[range].iter().step_by(LINE / size_of::<E>());
+            std::hint::black_box(of_lines.fold(0, |all, element| all ^ word(element)));
+        }
+        let next = self
+            .roots
+            .get(tree + 1)
+            .map_or(self.nodes.len(), |&root| root as usize);
+        let (first_leaf, next_leaf) = (self.leaves_before[tree], self.leaves_before[tree + 1]);
+        touch(&self.nodes, self.roots[tree] as usize..next, |node| node.feature);
+        touch(&self.ends, first_leaf..next_leaf, |end| *end);
+        let values = self.begin_of(first_leaf)..self.begin_of(next_leaf);
+        touch(&self.values, values, |value| value.output);
     }
 
     /// Finds the leaf of a row in each tree.
@@ -345,20 +398,29 @@ impl<T: Real> Trees<T> {
         );
     }
 
-    /// Walks from the given nodes to leaves, each lane with the row that begins at its place.
+    /// Walks from a root to leaves, each lane with the row that begins at its place.
     #[inline]
-    fn walk(&self, mut at: [u32; LANES], begins: [usize; LANES], rows: &[T]) -> [u32; LANES] {
+    fn walk<const SPECIALS: bool, const MISSING: bool>(
+        &self,
+        root: u32,
+        begins: [usize; LANES],
+        rows: &[T],
+    ) -> [u32; LANES] {
+        let mut at = [root; LANES];
         loop {
-            let mut has_arrived = true;
+            let mut all = LEAF;
             for lane in 0..LANES {
                 let node = &self.nodes[at[lane] as usize];
-                if node.feature & LEAF == 0 {
-                    has_arrived = false;
-                    let value = rows[begins[lane] + (node.feature & FEATURE) as usize];
-                    at[lane] = node.next[usize::from(self.holds(node, value))];
-                }
+                let value = rows[begins[lane] + (node.feature & FEATURE) as usize];
+                let holds = match (SPECIALS, MISSING) {
+                    (true, _) => self.holds(node, value),
+                    (false, true) => node.admits(value),
+                    (false, false) => value <= node.threshold,
+                };
+                at[lane] = node.next[usize::from(holds)];
+                all &= node.feature;
             }
-            if has_arrived {
+            if all & LEAF != 0 {
                 return at;
             }
         }
