@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::dag::Dag;
 use crate::doorbell::Bells;
+use crate::object_watch::ObjectWatch;
 use crate::operator::{OperatorCatalog, PreviousRun, RunNames, TaskContext};
 use crate::store::{dag_runs, dags, millis, task_instances, xcoms};
 use crate::template::{Mentions, XcomsMentioned};
@@ -29,6 +30,7 @@ pub(crate) struct Core {
     pub(crate) clock: SharedClock,
     pub(crate) changes: broadcast::Sender<Change>,
     pub(crate) bells: Bells,
+    pub(crate) objects: ObjectWatch,
     /// Whether the folder of DAG files was read by this process.
     pub(crate) has_read_files: watch::Sender<bool>,
     versions: Mutex<BTreeMap<(String, String), Arc<Dag>>>,
@@ -50,6 +52,7 @@ impl Core {
             clock,
             changes: broadcast::channel(KEPT_CHANGES).0,
             bells: Bells::default(),
+            objects: ObjectWatch::default(),
             has_read_files: watch::Sender::new(false),
             versions: Mutex::new(BTreeMap::new()),
             headers: Mutex::new(BTreeMap::new()),

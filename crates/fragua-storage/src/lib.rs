@@ -5,6 +5,7 @@ mod bucket_settings;
 mod checksum;
 mod encryption;
 mod error;
+mod events;
 mod lifecycle;
 mod listing;
 mod multipart;
@@ -31,6 +32,7 @@ pub use bucket_settings::{
 pub use checksum::{Checksum, ChecksumAlgorithm, ExpectedChecksum};
 pub use encryption::{CustomerKey, DefaultEncryption, Encrypt, Encryption};
 pub use error::Error;
+pub use events::{ObjectEvent, ObjectEventKind, Webhook, WebhookSettings};
 pub use lifecycle::{ExpireAfter, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{ListQuery, Listing, ObjectSummary};
 pub use multipart::{

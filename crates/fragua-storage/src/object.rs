@@ -140,6 +140,8 @@ pub struct PutOptions {
     pub encryption: Encrypt,
     /// What must hold for the write to happen.
     pub condition: Option<WriteCondition>,
+    /// Whether a form brings it, which those who are told of it learn.
+    pub is_form: bool,
 }
 
 /// How to copy an object.

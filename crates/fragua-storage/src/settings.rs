@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use fragua_base::Secret;
 
+use crate::WebhookSettings;
+
 /// S3's own limit of one object.
 const FIVE_TEBIBYTES: u64 = 5 << 40;
 
@@ -28,6 +30,8 @@ pub struct Settings {
     pub scrub_every: Duration,
     /// How many bytes the scrubber reads each second; `None` as many as it can.
     pub scrub_bytes_per_second: Option<u64>,
+    /// Where events of buckets may be sent.
+    pub webhooks: WebhookSettings,
     /// What the keys of encrypted objects are encrypted with: 32 bytes in URL-safe base64, or several of these with commas
     /// between them. The first encrypts, each decrypts. Without any, the store encrypts nothing by itself.
     pub secret_key: Option<Secret>,
@@ -46,6 +50,7 @@ impl Settings {
             expire_every: DAY / 24,
             scrub_every: 30 * DAY,
             scrub_bytes_per_second: Some(SCRUB_BYTES_PER_SECOND),
+            webhooks: WebhookSettings::default(),
             secret_key: None,
             encrypts_all: false,
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fragua_base::{SharedClock, Timestamp};
 use fragua_database::Database;
 use futures::{Stream, StreamExt};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::local::Local;
@@ -25,7 +26,8 @@ use crate::stream::ObjectStream;
 use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
-    Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, RemoteSettings, Settings, Tags,
+    Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, ObjectEvent, RemoteSettings,
+    Settings, Tags,
 };
 
 /// Buckets and objects. Cheap to clone.
@@ -476,8 +478,19 @@ impl Storage {
         self.backend.usage(bucket).await
     }
 
-    /// Applies the lifecycle rules of buckets and verifies bytes in the background until `shutdown`. Of the processes
-    /// that do this for one store, one at a time does each. Over another S3 there is nothing to do.
+    /// Returns what happens to objects from now on, as far as this process does it; nothing over another S3.
+    pub fn events(&self) -> broadcast::Receiver<ObjectEvent> {
+        self.backend.events()
+    }
+
+    /// Returns an ARN of each webhook that notifications of buckets may name; none over another S3.
+    pub fn webhook_arns(&self) -> Vec<String> {
+        self.backend.webhook_arns()
+    }
+
+    /// Applies the lifecycle rules of buckets, verifies bytes and sends events to webhooks in the background until
+    /// `shutdown`. Of the processes that do this for one store, one at a time does each of the first two, and all share
+    /// the events. Over another S3 there is nothing to do.
     pub async fn run_chores(&self, shutdown: CancellationToken) {
         self.backend.run_chores(shutdown).await;
     }

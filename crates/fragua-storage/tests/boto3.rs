@@ -6,9 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 
 use fragua_auth::Auth;
-use fragua_base::SystemClock;
+use fragua_base::{Secret, SystemClock};
 use fragua_database::testing::TestDatabase;
-use fragua_storage::{Settings, Storage, s3};
+use fragua_storage::{Settings, Storage, Webhook, WebhookSettings, s3};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn boto3_finds_what_it_expects() {
@@ -58,9 +58,17 @@ async fn run_in(environment: &str, script: &str) {
     let database = TestDatabase::sqlite().await;
     let root = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
+    let webhook = Webhook {
+        url: Secret::new("https://example.org/rows"),
+        secret: None,
+    };
     let storage = Storage::open(
         database.database.clone(),
         Settings {
+            webhooks: WebhookSettings {
+                webhooks: [("rows".to_owned(), webhook)].into(),
+                ..WebhookSettings::default()
+            },
             secret_key: Some(fragua_auth::new_secret_key()),
             ..Settings::new(root.path())
         },

@@ -143,7 +143,7 @@ def other_settings():
     s3.delete_bucket_policy(Bucket=BUCKET)
     refused("NoSuchBucketPolicy", 404, s3.get_bucket_policy)
     rule = {"Name": "suffix", "Value": ".csv"}
-    queue = {"Id": "q", "QueueArn": "arn:fragua:sqs::1:webhook", "Events": ["s3:ObjectCreated:*"],
+    queue = {"Id": "q", "QueueArn": "arn:aws:sqs:::rows", "Events": ["s3:ObjectCreated:*"],
              "Filter": {"Key": {"FilterRules": [rule]}}}
     notification = {"QueueConfigurations": [queue]}
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration=notification)

@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("fragua-auth", &["fragua-base", "fragua-database"]),
     (
         "fragua-storage",
-        &["fragua-auth", "fragua-base", "fragua-database"],
+        &["fragua-auth", "fragua-base", "fragua-database", "fragua-webhook"],
     ),
     (
         "fragua-tracking",

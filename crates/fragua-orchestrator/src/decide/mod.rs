@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use self::trigger::{Counts, Verdict};
 use crate::dag::{Dag, Task};
-use crate::operator::{EMPTY, is_held};
+use crate::operator::{AwaitedObject, EMPTY, is_held};
 use crate::{DagRunState, InstanceId, TaskState};
 
 /// How often a task is queued again because no worker took it, before it fails.
@@ -145,6 +145,8 @@ pub(crate) enum Ending {
     /// A sensor did not find what it looks for, and looks again at an instant.
     Reschedule {
         at: Timestamp,
+        /// What would let it look earlier.
+        object: Option<AwaitedObject>,
     },
     /// Its worker is gone.
     Lost {
@@ -199,7 +201,11 @@ pub(crate) enum Action {
         message: String,
     },
     /// Look again with the same attempt at an instant.
-    RescheduleAt { id: InstanceId, at: Timestamp },
+    RescheduleAt {
+        id: InstanceId,
+        at: Timestamp,
+        object: Option<AwaitedObject>,
+    },
     /// The task is over.
     Finish {
         id: InstanceId,
@@ -495,9 +501,10 @@ impl View<'_> {
             Ending::Skipped { message } => finish(id, TaskState::Skipped, Some(message)),
             Ending::FailedForGood { message } => finish(id, TaskState::Failed, Some(message)),
             Ending::Failed { message } => return self.failed(id, message, now).into_iter().collect(),
-            Ending::Reschedule { at } => Action::RescheduleAt {
+            Ending::Reschedule { at, object } => Action::RescheduleAt {
                 id: id.clone(),
                 at: *at,
+                object: object.clone(),
             },
             Ending::Lost { message } if view.lost >= self.lost_attempts => {
                 let message = format!(

@@ -116,7 +116,7 @@ fn words(action: &Action) -> String {
         }
         Action::Hold { id } => format!("hold {id}"),
         Action::Expand { task_id } => format!("expand {task_id}"),
-        Action::RescheduleAt { id, at } => format!("reschedule {id} in {:?}", at.since(now())),
+        Action::RescheduleAt { id, at, .. } => format!("reschedule {id} in {:?}", at.since(now())),
         Action::Reset { id } => format!("reset {id}"),
         Action::RetryAt { id, at, message } => {
             format!("retry {id} in {:?}: {message}", at.since(now()))
@@ -355,7 +355,7 @@ fn a_sensor_looks_again_with_the_same_attempt() {
     let at = now().plus(Duration::from_secs(60));
     check(
         "a:running",
-        ended("a", Ending::Reschedule { at }),
+        ended("a", Ending::Reschedule { at, object: None }),
         &["reschedule a in 60s"],
     );
     check(

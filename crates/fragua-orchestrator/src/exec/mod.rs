@@ -100,8 +100,9 @@ pub async fn exec_task(catalog: OperatorCatalog) -> ExitCode {
                 Err(message) => End::FailedForGood { message },
             }
         }
-        Ok(Err(TaskError::Reschedule(after))) => End::Reschedule {
+        Ok(Err(TaskError::Reschedule { after, object })) => End::Reschedule {
             millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+            object,
         },
         Ok(Err(TaskError::Failed(message))) => End::Failed { message },
         Ok(Err(TaskError::FailedForGood(message))) => End::FailedForGood { message },

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::dag::Task;
-use crate::operator::{Connection, RunNames, TaskContext};
+use crate::operator::{AwaitedObject, Connection, RunNames, TaskContext};
 
 /// What a process that may run an attempt is told, on its standard input: first of all to get ready, where it is started
 /// before there is an attempt for it; then what to do. Every further line is an instant until which the attempt is held.
@@ -186,6 +186,8 @@ pub(crate) enum End {
     },
     Reschedule {
         millis: u64,
+        #[serde(default)]
+        object: Option<AwaitedObject>,
     },
     /// Its worker stopped it and gives the task back.
     HandedBack {

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod awaited;
 mod bash;
 mod bucket;
 mod connection;
@@ -30,6 +31,7 @@ mod wait;
 mod warehouse;
 mod written_tables;
 
+pub use awaited::{AwaitedKey, AwaitedObject};
 pub use bucket::open as open_bucket;
 pub use connection::Connection;
 pub use connection_parts::ConnectionParts;
@@ -116,8 +118,13 @@ pub enum TaskError {
     #[error("{0}")]
     Skipped(String),
     /// What is waited for is not there yet: the same attempt goes on after this time.
-    #[error("looks again after {}", crate::dag::duration::Written(*.0))]
-    Reschedule(Duration),
+    #[error("looks again after {}", crate::dag::duration::Written(*after))]
+    Reschedule {
+        /// How long.
+        after: Duration,
+        /// An object of the program's own store that would let it go on earlier.
+        object: Option<AwaitedObject>,
+    },
 }
 
 impl TaskError {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_database::Engine;
+use futures::TryStreamExt as _;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use schemars::{JsonSchema, Schema, schema_for};
@@ -18,8 +19,8 @@ use serde_json::{Map, Value};
 
 use super::held::SENSOR_TIMEOUT;
 use super::{
-    ArgumentError, Operator, Outcome, TaskContext, TaskError, Text, bucket, check_arguments, parse_arguments,
-    warehouse,
+    ArgumentError, AwaitedKey, AwaitedObject, Operator, Outcome, TaskContext, TaskError, Text, bucket,
+    check_arguments, parse_arguments, warehouse,
 };
 use crate::dag::duration::{Written, parse_duration};
 
@@ -27,9 +28,9 @@ use crate::dag::duration::{Written, parse_duration};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Looking {
-    /// Whether the attempt keeps its slot between two looks: poke, when absent, or reschedule.
-    #[serde(default)]
-    mode: Mode,
+    /// Whether the attempt keeps its slot between two looks: poke, or reschedule. When absent it is poke, and
+    /// reschedule for an object of the program's own store.
+    mode: Option<Mode>,
     /// How long between two looks; 60 seconds when absent.
     poke_interval: Option<Text>,
     /// How long to look at most, from the first attempt on; 7 days when absent.
@@ -53,10 +54,9 @@ const LOOKING: &[&str] = &[
     "max_wait",
 ];
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Mode {
-    #[default]
     Poke,
     Reschedule,
 }
@@ -131,9 +131,14 @@ impl Looking {
             }
             let wait = self.missed(context.first_started_at, SystemClock.now())?;
             println!("not there yet, looks again in {}", Written(wait));
-            match self.mode {
+            let object = target.object();
+            let mode = self.mode.unwrap_or(match object {
+                None => Mode::Poke,
+                Some(_) => Mode::Reschedule,
+            });
+            match mode {
                 Mode::Poke => tokio::time::sleep(wait).await,
-                Mode::Reschedule => return Err(TaskError::Reschedule(wait)),
+                Mode::Reschedule => return Err(TaskError::Reschedule { after: wait, object }),
             }
         }
     }
@@ -143,6 +148,11 @@ impl Looking {
 #[async_trait]
 trait Target: Send + Sync {
     async fn is_there(&self, context: &TaskContext) -> Result<bool, TaskError>;
+
+    /// Returns the object of the program's own store that it is.
+    fn object(&self) -> Option<AwaitedObject> {
+        None
+    }
 }
 
 /// Takes apart how a sensor looks and what it looks at.
@@ -372,14 +382,29 @@ pub(super) struct ObjectSensor;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Place {
-    /// The name of the connection: `http://ACCESS_KEY:SECRET@host:9000`, or the same with https.
-    connection: Text,
+    /// The name of the connection: `http://ACCESS_KEY:SECRET@host:9000`, or the same with https. When absent it is the
+    /// program's own store, and the sensor looks at once when the object comes.
+    connection: Option<Text>,
     /// The bucket.
     bucket: Text,
     /// The object's key.
     key: Option<Text>,
     /// What the key begins with, instead of the key: any object will do.
     prefix: Option<Text>,
+    /// What the key is like, instead of the key: `*` stands for any text, `?` for one character.
+    wildcard: Option<Text>,
+}
+
+impl Place {
+    fn awaited(&self) -> Result<AwaitedKey, ArgumentError> {
+        let text = |text: &Text| text.as_str().to_owned();
+        match (&self.key, &self.prefix, &self.wildcard) {
+            (Some(key), None, None) => Ok(AwaitedKey::Exactly(text(key))),
+            (None, Some(prefix), None) => Ok(AwaitedKey::Prefix(text(prefix))),
+            (None, None, Some(pattern)) => Ok(AwaitedKey::Like(text(pattern))),
+            _ => Err(ArgumentError::at("", "give a key, a prefix, or a wildcard")),
+        }
+    }
 }
 
 #[async_trait]
@@ -393,10 +418,7 @@ impl Operator for ObjectSensor {
     }
 
     fn check(&self, arguments: &Value) -> Result<(), ArgumentError> {
-        check::<Place>(arguments, |place| match (&place.key, &place.prefix) {
-            (Some(_), None) | (None, Some(_)) => Ok(()),
-            _ => Err(ArgumentError::at("", "give a key, or a prefix")),
-        })
+        check::<Place>(arguments, |place| place.awaited().map(drop))
     }
 
     async fn run(&self, context: &TaskContext, arguments: Value) -> Result<Outcome, TaskError> {
@@ -405,24 +427,56 @@ impl Operator for ObjectSensor {
     }
 }
 
+/// Takes a key as it is: `ObjectPath::from` would ask for another one where it has accents.
+fn path(key: &str) -> Result<ObjectPath, TaskError> {
+    ObjectPath::parse(key).map_err(TaskError::failed_for_good)
+}
+
 #[async_trait]
 impl Target for Place {
     async fn is_there(&self, context: &TaskContext) -> Result<bool, TaskError> {
-        let store = bucket::open(context, Some(self.connection.as_str()), self.bucket.as_str())?;
+        let connection = self.connection.as_ref().map(Text::as_str);
+        let store = bucket::open(context, connection, self.bucket.as_str())?;
         let failed = |error: object_store::Error| TaskError::Failed(format!("the object store: {error}"));
-        if let Some(key) = &self.key {
-            return match store.head(&ObjectPath::from(key.as_str())).await {
+        let awaited = self.awaited()?;
+        if let AwaitedKey::Exactly(key) = &awaited {
+            return match store.head(&path(key)?).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
                 Err(error) => Err(failed(error)),
             };
         }
-        let prefix = self
-            .prefix
-            .as_ref()
-            .map(|prefix| ObjectPath::from(prefix.as_str()));
-        let listed = store.list_with_delimiter(prefix.as_ref()).await.map_err(failed)?;
-        Ok(!listed.objects.is_empty() || !listed.common_prefixes.is_empty())
+        // The store lists whole folders in order: it is read from just before the first key that will do to the last.
+        let beginning = awaited.beginning();
+        let folder = beginning
+            .rsplit_once('/')
+            .map(|(folder, _)| path(folder))
+            .transpose()?;
+        let mut before = beginning.to_owned();
+        before.pop();
+        let mut listed = match before.as_str() {
+            "" => store.list(folder.as_ref()),
+            before => store.list_with_offset(folder.as_ref(), &path(before)?),
+        };
+        while let Some(object) = listed.try_next().await.map_err(failed)? {
+            let key = object.location.as_ref();
+            if awaited.is(key) {
+                return Ok(true);
+            }
+            if key > beginning && !key.starts_with(beginning) {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    fn object(&self) -> Option<AwaitedObject> {
+        let is_elsewhere = self.connection.is_some();
+        let key = self.awaited().ok().filter(|_| !is_elsewhere)?;
+        Some(AwaitedObject {
+            bucket: self.bucket.as_str().to_owned(),
+            key,
+        })
     }
 }
 
@@ -476,7 +530,10 @@ mod tests {
         asked.store(0, Ordering::SeqCst);
         assert_eq!(
             run(json!({"url": url, "mode": "reschedule", "poke_interval": "1m"})).await,
-            Err(TaskError::Reschedule(Duration::from_secs(60)))
+            Err(TaskError::Reschedule {
+                after: Duration::from_secs(60),
+                object: None,
+            })
         );
         let never = json!({"url": url, "contains": "never", "poke_interval": "100ms", "timeout": "200ms"});
         let failed = run(never.clone()).await.unwrap_err();
@@ -505,6 +562,82 @@ mod tests {
             json!({"connection": "store", "bucket": "b", "key": "rows/1.csv", "poke_interval": "100ms"});
         ObjectSensor.run(&attempt.context, arguments).await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn an_object_of_our_own_store_is_waited_for_without_a_slot() {
+        let (mut attempt, address, _) = scene().await;
+        for (name, value) in [
+            ("AWS_ENDPOINT_URL_S3", format!("http://{address}")),
+            ("AWS_ACCESS_KEY_ID", "key".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "secret".to_owned()),
+        ] {
+            attempt.context.environment.insert(name.to_owned(), value);
+        }
+        let arguments = json!({"bucket": "b", "key": "rows/1.csv", "poke_interval": "1h"});
+        assert_eq!(
+            ObjectSensor.run(&attempt.context, arguments).await,
+            Err(TaskError::Reschedule {
+                after: Duration::from_secs(3600),
+                object: Some(AwaitedObject {
+                    bucket: "b".to_owned(),
+                    key: AwaitedKey::Exactly("rows/1.csv".to_owned()),
+                }),
+            })
+        );
+        let poked = json!({"bucket": "b", "key": "rows/1.csv", "poke_interval": "100ms", "mode": "poke"});
+        ObjectSensor.run(&attempt.context, poked).await.unwrap();
+        let both = json!({"bucket": "b", "key": "k", "wildcard": "*"});
+        assert!(ObjectSensor.check(&both).is_err());
+        assert!(
+            ObjectSensor
+                .check(&json!({"bucket": "b", "wildcard": "in/*.csv"}))
+                .is_ok()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_key_that_will_do_is_found_in_a_list() {
+        let (mut attempt, _, _) = scene().await;
+        let list = async |request: Request| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let is_asked_well = query.contains("start-after=in%2F2025") && query.contains("prefix=in%2F&");
+            let keys: &[&str] = if is_asked_well {
+                &["in/2025-a.txt", "in/2025-b.csv"]
+            } else {
+                &[]
+            };
+            let contents: String = keys
+                .iter()
+                .map(|key| {
+                    format!(
+                        "<Contents><Key>{key}</Key><LastModified>2025-01-01T00:00:00.000Z</LastModified>\
+                         <ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>"
+                    )
+                })
+                .collect();
+            format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(list)).await });
+        let connection = Connection::new(format!("http://key:secret@{address}"));
+        attempt.context.connections.insert("store".to_owned(), connection);
+        for (field, text, expected) in [
+            ("prefix", "in/2025-", true),
+            ("wildcard", "in/2025-*.csv", true),
+            ("wildcard", "in/2025-?.txt", true),
+            ("wildcard", "in/2025-*.gz", false),
+        ] {
+            let mut place = json!({"connection": "store", "bucket": "b"});
+            place[field] = json!(text);
+            let place: Place = serde_json::from_value(place).unwrap();
+            assert_eq!(
+                place.is_there(&attempt.context).await,
+                Ok(expected),
+                "{field} {text}"
+            );
+        }
     }
 
     #[tokio::test]
@@ -589,7 +722,7 @@ mod tests {
         ) {
             let text = |seconds: u64| serde_json::from_value::<Text>(json!(seconds)).unwrap();
             let looking = Looking {
-                mode: Mode::Reschedule,
+                mode: Some(Mode::Reschedule),
                 poke_interval: Some(text(interval)),
                 timeout: Some(text(timeout)),
                 soft_fail: false,

@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::dag::Dag;
 use crate::decide::{Busy, Ending, Event, PoolSize};
 use crate::exec::spec::Usage;
+use crate::object_watch;
 use crate::store::task_instances::QueuedPage;
 use crate::store::{attempts, count, map_index, millis, pools, task_instances, xcoms};
 use crate::{AttemptState, DagRun, Error, TaskKey, TaskState};
@@ -222,9 +223,17 @@ pub(crate) async fn end(core: &Core, token: &str, ended: Ended) -> Result<(), Er
         message: message.cloned(),
     };
     attempts::end(&work.transaction, &row.id, token, record).await?;
+    let awaited = match &ending {
+        Ending::Reschedule { object, .. } => object.clone(),
+        _ => None,
+    };
     work.apply(&dag, run, Event::AttemptEnded { id, ending }).await?;
     let to_plan = work.commit().await?;
-    super::settle(core, to_plan).await
+    super::settle(core, to_plan).await?;
+    match awaited {
+        Some(object) => object_watch::begins_to_wait(core, &row.id, &object).await,
+        None => Ok(()),
+    }
 }
 
 /// Makes a failure of a success that hands on more than it may.

@@ -317,12 +317,13 @@ impl<'a> Work<'a> {
                 self.write(row, from).await?;
                 Ok(None)
             }
-            Action::RescheduleAt { id, at } => {
+            Action::RescheduleAt { id, at, object } => {
                 let mut row = self.row(run, &id).await?;
                 let from = row.state()?;
                 row.release();
                 row.set_state(TaskState::UpForReschedule);
                 row.is_rescheduled = true;
+                row.waits_for = object.and_then(|object| serde_json::to_string(&object).ok());
                 row.wake_at = Some(millis(at));
                 self.write(row, from).await?;
                 Ok(None)

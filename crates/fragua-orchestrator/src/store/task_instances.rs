@@ -43,7 +43,7 @@ pub(crate) struct Model {
     pub(crate) wake_at: Option<i64>,
     pub(crate) deadline_at: Option<i64>,
     pub(crate) waits_for_dag: Option<String>,
-    /// What it waits for in that DAG, as JSON.
+    /// What it waits for in that DAG, as JSON; for a sensor that looks again, the object that it waits for.
     pub(crate) waits_for: Option<String>,
     /// The tasks it decided to skip, as JSON.
     pub(crate) skips: Option<String>,
@@ -537,6 +537,32 @@ pub(crate) async fn waiting_for_dag(
         .filter(Column::WaitsForDag.eq(dag_id))
         .all(connection)
         .await
+}
+
+/// Returns the sensors that look again when an object comes, each with what it waits for.
+pub(crate) async fn waiting_for_objects(
+    connection: &impl ConnectionTrait,
+) -> Result<Vec<(String, String)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::WaitsFor])
+        .filter(Column::State.eq(TaskState::UpForReschedule.as_str()))
+        .filter(Column::WaitsFor.is_not_null())
+        .into_tuple()
+        .all(connection)
+        .await
+}
+
+/// Lets a sensor that is to look again later do so now.
+pub(crate) async fn look_now(connection: &impl ConnectionTrait, id: &str, now: i64) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::WakeAt, now.into())
+        .filter(Column::Id.eq(id))
+        .filter(Column::State.eq(TaskState::UpForReschedule.as_str()))
+        .filter(Column::WakeAt.gt(now))
+        .exec(connection)
+        .await?;
+    Ok(())
 }
 
 /// Returns the next instant at which a lease, a delay or a wait ends.

@@ -390,7 +390,7 @@ fn words(end: &End, usage: &Usage) -> String {
                 cpu.unwrap_or_default()
             )
         }
-        End::Reschedule { millis } => {
+        End::Reschedule { millis, .. } => {
             format!(
                 "not yet: looks again in {}",
                 Written(Duration::from_millis(*millis))
@@ -477,7 +477,10 @@ mod tests {
         check(Some(success()), None, 0, success());
         check(Some(success()), asked, 0, success());
         check(Some(failed("no rows")), None, 0, failed("no rows"));
-        let reschedule = || End::Reschedule { millis: 5 };
+        let reschedule = || End::Reschedule {
+            millis: 5,
+            object: None,
+        };
         check(Some(reschedule()), None, 0, reschedule());
         check(
             None,

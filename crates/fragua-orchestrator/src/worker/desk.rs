@@ -374,8 +374,9 @@ fn ending(end: End, now: Timestamp) -> Ending {
         End::Failed { message } => Ending::Failed { message },
         End::FailedForGood { message } => Ending::FailedForGood { message },
         End::Skipped { message } => Ending::Skipped { message },
-        End::Reschedule { millis } => Ending::Reschedule {
+        End::Reschedule { millis, object } => Ending::Reschedule {
             at: now.plus(Duration::from_millis(millis)),
+            object,
         },
         End::HandedBack { message } => Ending::HandedBack { message },
     }

@@ -6,10 +6,12 @@ pub(crate) mod remote;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
+use crate::events::ObjectEvent;
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
     CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList,
@@ -127,6 +129,13 @@ pub(crate) trait Backend: Send + Sync {
         Err(Error::NotSupported("the usage of a bucket"))
     }
 
+    /// Without events of its own the channel is closed.
+    fn events(&self) -> broadcast::Receiver<ObjectEvent> {
+        broadcast::channel(1).1
+    }
+    fn webhook_arns(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// Does what is due in the background until `shutdown`; elsewhere nothing is.
     async fn run_chores(&self, _shutdown: CancellationToken) {}
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {

@@ -276,6 +276,7 @@ impl Fields {
             ),
             user_metadata: metadata.collect(),
             checksum,
+            is_form: true,
             encryption: encryption::asked(&headers)?,
             ..PutOptions::default()
         })

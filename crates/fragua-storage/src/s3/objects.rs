@@ -70,6 +70,7 @@ pub(super) async fn put_object(
         checksum,
         tags: tagging::from_header(input.tagging.as_deref())?,
         any_etag: false,
+        is_form: false,
         encryption,
         condition: write_condition(input.if_match, input.if_none_match)?,
     };

@@ -11,9 +11,10 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{buckets, garbage, retry_races, uploads, versions};
+use super::{buckets, events, garbage, retry_races, uploads, versions};
 use crate::backend::Place;
 use crate::checksum::Checksum;
+use crate::events::{ObjectEvent, ObjectEventKind, Telling};
 use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, WriteCondition};
 use crate::version::{DeleteTarget, Deletion, VersionId, Versioning};
 use crate::{BucketName, Encryption, Error, ObjectSummary, Tags};
@@ -219,17 +220,27 @@ pub(crate) fn check_current(
     }
 }
 
+/// A row to put in place.
+pub(crate) struct NewRow {
+    pub(crate) row: Model,
+    pub(crate) condition: Option<WriteCondition>,
+    /// The upload that it finishes.
+    pub(crate) finished_upload: Option<String>,
+    /// How it came to be.
+    pub(crate) kind: ObjectEventKind,
+}
+
 /// Puts a row in place and returns it as it is kept, with the blobs that it makes useless: the one it replaces, and the
 /// parts of the upload that it finishes.
 pub(crate) async fn put(
     database: &Database,
     place: Place<'_>,
-    row: Model,
-    condition: Option<&WriteCondition>,
-    finished_upload: Option<&str>,
-) -> Result<(Model, Vec<String>), Error> {
+    new: &NewRow,
+    telling: &Telling,
+) -> Result<(Model, Vec<String>, ObjectEvent), Error> {
+    let condition = new.condition.as_ref();
     retry_races(|| async {
-        let mut row = row.clone();
+        let mut row = new.row.clone();
         let versioning = buckets::find(database.reader(), place.bucket).await?.versioning();
         let seen = match versioning {
             Versioning::Never => current(database.reader(), place).await?,
@@ -240,11 +251,17 @@ pub(crate) async fn put(
             Versioning::Never => replace(&transaction, place, &row, seen.is_some(), condition).await?,
             kept => versions::put(&transaction, place, kept, &mut row, condition).await?,
         };
-        if let Some(upload) = finished_upload {
+        if let Some(upload) = &new.finished_upload {
             useless.extend(uploads::delete(&transaction, upload).await?);
         }
+        let version_id = VersionId::stored(row.version_id.clone());
+        let event = ObjectEvent {
+            content: Some((u64::try_from(row.size_bytes).unwrap_or(0), row.etag.clone())),
+            ..telling.event(new.kind, place.bucket, place.key.clone(), version_id)
+        };
+        events::add(&transaction, telling, std::slice::from_ref(&event)).await?;
         transaction.commit().await?;
-        Ok((row, useless))
+        Ok((row, useless, event))
     })
     .await
 }
@@ -319,21 +336,31 @@ pub(crate) async fn remove(connection: &impl ConnectionTrait, place: Place<'_>) 
     Ok(())
 }
 
-/// Deletes objects or versions, all or none. Returns what was done with each, and the blobs that are useless now, noted
-/// as garbage. What is missing is passed over.
+/// What was deleted.
+#[derive(Debug, Default)]
+pub(crate) struct Deleted {
+    /// What was done with each target.
+    pub(crate) deletions: Vec<Deletion>,
+    /// The blobs that are useless now, noted as garbage.
+    pub(crate) useless: Vec<String>,
+    pub(crate) events: Vec<ObjectEvent>,
+}
+
+/// Deletes objects or versions, all or none. What is missing is passed over.
 pub(crate) async fn delete_many(
     database: &Database,
     bucket: &BucketName,
     targets: &[DeleteTarget],
-    now: Timestamp,
-) -> Result<(Vec<Deletion>, Vec<String>), Error> {
+    telling: &Telling,
+) -> Result<Deleted, Error> {
     retry_races(|| async {
         let versioning = buckets::find(database.reader(), bucket).await?.versioning();
         let transaction = database.begin().await?;
         let done = match versioning {
-            Versioning::Never => delete_unversioned(&transaction, bucket, targets).await?,
-            kept => versions::delete_many(&transaction, bucket, kept, targets, now).await?,
+            Versioning::Never => delete_unversioned(&transaction, bucket, targets, telling).await?,
+            kept => versions::delete_many(&transaction, bucket, kept, targets, telling).await?,
         };
+        events::add(&transaction, telling, &done.events).await?;
         transaction.commit().await?;
         Ok(done)
     })
@@ -345,8 +372,9 @@ async fn delete_unversioned(
     transaction: &DatabaseTransaction,
     bucket: &BucketName,
     targets: &[DeleteTarget],
-) -> Result<(Vec<Deletion>, Vec<String>), Error> {
-    let mut useless = Vec::new();
+    telling: &Telling,
+) -> Result<Deleted, Error> {
+    let mut deleted = Deleted::default();
     for batch in targets.chunks(garbage::BATCH) {
         let wanted: BTreeMap<&[u8], Option<i64>> = batch
             .iter()
@@ -372,11 +400,15 @@ async fn delete_unversioned(
             Some(None) => true,
             None => false,
         };
-        let blobs: Vec<String> = found
-            .into_iter()
-            .filter(|(key, _, modified_at)| is_wanted(key, *modified_at))
-            .map(|(_, blob, _)| blob)
-            .collect();
+        let mut blobs = Vec::new();
+        for (key, blob, modified_at) in found {
+            if is_wanted(&key, modified_at) {
+                blobs.push(blob);
+                let kind = telling.removal(false);
+                let event = telling.event(kind, bucket, key_text(key)?, VersionId::null());
+                deleted.events.push(event);
+            }
+        }
         if blobs.is_empty() {
             continue;
         }
@@ -386,23 +418,25 @@ async fn delete_unversioned(
             .exec(transaction)
             .await?;
         garbage::add(transaction, &blobs).await?;
-        useless.extend(blobs);
+        deleted.useless.extend(blobs);
     }
-    if !useless.is_empty() {
+    if !deleted.useless.is_empty() {
         // Versions may have been turned on since, and what would be deleted is then to be kept.
         buckets::expect_versioning(transaction, bucket, Versioning::Never).await?;
     }
     let done = |target: &DeleteTarget| versions::deletion(target, None);
-    Ok((targets.iter().map(done).collect(), useless))
+    deleted.deletions = targets.iter().map(done).collect();
+    Ok(deleted)
 }
 
-/// Replaces the tags of an object or of a version of it, and returns which version that was.
+/// Replaces the tags of an object or of a version of it; the event says which version that was.
 pub(crate) async fn set_tags(
     database: &Database,
     place: Place<'_>,
     id: Option<&VersionId>,
     tags: &Tags,
-) -> Result<VersionId, Error> {
+    telling: &Telling,
+) -> Result<ObjectEvent, Error> {
     // Tells what is missing.
     let seen = match id {
         None => find(database, place).await?,
@@ -443,8 +477,14 @@ pub(crate) async fn set_tags(
                 changed
             }
         };
+        let kind = match tags.is_empty() {
+            false => ObjectEventKind::PutTags,
+            true => ObjectEventKind::DeleteTags,
+        };
+        let event = telling.event(kind, place.bucket, place.key.clone(), changed);
+        events::add(&transaction, telling, std::slice::from_ref(&event)).await?;
         transaction.commit().await?;
-        Ok(changed)
+        Ok(event)
     })
     .await
 }

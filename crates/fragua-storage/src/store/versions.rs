@@ -14,9 +14,10 @@ use sea_orm::{
     entity::prelude::*,
 };
 
-use super::objects::{self, key_text};
+use super::objects::{self, Deleted, key_text};
 use super::{buckets, garbage};
 use crate::backend::Place;
+use crate::events::Telling;
 use crate::object::{ObjectKey, WriteCondition};
 use crate::version::{DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, Versioning};
 use crate::{BucketName, Error};
@@ -232,6 +233,8 @@ struct Change<'a> {
     current: Option<objects::Model>,
     /// Blobs that the change makes useless.
     useless: Vec<String>,
+    /// The version that went, or the delete marker that came.
+    removed: Option<VersionId>,
 }
 
 impl<'a> Change<'a> {
@@ -247,6 +250,7 @@ impl<'a> Change<'a> {
             versioning,
             current: objects::lock(transaction, place).await?,
             useless: Vec::new(),
+            removed: None,
         })
     }
 
@@ -303,6 +307,7 @@ impl<'a> Change<'a> {
         let rank = self.make_room().await?;
         let id = self.versioning.new_id();
         insert(self.transaction, Model::marker(self.place, &id, rank, now)).await?;
+        self.removed = Some(id.clone());
         Ok(deletion(target, Some(id)))
     }
 
@@ -316,6 +321,7 @@ impl<'a> Change<'a> {
             if is_wanted(current.modified_at) {
                 objects::remove(self.transaction, self.place).await?;
                 self.useless.push(current.blob_id);
+                self.removed = Some(id.clone());
                 self.promote().await?;
             }
             return Ok(deletion(target, None));
@@ -325,6 +331,7 @@ impl<'a> Change<'a> {
             return Ok(deletion(target, None));
         };
         remove(self.transaction, &row).await?;
+        self.removed = Some(id.clone());
         if self.current.is_none() {
             self.promote().await?;
         }
@@ -368,25 +375,31 @@ pub(crate) async fn delete_many(
     bucket: &BucketName,
     versioning: Versioning,
     targets: &[DeleteTarget],
-    now: Timestamp,
-) -> Result<(Vec<Deletion>, Vec<String>), Error> {
+    telling: &Telling,
+) -> Result<Deleted, Error> {
     lock_keys(transaction, bucket, targets.iter().map(|target| &target.key)).await?;
     buckets::expect_versioning(transaction, bucket, versioning).await?;
-    let (mut deletions, mut useless) = (Vec::with_capacity(targets.len()), Vec::new());
+    let mut deleted = Deleted::default();
     for target in targets {
         let place = Place {
             bucket,
             key: &target.key,
         };
         let mut change = Change::begin(transaction, place, versioning).await?;
-        deletions.push(match &target.version {
-            None => change.delete_current(target, now).await?,
+        let deletion = match &target.version {
+            None => change.delete_current(target, telling.now).await?,
             Some(id) => change.delete_version(target, id).await?,
-        });
-        useless.extend(change.useless);
+        };
+        if let Some(version_id) = change.removed {
+            let kind = telling.removal(target.version.is_none());
+            let event = telling.event(kind, bucket, target.key.clone(), version_id);
+            deleted.events.push(event);
+        }
+        deleted.deletions.push(deletion);
+        deleted.useless.extend(change.useless);
     }
-    garbage::add(transaction, &useless).await?;
-    Ok((deletions, useless))
+    garbage::add(transaction, &deleted.useless).await?;
+    Ok(deleted)
 }
 
 /// Where a scan of versions begins.

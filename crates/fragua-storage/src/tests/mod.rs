@@ -5,6 +5,7 @@ mod buckets;
 mod contract;
 mod crash;
 mod encryption;
+mod events;
 mod listing;
 mod multipart;
 mod objects;

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use fragua_auth::{AccessKey, Auth};
-use fragua_base::{Clock as _, SystemClock};
+use fragua_base::{Clock as _, Secret, SystemClock};
 use fragua_database::testing::TestDatabase;
 use http_body_util::BodyExt as _;
 use tempfile::TempDir;
@@ -16,7 +16,9 @@ use tower::ServiceExt as _;
 
 use super::bucket;
 use crate::s3::REGION;
-use crate::{BucketName, ObjectKey, PresignedRequest, Settings, Storage, presigned_url};
+use crate::{
+    BucketName, ObjectKey, PresignedRequest, Settings, Storage, Webhook, WebhookSettings, presigned_url,
+};
 
 pub(super) struct Api {
     pub(super) router: Router,
@@ -55,6 +57,18 @@ pub(super) fn between<'text>(text: &'text str, start: &str, end: &str) -> &'text
         .map_or("", |(found, _)| found)
 }
 
+/// One webhook, `rows`, which nothing is sent to here.
+fn webhooks() -> WebhookSettings {
+    let webhook = Webhook {
+        url: Secret::new("https://example.org/hook"),
+        secret: None,
+    };
+    WebhookSettings {
+        webhooks: [("rows".to_owned(), webhook)].into(),
+        ..WebhookSettings::default()
+    }
+}
+
 impl Api {
     /// Serves a store with one bucket and the object `k` of ten digits.
     pub(super) async fn start() -> Self {
@@ -77,6 +91,7 @@ impl Api {
         let clock = Arc::new(SystemClock);
         let settings = Settings {
             max_object_bytes,
+            webhooks: webhooks(),
             secret_key: Some(fragua_auth::new_secret_key()),
             ..Settings::new(root.path())
         };

@@ -291,7 +291,7 @@ async fn settings_come_back_as_they_were_sent() {
                      <NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>\
                      <AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation>\
                      </AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
-    let notification = "<NotificationConfiguration><QueueConfiguration><Id>q</Id><Queue>arn:fragua:sqs::1:webhook\
+    let notification = "<NotificationConfiguration><QueueConfiguration><Id>q</Id><Queue>arn:aws:sqs:::rows\
                         </Queue><Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name>\
                         <Value>in/</Value></FilterRule></S3Key></Filter></QueueConfiguration>\
                         </NotificationConfiguration>";
@@ -324,7 +324,7 @@ async fn settings_come_back_as_they_were_sent() {
             "notification",
             notification,
             &[
-                "<Queue>arn:fragua:sqs::1:webhook</Queue>",
+                "<Queue>arn:aws:sqs:::rows</Queue>",
                 "<Event>s3:ObjectCreated:*</Event>",
                 "<Name>prefix</Name><Value>in/</Value>",
             ],
@@ -390,8 +390,14 @@ async fn settings_that_break_a_rule_are_refused() {
         ),
         (
             "notification",
-            "<NotificationConfiguration><QueueConfiguration><Queue>arn:fragua:sqs::1:webhook</Queue>\
+            "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:::rows</Queue>\
              <Event>s3:ObjectEaten:*</Event></QueueConfiguration></NotificationConfiguration>",
+            (400, "InvalidArgument"),
+        ),
+        (
+            "notification",
+            "<NotificationConfiguration><QueueConfiguration><Queue>arn:aws:sqs:::nobody</Queue>\
+             <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>",
             (400, "InvalidArgument"),
         ),
     ] {

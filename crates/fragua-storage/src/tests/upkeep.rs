@@ -32,7 +32,7 @@ impl Kit {
     }
 
     /// Another process over the same store, with its background work in hand.
-    async fn local(&self, change: impl FnOnce(&mut Settings)) -> Local {
+    pub(super) async fn local(&self, change: impl FnOnce(&mut Settings)) -> Local {
         let mut settings = Settings::new(self.root.path());
         settings.scrub_bytes_per_second = None;
         change(&mut settings);

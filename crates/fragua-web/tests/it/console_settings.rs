@@ -151,6 +151,37 @@ async fn cors_and_tags_come_and_go() {
 }
 
 #[tokio::test]
+async fn who_is_told_is_picked_from_the_webhooks_of_the_settings() {
+    let house = House::open().await;
+    let console = house.console();
+    get(&console, AT).await.has(&[
+        "Nobody is told of changes.",
+        "<option value=\"arn:aws:sqs:::rows\">rows</option>",
+        "value=\"s3:ObjectCreated:*\" checked",
+    ]);
+    let form = "do=notification-add&id=csv&target=arn%3Aaws%3Asqs%3A%3A%3Arows&prefix=in%2F&suffix=.csv\
+                &event=s3%3AObjectCreated%3A%2A&event=s3%3AObjectRemoved%3A%2A";
+    post(&console, AT, form).await;
+    let notification = settings(&house).await.notification.unwrap();
+    let target = &notification.targets[0];
+    assert_eq!(
+        (target.id.as_str(), target.arn.as_str()),
+        ("csv", "arn:aws:sqs:::rows")
+    );
+    assert_eq!(target.events, ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]);
+    assert_eq!(
+        (target.prefix.as_deref(), target.suffix.as_deref()),
+        (Some("in/"), Some(".csv"))
+    );
+    let unknown = form.replace("rows", "nobody").replace("id=csv", "id=other");
+    let refused = post(&console, AT, &unknown).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    refused.has(&["arn:aws:sqs:::nobody", "value=\"other\""]);
+    post(&console, AT, "do=notification-delete&id=csv").await;
+    assert_eq!(settings(&house).await.notification, None);
+}
+
+#[tokio::test]
 async fn a_bucket_goes_only_when_its_name_is_typed() {
     let house = House::open().await;
     let console = house.console();

@@ -53,7 +53,15 @@ impl House {
         let databases = [TestDatabase::sqlite().await, TestDatabase::sqlite().await];
         let folder = tempfile::tempdir().unwrap();
         let clock: SharedClock = Arc::new(ManualClock::at(now()));
+        let webhook = fragua_storage::Webhook {
+            url: fragua_base::Secret::new("https://example.org/rows"),
+            secret: None,
+        };
         let settings = fragua_storage::Settings {
+            webhooks: fragua_storage::WebhookSettings {
+                webhooks: [("rows".to_owned(), webhook)].into(),
+                ..Default::default()
+            },
             secret_key: Some(fragua_base::Secret::new(format!("{}=", "A".repeat(43)))),
             ..fragua_storage::Settings::new(folder.path().join("objects"))
         };

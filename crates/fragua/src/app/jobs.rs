@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use fragua_auth::Auth;
 use fragua_orchestrator::{Orchestrator, TriggerRequest};
 use fragua_serving::{DriftAlarm, Serving};
+use fragua_storage::ObjectEvent;
 use serde_json::{Map, json};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +65,10 @@ impl App {
                 Ok(())
             }));
         }
+        if let (Some(storage), Some(orchestrator)) = (&self.storage, &self.orchestrator) {
+            let (events, orchestrator) = (storage.events(), orchestrator.clone());
+            jobs.push(Box::pin(wake_sensors(events, orchestrator, shutdown.clone())));
+        }
         if let Some(tracking) = &self.tracking
             && roles.contains(&Role::Tracking)
         {
@@ -97,6 +102,39 @@ impl App {
             jobs.push(Box::pin(retrain(alarms, orchestrator, dag_id, shutdown.clone())));
         }
         jobs
+    }
+}
+
+/// Lets sensors look at once for an object that came. Those that are not told, because too many came, look at their time.
+async fn wake_sensors(
+    mut events: broadcast::Receiver<ObjectEvent>,
+    orchestrator: Orchestrator,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    loop {
+        let event = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            event = events.recv() => event,
+        };
+        let first = match event {
+            Ok(event) => event,
+            Err(RecvError::Lagged(_)) => continue,
+            // Another S3 tells nothing.
+            Err(RecvError::Closed) => return Ok(()),
+        };
+        let rest = std::iter::from_fn(|| events.try_recv().ok());
+        let created = std::iter::once(first)
+            .chain(rest)
+            .filter(|event| event.kind.is_creation());
+        let objects: Vec<(String, String)> = created
+            .map(|event| (event.bucket.to_string(), event.key.to_string()))
+            .collect();
+        if objects.is_empty() {
+            continue;
+        }
+        if let Err(error) = orchestrator.objects_came(objects).await {
+            tracing::warn!(%error, "sensors cannot be told that objects came; they look at their time");
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use fragua_web::ServedAlias;
 use crate::databases::{self, Component, Databases};
 use crate::operators;
 use crate::project::Project;
-use crate::settings::{Loaded, Role};
+use crate::settings::{Loaded, ObjectWebhookSettings, Role};
 use crate::source::{self, Source};
 
 /// How often a registry that another process writes is asked for a moved alias.
@@ -489,7 +489,22 @@ async fn own_storage(
     clock: SharedClock,
 ) -> anyhow::Result<Storage> {
     let given = &loaded.settings.storage;
+    let (webhooks, targets) = (&loaded.settings.webhooks, &loaded.settings.object_webhooks);
+    let target = |(name, given): (&String, &ObjectWebhookSettings)| {
+        let webhook = fragua_storage::Webhook {
+            url: given.url.clone(),
+            secret: given.secret.clone(),
+        };
+        (name.clone(), webhook)
+    };
     let settings = fragua_storage::Settings {
+        webhooks: fragua_storage::WebhookSettings {
+            webhooks: targets.iter().map(target).collect(),
+            allowed_schemes: webhooks.allowed_schemes.clone(),
+            allow_private_addresses: webhooks.allow_private_addresses,
+            timeout: Duration::from_secs(webhooks.timeout_seconds as u64),
+            workers: webhooks.workers,
+        },
         scrub_every: Duration::from_secs(given.scrub_days as u64 * 24 * 60 * 60),
         scrub_bytes_per_second: Some(given.scrub_bytes_per_second as u64),
         secret_key: Some(secret_key("storage", given.secret_key.as_ref(), project)?),

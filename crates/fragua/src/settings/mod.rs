@@ -20,8 +20,11 @@ use toml::{Table, Value};
 pub(crate) use error::{Error, Problem};
 pub(crate) use foreign::Notice;
 pub(crate) use layer::{Entry, Layer, Origin};
+use schema::NAMED;
 pub(crate) use schema::{DEFAULTS, is_secret};
-pub(crate) use sections::{Executor, LogFilter, LogFormat, LogSettings, Role, Settings, SmtpSettings};
+pub(crate) use sections::{
+    Executor, LogFilter, LogFormat, LogSettings, ObjectWebhookSettings, Role, Settings, SmtpSettings,
+};
 
 use environment::Variables;
 use schema::Schema;
@@ -205,24 +208,28 @@ fn tree(entries: &Layer) -> Table {
     let mut root = Table::new();
     for (key, entry) in entries {
         let (section, name) = key.split_once('.').unwrap_or((key, ""));
-        let Some(section) = root
-            .entry(section)
-            .or_insert_with(|| Value::Table(Table::new()))
-            .as_table_mut()
-        else {
-            continue;
-        };
-        if let Some(id) = name.strip_suffix(".url") {
-            let connection = Table::from_iter([("url".to_owned(), entry.value.clone())]);
-            section.insert(id.to_owned(), Value::Table(connection));
-        } else {
-            section.insert(name.to_owned(), entry.value.clone());
+        let is_named = NAMED.iter().any(|(named, _)| *named == section);
+        let mut table = table_in(&mut root, section);
+        let mut field = name;
+        if let Some((id, of_id)) = name.rsplit_once('.').filter(|_| is_named) {
+            table = table.and_then(|table| table_in(table, id));
+            field = of_id;
+        }
+        if let Some(table) = table {
+            table.insert(field.to_owned(), entry.value.clone());
         }
     }
-    for section in ["connections", "variables"] {
+    for section in NAMED.iter().map(|(named, _)| *named).chain(["variables"]) {
         root.entry(section).or_insert_with(|| Value::Table(Table::new()));
     }
     root
+}
+
+fn table_in<'a>(table: &'a mut Table, name: &str) -> Option<&'a mut Table> {
+    table
+        .entry(name)
+        .or_insert_with(|| Value::Table(Table::new()))
+        .as_table_mut()
 }
 
 /// Returns what `fragua settings` lists: key, value as it may be shown, origin.

@@ -11,9 +11,12 @@ use super::layer::{Entry, Layer, Origin};
 /// The reference of all settings, with comments.
 pub(crate) const DEFAULTS: &str = include_str!("default.toml");
 
-/// Keys that people choose: `variables.NAME`, `connections.NAME.url`.
+/// Keys that people choose: `variables.NAME`, `connections.NAME.url` and the like.
 const VARIABLES: &str = "variables.";
-const CONNECTIONS: &str = "connections.";
+
+/// Sections of which each entry has a name that people choose, with what an entry has.
+pub(super) const NAMED: &[(&str, &[&str])] =
+    &[("connections", &["url"]), ("object_webhooks", &["url", "secret"])];
 
 /// The settings that exist.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Schema {
 
     /// Returns whether a setting of that name exists.
     pub(crate) fn knows(&self, key: &str) -> bool {
-        self.defaults.contains_key(key) || is_variable(key) || is_connection(key)
+        self.defaults.contains_key(key) || is_variable(key) || is_of_named(key)
     }
 
     /// Returns the entry with its value in the type of its key.
@@ -104,10 +107,13 @@ fn is_variable(key: &str) -> bool {
     key.strip_prefix(VARIABLES).is_some_and(|name| !name.is_empty())
 }
 
-fn is_connection(key: &str) -> bool {
-    key.strip_prefix(CONNECTIONS)
-        .and_then(|rest| rest.strip_suffix(".url"))
-        .is_some_and(|name| !name.is_empty() && !name.contains('.'))
+fn is_of_named(key: &str) -> bool {
+    let parts: Vec<&str> = key.split('.').collect();
+    let [section, name, field] = parts[..] else {
+        return false;
+    };
+    let of_section = |(named, fields): &(&str, &[&str])| *named == section && fields.contains(&field);
+    !name.is_empty() && NAMED.iter().any(of_section)
 }
 
 /// Returns whether a value must not be shown: it is a secret or can carry one.
@@ -120,6 +126,7 @@ pub(crate) fn is_secret(key: &str) -> bool {
                 | "database_url"
                 | "uri"
                 | "endpoint"
+                | "secret"
                 | "secret_key"
                 | "secret_access_key"
                 | "access_key_id"

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) source: SourceSettings,
     pub(crate) log: LogSettings,
     pub(crate) connections: BTreeMap<String, ConnectionSettings>,
+    pub(crate) object_webhooks: BTreeMap<String, ObjectWebhookSettings>,
     pub(crate) variables: BTreeMap<String, Secret>,
 }
 
@@ -178,6 +179,14 @@ pub(crate) struct StorageSettings {
     pub(crate) access_key_id: Option<String>,
     #[serde(deserialize_with = "optional")]
     pub(crate) secret_access_key: Option<Secret>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ObjectWebhookSettings {
+    pub(crate) url: Secret,
+    #[serde(default, deserialize_with = "optional")]
+    pub(crate) secret: Option<Secret>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -281,6 +281,23 @@ fn names_that_people_choose_may_hold_dots() {
 }
 
 #[test]
+fn webhooks_of_buckets_have_names_and_their_secrets_are_not_shown() {
+    let given = Given {
+        file: "[object_webhooks.rows]\nurl = \"https://example.org/rows\"\nsecret = \"s\"",
+        environment: &[("FRAGUA__OBJECT_WEBHOOKS__OTHER__URL", "https://example.org/other")],
+        ..Given::default()
+    };
+    let loaded = given.load().unwrap();
+    let webhooks = &loaded.settings.object_webhooks;
+    assert_eq!(webhooks["rows"].url.expose(), "https://example.org/rows");
+    assert_eq!(webhooks["rows"].secret.as_ref().unwrap().expose(), "s");
+    assert!(webhooks["other"].secret.is_none());
+    let listed = listed(&loaded);
+    assert_eq!(listed["object_webhooks.rows.secret"].0, "***");
+    assert_eq!(listed["object_webhooks.rows.url"].0, "***");
+}
+
+#[test]
 fn the_address_of_our_own_role_is_no_other_server() {
     let check = |uri: &str, is_other: bool| {
         let loaded = Given {

@@ -1,10 +1,19 @@
 //! The bytes of all objects, looked at and mended on the command line.
 
 use std::fs;
+use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use fragua_auth::AccessKey;
+use fragua_base::{Clock as _, SystemClock};
+use fragua_storage::{BucketName, ObjectKey, PresignedRequest, presigned_url};
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
-use crate::support::Project;
+use crate::support::{Project, client};
+use crate::workers::until;
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
@@ -59,6 +68,112 @@ async fn objects_of_another_s3_are_not_checked_here() {
         "{}",
         refused.stderr
     );
+}
+
+/// Asks the S3 API, with all of the signature in the address.
+async fn ask(
+    endpoint: &str,
+    key: &AccessKey,
+    (object, query): (Option<&str>, &[(&str, &str)]),
+    body: &'static str,
+) {
+    let bucket = BucketName::parse("data").unwrap();
+    let object = object.map(|object| ObjectKey::parse(object).unwrap());
+    let request = PresignedRequest {
+        endpoint,
+        region: "us-east-1",
+        method: "PUT",
+        bucket: Some(&bucket),
+        key: object.as_ref(),
+        query,
+        lifetime: Duration::from_secs(60),
+        now: SystemClock.now(),
+    };
+    let request = client().put(presigned_url(key, request).unwrap()).body(body);
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    assert!(status.is_success(), "{status} {}", answer.text().await.unwrap());
+}
+
+#[tokio::test]
+async fn an_object_that_comes_is_told_to_a_webhook_and_to_the_sensor_that_waits() {
+    let (sender, mut received) = mpsc::unbounded_channel();
+    let receive = async |State(sender): State<mpsc::UnboundedSender<(HeaderMap, String)>>,
+                         headers: HeaderMap,
+                         body: String| sender.send((headers, body)).unwrap();
+    let router = Router::new().fallback(receive).with_state(sender);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let webhook = format!(
+        "object_webhooks.rows.url=http://{}/hook",
+        listener.local_addr().unwrap()
+    );
+    let receiver = tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let project = Project::with_dag(
+        "waits",
+        "dag: waits\ntasks:\n  - { id: rows, object_sensor: { bucket: data, key: in/año.csv, poke_interval: 1h } }\n",
+    );
+    let made = project
+        .run(&[
+            "storage-keys",
+            "create",
+            "--name",
+            "ana",
+            "--access",
+            "full",
+            "--json",
+        ])
+        .await;
+    let made = json(&made.stdout);
+    let key = AccessKey::new(made["id"].as_str().unwrap(), made["secret"].as_str().unwrap()).unwrap();
+    let server = project
+        .up(&[
+            "--roles",
+            "orchestrator,storage",
+            "--set",
+            &webhook,
+            "--set",
+            "object_webhooks.rows.secret=hammer",
+            "--set",
+            "webhooks.allowed_schemes=http",
+            "--set",
+            "webhooks.allow_private_addresses=true",
+        ])
+        .await;
+    let endpoint = server.address("storage");
+    ask(endpoint, &key, (None, &[]), "").await;
+    let notification = "<NotificationConfiguration><QueueConfiguration><Id>all</Id><Queue>arn:aws:sqs:::rows</Queue>\
+                        <Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>";
+    ask(endpoint, &key, (None, &[("notification", "")]), notification).await;
+
+    assert!(project.run(&["dags", "unpause", "waits"]).await.ok);
+    let run = project.trigger("waits").await;
+    let until_state = async |wanted: &str| {
+        until(wanted, async || {
+            let state = project.run(&["tasks", "state", "waits", "rows", &run]).await;
+            (state.stdout.trim() == wanted).then_some(())
+        })
+        .await;
+    };
+    until_state("up_for_reschedule").await;
+    ask(endpoint, &key, (Some("in/año.csv"), &[]), "1,2").await;
+    until_state("success").await;
+
+    let (headers, body) = received.recv().await.unwrap();
+    let header = |name: &str| headers[name].to_str().unwrap();
+    let (id, seconds) = (header("x-fragua-delivery-id"), header("x-fragua-timestamp"));
+    assert_eq!(
+        header("x-fragua-signature"),
+        fragua_webhook::sign("hammer", id, seconds, &body)
+    );
+    let record = &json(&body)["Records"][0];
+    assert_eq!(
+        (&record["eventName"], &record["s3"]["object"]["key"]),
+        (&json!("ObjectCreated:Put"), &json!("in/a%C3%B1o.csv"))
+    );
+    let (ok, said) = server.stop().await;
+    assert!(ok, "{said}");
+    receiver.abort();
 }
 
 #[tokio::test]

@@ -174,7 +174,7 @@ async fn until_known(dag: &str) {
 }
 
 /// Asks again and again: what is looked at is in other processes, which tell nobody here.
-async fn until<T>(what: &str, found: impl AsyncFn() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, found: impl AsyncFn() -> Option<T>) -> T {
     let asking = async {
         let mut turns = tokio::time::interval(Duration::from_millis(20));
         loop {

@@ -255,7 +255,11 @@ async fn a_sensor_gives_its_slot_back_and_goes_on_with_the_same_attempt(database
     let run_id = bench.trigger("retry").await;
     let lease = bench.claim_one("first").await;
     let in_a_minute = bench.core.now().plus(Duration::from_secs(60));
-    bench.end(&lease, Ending::Reschedule { at: in_a_minute }).await;
+    let reschedule = Ending::Reschedule {
+        at: in_a_minute,
+        object: None,
+    };
+    bench.end(&lease, reschedule).await;
     assert_eq!(bench.states("retry", &run_id).await[0], "first:up_for_reschedule");
     let orchestrator = bench.orchestrator();
     let first = orchestrator

@@ -9,6 +9,7 @@ mod dag_runs;
 mod failing;
 mod held;
 mod limits;
+mod object_sensors;
 mod schedules;
 mod values;
 mod vault;

@@ -79,10 +79,11 @@ impl Local {
             written_at: Some(damage.written_at),
             ..DeleteTarget::current(ObjectKey::parse(damage.key.clone())?)
         };
-        let now = self.inner.clock.now();
-        let (_, useless) = objects::delete_many(self.database(), &bucket, &[target], now).await?;
-        let is_removed = !useless.is_empty();
-        self.discard(useless).await;
+        let telling = self.telling(&bucket).await?;
+        let deleted = objects::delete_many(self.database(), &bucket, &[target], &telling).await?;
+        let is_removed = !deleted.useless.is_empty();
+        self.announce(&telling, deleted.events);
+        self.discard(deleted.useless).await;
         Ok(is_removed)
     }
 

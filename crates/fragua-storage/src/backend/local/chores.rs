@@ -27,11 +27,13 @@ const SCRUB: &str = "scrub";
 const SCRUB_ROWS: usize = 100;
 
 impl Local {
-    /// Does what is due until `shutdown`. A pass of the scrubber takes days, so rules do not wait for it.
+    /// Does what is due until `shutdown`. A pass of the scrubber takes days, so nothing waits for it.
     pub(super) async fn do_chores_until(&self, shutdown: CancellationToken) {
         tokio::join!(
             repeat(&shutdown, || self.expire_if_due(&shutdown)),
             repeat(&shutdown, || self.scrub_if_due(&shutdown)),
+            repeat(&shutdown, || self.give_up_events()),
+            self.deliver_until(&shutdown),
         );
     }
 

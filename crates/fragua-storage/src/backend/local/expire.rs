@@ -98,9 +98,10 @@ impl Local {
         if targets.is_empty() {
             return Ok(());
         }
-        let deleted = crate::store::objects::delete_many(self.database(), bucket, &targets, now);
-        let (_, useless) = deleted.await?;
-        self.discard(useless).await;
+        let telling = self.telling(bucket).await?.by_rule(now);
+        let deleted = crate::store::objects::delete_many(self.database(), bucket, &targets, &telling).await?;
+        self.announce(&telling, deleted.events);
+        self.discard(deleted.useless).await;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod blobs;
 mod check;
 mod chores;
 mod copy;
+mod deliver;
 mod encryption;
 mod expire;
 mod folders;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fragua_base::{SharedClock, Timestamp, random_hex};
 use fragua_database::Database;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use self::blobs::Blobs;
@@ -38,6 +40,7 @@ use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
 use crate::checksum::Expected;
 use crate::encryption::Encrypt;
+use crate::events::{ObjectEvent, ObjectEventKind, Telling, Webhooks};
 use crate::listing::{ListQuery, Listing};
 use crate::multipart::{
     CompleteUpload, CompletedPart, CreateUpload, Part, PartList, PartOptions, UploadId, UploadList,
@@ -47,7 +50,7 @@ use crate::object::{
     CopyOptions, DEFAULT_CONTENT_TYPE, GetOptions, ObjectHeaders, ObjectKey, ObjectMeta, PutOptions,
     WriteCondition,
 };
-use crate::store::objects::Attributes;
+use crate::store::objects::{Attributes, NewRow};
 use crate::store::{buckets, garbage, objects, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
@@ -62,6 +65,9 @@ const SWEEP_LIMIT: usize = 20_000;
 
 /// How often a read looks again for an object that is replaced between its row and its file.
 const READ_ATTEMPTS: usize = 5;
+
+/// How many events who follows them may lag behind.
+const KEPT_EVENTS: usize = 4096;
 
 /// The longest content type kept.
 const MAX_CONTENT_TYPE_BYTES: usize = 255;
@@ -85,6 +91,11 @@ struct Inner {
     quotas: Quotas,
     /// Blobs whose files are gone and whose rows of garbage are still there.
     removed: Mutex<Vec<String>>,
+    webhooks: Arc<Webhooks>,
+    /// What happens to objects in this process.
+    events: broadcast::Sender<ObjectEvent>,
+    /// Says that there may be something to send.
+    to_send: watch::Sender<()>,
 }
 
 /// A row to be, once its blob is in place.
@@ -93,6 +104,7 @@ struct NewObject {
     attributes: Attributes,
     condition: Option<WriteCondition>,
     finished_upload: Option<UploadId>,
+    kind: ObjectEventKind,
 }
 
 impl Local {
@@ -101,6 +113,7 @@ impl Local {
         settings: Settings,
         clock: SharedClock,
     ) -> Result<Self, Error> {
+        let webhooks = Arc::new(Webhooks::new(settings.webhooks.clone())?);
         database.migrate("storage", crate::store::migrations()).await?;
         let key_ring = match &settings.secret_key {
             None => KeyRing::default(),
@@ -121,6 +134,9 @@ impl Local {
             remembered: Remembered::default(),
             quotas: Quotas::default(),
             removed: Mutex::default(),
+            webhooks,
+            events: broadcast::channel(KEPT_EVENTS).0,
+            to_send: watch::Sender::default(),
         };
         let local = Self {
             inner: Arc::new(inner),
@@ -194,6 +210,30 @@ impl Local {
         }
     }
 
+    /// Returns what a change of objects of a bucket needs to be told.
+    async fn telling(&self, bucket: &BucketName) -> Result<Telling, Error> {
+        let settings = self.remembered_settings(bucket).await?;
+        Ok(Telling::new(
+            settings,
+            self.inner.webhooks.clone(),
+            self.inner.clock.now(),
+        ))
+    }
+
+    /// Tells those who follow what has happened. What is to be sent was noted with the change.
+    fn announce(&self, telling: &Telling, events: Vec<ObjectEvent>) {
+        if events
+            .iter()
+            .any(|event| telling.receivers(event).next().is_some())
+        {
+            self.inner.to_send.send_replace(());
+        }
+        for event in events {
+            // Nobody may be following.
+            let _ = self.inner.events.send(event);
+        }
+    }
+
     /// Runs `write` to its end even when the caller is dropped, as it is when a client leaves.
     async fn to_the_end<T: Send + 'static>(
         write: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -227,13 +267,25 @@ impl Local {
             bucket: &bucket,
             key: &key,
         };
-        let upload = new.finished_upload.as_ref().map(UploadId::as_str);
-        let reservation = match self.reserve(&bucket, size_bytes).await {
-            Ok(reservation) => reservation,
+        let new = NewRow {
+            row,
+            condition: new.condition,
+            finished_upload: new.finished_upload.map(|upload| upload.as_str().to_owned()),
+            kind: new.kind,
+        };
+        let reserved = async {
+            Ok((
+                self.reserve(&bucket, size_bytes).await?,
+                self.telling(&bucket).await?,
+            ))
+        };
+        let (reservation, telling) = match reserved.await {
+            Ok(reserved) => reserved,
             Err(error) => return Err(self.undo(blob_id, error).await),
         };
-        match objects::put(self.database(), place, row, new.condition.as_ref(), upload).await {
-            Ok((row, useless)) => {
+        match objects::put(self.database(), place, &new, &telling).await {
+            Ok((row, useless, event)) => {
+                self.announce(&telling, vec![event]);
                 if let Some(reservation) = reservation {
                     reservation.fill();
                 }
@@ -386,6 +438,10 @@ impl Backend for Local {
             attributes,
             condition: options.condition,
             finished_upload: None,
+            kind: match options.is_form {
+                true => ObjectEventKind::Post,
+                false => ObjectEventKind::Put,
+            },
         };
         let blob = (stored.id, digest.size_bytes, etag);
         let place = (place.bucket.clone(), place.key.clone());
@@ -420,11 +476,12 @@ impl Backend for Local {
         bucket: &BucketName,
         targets: &[DeleteTarget],
     ) -> Result<Vec<Deletion>, Error> {
-        let now = self.inner.clock.now();
-        let (deletions, useless) = objects::delete_many(self.database(), bucket, targets, now).await?;
+        let telling = self.telling(bucket).await?;
+        let deleted = objects::delete_many(self.database(), bucket, targets, &telling).await?;
         self.inner.quotas.forget(bucket);
-        self.discard(useless).await;
-        Ok(deletions)
+        self.announce(&telling, deleted.events);
+        self.discard(deleted.useless).await;
+        Ok(deleted.deletions)
     }
 
     async fn copy(
@@ -480,6 +537,7 @@ impl Backend for Local {
             attributes,
             condition: options.condition,
             finished_upload: None,
+            kind: ObjectEventKind::Copy,
         };
         let place = (target.bucket.clone(), target.key.clone());
         Self::to_the_end(self.clone().commit(place, (blob, meta.size_bytes, etag), new)).await
@@ -558,7 +616,11 @@ impl Backend for Local {
         version: Option<&VersionId>,
         tags: &Tags,
     ) -> Result<VersionId, Error> {
-        objects::set_tags(self.database(), place, version, tags).await
+        let telling = self.telling(place.bucket).await?;
+        let event = objects::set_tags(self.database(), place, version, tags, &telling).await?;
+        let changed = event.version_id.clone();
+        self.announce(&telling, vec![event]);
+        Ok(changed)
     }
 
     async fn bucket_settings(
@@ -583,6 +645,14 @@ impl Backend for Local {
 
     async fn usage(&self, bucket: &BucketName) -> Result<BucketUsage, Error> {
         usage::of_bucket(self.database(), bucket).await
+    }
+
+    fn events(&self) -> broadcast::Receiver<ObjectEvent> {
+        self.inner.events.subscribe()
+    }
+
+    fn webhook_arns(&self) -> Vec<String> {
+        self.inner.webhooks.arns()
     }
 
     async fn run_chores(&self, shutdown: CancellationToken) {

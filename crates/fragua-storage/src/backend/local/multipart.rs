@@ -9,6 +9,7 @@ use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::{CustomerKey, Encryption, check_customer_key};
+use crate::events::ObjectEventKind;
 use crate::listing::MAX_PAGE;
 use crate::multipart::{
     CompleteUpload, CompletedPart, CreateUpload, MAX_PART_NUMBER, MIN_PART_BYTES, Part, PartList,
@@ -168,6 +169,7 @@ impl Local {
             attributes,
             condition: options.condition,
             finished_upload: Some(upload.clone()),
+            kind: ObjectEventKind::CompleteUpload,
         };
         let place = (place.bucket.clone(), place.key.clone());
         self.clone().commit(place, (blob, size_bytes, etag), new).await

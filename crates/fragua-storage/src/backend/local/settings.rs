@@ -78,6 +78,12 @@ impl Local {
         bucket: &BucketName,
         setting: &BucketSetting,
     ) -> Result<(), Error> {
+        if let BucketSetting::Notification(Some(notification)) = setting {
+            let settings = self.current_settings(bucket).await?;
+            self.inner
+                .webhooks
+                .check(notification, settings.notification.as_ref())?;
+        }
         let written = bucket_settings::write(self.database(), bucket, setting).await;
         self.inner.remembered.forget(bucket);
         written

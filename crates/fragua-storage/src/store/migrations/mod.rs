@@ -2,6 +2,7 @@
 
 mod m0001_objects;
 mod m0002_versions;
+mod m0003_events;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -10,5 +11,6 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
     vec![
         Box::new(m0001_objects::Migration),
         Box::new(m0002_versions::Migration),
+        Box::new(m0003_events::Migration),
     ]
 }

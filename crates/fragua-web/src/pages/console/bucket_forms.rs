@@ -6,8 +6,8 @@ use axum::extract::{Path, RawForm, State};
 use axum::response::{IntoResponse as _, Response};
 use fragua_storage::{
     BucketName, BucketSetting, Cors, CorsRule, DefaultEncryption, DeleteTarget, ExpireAfter, Lifecycle,
-    LifecycleFilter, LifecycleRule, NoncurrentExpiration, Notification, Storage, Tags, VersionQuery,
-    Versioning,
+    LifecycleFilter, LifecycleRule, NoncurrentExpiration, Notification, NotificationKind, NotificationTarget,
+    Storage, Tags, VersionQuery, Versioning,
 };
 
 use super::object_forms::lines;
@@ -109,6 +109,12 @@ impl Sent<'_> {
         }
     }
 
+    /// Returns the values of the boxes of a name that are ticked.
+    fn values(&self, name: &str) -> Vec<String> {
+        let of_name = self.form.iter().filter(|(known, _)| known == name);
+        of_name.map(|(_, value)| value.clone()).collect()
+    }
+
     /// Returns the words of a field, between commas, spaces or lines.
     fn words(&self, name: &str) -> Vec<String> {
         self.value(name)
@@ -154,7 +160,7 @@ impl Sent<'_> {
                 self.set(BucketSetting::Cors(self.cors().await?)).await?;
                 "cors"
             }
-            "notification-delete" => {
+            "notification-add" | "notification-delete" => {
                 self.set(BucketSetting::Notification(self.notification().await?))
                     .await?;
                 "notification"
@@ -241,11 +247,10 @@ impl Sent<'_> {
                 .position(|known| settings::json_of(known) == rule);
             at.map(|at| cors.rules.remove(at));
         } else {
-            let methods = self.form.iter().filter(|(name, _)| name == "method");
             cors.rules.push(CorsRule {
                 id: None,
                 allowed_origins: self.words("origins"),
-                allowed_methods: methods.map(|(_, method)| method.clone()).collect(),
+                allowed_methods: self.values("method"),
                 allowed_headers: self.words("headers"),
                 expose_headers: self.words("expose"),
                 max_age_seconds: self.number("max-age")?,
@@ -257,9 +262,22 @@ impl Sent<'_> {
     async fn notification(&self) -> Result<Option<Notification>, Error> {
         let settings = self.storage.current_bucket_settings(self.bucket).await?;
         let mut notification = settings.notification.clone().unwrap_or_default();
-        notification
-            .targets
-            .retain(|target| target.id != self.value("id"));
+        if self.value("do") == "notification-delete" {
+            notification
+                .targets
+                .retain(|target| target.id != self.value("id"));
+        } else {
+            let text = |name: &str| Some(self.value(name).to_owned()).filter(|text| !text.is_empty());
+            let arn = self.value("target").to_owned();
+            notification.targets.push(NotificationTarget {
+                id: text("id").unwrap_or_else(|| arn.clone()),
+                kind: NotificationKind::Queue,
+                arn,
+                events: self.values("event"),
+                prefix: text("prefix"),
+                suffix: text("suffix"),
+            });
+        }
         Ok((!notification.targets.is_empty()).then_some(notification))
     }
 

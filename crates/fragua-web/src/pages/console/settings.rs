@@ -45,6 +45,8 @@ struct SettingsPage<'a> {
     /// Each rule, and how a form names it.
     cors: Vec<(CorsRule, String)>,
     targets: Vec<NotificationTarget>,
+    /// Those that a new one may name: each with its name in the settings.
+    webhooks: Vec<(String, String)>,
     uploads: Vec<UploadView>,
     is_empty: bool,
     refused: Refused,
@@ -264,6 +266,11 @@ pub(super) async fn answer(
         targets: notification
             .map(|notification| notification.targets)
             .unwrap_or_default(),
+        webhooks: storage
+            .webhook_arns()
+            .into_iter()
+            .map(|arn| (arn.rsplit(':').next().unwrap_or_default().to_owned(), arn))
+            .collect(),
         uploads: uploads
             .into_iter()
             .map(|upload| {
