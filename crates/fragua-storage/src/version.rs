@@ -116,6 +116,9 @@ pub struct DeleteTarget {
     pub version: Option<VersionId>,
     /// Deletes only what was written at this instant, for who decided on what was seen before.
     pub written_at: Option<Timestamp>,
+    /// Deletes a version only where the one that came next was written at this instant, for who decided by how long it
+    /// has not been current.
+    pub replaced_at: Option<Timestamp>,
 }
 
 impl DeleteTarget {
@@ -125,6 +128,7 @@ impl DeleteTarget {
             key,
             version: None,
             written_at: None,
+            replaced_at: None,
         }
     }
 }

@@ -521,6 +521,36 @@ async fn a_decision_on_what_was_seen_spares_what_came_after(database: Database) 
     }
 }
 
+/// Lifecycle rules read what is current first and then what is not, so that a version which is replaced in between looks as
+/// if it had been followed by itself, long ago.
+async fn a_version_that_was_replaced_just_now_counted_as_old_as_it_was(database: Database) {
+    let kit = Kit::versioned(database).await;
+    let first = kit.put("k", "first").await;
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    let second = kit.put("k", "second").await;
+    let delete = async |meta: &crate::ObjectMeta, replaced_at| {
+        let target = DeleteTarget {
+            version: meta.version_id.clone(),
+            written_at: Some(meta.modified_at),
+            replaced_at: Some(replaced_at),
+            ..DeleteTarget::current(key("k"))
+        };
+        kit.storage.delete_targets(&bucket(), &[target]).await.unwrap();
+        kit.versions().await.len()
+    };
+    // It is current, or current again.
+    assert_eq!(delete(&second, second.modified_at).await, 2);
+    assert_eq!(delete(&first, first.modified_at).await, 2);
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    let third = kit.put("k", "third").await;
+    assert_eq!(delete(&second, second.modified_at).await, 3);
+    assert_eq!(delete(&first, third.modified_at).await, 3);
+    assert_eq!(delete(&second, third.modified_at).await, 2);
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    kit.delete("k", None).await;
+    assert_eq!(delete(&third, third.modified_at).await, 3);
+}
+
 async fn an_older_database_is_upgraded(database: Database) {
     let first: Vec<Box<dyn MigrationTrait>> = crate::store::migrations().into_iter().take(1).collect();
     database.migrate("storage", first).await.unwrap();
@@ -596,6 +626,7 @@ each_engine!(
     writers_of_one_key_lose_nothing,
     what_is_written_after_versions_are_on_is_kept,
     a_decision_on_what_was_seen_spares_what_came_after,
+    a_version_that_was_replaced_just_now_counted_as_old_as_it_was,
     an_older_database_is_upgraded,
     what_is_known_of_an_object_may_be_long,
 );

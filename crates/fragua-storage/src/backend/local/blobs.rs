@@ -108,27 +108,25 @@ impl Blobs {
         // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
         let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
         arrived?;
-        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(&folders, expected)).await
+        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(expected)).await
     }
 
     /// Makes a second blob of the same bytes.
-    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<String> {
+    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<Incoming> {
         let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
         let copied = spawn_blocking(move || {
-            let copy = random_hex(16);
-            let incoming = Incoming::new(&folders, &copy);
-            let source = folders.blob(&blob);
+            let incoming = Incoming::new(&folders);
+            let (source, target) = (folders.blob(&blob), incoming.path());
             // Files never change, so that another name for one is a copy of it.
-            if let Err(error) = std::fs::hard_link(&source, &incoming.path) {
+            if let Err(error) = std::fs::hard_link(&source, &target) {
                 if error.kind() == io::ErrorKind::NotFound {
                     return Err(error);
                 }
-                std::fs::copy(&source, &incoming.path)?;
-                File::open(&incoming.path)?.sync_all()?;
+                std::fs::copy(&source, &target)?;
+                File::open(&target)?.sync_all()?;
             }
-            folders.publish(&incoming, &copy)?;
-            incoming.keep();
-            Ok(copy)
+            incoming.publish()?;
+            Ok(incoming)
         });
         copied.await.map_err(io::Error::other)?
     }
@@ -140,15 +138,14 @@ impl Blobs {
         blobs: Vec<String>,
         seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
-    ) -> io::Result<(String, Option<Checksum>)> {
+    ) -> io::Result<(Incoming, Option<Checksum>)> {
         let folders = Arc::clone(&self.folders);
         let joined = spawn_blocking(move || {
-            let id = random_hex(16);
-            let incoming = Incoming::new(&folders, &id);
+            let incoming = Incoming::new(&folders);
             let mut target = OpenOptions::new()
                 .write(true)
                 .create_new(true)
-                .open(&incoming.path)?;
+                .open(incoming.path())?;
             let mut hasher = algorithm.map(ChecksumAlgorithm::hasher);
             for blob in blobs {
                 let mut source = File::open(folders.blob(&blob))?;
@@ -159,17 +156,16 @@ impl Blobs {
                 }
             }
             if let (Some(hasher), Some(seal)) = (&mut hasher, seal) {
-                let target = File::open(&incoming.path)?;
+                let target = File::open(incoming.path())?;
                 for piece in seal.all_pieces(READ_CHUNK_BYTES as u64) {
                     hasher.update(&piece.read(&target)?);
                 }
             }
             target.sync_all()?;
-            folders.publish(&incoming, &id)?;
-            incoming.keep();
+            incoming.publish()?;
             let checksum = algorithm.zip(hasher);
             Ok((
-                id,
+                incoming,
                 checksum.map(|(algorithm, hasher)| Checksum {
                     algorithm,
                     value: hasher.finish(),
@@ -286,8 +282,7 @@ impl Blobs {
     pub(super) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
         let folders = Arc::clone(&self.folders);
         let removed = spawn_blocking(move || {
-            let gone =
-                |blob: &String| remove_file(&folders.incoming.join(blob)) & remove_file(&folders.blob(blob));
+            let gone = |blob: &String| folders.remove(blob);
             blobs.into_iter().filter(gone).collect()
         });
         removed.await.unwrap_or_default()
@@ -318,13 +313,11 @@ impl Blobs {
     pub(super) async fn check_writable(&self) -> Result<(), Error> {
         let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
         let stored = self.store(body, Expected::default(), None, 64).await?;
-        let read = self.read(&stored.id, None, 0..stored.digest.size_bytes).await;
-        let bytes = match read {
-            Ok(stream) => stream.into_bytes(64).await,
-            Err(error) => Err(Error::disk("cannot read a file that was just written")(error)),
-        };
-        self.remove(vec![stored.id]).await;
-        bytes.map(drop)
+        let read = self.read(stored.incoming.id(), None, 0..stored.digest.size_bytes);
+        let stream = read
+            .await
+            .map_err(Error::disk("cannot read a file that was just written"))?;
+        stream.into_bytes(64).await.map(drop)
     }
 
     /// Returns how much room is on the disk of the folder.

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 
 use super::Local;
 use super::encryption::segment_key;
+use super::folders::Incoming;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::{CustomerKey, Encrypt, Encryption};
 use crate::object::{ObjectMeta, PartSizes};
@@ -14,7 +15,7 @@ use crate::{BucketName, Error};
 
 /// A blob that got no row yet, and what is to be noted of its bytes.
 pub(super) struct Copied {
-    pub(super) blob: String,
+    pub(super) blob: Incoming,
     pub(super) etag: String,
     pub(super) checksum: Option<Checksum>,
     pub(super) encryption: Option<Encryption>,
@@ -119,7 +120,7 @@ impl Local {
             _ => (meta.etag.clone(), meta.parts.clone()),
         };
         Ok(Ok(Copied {
-            blob: stored.id,
+            blob: stored.incoming,
             etag,
             checksum: stored.digest.checksum.or_else(|| meta.checksum.clone()),
             encryption: encryption.map(|(encryption, _)| encryption),

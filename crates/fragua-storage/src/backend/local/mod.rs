@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::blobs::Blobs;
 use self::copy::{AskedOfCopy, Copied};
 use self::encryption::segment_key;
+use self::folders::Incoming;
 use self::key_ring::KeyRing;
 use self::quota::Quotas;
 use self::settings::Remembered;
@@ -208,9 +209,12 @@ impl Local {
     async fn commit(
         self,
         (bucket, key): (BucketName, ObjectKey),
-        (blob_id, size_bytes, etag): (String, u64, String),
+        (blob, size_bytes, etag): (Incoming, u64, String),
         new: NewObject,
     ) -> Result<ObjectMeta, Error> {
+        let reservation = self.reserve(&bucket, size_bytes).await?;
+        // From here on there may be a row.
+        let blob_id = blob.keep();
         let row = objects::Model {
             bucket: bucket.as_str().to_owned(),
             object_key: key.as_str().as_bytes().to_vec(),
@@ -228,10 +232,6 @@ impl Local {
             key: &key,
         };
         let upload = new.finished_upload.as_ref().map(UploadId::as_str);
-        let reservation = match self.reserve(&bucket, size_bytes).await {
-            Ok(reservation) => reservation,
-            Err(error) => return Err(self.undo(blob_id, error).await),
-        };
         match objects::put(self.database(), place, row, new.condition.as_ref(), upload).await {
             Ok((row, useless)) => {
                 if let Some(reservation) = reservation {
@@ -387,7 +387,7 @@ impl Backend for Local {
             condition: options.condition,
             finished_upload: None,
         };
-        let blob = (stored.id, digest.size_bytes, etag);
+        let blob = (stored.incoming, digest.size_bytes, etag);
         let place = (place.bucket.clone(), place.key.clone());
         Self::to_the_end(self.clone().commit(place, blob, new)).await
     }
@@ -471,12 +471,8 @@ impl Backend for Local {
         attributes.checksum = checksum;
         attributes.parts = parts;
         attributes.encryption = encryption;
-        let content_type = match content_type(given_type) {
-            Ok(content_type) => content_type,
-            Err(error) => return Err(self.undo(blob, error).await),
-        };
         let new = NewObject {
-            content_type,
+            content_type: content_type(given_type)?,
             attributes,
             condition: options.condition,
             finished_upload: None,

@@ -4,6 +4,7 @@ use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
 use super::encryption::{runs, segments};
+use super::folders::Incoming;
 use super::sealed::{Seal, SegmentKey};
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
@@ -91,11 +92,11 @@ impl Local {
             .store(body, expected, key, self.inner.settings.max_object_bytes)
             .await?;
         let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
-        let digest = stored.digest;
+        let (digest, blob) = (stored.digest, stored.incoming);
         let row = parts::Model {
             upload_id: upload.as_str().to_owned(),
             part_number: i32::try_from(number).unwrap_or(i32::MAX),
-            blob_id: stored.id.clone(),
+            blob_id: blob.id().to_owned(),
             size_bytes: i64::try_from(digest.size_bytes).unwrap_or(i64::MAX),
             etag,
             checksum: digest.checksum.as_ref().map(parts::checksum_text),
@@ -103,16 +104,18 @@ impl Local {
         };
         let local = self.clone();
         Self::to_the_end(async move {
+            // From here on there may be a row.
+            let blob = blob.keep();
             match parts::put(local.database(), row.clone()).await {
                 Ok(replaced) => {
-                    local.inner.blobs.settle(vec![stored.id]).await;
+                    local.inner.blobs.settle(vec![blob]).await;
                     local.discard(Vec::from_iter(replaced)).await;
                     Ok(Part {
                         encryption,
                         ..row.into_part()
                     })
                 }
-                Err(error) => Err(local.undo(stored.id, error).await),
+                Err(error) => Err(local.undo(blob, error).await),
             }
         })
         .await
@@ -159,9 +162,7 @@ impl Local {
         let (blob, whole) = self.join(&chosen, seal, whole).await?;
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
         let checksum = whole.or_else(composite);
-        if let Err(error) = check_checksum(checksum.as_ref(), options.checksum.as_ref()) {
-            return Err(self.undo(blob, error).await);
-        }
+        check_checksum(checksum.as_ref(), options.checksum.as_ref())?;
         attributes.checksum = checksum;
         let new = NewObject {
             content_type: row.content_type,
@@ -178,7 +179,7 @@ impl Local {
         chosen: &[(String, Part)],
         seal: Option<Seal>,
         whole: Option<ChecksumAlgorithm>,
-    ) -> Result<(String, Option<Checksum>), Error> {
+    ) -> Result<(Incoming, Option<Checksum>), Error> {
         let blobs = &self.inner.blobs;
         let joined = match chosen {
             [(only, part)] if whole.is_none() || part.checksum.as_ref().map(|sum| sum.algorithm) == whole => {
