@@ -357,6 +357,7 @@ pub(crate) fn deletion(target: &DeleteTarget, marker: Option<VersionId>) -> Dele
         key: target.key.clone(),
         version: target.version.clone(),
         marker,
+        refused: None,
     }
 }
 

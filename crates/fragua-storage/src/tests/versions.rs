@@ -10,8 +10,8 @@ use sea_orm_migration::MigrationTrait;
 use super::{Kit, bucket, key, put};
 use crate::store::objects;
 use crate::{
-    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, GetOptions, PutOptions, Storage, Tags,
-    VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
+    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, EtagCondition, GetOptions, PutOptions, Refusal,
+    Storage, Tags, VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
 };
 
 impl Kit {
@@ -551,6 +551,43 @@ async fn a_version_that_was_replaced_just_now_counted_as_old_as_it_was(database:
     assert_eq!(delete(&third, third.modified_at).await, 3);
 }
 
+async fn a_condition_of_a_delete_is_about_what_the_key_stands_for(database: Database) {
+    let kit = Kit::new(database).await;
+    for versioning in [Versioning::Never, Versioning::Enabled] {
+        if versioning != Versioning::Never {
+            kit.set_versioning(versioning).await;
+        }
+        let delete = async |names: &[(&str, EtagCondition)]| {
+            let target = |(name, condition): &(&str, EtagCondition)| DeleteTarget {
+                if_match: Some(condition.clone()),
+                ..DeleteTarget::current(key(name))
+            };
+            let targets: Vec<DeleteTarget> = names.iter().map(target).collect();
+            let deletions = kit.storage.delete_targets(&bucket(), &targets).await.unwrap();
+            let refusals = deletions.into_iter().map(|deletion| deletion.refused);
+            refusals.collect::<Vec<_>>()
+        };
+        let is = |etag: &str| EtagCondition::Is(etag.to_owned());
+        let (one, other) = (kit.put("one", "x").await, kit.put("other", "y").await);
+        let refusals = delete(&[
+            ("one", is(&other.etag)),
+            ("other", is(&other.etag)),
+            ("none", EtagCondition::Any),
+        ])
+        .await;
+        assert_eq!(refusals, [Some(Refusal::Differs), None, Some(Refusal::Missing)]);
+        assert_eq!(super::keys(&kit.storage).await, ["one"]);
+        assert_eq!(
+            delete(&[("other", is(&other.etag))]).await,
+            [Some(Refusal::Missing)]
+        );
+        assert_eq!(delete(&[("one", is(&one.etag))]).await, [None]);
+        kit.put("one", "x").await;
+        assert_eq!(delete(&[("one", EtagCondition::Any)]).await, [None]);
+        assert!(super::keys(&kit.storage).await.is_empty());
+    }
+}
+
 async fn an_older_database_is_upgraded(database: Database) {
     let first: Vec<Box<dyn MigrationTrait>> = crate::store::migrations().into_iter().take(1).collect();
     database.migrate("storage", first).await.unwrap();
@@ -627,6 +664,7 @@ each_engine!(
     what_is_written_after_versions_are_on_is_kept,
     a_decision_on_what_was_seen_spares_what_came_after,
     a_version_that_was_replaced_just_now_counted_as_old_as_it_was,
+    a_condition_of_a_delete_is_about_what_the_key_stands_for,
     an_older_database_is_upgraded,
     what_is_known_of_an_object_may_be_long,
 );

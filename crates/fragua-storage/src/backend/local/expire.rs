@@ -82,11 +82,11 @@ impl Local {
             };
             *counter += 1;
             batch.push(DeleteTarget {
-                key,
                 version: version_to_delete.map(VersionId::stored),
                 written_at: Some(seen.modified_at),
                 // The two tables are read one after the other: what was current then may seem to be its own successor.
                 replaced_at: seen.noncurrent_since,
+                ..DeleteTarget::current(key)
             });
             if batch.len() == DELETE_BATCH {
                 self.delete_expired(bucket, &mut batch, now).await?;

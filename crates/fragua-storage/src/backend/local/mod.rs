@@ -130,7 +130,8 @@ impl Local {
         Ok(local)
     }
 
-    /// Removes what a crash left: blobs without a row, and blobs whose row was replaced or deleted.
+    /// Removes what a crash left: blobs without a row, blobs whose row was replaced or deleted, and uploads that nobody
+    /// goes on with. Others may do the same meanwhile.
     async fn recover(&self) -> Result<(), Error> {
         let Inner {
             database,
@@ -158,8 +159,17 @@ impl Local {
         }
         let lifetime = i64::try_from(settings.upload_lifetime.as_millis()).unwrap_or(i64::MAX);
         let limit = Timestamp::from_millis(clock.now().as_millis().saturating_sub(lifetime));
-        for upload in uploads::begun_before(database, limit).await? {
-            self.drop_upload(&upload).await?;
+        loop {
+            let old = uploads::begun_before(database, limit).await?;
+            if old.is_empty() {
+                break;
+            }
+            for upload in old {
+                match self.drop_upload(&upload).await {
+                    Err(Error::UploadNotFound { .. }) => {}
+                    other => other?,
+                }
+            }
         }
         if removed > 0 {
             tracing::info!(blobs = removed, "removed blobs that an earlier end left behind");
@@ -210,8 +220,11 @@ impl Local {
         self,
         (bucket, key): (BucketName, ObjectKey),
         (blob, size_bytes, etag): (Incoming, u64, String),
-        new: NewObject,
+        mut new: NewObject,
     ) -> Result<ObjectMeta, Error> {
+        // Copies and uploads bring a key that was wrapped before, and who rewraps all of them may just have passed by. One
+        // that cannot be unwrapped here stays as it is.
+        drop(self.rewrap(&mut new.attributes));
         let reservation = self.reserve(&bucket, size_bytes).await?;
         // From here on there may be a row.
         let blob_id = blob.keep();

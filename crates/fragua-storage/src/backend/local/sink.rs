@@ -195,4 +195,29 @@ mod tests {
             mebibyte.repeat(17)
         );
     }
+
+    #[test]
+    fn bytes_whose_client_left_before_their_row_stayed_until_the_next_start() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Arc::new(Folders {
+            incoming: root.path().join("incoming"),
+            blobs: root.path().join("blobs"),
+        });
+        std::fs::create_dir(&folders.incoming).unwrap();
+        std::fs::create_dir(&folders.blobs).unwrap();
+        let plan = Plan {
+            sums: Expected::default().sums(),
+            key: None,
+        };
+        let store = || {
+            let sink = Sink::write(None, &folders, &plan, Batch::default()).unwrap();
+            sink.finish(Expected::default()).unwrap().incoming
+        };
+        let (left, kept) = (store(), store().keep());
+        let path = folders.blob(left.id());
+        assert!(path.exists());
+        drop(left);
+        assert!(!path.exists() && folders.blob(&kept).exists());
+        assert_eq!(std::fs::read_dir(&folders.incoming).unwrap().count(), 1);
+    }
 }
