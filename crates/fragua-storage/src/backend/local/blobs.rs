@@ -52,6 +52,9 @@ impl Blobs {
             let named = |path: &Path| Error::disk(format!("cannot make the folder {}", path.display()));
             std::fs::create_dir_all(&blobs).map_err(named(&blobs))?;
             std::fs::create_dir_all(&incoming).map_err(named(&incoming))?;
+            // What is written below a folder is as durable as the folder's own name.
+            let synced = File::open(&root).and_then(|root| root.sync_all());
+            synced.map_err(named(&root))?;
             let new_lock = incoming.join(NEW_LOCK_FILE);
             let lock = File::create(&new_lock).map_err(named(&incoming))?;
             lock.lock()
@@ -131,11 +134,12 @@ impl Blobs {
         copied.await.map_err(io::Error::other)?
     }
 
-    /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for, which takes the `seal` of the
-    /// new blob where they are encrypted.
+    /// Makes one blob of the bytes of several, which are `file_bytes` together, and the checksum of all bytes when asked
+    /// for, which takes the `seal` of the new blob where they are encrypted.
     pub(super) async fn concatenate(
         &self,
         blobs: Vec<String>,
+        file_bytes: u64,
         seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
     ) -> io::Result<(Incoming, Option<Checksum>)> {
@@ -161,6 +165,7 @@ impl Blobs {
                     hasher.update(&piece.read(&target)?);
                 }
             }
+            check_length(&target, file_bytes)?;
             target.sync_all()?;
             incoming.publish()?;
             let checksum = algorithm.zip(hasher);
@@ -188,11 +193,7 @@ impl Blobs {
         let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
         let opened = spawn_blocking(move || {
             let file = File::open(path)?;
-            let length = file.metadata()?.len();
-            if length < least {
-                let message = format!("a blob has {length} bytes where its row says at least {least}");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
+            check_length(&file, least)?;
             // A small object goes out with its headers: one read, one packet.
             let read = if is_small {
                 pieces
@@ -202,7 +203,7 @@ impl Blobs {
             } else {
                 Vec::new()
             };
-            Ok((file, pieces, read))
+            Ok::<_, io::Error>((file, pieces, read))
         });
         let (file, pieces, read) = opened.await.map_err(io::Error::other)??;
         if is_small {
@@ -356,6 +357,16 @@ impl Drop for Blobs {
             drop(std::fs::remove_dir(incoming));
         }
     }
+}
+
+/// Fails on a file that was cut off. One that is longer is found by the scrubber.
+fn check_length(file: &File, least: u64) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if length < least {
+        let message = format!("a blob has {length} bytes where its row says at least {least}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(())
 }
 
 /// Bytes that are read together.

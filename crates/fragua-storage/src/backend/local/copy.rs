@@ -6,7 +6,7 @@ use fragua_base::random_hex;
 use futures::StreamExt as _;
 
 use super::Local;
-use super::encryption::segment_key;
+use super::encryption::{file_bytes, segment_key};
 use super::folders::Incoming;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::{CustomerKey, Encrypt, Encryption};
@@ -75,7 +75,8 @@ impl Local {
             copy.map(|copy| (copy, meta.checksum.clone()))
         } else {
             let seal = self.seal(meta, asked.source_key)?;
-            blobs.concatenate(vec![blob], seal, wanted).await
+            let file_bytes = file_bytes(meta.encryption.as_ref(), &meta.parts, meta.size_bytes);
+            blobs.concatenate(vec![blob], file_bytes, seal, wanted).await
         };
         Ok(copied.map(|(blob, checksum)| Copied {
             blob,

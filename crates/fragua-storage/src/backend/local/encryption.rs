@@ -5,7 +5,7 @@ use fragua_database::Database;
 use std::ops::Bound;
 
 use super::Local;
-use super::sealed::{Seal, Segment, SegmentKey};
+use super::sealed::{Seal, Segment, SegmentKey, file_size};
 use super::versions::Walk;
 use crate::encryption::{CustomerKey, DataKey, Encrypt, Encryption, KeptKey};
 use crate::object::{ObjectMeta, PartSizes};
@@ -163,6 +163,13 @@ pub(super) fn segments(encryption: &Encryption, parts: &PartSizes, size_bytes: u
         size_bytes,
     };
     numbers.zip(parts.iter()).map(segment).collect()
+}
+
+/// Returns how many bytes an object takes in its file.
+pub(super) fn file_bytes(encryption: Option<&Encryption>, parts: &PartSizes, size_bytes: u64) -> u64 {
+    encryption.map_or(size_bytes, |encryption| {
+        file_size(&segments(encryption, parts, size_bytes))
+    })
 }
 
 /// Returns the numbers as runs of a first one and a count.

@@ -31,6 +31,7 @@ use self::copy::{AskedOfCopy, Copied};
 use self::encryption::segment_key;
 use self::folders::Incoming;
 use self::key_ring::KeyRing;
+use self::multipart::Completing;
 use self::quota::Quotas;
 use self::settings::Remembered;
 use self::verify::Depth;
@@ -84,6 +85,7 @@ struct Inner {
     instance: String,
     remembered: Remembered,
     quotas: Quotas,
+    completing: Completing,
     /// Blobs whose files are gone and whose rows of garbage are still there.
     removed: Mutex<Vec<String>>,
 }
@@ -121,6 +123,7 @@ impl Local {
             instance: random_hex(16),
             remembered: Remembered::default(),
             quotas: Quotas::default(),
+            completing: Completing::default(),
             removed: Mutex::default(),
         };
         let local = Self {
