@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fragua_base::random_hex;
+use fragua_base::{Clock as _, random_hex};
 use fragua_database::{Database, Engine, each_engine};
 use sea_orm::EntityTrait as _;
 use sea_orm_migration::MigrationTrait;
@@ -10,8 +10,8 @@ use sea_orm_migration::MigrationTrait;
 use super::{Kit, bucket, key, put};
 use crate::store::objects;
 use crate::{
-    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, EtagCondition, GetOptions, PutOptions, Refusal,
-    Storage, Tags, VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
+    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, EtagCondition, GetOptions, ListQuery,
+    PutOptions, Refusal, Storage, Tags, VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
 };
 
 impl Kit {
@@ -36,6 +36,16 @@ impl Kit {
         };
         let deletions = self.storage.delete_targets(&bucket(), &[target]).await.unwrap();
         deletions.into_iter().next().unwrap()
+    }
+
+    /// Returns the oldest version of a key.
+    async fn first_version(&self, name: &str) -> VersionId {
+        let query = VersionQuery {
+            prefix: name.to_owned(),
+            ..VersionQuery::default()
+        };
+        let list = self.storage.list_versions(&bucket(), query).await.unwrap();
+        list.versions.last().unwrap().id.clone()
     }
 
     async fn read_version(&self, name: &str, version: &VersionId) -> Result<String, Error> {
@@ -588,6 +598,58 @@ async fn a_condition_of_a_delete_is_about_what_the_key_stands_for(database: Data
     }
 }
 
+async fn what_is_deleted_is_listed_by_itself(database: Database) {
+    let kit = Kit::versioned(database).await;
+    for name in ["a", "dir/1", "dir/2", "left/1", "z"] {
+        for _ in 0..2 {
+            kit.put(name, "x").await;
+        }
+    }
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    for name in ["a", "dir/1", "dir/2", "never", "z"] {
+        kit.delete(name, None).await;
+    }
+    let deleted_at = kit.clock.now();
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    kit.put("z", "back").await;
+    let list = async |query: ListQuery| kit.storage.list_deleted(&bucket(), query).await.unwrap();
+    let names = |listing: &crate::Listing| {
+        let objects = listing.objects.iter();
+        objects.map(|object| object.key.to_string()).collect::<Vec<_>>()
+    };
+    let all = list(ListQuery::default()).await;
+    assert_eq!(names(&all), ["a", "dir/1", "dir/2", "never"]);
+    assert!(
+        all.objects
+            .iter()
+            .all(|object| object.modified_at == deleted_at && object.size_bytes == 0)
+    );
+    let folded = |start_after: Option<String>| ListQuery {
+        delimiter: Some("/".to_owned()),
+        limit: Some(2),
+        start_after,
+        ..ListQuery::default()
+    };
+    let first = list(folded(None)).await;
+    assert_eq!(
+        (names(&first), first.prefixes),
+        (vec!["a".to_owned()], vec!["dir/".to_owned()])
+    );
+    let last = list(folded(first.next)).await;
+    assert_eq!((names(&last), last.next), (vec!["never".to_owned()], None));
+    kit.storage
+        .restore(&bucket(), &key("dir/1"), &kit.first_version("dir/1").await)
+        .await
+        .unwrap();
+    let prefix = "dir/".to_owned();
+    let in_folder = list(ListQuery {
+        prefix,
+        ..ListQuery::default()
+    })
+    .await;
+    assert_eq!(names(&in_folder), ["dir/2"]);
+}
+
 async fn an_older_database_is_upgraded(database: Database) {
     let first: Vec<Box<dyn MigrationTrait>> = crate::store::migrations().into_iter().take(1).collect();
     database.migrate("storage", first).await.unwrap();
@@ -665,6 +727,7 @@ each_engine!(
     a_decision_on_what_was_seen_spares_what_came_after,
     a_version_that_was_replaced_just_now_counted_as_old_as_it_was,
     a_condition_of_a_delete_is_about_what_the_key_stands_for,
+    what_is_deleted_is_listed_by_itself,
     an_older_database_is_upgraded,
     what_is_known_of_an_object_may_be_long,
 );

@@ -31,6 +31,7 @@ use self::copy::{AskedOfCopy, Copied};
 use self::encryption::segment_key;
 use self::folders::Incoming;
 use self::key_ring::KeyRing;
+use self::list::Keys;
 use self::multipart::Completing;
 use self::quota::Quotas;
 use self::settings::Remembered;
@@ -498,7 +499,11 @@ impl Backend for Local {
     }
 
     async fn list(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
-        list::list(self.database(), bucket, query).await
+        list::list(self.database(), bucket, query, Keys::Present).await
+    }
+
+    async fn list_deleted(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
+        list::list(self.database(), bucket, query, Keys::Deleted).await
     }
 
     async fn create_upload(&self, place: Place<'_>, options: CreateUpload) -> Result<UploadId, Error> {
