@@ -23,7 +23,7 @@ use url::Url;
 
 use super::Edge;
 use super::access::{Deed, policy_of};
-use super::convert::{object_headers, place, refuse_acl, refuse_unsupported};
+use super::convert::{body_checksum, object_headers, place, refuse_acl, refuse_unsupported};
 use super::cors::bucket_of;
 use super::encryption;
 use super::error::{invalid_argument, invalid_request};
@@ -31,9 +31,7 @@ use super::post_policy::PostPolicy;
 use super::tagging;
 use super::trail::Trail;
 use crate::presign::is_signed;
-use crate::{
-    BucketName, ChecksumAlgorithm, Error, ExpectedChecksum, ObjectKey, ObjectMeta, PutOptions, Tags,
-};
+use crate::{BucketName, Error, ObjectKey, ObjectMeta, PutOptions, Tags};
 
 /// The most bytes of the fields before the file, a little over Amazon's own 20 KB.
 const MAX_FIELD_BYTES: usize = 32 * 1024;
@@ -246,18 +244,22 @@ impl Fields {
         let mut headers = axum::http::HeaderMap::new();
         for (name, value) in &self.by_name {
             let name = match name.as_str() {
-                "key" | "tagging" => continue,
                 "acl" => "x-amz-acl",
                 name => name,
             };
+            let is_kept = ["x-amz-", "content-", "cache-control", "expires"]
+                .iter()
+                .any(|start| name.starts_with(start));
             match (HeaderName::try_from(name), HeaderValue::try_from(value.as_str())) {
                 (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
-                _ => {
+                _ if is_kept => {
                     let name: String = name.chars().take(80).collect();
                     return Err(invalid_argument(format!(
                         "The field {name} cannot be kept as a header."
                     )));
                 }
+                // A field of the page's own.
+                _ => {}
             }
         }
         refuse_acl(&headers)?;
@@ -270,10 +272,6 @@ impl Fields {
             .by_name
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone())));
-        let checksum = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
-            let name = format!("x-amz-checksum-{}", algorithm.as_str().to_ascii_lowercase());
-            Some(ExpectedChecksum::equal_to(algorithm, self.get(&name)?))
-        });
         Ok(PutOptions {
             content_type: owned("content-type"),
             headers: object_headers(
@@ -284,7 +282,7 @@ impl Fields {
                 expires.as_ref(),
             ),
             user_metadata: metadata.collect(),
-            checksum,
+            checksum: body_checksum(&headers, None)?,
             tags: self.tags()?,
             encryption: encryption::asked(&headers)?,
             ..PutOptions::default()

@@ -150,7 +150,11 @@ async fn a_field_of_two_lines_made_an_object_that_nobody_could_read() {
         let refused = api.post_signed(&[("key", "in/a"), (name, value)], "x").await;
         assert_eq!(refused.error(), (400, "InvalidArgument"), "{name}");
     }
-    let two_lines = [("key", "in/two\nlines"), ("x-amz-meta-note", "ñandú")];
+    let two_lines = [
+        ("key", "in/two\nlines"),
+        ("x-amz-meta-note", "ñandú"),
+        ("x-ignore my own", "two\nlines"),
+    ];
     assert_eq!(api.post_signed(&two_lines, "x").await.status, 204);
     assert_eq!(api.get("bucket/in/two\nlines", &[]).await.body, "x");
 }

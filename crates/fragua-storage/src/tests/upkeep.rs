@@ -7,7 +7,7 @@ use bytes::Bytes;
 use fragua_base::Clock as _;
 use fragua_database::{Database, each_engine};
 use futures::stream;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{Kit, bucket, key, keys};
@@ -294,6 +294,27 @@ async fn what_is_due_is_done_and_what_is_not_is_left(database: Database) {
     assert!(keys(&kit.storage).await.is_empty());
 }
 
+async fn rules_of_one_bucket_that_cannot_be_read_kept_all_others_waiting(database: Database) {
+    let kit = Kit::new(database).await;
+    let rules = || {
+        vec![LifecycleRule {
+            expire: Some(ExpireAfter::Days(1)),
+            ..rule("all")
+        }]
+    };
+    kit.set_rules(rules()).await;
+    kit.put("k", "x").await;
+    let broken = BucketName::parse("a-broken-one").unwrap();
+    kit.storage.create_bucket(&broken).await.unwrap();
+    let setting = BucketSetting::Lifecycle(Some(Lifecycle { rules: rules() }));
+    kit.storage.set_bucket(&broken, setting).await.unwrap();
+    let spoil = "UPDATE fragua_bucket_settings SET document = '{' WHERE bucket = 'a-broken-one'";
+    kit.database.writer().execute_unprepared(spoil).await.unwrap();
+    kit.clock.advance(3 * DAY);
+    assert!(kit.storage.apply_lifecycle().await.is_err());
+    assert!(keys(&kit.storage).await.is_empty());
+}
+
 async fn old_uploads_and_garbage_waited_for_the_next_start(database: Database) {
     let kit = Kit::new(database).await;
     kit.put("k", "x").await;
@@ -476,6 +497,7 @@ each_engine!(
     more_than_a_page_expires,
     one_process_at_a_time_does_a_chore,
     what_is_due_is_done_and_what_is_not_is_left,
+    rules_of_one_bucket_that_cannot_be_read_kept_all_others_waiting,
     old_uploads_and_garbage_waited_for_the_next_start,
     the_scrubber_finds_what_is_damaged,
     a_pass_that_is_broken_off_goes_on_where_it_was,

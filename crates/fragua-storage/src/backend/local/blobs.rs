@@ -187,7 +187,7 @@ impl Blobs {
         seal: Option<Seal>,
         range: Range<u64>,
     ) -> io::Result<ObjectStream> {
-        let path = self.folders.blob(blob);
+        let (path, blob) = (self.folders.blob(blob), blob.to_owned());
         let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
         let mut pieces = pieces(seal, range.clone());
         let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
@@ -220,7 +220,11 @@ impl Blobs {
                 read.await.map_err(io::Error::other)?
             }
         });
-        Ok(ObjectStream::new(range, chunks.buffered(READ_AHEAD)))
+        // The answer has begun: all that its reader sees is that it ends early.
+        let told = chunks.buffered(READ_AHEAD).inspect_err(move |error| {
+            tracing::error!(%blob, %error, "the bytes of an object cannot be read on");
+        });
+        Ok(ObjectStream::new(range, told))
     }
 
     /// Returns how many bytes a blob has.

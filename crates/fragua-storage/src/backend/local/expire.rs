@@ -19,15 +19,19 @@ const DELETE_BATCH: usize = 200;
 impl Local {
     /// Does for every bucket what its rules say at this instant.
     pub(super) async fn expire(&self, now: Timestamp) -> Result<ExpiryReport, Error> {
-        let mut report = ExpiryReport::default();
+        let (mut report, mut failed) = (ExpiryReport::default(), Ok(()));
         for bucket in bucket_settings::buckets_with(self.database(), "lifecycle").await? {
             match self.expire_in(&bucket, now, &mut report).await {
                 // It was deleted meanwhile.
-                Err(Error::BucketNotFound { .. }) => {}
-                other => other?,
+                Ok(()) | Err(Error::BucketNotFound { .. }) => {}
+                // The rules of the others do not wait for it.
+                Err(error) => {
+                    tracing::warn!(%bucket, %error, "the lifecycle rules of a bucket cannot be applied");
+                    failed = Err(error);
+                }
             }
         }
-        Ok(report)
+        failed.map(|()| report)
     }
 
     async fn expire_in(

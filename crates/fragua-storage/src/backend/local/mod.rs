@@ -33,7 +33,7 @@ use self::folders::Incoming;
 use self::key_ring::KeyRing;
 use self::list::Keys;
 use self::multipart::Completing;
-use self::quota::Quotas;
+use self::quota::{Quotas, Reservation};
 use self::settings::Remembered;
 use self::verify::Depth;
 use super::{Backend, Place};
@@ -229,7 +229,10 @@ impl Local {
         // Copies and uploads bring a key that was wrapped before, and who rewraps all of them may just have passed by. One
         // that cannot be unwrapped here stays as it is.
         drop(self.rewrap(&mut new.attributes));
-        let reservation = self.reserve(&bucket, size_bytes).await?;
+        let reservation = match new.finished_upload {
+            None => self.reserve(&bucket, size_bytes).await?,
+            Some(_) => None,
+        };
         // From here on there may be a row.
         let blob_id = blob.keep();
         let row = objects::Model {
@@ -251,8 +254,9 @@ impl Local {
         let upload = new.finished_upload.as_ref().map(UploadId::as_str);
         match objects::put(self.database(), place, row, new.condition.as_ref(), upload).await {
             Ok((row, useless)) => {
-                if let Some(reservation) = reservation {
-                    reservation.fill();
+                reservation.map(Reservation::fill);
+                if upload.is_some() {
+                    self.inner.quotas.forget(&bucket);
                 }
                 self.inner.blobs.settle(vec![blob_id]).await;
                 self.discard(useless).await;
@@ -369,10 +373,7 @@ impl Backend for Local {
     ) -> Result<ObjectMeta, Error> {
         let content_type = content_type(options.content_type)?;
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
-        if let Some(size_bytes) = options.expected_size {
-            // Only to refuse before the body is sent; the room is taken once the bytes are there.
-            drop(self.reserve(place.bucket, size_bytes).await?);
-        }
+        self.expect_room(place.bucket, options.expected_size).await?;
         let wanted = self.wanted_encryption(place.bucket, &options.encryption).await?;
         let encryption = self.new_encryption(wanted.as_ref())?;
         // Who reads the row is not to learn the MD5 of what only the client can read.
@@ -548,7 +549,9 @@ impl Backend for Local {
 
     async fn abort_upload(&self, place: Place<'_>, upload: &UploadId) -> Result<(), Error> {
         uploads::find(self.database(), place, upload).await?;
-        self.drop_upload(upload.as_str()).await
+        self.drop_upload(upload.as_str()).await?;
+        self.inner.quotas.forget(place.bucket);
+        Ok(())
     }
 
     async fn list_parts(

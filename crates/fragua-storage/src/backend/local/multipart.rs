@@ -8,6 +8,7 @@ use md5::{Digest, Md5};
 
 use super::encryption::{file_bytes, runs, segments};
 use super::folders::Incoming;
+use super::quota::Reservation;
 use super::sealed::{Seal, SegmentKey};
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
@@ -89,6 +90,7 @@ impl Local {
                 reason: format!("the upload was begun with {begun} checksums and the part came with {sent}"),
             });
         }
+        self.expect_room(place.bucket, options.expected_size).await?;
         let encryption = attributes.object.encryption;
         check_upload_key(encryption.as_ref(), options.customer_key.as_ref())?;
         let key = match &encryption {
@@ -123,11 +125,13 @@ impl Local {
             modified_at: self.inner.clock.now().as_millis(),
         };
         let local = self.clone();
+        let reservation = self.reserve(place.bucket, digest.size_bytes).await?;
         Self::to_the_end(async move {
             // From here on there may be a row.
             let blob = blob.keep();
             match parts::put(local.database(), row.clone()).await {
                 Ok(replaced) => {
+                    reservation.map(Reservation::fill);
                     local.inner.blobs.settle(vec![blob]).await;
                     local.discard(Vec::from_iter(replaced)).await;
                     Ok(Part {
