@@ -52,5 +52,6 @@ pub use upkeep::{
     CheckReport, Damage, DiskSpace, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified,
 };
 pub use version::{
-    DeleteTarget, Deletion, ObjectVersion, VersionContent, VersionId, VersionList, VersionQuery, Versioning,
+    DeleteTarget, Deletion, ObjectVersion, Refusal, VersionContent, VersionId, VersionList, VersionQuery,
+    Versioning,
 };

@@ -322,7 +322,7 @@ pub enum EtagCondition {
 }
 
 impl EtagCondition {
-    fn matches(&self, etag: &str) -> bool {
+    pub(crate) fn matches(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Is(wanted) => wanted == etag,

@@ -22,7 +22,7 @@ pub struct Settings {
     pub root: PathBuf,
     /// The largest object in bytes.
     pub max_object_bytes: u64,
-    /// Uploads in parts that are older are abandoned at the next start.
+    /// Uploads in parts that are older are given up at the next start, or when lifecycle rules are applied next.
     pub upload_lifetime: Duration,
     /// How often the lifecycle rules of buckets are applied; they count in days.
     pub expire_every: Duration,

@@ -247,6 +247,15 @@ impl Storage {
         self.backend.list_versions(bucket, &query).await
     }
 
+    /// Lists a page of keys that stand for a delete marker, as [`Storage::list`] lists objects: each with when it was
+    /// deleted, and no bytes.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn list_deleted(&self, bucket: &BucketName, query: ListQuery) -> Result<Listing, Error> {
+        self.backend.list_deleted(bucket, &query).await
+    }
+
     /// Makes an old version the current one again, as a new version of the same bytes, metadata and tags.
     ///
     /// # Errors

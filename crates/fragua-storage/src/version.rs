@@ -4,7 +4,7 @@ use std::fmt;
 
 use fragua_base::{Timestamp, random_hex};
 
-use crate::{Error, ObjectKey};
+use crate::{Error, EtagCondition, ObjectKey};
 
 /// What S3 calls the version of an object that was written while the bucket made no versions.
 const NULL: &str = "null";
@@ -116,6 +116,11 @@ pub struct DeleteTarget {
     pub version: Option<VersionId>,
     /// Deletes only what was written at this instant, for who decided on what was seen before.
     pub written_at: Option<Timestamp>,
+    /// Deletes a version only where the one that came next was written at this instant, for who decided by how long it
+    /// has not been current.
+    pub replaced_at: Option<Timestamp>,
+    /// Deletes only where the key stands for an object with this entity tag.
+    pub if_match: Option<EtagCondition>,
 }
 
 impl DeleteTarget {
@@ -125,6 +130,8 @@ impl DeleteTarget {
             key,
             version: None,
             written_at: None,
+            replaced_at: None,
+            if_match: None,
         }
     }
 }
@@ -138,6 +145,17 @@ pub struct Deletion {
     pub version: Option<VersionId>,
     /// The delete marker that was made or, when a version was asked for, deleted.
     pub marker: Option<VersionId>,
+    /// Why nothing was done: [`DeleteTarget::if_match`] does not hold.
+    pub refused: Option<Refusal>,
+}
+
+/// What a key stands for where a condition of a delete does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// No object.
+    Missing,
+    /// Another object.
+    Differs,
 }
 
 /// A version in a list.

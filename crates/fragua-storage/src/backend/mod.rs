@@ -103,6 +103,9 @@ pub(crate) trait Backend: Send + Sync {
     async fn list_versions(&self, _bucket: &BucketName, _query: &VersionQuery) -> Result<VersionList, Error> {
         Err(Error::NotSupported("the list of versions"))
     }
+    async fn list_deleted(&self, _bucket: &BucketName, _query: &ListQuery) -> Result<Listing, Error> {
+        Err(Error::NotSupported("the list of what is deleted"))
+    }
     async fn set_tags(
         &self,
         _place: Place<'_>,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
+use axum::http::header::IF_MATCH;
 use fragua_auth::{Access, Auth, Policy, PolicyOf, StorageIdentity, Verdict};
 use fragua_base::ErrorKind;
 use s3s::access::{S3Access, S3AccessContext};
@@ -194,7 +196,8 @@ impl S3Access for Policies {
             Some(bucket) => policy_of(&self.storage, bucket, &caller).await?,
         };
         let place = (bucket.as_deref(), key.as_deref());
-        let checked = check_operation(&caller, &operation, place, &query, policy.as_ref());
+        let further = further_action(&operation, context.headers());
+        let checked = check_operation(&caller, (&operation, further), place, &query, policy.as_ref());
         context.extensions_mut().insert(Arc::new(caller));
         checked
     }
@@ -245,7 +248,7 @@ async fn check_source(
 
 fn check_operation(
     caller: &Caller,
-    operation: &str,
+    (operation, further): (&str, Option<&str>),
     (bucket, key): (Option<&str>, Option<&str>),
     query: &str,
     policy: Option<&Policy>,
@@ -288,7 +291,23 @@ fn check_operation(
         // To list without a prefix is to list with an empty one.
         prefix: is_list.then(|| prefix.unwrap_or_default()),
     };
-    caller.check(deed, policy)
+    caller.check(deed, policy)?;
+    match further {
+        None => Ok(()),
+        Some(action) => caller.check(Deed { action, ..deed }, policy),
+    }
+}
+
+/// Returns what a request does beside its operation, because of a header: who may write objects may not tag them for that,
+/// and a condition of a delete tells something of what it is about.
+fn further_action(operation: &str, headers: &HeaderMap) -> Option<&'static str> {
+    match operation {
+        "PutObject" | "CopyObject" | "CreateMultipartUpload" if headers.contains_key("x-amz-tagging") => {
+            Some("s3:PutObjectTagging")
+        }
+        "DeleteObject" if headers.contains_key(IF_MATCH) => Some("s3:GetObject"),
+        _ => None,
+    }
 }
 
 /// Returns the action that policies know an operation by. Where Amazon's name differs from the operation's, it is told

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{ETag, ETagCondition, StreamingBlob, TimestampFormat};
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders};
 
-use super::error::{invalid_argument, not_implemented};
+use super::error::{invalid_argument, invalid_request, not_implemented};
 use crate::{
     BucketName, ByteRange, ChecksumAlgorithm, EtagCondition, ExpectedChecksum, ObjectHeaders, ObjectKey,
     WriteCondition,
@@ -204,10 +204,18 @@ pub(super) fn body_checksum(
     headers: &HeaderMap,
     trailers: Option<TrailingHeaders>,
 ) -> S3Result<Option<ExpectedChecksum>> {
-    for algorithm in ChecksumAlgorithm::ALL {
-        if let Some(value) = text(headers, header_of(algorithm).as_str()) {
+    let sent = |algorithm| Some((algorithm, text(headers, header_of(algorithm).as_str())?));
+    let mut sent = ChecksumAlgorithm::ALL.into_iter().filter_map(sent);
+    match (sent.next(), sent.next()) {
+        (Some((algorithm, value)), None) => {
             return Ok(Some(ExpectedChecksum::equal_to(algorithm, value)));
         }
+        (Some(_), Some(_)) => {
+            return Err(invalid_request(
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+        (None, _) => {}
     }
     let announced = text(headers, "x-amz-trailer").unwrap_or_default();
     if let Some(trailers) = trailers {
@@ -352,6 +360,19 @@ mod tests {
             let headers = object_headers(None, None, sent.map(str::to_owned), None, None);
             assert_eq!(headers.content_encoding.as_deref(), kept, "{sent:?}");
         }
+    }
+
+    #[test]
+    fn of_two_checksums_one_was_not_compared() {
+        let headers = |names: &[&'static str]| {
+            let headers = names
+                .iter()
+                .map(|name| (HeaderName::from_static(name), "x".parse().unwrap()));
+            HeaderMap::from_iter(headers)
+        };
+        let checked = |names| body_checksum(&headers(names), None).map(|checksum| checksum.is_some());
+        assert!(checked(&["x-amz-checksum-sha256"]).unwrap() && !checked(&[]).unwrap());
+        assert!(checked(&["x-amz-checksum-crc32", "x-amz-checksum-sha256"]).is_err());
     }
 
     #[test]

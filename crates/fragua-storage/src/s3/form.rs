@@ -11,24 +11,27 @@ use axum::body::Body;
 use axum::extract::multipart::Field;
 use axum::extract::{FromRequest as _, Multipart, Request};
 use axum::http::header::{CONTENT_TYPE, ETAG, HOST, LOCATION};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use fragua_base::Timestamp;
 use futures::{Stream, StreamExt as _};
+use s3s::dto::Tagging;
+use s3s::xml::{Deserialize as _, Deserializer};
 use s3s::{S3Error, S3ErrorCode, S3Result};
 use url::Url;
 
 use super::Edge;
 use super::access::{Deed, policy_of};
-use super::convert::{object_headers, place, refuse_acl, refuse_unsupported};
+use super::convert::{body_checksum, object_headers, place, refuse_acl, refuse_unsupported};
 use super::cors::bucket_of;
 use super::encryption;
-use super::error::{invalid_argument, invalid_request, not_implemented};
+use super::error::{invalid_argument, invalid_request};
 use super::post_policy::PostPolicy;
+use super::tagging;
 use super::trail::Trail;
 use crate::presign::is_signed;
-use crate::{BucketName, ChecksumAlgorithm, Error, ExpectedChecksum, ObjectKey, ObjectMeta, PutOptions};
+use crate::{BucketName, Error, ObjectKey, ObjectMeta, PutOptions, Tags};
 
 /// The most bytes of the fields before the file, a little over Amazon's own 20 KB.
 const MAX_FIELD_BYTES: usize = 32 * 1024;
@@ -87,6 +90,10 @@ pub(super) async fn upload(edge: &Edge, request: Request, now: Timestamp) -> S3R
     };
     let allowed = policy_of(&edge.storage, &bucket, &caller).await?;
     caller.check(deed, allowed.as_ref())?;
+    if fields.get("tagging").is_some() {
+        let action = "s3:PutObjectTagging";
+        caller.check(Deed { action, ..deed }, allowed.as_ref())?;
+    }
     let (bucket, key) = place(&bucket, &key)?;
     let options = fields.options()?;
     let sizes = policy.and_then(|policy| policy.sizes());
@@ -231,7 +238,8 @@ impl Fields {
         }))
     }
 
-    /// Reads what is kept with the object. What a header of a PUT would be refused for, a field is too.
+    /// Reads what is kept with the object. What a header of a PUT would be refused for, a field is too; and so is what no
+    /// header can carry, for no answer could tell it again.
     fn options(&self) -> S3Result<PutOptions> {
         let mut headers = axum::http::HeaderMap::new();
         for (name, value) in &self.by_name {
@@ -239,21 +247,24 @@ impl Fields {
                 "acl" => "x-amz-acl",
                 name => name,
             };
-            if let (Ok(name), Ok(value)) = (
-                axum::http::HeaderName::try_from(name),
-                HeaderValue::try_from(value.as_str()),
-            ) {
-                headers.insert(name, value);
+            let is_kept = ["x-amz-", "content-", "cache-control", "expires"]
+                .iter()
+                .any(|start| name.starts_with(start));
+            match (HeaderName::try_from(name), HeaderValue::try_from(value.as_str())) {
+                (Ok(name), Ok(value)) => drop(headers.insert(name, value)),
+                _ if is_kept => {
+                    let name: String = name.chars().take(80).collect();
+                    return Err(invalid_argument(format!(
+                        "The field {name} cannot be kept as a header."
+                    )));
+                }
+                // A field of the page's own.
+                _ => {}
             }
         }
         refuse_acl(&headers)?;
         refuse_unsupported(&headers)?;
         encryption::refuse_customer_key(&headers)?;
-        if self.get("tagging").is_some() {
-            return Err(not_implemented(
-                "Tags in a form are not offered; set them with PutObjectTagging.",
-            ));
-        }
         let owned = |name: &str| self.get(name).map(str::to_owned);
         let expires = owned("expires")
             .and_then(|text| s3s::dto::Timestamp::parse(s3s::dto::TimestampFormat::HttpDate, &text).ok());
@@ -261,10 +272,6 @@ impl Fields {
             .by_name
             .iter()
             .filter_map(|(name, value)| Some((name.strip_prefix("x-amz-meta-")?.to_owned(), value.clone())));
-        let checksum = ChecksumAlgorithm::ALL.into_iter().find_map(|algorithm| {
-            let name = format!("x-amz-checksum-{}", algorithm.as_str().to_ascii_lowercase());
-            Some(ExpectedChecksum::equal_to(algorithm, self.get(&name)?))
-        });
         Ok(PutOptions {
             content_type: owned("content-type"),
             headers: object_headers(
@@ -275,11 +282,27 @@ impl Fields {
                 expires.as_ref(),
             ),
             user_metadata: metadata.collect(),
-            checksum,
+            checksum: body_checksum(&headers, None)?,
+            tags: self.tags()?,
             is_form: true,
             encryption: encryption::asked(&headers)?,
             ..PutOptions::default()
         })
+    }
+
+    /// Reads tags, which a form carries as the body of PutObjectTagging does.
+    fn tags(&self) -> S3Result<Tags> {
+        let Some(text) = self.get("tagging") else {
+            return Ok(Tags::default());
+        };
+        let malformed = |_| {
+            let message = "The field tagging is not a Tagging document.";
+            S3Error::with_message(S3ErrorCode::MalformedXML, message)
+        };
+        let mut document = Deserializer::new(text.as_bytes());
+        let tagging = Tagging::deserialize(&mut document).map_err(malformed)?;
+        document.expect_eof().map_err(malformed)?;
+        Ok(Tags::of_object(tagging::pairs(tagging.tag_set)?)?)
     }
 
     fn answer(&self, (bucket, key): (&BucketName, &ObjectKey), meta: &ObjectMeta) -> Response {

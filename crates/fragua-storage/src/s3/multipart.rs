@@ -5,7 +5,7 @@ use s3s::{S3Request, S3Response, S3Result};
 
 use super::buckets::owner;
 use super::convert::{
-    TextEncoding, algorithm, body, body_checksum, body_size, byte_range, content_md5, count, etag_condition,
+    TextEncoding, algorithm, body, body_checksum, body_size, content_md5, count, etag_condition,
     from_dto_time, named_checksums, object_headers, place, refuse_unsupported, set_checksum, strong,
     to_dto_time, write_condition,
 };
@@ -14,8 +14,8 @@ use super::error::{invalid_argument, invalid_request, not_implemented};
 use super::objects::{checksum_type, copy_source, user_metadata};
 use crate::listing::MAX_PAGE;
 use crate::{
-    BucketName, CompleteUpload, CreateUpload, GetOptions, PartOptions, ReadConditions, Storage, UploadId,
-    UploadQuery,
+    BucketName, ByteRange, CompleteUpload, CreateUpload, GetOptions, PartOptions, ReadConditions, Storage,
+    UploadId, UploadQuery,
 };
 
 /// Reads whether a checksum is asked for over all bytes.
@@ -163,16 +163,19 @@ pub(super) async fn upload_part_copy(
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let (upload, number) = (UploadId::new(input.upload_id), part_number(input.part_number)?);
     let invalid_range =
-        |_| invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last");
-    let range = input
-        .copy_source_range
-        .as_deref()
-        .map(Range::parse)
-        .transpose()
-        .map_err(invalid_range)?;
+        || invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last");
+    // Unlike a reader's, this range names both ends, and both lie within the source: a part is never shorter than asked for.
+    let range = match input.copy_source_range.as_deref().map(Range::parse) {
+        None => None,
+        Some(Ok(Range::Int {
+            first,
+            last: Some(last),
+        })) => Some((first, last)),
+        Some(_) => return Err(invalid_range()),
+    };
     let options = GetOptions {
         version: source_version.clone(),
-        range: range.map(byte_range),
+        range: range.map(|(first, last)| ByteRange::Between { first, last }),
         part_number: None,
         conditions: ReadConditions {
             if_match: input.copy_source_if_match.map(etag_condition),
@@ -189,13 +192,17 @@ pub(super) async fn upload_part_copy(
         customer_key: key_of_source,
     };
     let opened = storage.get_with(&source_bucket, &source_key, options).await;
-    let (_, stream) = opened.map_err(|error| match error {
+    let (source, stream) = opened.map_err(|error| match error {
         // A copy has no body to leave out.
         crate::Error::NotModified { .. } => crate::Error::PreconditionFailed {
             condition: "x-amz-copy-source-if-none-match",
         },
         other => other,
     })?;
+    if range.is_some_and(|(_, last)| last >= source.size_bytes) {
+        let size_bytes = source.size_bytes;
+        return Err(crate::Error::RangeNotSatisfiable { size_bytes }.into());
+    }
     let expected_size = Some(stream.size_bytes());
     let options = PartOptions {
         expected_size,

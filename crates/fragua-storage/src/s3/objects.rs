@@ -17,12 +17,16 @@ use super::tagging::{self, tag_count};
 use super::versioning::{shown_version, version};
 use crate::multipart::MAX_PART_NUMBER;
 use crate::{
-    BucketName, CopyOptions, DeleteTarget, Deletion, Encrypt, GetOptions, ObjectKey, ObjectMeta, PutOptions,
-    ReadConditions, Storage, VersionId,
+    BucketName, CopyOptions, DeleteTarget, Deletion, Encrypt, EtagCondition, GetOptions, ObjectKey,
+    ObjectMeta, PutOptions, ReadConditions, Refusal, Storage, VersionId,
 };
 
 /// The most keys of one batch.
 const MAX_DELETES: usize = 1000;
+
+const OTHER_CONDITIONS: &str = "Deletes under conditions of time or size are not offered.";
+const CONDITION_OF_VERSION: &str =
+    "Conditions of a delete are about what a key stands for, not about a version.";
 
 pub(super) fn user_metadata(metadata: Option<Metadata>) -> BTreeMap<String, String> {
     let lower = |(name, value): (String, String)| (name.to_ascii_lowercase(), value);
@@ -253,21 +257,43 @@ pub(super) async fn delete_object(
     request: S3Request<DeleteObjectInput>,
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let input = request.input;
-    if input.if_match.is_some() {
-        return Err(not_implemented("Conditional deletes are not offered."));
+    if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
+        return Err(not_implemented(OTHER_CONDITIONS));
     }
     let (bucket, key) = place(&input.bucket, &input.key)?;
     let target = DeleteTarget {
         version: version(input.version_id.as_deref())?,
+        if_match: input.if_match.map(etag_condition),
         ..DeleteTarget::current(key)
     };
-    let deletions = storage.delete_targets(&bucket, &[target]).await?;
+    if target.version.is_some() && target.if_match.is_some() {
+        return Err(not_implemented(CONDITION_OF_VERSION));
+    }
+    let deletions = storage
+        .delete_targets(&bucket, std::slice::from_ref(&target))
+        .await?;
+    if let Some(refusal) = deletions.first().and_then(|deletion| deletion.refused) {
+        return Err(refused(&bucket, &target.key, refusal));
+    }
     let output = deletions.into_iter().next().map(|deletion| DeleteObjectOutput {
         delete_marker: deletion.marker.as_ref().map(|_| true),
         version_id: deletion.version.or(deletion.marker).map(|id| id.to_string()),
         ..DeleteObjectOutput::default()
     });
     Ok(S3Response::new(output.unwrap_or_default()))
+}
+
+fn refused(bucket: &BucketName, key: &ObjectKey, refusal: Refusal) -> S3Error {
+    let error = match refusal {
+        Refusal::Missing => crate::Error::ObjectNotFound {
+            object: format!("{bucket}/{key}"),
+            delete_marker: None,
+        },
+        Refusal::Differs => crate::Error::PreconditionFailed {
+            condition: "If-Match",
+        },
+    };
+    error.into()
 }
 
 pub(super) async fn delete_objects(
@@ -288,33 +314,52 @@ pub(super) async fn delete_objects(
         let parsed = ObjectKey::parse(object.key.clone()).map_err(S3Error::from);
         let target = parsed.and_then(|key| {
             let version = version(object.version_id.as_deref())?;
+            let if_match = object.e_tag.map(|etag| match etag.into_value() {
+                any if any == "*" => EtagCondition::Any,
+                etag => EtagCondition::Is(etag),
+            });
             let action = match version {
                 None => "s3:DeleteObject",
                 Some(_) => "s3:DeleteObjectVersion",
             };
-            let deed = Deed {
-                action,
-                bucket: &input.bucket,
-                key: Some(key.as_str()),
-                prefix: None,
-            };
-            caller.check(deed, policy.as_ref())?;
+            for action in [Some(action), if_match.as_ref().map(|_| "s3:GetObject")]
+                .into_iter()
+                .flatten()
+            {
+                let deed = Deed {
+                    action,
+                    bucket: &input.bucket,
+                    key: Some(key.as_str()),
+                    prefix: None,
+                };
+                caller.check(deed, policy.as_ref())?;
+            }
+            if object.last_modified_time.is_some() || object.size.is_some() {
+                return Err(not_implemented(OTHER_CONDITIONS));
+            }
+            if version.is_some() && if_match.is_some() {
+                return Err(not_implemented(CONDITION_OF_VERSION));
+            }
             Ok(DeleteTarget {
                 version,
+                if_match,
                 ..DeleteTarget::current(key)
             })
         });
         match target {
             Ok(target) => targets.push(target),
-            Err(error) => errors.push(Error {
-                code: Some(error.code().as_str().to_owned()),
-                message: error.message().map(str::to_owned),
-                key: Some(object.key),
-                version_id: object.version_id,
-            }),
+            Err(error) => errors.push(told(&error, object.key, object.version_id)),
         }
     }
-    let deletions = storage.delete_targets(&bucket, &targets).await?;
+    let mut deletions = storage.delete_targets(&bucket, &targets).await?;
+    deletions.retain(|deletion| match deletion.refused {
+        None => true,
+        Some(refusal) => {
+            let error = refused(&bucket, &deletion.key, refusal);
+            errors.push(told(&error, deletion.key.to_string(), None));
+            false
+        }
+    });
     let text = |id: VersionId| id.to_string();
     let deleted = |deletion: Deletion| DeletedObject {
         key: Some(deletion.key.to_string()),
@@ -328,6 +373,15 @@ pub(super) async fn delete_objects(
         errors: (!errors.is_empty()).then_some(errors),
         request_charged: None,
     }))
+}
+
+fn told(error: &S3Error, key: String, version_id: Option<String>) -> Error {
+    Error {
+        code: Some(error.code().as_str().to_owned()),
+        message: error.message().map(str::to_owned),
+        key: Some(key),
+        version_id,
+    }
 }
 
 /// Reads `x-amz-copy-source`.

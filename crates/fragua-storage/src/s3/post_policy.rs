@@ -128,6 +128,14 @@ impl PostPolicy {
         if fields.get("bucket").is_some_and(|named| named != bucket) {
             return refused("the bucket of the form is not the one of the address".to_owned());
         }
+        // Else what was signed for one bucket would be good for all.
+        if !self
+            .conditions
+            .iter()
+            .any(|condition| condition.field == "bucket")
+        {
+            return refused("Extra input fields: bucket".to_owned());
+        }
         let is_covered = |name: &str| {
             FREE.contains(&name)
                 || name.starts_with("x-ignore-")
@@ -199,6 +207,16 @@ mod tests {
         }
         assert_eq!(check(&with("x-ignore-me", "1"), "forms", now), Ok(()));
         assert_eq!(check(&with("x-amz-meta-note", "hi"), "forms", now), Ok(()));
+    }
+
+    #[test]
+    fn a_policy_that_named_no_bucket_was_good_for_all() {
+        let policy =
+            policy(r#"{"expiration": "2026-01-01T00:00:00Z", "conditions": [["starts-with", "$key", ""]]}"#)
+                .unwrap();
+        let fields = BTreeMap::from([("key".to_owned(), "a".to_owned())]);
+        let now = Timestamp::parse_rfc3339("2025-12-31T23:59:59Z").unwrap();
+        assert!(policy.check(&fields, "any", now).is_err());
     }
 
     #[test]

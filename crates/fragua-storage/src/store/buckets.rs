@@ -125,19 +125,17 @@ pub(crate) async fn delete(database: &Database, name: &BucketName) -> Result<Vec
     }
 }
 
+/// Returns every bucket's name and when it was made, in the order of the names' bytes: who goes on behind one compares them,
+/// and a database may sort `-` elsewhere.
 pub(crate) async fn names(database: &Database) -> Result<Vec<(BucketName, Timestamp)>, Error> {
-    let rows = Entity::find()
-        .order_by_asc(Column::Name)
-        .all(database.reader())
-        .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((
-                BucketName::parse(&row.name)?,
-                Timestamp::from_millis(row.created_at),
-            ))
-        })
-        .collect()
+    let rows = Entity::find().all(database.reader()).await?;
+    let named = |row: Model| {
+        let created_at = Timestamp::from_millis(row.created_at);
+        Ok((BucketName::parse(&row.name)?, created_at))
+    };
+    let mut names: Vec<_> = rows.into_iter().map(named).collect::<Result<_, Error>>()?;
+    names.sort();
+    Ok(names)
 }
 
 #[derive(Debug, FromQueryResult)]

@@ -3,6 +3,7 @@
 pub(crate) mod bucket_settings;
 pub(crate) mod buckets;
 pub(crate) mod chores;
+pub(crate) mod deleted;
 pub(crate) mod events;
 pub(crate) mod garbage;
 mod migrations;

@@ -16,7 +16,7 @@ use crate::backend::Place;
 use crate::checksum::Checksum;
 use crate::events::{ObjectEvent, ObjectEventKind, Telling};
 use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, WriteCondition};
-use crate::version::{DeleteTarget, Deletion, VersionId, Versioning};
+use crate::version::{DeleteTarget, Deletion, Refusal, VersionId, Versioning};
 use crate::{BucketName, Encryption, Error, ObjectSummary, Tags};
 
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
@@ -356,15 +356,67 @@ pub(crate) async fn delete_many(
     retry_races(|| async {
         let versioning = buckets::find(database.reader(), bucket).await?.versioning();
         let transaction = database.begin().await?;
-        let done = match versioning {
-            Versioning::Never => delete_unversioned(&transaction, bucket, targets, telling).await?,
-            kept => versions::delete_many(&transaction, bucket, kept, targets, telling).await?,
+        let refusals = refusals(&transaction, bucket, targets).await?;
+        let wanted = targets.iter().zip(&refusals);
+        let wanted: Vec<DeleteTarget> = wanted
+            .filter(|(_, refusal)| refusal.is_none())
+            .map(|(target, _)| target.clone())
+            .collect();
+        let mut done = match versioning {
+            Versioning::Never => delete_unversioned(&transaction, bucket, &wanted, telling).await?,
+            kept => versions::delete_many(&transaction, bucket, kept, &wanted, telling).await?,
         };
         events::add(&transaction, telling, &done.events).await?;
         transaction.commit().await?;
+        done.deletions = with_refusals(targets, refusals, done.deletions);
         Ok(done)
     })
     .await
+}
+
+/// Says of each target why its condition does not hold. What is looked at stays so until the transaction ends.
+async fn refusals(
+    transaction: &DatabaseTransaction,
+    bucket: &BucketName,
+    targets: &[DeleteTarget],
+) -> Result<Vec<Option<Refusal>>, Error> {
+    let conditional: Vec<&ObjectKey> = targets
+        .iter()
+        .filter(|target| target.if_match.is_some())
+        .map(|target| &target.key)
+        .collect();
+    if !conditional.is_empty() {
+        versions::lock_keys(transaction, bucket, conditional.into_iter()).await?;
+    }
+    let mut refusals = Vec::with_capacity(targets.len());
+    for DeleteTarget { key, if_match, .. } in targets {
+        let refusal = match if_match {
+            None => None,
+            Some(condition) => match lock(transaction, Place { bucket, key }).await? {
+                None => Some(Refusal::Missing),
+                Some(row) => (!condition.matches(&row.etag)).then_some(Refusal::Differs),
+            },
+        };
+        refusals.push(refusal);
+    }
+    Ok(refusals)
+}
+
+/// Puts what was done and what was refused into the order of the targets.
+fn with_refusals(
+    targets: &[DeleteTarget],
+    refusals: Vec<Option<Refusal>>,
+    done: Vec<Deletion>,
+) -> Vec<Deletion> {
+    let mut done = done.into_iter();
+    let deletion = |(target, refused): (&DeleteTarget, Option<Refusal>)| match refused {
+        None => done.next(),
+        refused => Some(Deletion {
+            refused,
+            ..versions::deletion(target, None)
+        }),
+    };
+    targets.iter().zip(refusals).filter_map(deletion).collect()
 }
 
 /// Deletes in a bucket that makes no versions: there is the version `null` of each object and no other.

@@ -73,6 +73,11 @@ pub(crate) fn not_found(upload: &str) -> Error {
     }
 }
 
+/// Ids are our own hexadecimal digits; not every other text is one that each engine takes.
+fn is_id(upload: &UploadId) -> bool {
+    upload.as_str().bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 pub(crate) async fn insert(database: &Database, row: Model) -> Result<(), Error> {
     let bucket = row.bucket.clone();
     let inserted = Entity::insert(row.into_active_model())
@@ -87,7 +92,10 @@ pub(crate) async fn insert(database: &Database, row: Model) -> Result<(), Error>
 
 /// Finds an upload; one of another key is as unknown as one that never was.
 pub(crate) async fn find(database: &Database, place: Place<'_>, upload: &UploadId) -> Result<Model, Error> {
-    let row = Entity::find_by_id(upload.as_str()).one(database.reader()).await?;
+    let row = match is_id(upload) {
+        true => Entity::find_by_id(upload.as_str()).one(database.reader()).await?,
+        false => None,
+    };
     let of_place = |row: &Model| {
         row.upload_id == upload.as_str()
             && row.bucket == place.bucket.as_str()
@@ -197,8 +205,10 @@ pub(crate) async fn list(
         .add_option(end_of_prefix(prefix).map(|end| Column::ObjectKey.lt(end)));
     if let Some((key, upload)) = &query.start_after {
         let key = key.as_bytes().to_vec();
+        // Said twice: the first is what an index is read from.
+        wanted = wanted.add(Column::ObjectKey.gte(key.clone()));
         let mut after = Condition::any().add(Column::ObjectKey.gt(key.clone()));
-        if let Some(upload) = upload {
+        if let Some(upload) = upload.as_ref().filter(|upload| is_id(upload)) {
             let later = Condition::all()
                 .add(Column::ObjectKey.eq(key))
                 .add(Column::UploadId.gt(upload.as_str()));

@@ -1,10 +1,10 @@
 //! What a bucket holds.
 
 use fragua_database::{Database, Engine};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, SimpleExpr};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, Query, SimpleExpr};
 use sea_orm::{FromQueryResult, QuerySelect, entity::prelude::*};
 
-use super::{buckets, objects, versions};
+use super::{buckets, objects, parts, uploads, versions};
 use crate::bucket::BucketUsage;
 use crate::{BucketName, Error};
 
@@ -62,4 +62,21 @@ pub(crate) async fn of_bucket(database: &Database, bucket: &BucketName) -> Resul
         usage.delete_marker_count = positive(noncurrent.rows - noncurrent.blobs);
     }
     Ok(usage)
+}
+
+/// Counts the bytes of the parts of uploads in progress.
+pub(crate) async fn of_parts(database: &Database, bucket: &BucketName) -> Result<u64, Error> {
+    let of_bucket = Query::select()
+        .column(uploads::Column::UploadId)
+        .from(uploads::Entity)
+        .and_where(uploads::Column::Bucket.eq(bucket.as_str()))
+        .take();
+    let sum: Option<i64> = parts::Entity::find()
+        .select_only()
+        .column_as(sum_of(database.engine(), parts::Column::SizeBytes), "size_bytes")
+        .filter(parts::Column::UploadId.in_subquery(of_bucket))
+        .into_tuple()
+        .one(database.reader())
+        .await?;
+    Ok(sum.map_or(0, |sum| u64::try_from(sum).unwrap_or(0)))
 }

@@ -296,6 +296,19 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
+    /// Returns when the version that came next was written.
+    async fn written_after(&self, row: &Model) -> Result<Option<i64>, Error> {
+        let next = Entity::find()
+            .filter(by_place(self.place))
+            .filter(Column::VersionRank.lt(row.version_rank))
+            .order_by_desc(Column::VersionRank)
+            .limit(1)
+            .one(self.transaction)
+            .await?;
+        let current = self.current.as_ref().map(|current| current.modified_at);
+        Ok(next.map(|next| next.modified_at).or(current))
+    }
+
     async fn delete_current(&mut self, target: &DeleteTarget, now: Timestamp) -> Result<Deletion, Error> {
         let is_wanted = |written_at: Timestamp| {
             let current = self.current.as_ref();
@@ -318,7 +331,7 @@ impl<'a> Change<'a> {
                 .is_none_or(|written_at| written_at.as_millis() == modified_at)
         };
         if let Some(current) = self.current.take_if(|row| row.version_id == id.as_str()) {
-            if is_wanted(current.modified_at) {
+            if is_wanted(current.modified_at) && target.replaced_at.is_none() {
                 objects::remove(self.transaction, self.place).await?;
                 self.useless.push(current.blob_id);
                 self.removed = Some(id.clone());
@@ -330,6 +343,11 @@ impl<'a> Change<'a> {
         let Some(row) = found.filter(|row| is_wanted(row.modified_at)) else {
             return Ok(deletion(target, None));
         };
+        if let Some(replaced_at) = target.replaced_at
+            && self.written_after(&row).await? != Some(replaced_at.as_millis())
+        {
+            return Ok(deletion(target, None));
+        }
         remove(self.transaction, &row).await?;
         self.removed = Some(id.clone());
         if self.current.is_none() {
@@ -346,6 +364,7 @@ pub(crate) fn deletion(target: &DeleteTarget, marker: Option<VersionId>) -> Dele
         key: target.key.clone(),
         version: target.version.clone(),
         marker,
+        refused: None,
     }
 }
 

@@ -7,7 +7,7 @@ use fragua_database::{Database, each_engine};
 use super::{Kit, bucket, key};
 use crate::{
     BucketName, BucketSetting, CompletedPart, CopyOptions, Cors, CorsRule, CreateUpload, Error, ExpireAfter,
-    Lifecycle, LifecycleRule, PartOptions, PutOptions, Storage, Tags, Versioning,
+    Lifecycle, LifecycleRule, PartOptions, PutOptions, Storage, Tags, UploadId, Versioning,
 };
 
 fn lifecycle() -> Lifecycle {
@@ -158,23 +158,49 @@ async fn a_quota_is_kept(database: Database) {
         )
         .await;
     assert!(matches!(copied, Err(Error::QuotaExceeded { .. })));
-    let place = (&bucket(), &key("parts"));
-    let upload = kit
-        .storage
-        .create_upload(place.0, place.1, CreateUpload::default())
-        .await
-        .unwrap();
-    let part = kit
-        .storage
-        .upload_part(
-            place,
-            &upload,
-            1,
-            PartOptions::default(),
-            futures::stream::iter([Ok("x".into())]),
-        )
-        .await
-        .unwrap();
+    assert_eq!(super::keys(&kit.storage).await, ["a", "b"]);
+    assert_eq!((kit.blob_files(), kit.incoming_files()), (2, 0));
+    // What is deleted makes room at once.
+    kit.storage.delete(&bucket(), &key("b")).await.unwrap();
+    write("c", "12345").await.unwrap();
+    set(None).await;
+    write("large", "1234567890123").await.unwrap();
+}
+
+async fn parts_of_uploads_took_no_room(database: Database) {
+    let kit = Kit::new(database).await;
+    let setting = BucketSetting::Quota(Some(10));
+    kit.storage.set_bucket(&bucket(), setting).await.unwrap();
+    let (name, target) = (key("parts"), bucket());
+    let place = (&target, &name);
+    let begin = async || {
+        let options = CreateUpload::default();
+        kit.storage
+            .create_upload(place.0, place.1, options)
+            .await
+            .unwrap()
+    };
+    let write = async |upload: &UploadId, bytes: &'static str| {
+        let body = futures::stream::iter([Ok(bytes.into())]);
+        let options = PartOptions::default();
+        kit.storage.upload_part(place, upload, 1, options, body).await
+    };
+    let (first, second) = (begin().await, begin().await);
+    let part = write(&first, "123456").await.unwrap();
+    assert!(matches!(
+        write(&second, "12345").await,
+        Err(Error::QuotaExceeded { .. })
+    ));
+    // Told before the body is read, where its size is.
+    let announced = PartOptions {
+        expected_size: Some(5),
+        ..PartOptions::default()
+    };
+    let body = futures::stream::poll_fn(|_| panic!("nobody reads this body"));
+    let over = kit.storage.upload_part(place, &second, 1, announced, body).await;
+    assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
+    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    // The object takes the room of its parts, and what is given up makes room at once.
     let named = [CompletedPart {
         number: 1,
         etag: part.etag,
@@ -182,19 +208,13 @@ async fn a_quota_is_kept(database: Database) {
     }];
     let completed = kit
         .storage
-        .complete_upload(place, &upload, &named, Default::default())
-        .await;
-    assert!(matches!(completed, Err(Error::QuotaExceeded { .. })));
-    assert_eq!(super::keys(&kit.storage).await, ["a", "b"]);
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (3, 0));
-    // What is deleted makes room at once.
-    kit.storage.delete(&bucket(), &key("b")).await.unwrap();
-    kit.storage
-        .complete_upload(place, &upload, &named, Default::default())
-        .await
-        .unwrap();
-    set(None).await;
-    write("large", "1234567890123").await.unwrap();
+        .complete_upload(place, &first, &named, Default::default());
+    assert_eq!(completed.await.unwrap().size_bytes, 6);
+    write(&second, "1234").await.unwrap();
+    let third = begin().await;
+    assert!(write(&third, "1").await.is_err());
+    kit.storage.abort_upload(place.0, place.1, &second).await.unwrap();
+    write(&third, "1").await.unwrap();
 }
 
 async fn versions_count_towards_a_quota(database: Database) {
@@ -272,6 +292,7 @@ each_engine!(
     a_bad_setting_and_a_missing_bucket_are_told,
     a_change_elsewhere_is_seen_after_some_seconds,
     a_quota_is_kept,
+    parts_of_uploads_took_no_room,
     versions_count_towards_a_quota,
     writers_at_once_do_not_go_beyond_a_quota,
 );

@@ -42,6 +42,20 @@ async fn a_bucket_is_made_once(database: Database) {
     assert_eq!(kit.blob_files(), 0);
 }
 
+/// Databases sort `-` and `.` as their collations say, and pages go on behind a name.
+async fn names_came_in_an_order_of_the_database(database: Database) {
+    let kit = Kit::new(database).await;
+    for name in ["abc", "ab-c", "aab", "a0b", "a.b", "a-b"] {
+        kit.storage
+            .create_bucket(&BucketName::parse(name).unwrap())
+            .await
+            .unwrap();
+    }
+    let found = kit.storage.bucket_names().await.unwrap();
+    let found: Vec<String> = found.into_iter().map(|(name, _)| name.to_string()).collect();
+    assert!(found.len() == 7 && found.is_sorted(), "{found:?}");
+}
+
 async fn usage_counts_objects_and_bytes(database: Database) {
     let kit = Kit::new(database).await;
     kit.storage
@@ -104,6 +118,7 @@ async fn the_store_says_whether_it_can_write(database: Database) {
 
 each_engine!(
     suite: a_bucket_is_made_once,
+    names_came_in_an_order_of_the_database,
     usage_counts_objects_and_bytes,
     only_an_empty_bucket_is_deleted,
     the_store_says_whether_it_can_write,

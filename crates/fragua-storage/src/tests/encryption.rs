@@ -166,8 +166,9 @@ async fn a_default_encrypts_what_says_nothing(database: Database) {
     assert!(put(&storage, "last", SECRET).await.encryption.is_none());
     let all = kit.with(|settings| settings.encrypts_all = true).await;
     assert!(put(&all, "all", SECRET).await.encryption.is_some());
+    // What nobody set for the bucket is not shown as if somebody had.
     let settings = all.current_bucket_settings(&bucket()).await.unwrap();
-    assert_eq!(settings.encryption, Some(DefaultEncryption::Aes256));
+    assert_eq!(settings.encryption, None);
 }
 
 async fn a_clients_key_is_asked_for_and_not_kept(database: Database) {
@@ -399,6 +400,45 @@ async fn keys_are_rotated_without_moving_bytes(database: Database) {
     ));
 }
 
+/// Who rewraps all keys may have passed by where the copy is to be, before it is there.
+async fn what_is_written_of_an_old_key_was_not_found_by_the_rotation(database: Database) {
+    let kit = Kit::new(database).await;
+    let (old, new) = (fragua_auth::new_secret_key(), fragua_auth::new_secret_key());
+    let storage = kit.with_keys(&[&old]).await;
+    put_with(&storage, "k", Encrypt::Aes256, "bytes").await;
+    let options = CreateUpload {
+        encryption: Encrypt::Aes256,
+        ..CreateUpload::default()
+    };
+    let place = (&bucket(), &key("upload"));
+    let upload = storage.create_upload(place.0, place.1, options).await.unwrap();
+    let body = stream::iter([Ok(Bytes::from_static(b"part"))]);
+    let part = storage
+        .upload_part(place, &upload, 1, PartOptions::default(), body)
+        .await
+        .unwrap();
+    let parts = [CompletedPart {
+        number: 1,
+        etag: part.etag,
+        checksums: Vec::new(),
+    }];
+    let both = kit.with_keys(&[&new, &old]).await;
+    both.copy(
+        (&bucket(), &key("k")),
+        (&bucket(), &key("copy")),
+        CopyOptions::default(),
+    )
+    .await
+    .unwrap();
+    both.complete_upload(place, &upload, &parts, CompleteUpload::default())
+        .await
+        .unwrap();
+    let rotated = kit.with_keys(&[&new]).await;
+    assert_eq!(read(&rotated, "copy").await.unwrap(), "bytes");
+    assert_eq!(read(&rotated, "upload").await.unwrap(), "part");
+    assert!(read(&rotated, "k").await.is_err());
+}
+
 async fn the_scrubber_sees_changed_bytes(database: Database) {
     let kit = Kit::new(database).await;
     let storage = kit.with(|_| {}).await;
@@ -456,5 +496,6 @@ each_engine!(
     parts_need_the_key_of_their_upload,
     copies_change_how_they_are_encrypted,
     keys_are_rotated_without_moving_bytes,
+    what_is_written_of_an_old_key_was_not_found_by_the_rotation,
     the_scrubber_sees_changed_bytes,
 );

@@ -312,8 +312,77 @@ async fn an_old_upload_ends_at_the_next_start(database: Database) {
     assert_eq!(kit.blob_files(), 0);
 }
 
+/// Clients ask again when the answer takes longer than they wait for.
+async fn who_completed_twice_was_told_that_there_is_no_upload(database: Database) {
+    let kit = Kit::new(database).await;
+    let upload = kit.begin(CreateUpload::default()).await;
+    let one = kit.part(&upload, 1, bytes(1, 5 << 20)).await.unwrap();
+    let two = kit.part(&upload, 2, bytes(2, 10)).await.unwrap();
+    let parts = [&one, &two];
+    let again = || kit.complete(&upload, &parts);
+    let (first, second, third) = tokio::join!(again(), again(), again());
+    let first = first.unwrap();
+    assert_eq!((second.unwrap(), third.unwrap()), (first.clone(), first.clone()));
+    assert_eq!(again().await.unwrap(), first);
+    assert_eq!(kit.blob_files(), 1);
+    let others = kit.complete(&upload, &[&two]).await;
+    assert!(matches!(others, Err(Error::UploadNotFound { .. })));
+    kit.put("k", "replaced").await;
+    assert!(matches!(again().await, Err(Error::UploadNotFound { .. })));
+}
+
+async fn a_part_that_was_cut_off_became_an_object(database: Database) {
+    let kit = Kit::new(database).await;
+    let upload = kit.begin(CreateUpload::default()).await;
+    let one = kit.part(&upload, 1, bytes(1, 5 << 20)).await.unwrap();
+    let two = kit.part(&upload, 2, bytes(2, 10)).await.unwrap();
+    let part = crate::store::parts::list(&kit.database, upload.as_str(), 0, 1)
+        .await
+        .unwrap();
+    let file = std::fs::File::options()
+        .write(true)
+        .open(kit.blob_path(&part[0].blob_id))
+        .unwrap();
+    file.set_len(1000).unwrap();
+    let completed = kit.complete(&upload, &[&one, &two]).await;
+    assert!(matches!(completed, Err(Error::Disk { .. })), "{completed:?}");
+    assert_eq!(kit.blob_files(), 2);
+}
+
+async fn a_text_that_is_no_id_names_no_upload(database: Database) {
+    let kit = Kit::new(database).await;
+    kit.begin(CreateUpload::default()).await;
+    for text in ["\0", "ñ", "", &"a".repeat(5000)] {
+        let upload = UploadId::new(text);
+        let listed = kit
+            .storage
+            .list_parts((&bucket(), &key("k")), &upload, 0, 1)
+            .await;
+        assert!(matches!(listed, Err(Error::UploadNotFound { .. })), "{listed:?}");
+        let query = UploadQuery {
+            start_after: Some(("k".to_owned(), Some(upload))),
+            ..UploadQuery::default()
+        };
+        kit.storage.list_uploads(&bucket(), query).await.unwrap();
+    }
+    let none = UploadQuery {
+        limit: Some(0),
+        ..UploadQuery::default()
+    };
+    assert!(
+        !kit.storage
+            .list_uploads(&bucket(), none)
+            .await
+            .unwrap()
+            .is_truncated
+    );
+}
+
 each_engine!(
     suite: parts_become_one_object,
+    who_completed_twice_was_told_that_there_is_no_upload,
+    a_part_that_was_cut_off_became_an_object,
+    a_text_that_is_no_id_names_no_upload,
     checksums_of_parts_make_one_of_the_object,
     wrong_parts_are_refused_and_keep_the_upload,
     an_aborted_upload_leaves_nothing,

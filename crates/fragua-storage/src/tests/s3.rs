@@ -721,3 +721,45 @@ async fn a_copy_names_its_source() {
     let unmet = [source, ("x-amz-copy-source-if-match", "\"other\"")];
     assert_eq!(copy("x", &unmet).await.error(), (412, "PreconditionFailed"));
 }
+
+#[tokio::test]
+async fn an_entity_tag_beside_a_key_to_delete_was_passed_over() {
+    let api = Api::start().await;
+    let etag = super::put(&api.storage, "k", "new").await.etag;
+    let delete = async |objects: &str| {
+        let body = format!("<Delete>{objects}</Delete>");
+        let length = body.len().to_string();
+        let headers = [("content-length", length.as_str())];
+        api.send("POST", "bucket", &[("delete", "")], &headers, body)
+            .await
+    };
+    let answer = delete(
+        "<Object><Key>k</Key><ETag>\"other\"</ETag></Object><Object><Key>none</Key><ETag>*</ETag></Object>\
+         <Object><Key>k</Key><Size>3</Size></Object>",
+    )
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    for code in ["PreconditionFailed", "NoSuchKey", "NotImplemented"] {
+        assert!(
+            answer.text().contains(&format!("<Code>{code}</Code>")),
+            "{}",
+            answer.text()
+        );
+    }
+    let condition = async |etag: &str| {
+        api.send("DELETE", "bucket/k", &[], &[("if-match", etag)], "")
+            .await
+    };
+    assert_eq!(condition("\"other\"").await.error(), (412, "PreconditionFailed"));
+    assert_eq!(super::keys(&api.storage).await, ["k"]);
+    let answer = delete(&format!("<Object><Key>k</Key><ETag>\"{etag}\"</ETag></Object>")).await;
+    assert!(
+        answer.text().contains("<Deleted><Key>k</Key>"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(condition("*").await.error(), (404, "NoSuchKey"));
+    super::put(&api.storage, "k", "new").await;
+    assert_eq!(condition(&etag).await.status, 204);
+    assert!(super::keys(&api.storage).await.is_empty());
+}

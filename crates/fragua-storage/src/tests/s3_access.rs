@@ -255,6 +255,33 @@ async fn many_deletes_are_judged_one_by_one() {
 }
 
 #[tokio::test]
+async fn who_might_write_might_tag() {
+    let root = Api::start().await;
+    let policy = r#"{"Statement": [
+        {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], "Resource": "arn:aws:s3:::bucket/*"},
+        {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bucket/secret"}]}"#;
+    let (_, api) = root
+        .key_with("ana", Policy::parse(policy, PolicyOf::Key).unwrap(), None)
+        .await;
+    let tags = ("x-amz-tagging", "stage=raw");
+    for (method, query, headers) in [
+        ("PUT", &[][..], &[tags][..]),
+        ("PUT", &[], &[tags, ("x-amz-copy-source", "bucket/k")]),
+        ("POST", &[("uploads", "")], &[tags]),
+    ] {
+        let refused = api.send(method, "bucket/new", query, headers, "").await;
+        assert_eq!(refused.error(), (403, "AccessDenied"), "{method} {headers:?}");
+        let allowed = api.send(method, "bucket/new", query, &headers[1..], "").await;
+        assert_eq!(allowed.status, 200, "{}", allowed.text());
+    }
+    // The answer to a condition tells something of an object that may not be read.
+    for (headers, status) in [(&[("if-match", "*")][..], 403), (&[], 204)] {
+        let deleted = api.send("DELETE", "bucket/secret", &[], headers, "").await;
+        assert_eq!(deleted.status, status);
+    }
+}
+
+#[tokio::test]
 async fn keys_that_are_good_no_more_say_why() {
     let root = Api::start().await;
     let all = || Policy::for_buckets(&["s3:*"], &[]);

@@ -140,6 +140,53 @@ async fn a_signed_form_uploads_its_file() {
 }
 
 #[tokio::test]
+async fn a_field_of_two_lines_made_an_object_that_nobody_could_read() {
+    let api = Api::start().await;
+    for (name, value) in [
+        ("x-amz-meta-note", "two\r\nlines"),
+        ("Content-Type", "a\nb"),
+        ("x-amz-meta-two words", "x"),
+    ] {
+        let refused = api.post_signed(&[("key", "in/a"), (name, value)], "x").await;
+        assert_eq!(refused.error(), (400, "InvalidArgument"), "{name}");
+    }
+    let two_lines = [
+        ("key", "in/two\nlines"),
+        ("x-amz-meta-note", "ñandú"),
+        ("x-ignore my own", "two\nlines"),
+    ];
+    assert_eq!(api.post_signed(&two_lines, "x").await.status, 204);
+    assert_eq!(api.get("bucket/in/two\nlines", &[]).await.body, "x");
+}
+
+#[tokio::test]
+async fn a_form_carries_tags() {
+    let api = Api::start().await;
+    let tagging = |value: &str| {
+        format!("<Tagging><TagSet><Tag><Key>stage</Key><Value>{value}</Value></Tag></TagSet></Tagging>")
+    };
+    let good = tagging("raw");
+    let answer = api.post_signed(&[("key", "in/a"), ("tagging", &good)], "x").await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let kept = api
+        .storage
+        .head(&super::bucket(), &super::key("in/a"))
+        .await
+        .unwrap();
+    assert_eq!(kept.tags.get("stage"), Some("raw"));
+    for (tagging, code) in [
+        (tagging("<"), "MalformedXML"),
+        (format!("<More>{good}</More>"), "MalformedXML"),
+        (tagging("a|b"), "InvalidTag"),
+    ] {
+        let refused = api
+            .post_signed(&[("key", "in/b"), ("tagging", &tagging)], "x")
+            .await;
+        assert_eq!(refused.error(), (400, code), "{tagging}");
+    }
+}
+
+#[tokio::test]
 async fn a_form_signed_an_hour_ago_is_good_until_its_policy_ends() {
     let api = Api::start().await;
     let hour = 3_600_000;

@@ -393,3 +393,23 @@ async fn a_copy_happens_on_conditions_of_its_target() {
     let etag = api.get("bucket/copy", &[]).await.header("etag").to_owned();
     assert_eq!(copy(&[("if-match", &etag)]).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_part_copied_from_beyond_the_end_was_shorter_than_asked_for() {
+    let api = Api::start().await;
+    let upload = api.begin(&[]).await;
+    let copy = async |range: &str| {
+        let headers = [
+            ("x-amz-copy-source", "bucket/k"),
+            ("x-amz-copy-source-range", range),
+        ];
+        upload.part("1", &headers, Bytes::new()).await
+    };
+    for range in ["bytes=0-10", "bytes=10-10"] {
+        assert_eq!(copy(range).await.error(), (416, "InvalidRange"), "{range}");
+    }
+    for range in ["bytes=5-", "bytes=-5", "0-5", "bytes=5-0"] {
+        assert_eq!(copy(range).await.error(), (400, "InvalidArgument"), "{range}");
+    }
+    assert_eq!(copy("bytes=2-9").await.status, 200);
+}

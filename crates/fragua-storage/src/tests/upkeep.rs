@@ -7,16 +7,16 @@ use bytes::Bytes;
 use fragua_base::Clock as _;
 use fragua_database::{Database, each_engine};
 use futures::stream;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+use sea_orm::{ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _};
 use tokio_util::sync::CancellationToken;
 
 use super::{Kit, bucket, key, keys};
 use crate::backend::local::Local;
-use crate::store::{chores, objects};
+use crate::store::{chores, garbage, objects};
 use crate::{
     BucketName, BucketSetting, ChecksumAlgorithm, CompletedPart, CreateUpload, ExpectedChecksum, ExpireAfter,
     ExpiryReport, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, PartOptions, Problem,
-    PutOptions, Settings, Tags, VersionQuery, Versioning,
+    PutOptions, Settings, Tags, UploadQuery, VersionQuery, Versioning,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -294,6 +294,46 @@ async fn what_is_due_is_done_and_what_is_not_is_left(database: Database) {
     assert!(keys(&kit.storage).await.is_empty());
 }
 
+async fn rules_of_one_bucket_that_cannot_be_read_kept_all_others_waiting(database: Database) {
+    let kit = Kit::new(database).await;
+    let rules = || {
+        vec![LifecycleRule {
+            expire: Some(ExpireAfter::Days(1)),
+            ..rule("all")
+        }]
+    };
+    kit.set_rules(rules()).await;
+    kit.put("k", "x").await;
+    let broken = BucketName::parse("a-broken-one").unwrap();
+    kit.storage.create_bucket(&broken).await.unwrap();
+    let setting = BucketSetting::Lifecycle(Some(Lifecycle { rules: rules() }));
+    kit.storage.set_bucket(&broken, setting).await.unwrap();
+    let spoil = "UPDATE fragua_bucket_settings SET document = '{' WHERE bucket = 'a-broken-one'";
+    kit.database.writer().execute_unprepared(spoil).await.unwrap();
+    kit.clock.advance(3 * DAY);
+    assert!(kit.storage.apply_lifecycle().await.is_err());
+    assert!(keys(&kit.storage).await.is_empty());
+}
+
+async fn old_uploads_and_garbage_waited_for_the_next_start(database: Database) {
+    let kit = Kit::new(database).await;
+    kit.put("k", "x").await;
+    kit.upload("old", &[10]).await;
+    let useless = "c".repeat(32);
+    let path = kit.blob_path(&useless);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, "of a delete whose client left").unwrap();
+    let local = kit.local(|_| {}).await;
+    garbage::add(kit.database.writer(), &[useless]).await.unwrap();
+    kit.clock.advance(8 * DAY);
+    kit.upload("young", &[10]).await;
+    local.expire_if_due(&CancellationToken::new()).await.unwrap();
+    let left = kit.storage.list_uploads(&bucket(), UploadQuery::default()).await;
+    let left: Vec<_> = left.unwrap().uploads;
+    assert!(left.len() == 1 && left[0].key.as_str() == "young", "{left:?}");
+    assert_eq!(kit.blob_files(), 2);
+}
+
 async fn the_scrubber_finds_what_is_damaged(database: Database) {
     let kit = Kit::new(database).await;
     let other = BucketName::parse("other").unwrap();
@@ -457,6 +497,8 @@ each_engine!(
     more_than_a_page_expires,
     one_process_at_a_time_does_a_chore,
     what_is_due_is_done_and_what_is_not_is_left,
+    rules_of_one_bucket_that_cannot_be_read_kept_all_others_waiting,
+    old_uploads_and_garbage_waited_for_the_next_start,
     the_scrubber_finds_what_is_damaged,
     a_pass_that_is_broken_off_goes_on_where_it_was,
     a_check_finds_and_a_repair_removes,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fragua_base::random_hex;
+use fragua_base::{Clock as _, random_hex};
 use fragua_database::{Database, Engine, each_engine};
 use sea_orm::EntityTrait as _;
 use sea_orm_migration::MigrationTrait;
@@ -10,8 +10,8 @@ use sea_orm_migration::MigrationTrait;
 use super::{Kit, bucket, key, put};
 use crate::store::objects;
 use crate::{
-    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, GetOptions, PutOptions, Storage, Tags,
-    VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
+    BucketUsage, CopyOptions, DeleteTarget, Deletion, Error, EtagCondition, GetOptions, ListQuery,
+    PutOptions, Refusal, Storage, Tags, VersionId, VersionList, VersionQuery, Versioning, WriteCondition,
 };
 
 impl Kit {
@@ -36,6 +36,16 @@ impl Kit {
         };
         let deletions = self.storage.delete_targets(&bucket(), &[target]).await.unwrap();
         deletions.into_iter().next().unwrap()
+    }
+
+    /// Returns the oldest version of a key.
+    async fn first_version(&self, name: &str) -> VersionId {
+        let query = VersionQuery {
+            prefix: name.to_owned(),
+            ..VersionQuery::default()
+        };
+        let list = self.storage.list_versions(&bucket(), query).await.unwrap();
+        list.versions.last().unwrap().id.clone()
     }
 
     async fn read_version(&self, name: &str, version: &VersionId) -> Result<String, Error> {
@@ -521,6 +531,125 @@ async fn a_decision_on_what_was_seen_spares_what_came_after(database: Database) 
     }
 }
 
+/// Lifecycle rules read what is current first and then what is not, so that a version which is replaced in between looks as
+/// if it had been followed by itself, long ago.
+async fn a_version_that_was_replaced_just_now_counted_as_old_as_it_was(database: Database) {
+    let kit = Kit::versioned(database).await;
+    let first = kit.put("k", "first").await;
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    let second = kit.put("k", "second").await;
+    let delete = async |meta: &crate::ObjectMeta, replaced_at| {
+        let target = DeleteTarget {
+            version: meta.version_id.clone(),
+            written_at: Some(meta.modified_at),
+            replaced_at: Some(replaced_at),
+            ..DeleteTarget::current(key("k"))
+        };
+        kit.storage.delete_targets(&bucket(), &[target]).await.unwrap();
+        kit.versions().await.len()
+    };
+    // It is current, or current again.
+    assert_eq!(delete(&second, second.modified_at).await, 2);
+    assert_eq!(delete(&first, first.modified_at).await, 2);
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    let third = kit.put("k", "third").await;
+    assert_eq!(delete(&second, second.modified_at).await, 3);
+    assert_eq!(delete(&first, third.modified_at).await, 3);
+    assert_eq!(delete(&second, third.modified_at).await, 2);
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    kit.delete("k", None).await;
+    assert_eq!(delete(&third, third.modified_at).await, 3);
+}
+
+async fn a_condition_of_a_delete_is_about_what_the_key_stands_for(database: Database) {
+    let kit = Kit::new(database).await;
+    for versioning in [Versioning::Never, Versioning::Enabled] {
+        if versioning != Versioning::Never {
+            kit.set_versioning(versioning).await;
+        }
+        let delete = async |names: &[(&str, EtagCondition)]| {
+            let target = |(name, condition): &(&str, EtagCondition)| DeleteTarget {
+                if_match: Some(condition.clone()),
+                ..DeleteTarget::current(key(name))
+            };
+            let targets: Vec<DeleteTarget> = names.iter().map(target).collect();
+            let deletions = kit.storage.delete_targets(&bucket(), &targets).await.unwrap();
+            let refusals = deletions.into_iter().map(|deletion| deletion.refused);
+            refusals.collect::<Vec<_>>()
+        };
+        let is = |etag: &str| EtagCondition::Is(etag.to_owned());
+        let (one, other) = (kit.put("one", "x").await, kit.put("other", "y").await);
+        let refusals = delete(&[
+            ("one", is(&other.etag)),
+            ("other", is(&other.etag)),
+            ("none", EtagCondition::Any),
+        ])
+        .await;
+        assert_eq!(refusals, [Some(Refusal::Differs), None, Some(Refusal::Missing)]);
+        assert_eq!(super::keys(&kit.storage).await, ["one"]);
+        assert_eq!(
+            delete(&[("other", is(&other.etag))]).await,
+            [Some(Refusal::Missing)]
+        );
+        assert_eq!(delete(&[("one", is(&one.etag))]).await, [None]);
+        kit.put("one", "x").await;
+        assert_eq!(delete(&[("one", EtagCondition::Any)]).await, [None]);
+        assert!(super::keys(&kit.storage).await.is_empty());
+    }
+}
+
+async fn what_is_deleted_is_listed_by_itself(database: Database) {
+    let kit = Kit::versioned(database).await;
+    for name in ["a", "dir/1", "dir/2", "left/1", "z"] {
+        for _ in 0..2 {
+            kit.put(name, "x").await;
+        }
+    }
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    for name in ["a", "dir/1", "dir/2", "never", "z"] {
+        kit.delete(name, None).await;
+    }
+    let deleted_at = kit.clock.now();
+    kit.clock.advance(std::time::Duration::from_secs(1));
+    kit.put("z", "back").await;
+    let list = async |query: ListQuery| kit.storage.list_deleted(&bucket(), query).await.unwrap();
+    let names = |listing: &crate::Listing| {
+        let objects = listing.objects.iter();
+        objects.map(|object| object.key.to_string()).collect::<Vec<_>>()
+    };
+    let all = list(ListQuery::default()).await;
+    assert_eq!(names(&all), ["a", "dir/1", "dir/2", "never"]);
+    assert!(
+        all.objects
+            .iter()
+            .all(|object| object.modified_at == deleted_at && object.size_bytes == 0)
+    );
+    let folded = |start_after: Option<String>| ListQuery {
+        delimiter: Some("/".to_owned()),
+        limit: Some(2),
+        start_after,
+        ..ListQuery::default()
+    };
+    let first = list(folded(None)).await;
+    assert_eq!(
+        (names(&first), first.prefixes),
+        (vec!["a".to_owned()], vec!["dir/".to_owned()])
+    );
+    let last = list(folded(first.next)).await;
+    assert_eq!((names(&last), last.next), (vec!["never".to_owned()], None));
+    kit.storage
+        .restore(&bucket(), &key("dir/1"), &kit.first_version("dir/1").await)
+        .await
+        .unwrap();
+    let prefix = "dir/".to_owned();
+    let in_folder = list(ListQuery {
+        prefix,
+        ..ListQuery::default()
+    })
+    .await;
+    assert_eq!(names(&in_folder), ["dir/2"]);
+}
+
 async fn an_older_database_is_upgraded(database: Database) {
     let first: Vec<Box<dyn MigrationTrait>> = crate::store::migrations().into_iter().take(1).collect();
     database.migrate("storage", first).await.unwrap();
@@ -596,6 +725,9 @@ each_engine!(
     writers_of_one_key_lose_nothing,
     what_is_written_after_versions_are_on_is_kept,
     a_decision_on_what_was_seen_spares_what_came_after,
+    a_version_that_was_replaced_just_now_counted_as_old_as_it_was,
+    a_condition_of_a_delete_is_about_what_the_key_stands_for,
+    what_is_deleted_is_listed_by_itself,
     an_older_database_is_upgraded,
     what_is_known_of_an_object_may_be_long,
 );

@@ -6,7 +6,7 @@ use std::process::{ExitCode, Stdio};
 
 use bytes::Bytes;
 use fragua_storage::{
-    CompletedPart, CreateUpload, ListQuery, PartOptions, PutOptions, Storage, VersionId, Versioning,
+    CompletedPart, CreateUpload, Encrypt, ListQuery, PartOptions, PutOptions, Storage, VersionId, Versioning,
 };
 use futures::stream;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -16,7 +16,7 @@ use crate::store::{bucket, digest, key, open, read};
 
 const KILLS: usize = 200;
 
-/// What is overwritten and deleted.
+/// What is overwritten and deleted, encrypted or not.
 const PLAIN: &str = "plain";
 
 /// What is only added to, version by version.
@@ -78,6 +78,10 @@ async fn write_plain(storage: Storage, writer: u64, seed: u64) {
     loop {
         let name = format!("{writer}/{}", random.below(KEYS));
         let place = (&bucket(PLAIN), &key(&name));
+        let encryption = match random.below(2) {
+            0 => Encrypt::AsBucket,
+            _ => Encrypt::Aes256,
+        };
         match random.below(8) {
             0 => {
                 println!("begin {name} -");
@@ -88,10 +92,11 @@ async fn write_plain(storage: Storage, writer: u64, seed: u64) {
             1 => {
                 let (one, other) = (content(&mut random, 5 << 20), content(&mut random, 9));
                 let whole: Vec<u8> = one.iter().chain(&other).copied().collect();
-                let upload = storage
-                    .create_upload(place.0, place.1, CreateUpload::default())
-                    .await
-                    .unwrap();
+                let options = CreateUpload {
+                    encryption,
+                    ..CreateUpload::default()
+                };
+                let upload = storage.create_upload(place.0, place.1, options).await.unwrap();
                 let mut parts = Vec::new();
                 for (number, bytes) in [(1, one), (2, other)] {
                     let body = stream::iter([Ok(bytes)]);
@@ -122,10 +127,11 @@ async fn write_plain(storage: Storage, writer: u64, seed: u64) {
                 let bytes = content(&mut random, size);
                 println!("begin {name} {}", digest(&bytes));
                 let body = body(bytes, &name);
-                storage
-                    .put(place.0, place.1, PutOptions::default(), body)
-                    .await
-                    .unwrap();
+                let options = PutOptions {
+                    encryption,
+                    ..PutOptions::default()
+                };
+                storage.put(place.0, place.1, options, body).await.unwrap();
                 println!("done {name}");
             }
         }

@@ -3,15 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fragua_base::SystemClock;
+use fragua_base::{Secret, SystemClock};
 use fragua_database::{Database, sqlite_url};
 use fragua_storage::{BucketName, Error, GetOptions, ObjectKey, Settings, Storage, VersionId};
 use sha2::{Digest as _, Sha256};
 
+/// What the keys of encrypted objects are encrypted with, by each process.
+const SECRET_KEY: &str = "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=";
+
 pub(crate) async fn open(folder: &Path) -> Storage {
     let url = sqlite_url(&folder.join("storage.db"));
     let database = Database::open(&url, "storage.database_url").await.unwrap();
-    let settings = Settings::new(folder.join("objects"));
+    let settings = Settings {
+        secret_key: Some(Secret::new(SECRET_KEY)),
+        ..Settings::new(folder.join("objects"))
+    };
     Storage::open(database, settings, Arc::new(SystemClock))
         .await
         .unwrap()

@@ -52,6 +52,9 @@ impl Blobs {
             let named = |path: &Path| Error::disk(format!("cannot make the folder {}", path.display()));
             std::fs::create_dir_all(&blobs).map_err(named(&blobs))?;
             std::fs::create_dir_all(&incoming).map_err(named(&incoming))?;
+            // What is written below a folder is as durable as the folder's own name.
+            let synced = File::open(&root).and_then(|root| root.sync_all());
+            synced.map_err(named(&root))?;
             let new_lock = incoming.join(NEW_LOCK_FILE);
             let lock = File::create(&new_lock).map_err(named(&incoming))?;
             lock.lock()
@@ -108,47 +111,45 @@ impl Blobs {
         // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
         let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
         arrived?;
-        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(&folders, expected)).await
+        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(expected)).await
     }
 
     /// Makes a second blob of the same bytes.
-    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<String> {
+    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<Incoming> {
         let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
         let copied = spawn_blocking(move || {
-            let copy = random_hex(16);
-            let incoming = Incoming::new(&folders, &copy);
-            let source = folders.blob(&blob);
+            let incoming = Incoming::new(&folders);
+            let (source, target) = (folders.blob(&blob), incoming.path());
             // Files never change, so that another name for one is a copy of it.
-            if let Err(error) = std::fs::hard_link(&source, &incoming.path) {
+            if let Err(error) = std::fs::hard_link(&source, &target) {
                 if error.kind() == io::ErrorKind::NotFound {
                     return Err(error);
                 }
-                std::fs::copy(&source, &incoming.path)?;
-                File::open(&incoming.path)?.sync_all()?;
+                std::fs::copy(&source, &target)?;
+                File::open(&target)?.sync_all()?;
             }
-            folders.publish(&incoming, &copy)?;
-            incoming.keep();
-            Ok(copy)
+            incoming.publish()?;
+            Ok(incoming)
         });
         copied.await.map_err(io::Error::other)?
     }
 
-    /// Makes one blob of the bytes of several, and the checksum of all bytes when asked for, which takes the `seal` of the
-    /// new blob where they are encrypted.
+    /// Makes one blob of the bytes of several, which are `file_bytes` together, and the checksum of all bytes when asked
+    /// for, which takes the `seal` of the new blob where they are encrypted.
     pub(super) async fn concatenate(
         &self,
         blobs: Vec<String>,
+        file_bytes: u64,
         seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
-    ) -> io::Result<(String, Option<Checksum>)> {
+    ) -> io::Result<(Incoming, Option<Checksum>)> {
         let folders = Arc::clone(&self.folders);
         let joined = spawn_blocking(move || {
-            let id = random_hex(16);
-            let incoming = Incoming::new(&folders, &id);
+            let incoming = Incoming::new(&folders);
             let mut target = OpenOptions::new()
                 .write(true)
                 .create_new(true)
-                .open(&incoming.path)?;
+                .open(incoming.path())?;
             let mut hasher = algorithm.map(ChecksumAlgorithm::hasher);
             for blob in blobs {
                 let mut source = File::open(folders.blob(&blob))?;
@@ -159,17 +160,17 @@ impl Blobs {
                 }
             }
             if let (Some(hasher), Some(seal)) = (&mut hasher, seal) {
-                let target = File::open(&incoming.path)?;
+                let target = File::open(incoming.path())?;
                 for piece in seal.all_pieces(READ_CHUNK_BYTES as u64) {
                     hasher.update(&piece.read(&target)?);
                 }
             }
+            check_length(&target, file_bytes)?;
             target.sync_all()?;
-            folders.publish(&incoming, &id)?;
-            incoming.keep();
+            incoming.publish()?;
             let checksum = algorithm.zip(hasher);
             Ok((
-                id,
+                incoming,
                 checksum.map(|(algorithm, hasher)| Checksum {
                     algorithm,
                     value: hasher.finish(),
@@ -186,17 +187,13 @@ impl Blobs {
         seal: Option<Seal>,
         range: Range<u64>,
     ) -> io::Result<ObjectStream> {
-        let path = self.folders.blob(blob);
+        let (path, blob) = (self.folders.blob(blob), blob.to_owned());
         let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
         let mut pieces = pieces(seal, range.clone());
         let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
         let opened = spawn_blocking(move || {
             let file = File::open(path)?;
-            let length = file.metadata()?.len();
-            if length < least {
-                let message = format!("a blob has {length} bytes where its row says at least {least}");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-            }
+            check_length(&file, least)?;
             // A small object goes out with its headers: one read, one packet.
             let read = if is_small {
                 pieces
@@ -206,7 +203,7 @@ impl Blobs {
             } else {
                 Vec::new()
             };
-            Ok((file, pieces, read))
+            Ok::<_, io::Error>((file, pieces, read))
         });
         let (file, pieces, read) = opened.await.map_err(io::Error::other)??;
         if is_small {
@@ -223,7 +220,11 @@ impl Blobs {
                 read.await.map_err(io::Error::other)?
             }
         });
-        Ok(ObjectStream::new(range, chunks.buffered(READ_AHEAD)))
+        // The answer has begun: all that its reader sees is that it ends early.
+        let told = chunks.buffered(READ_AHEAD).inspect_err(move |error| {
+            tracing::error!(%blob, %error, "the bytes of an object cannot be read on");
+        });
+        Ok(ObjectStream::new(range, told))
     }
 
     /// Returns how many bytes a blob has.
@@ -286,8 +287,7 @@ impl Blobs {
     pub(super) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
         let folders = Arc::clone(&self.folders);
         let removed = spawn_blocking(move || {
-            let gone =
-                |blob: &String| remove_file(&folders.incoming.join(blob)) & remove_file(&folders.blob(blob));
+            let gone = |blob: &String| folders.remove(blob);
             blobs.into_iter().filter(gone).collect()
         });
         removed.await.unwrap_or_default()
@@ -318,13 +318,11 @@ impl Blobs {
     pub(super) async fn check_writable(&self) -> Result<(), Error> {
         let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
         let stored = self.store(body, Expected::default(), None, 64).await?;
-        let read = self.read(&stored.id, None, 0..stored.digest.size_bytes).await;
-        let bytes = match read {
-            Ok(stream) => stream.into_bytes(64).await,
-            Err(error) => Err(Error::disk("cannot read a file that was just written")(error)),
-        };
-        self.remove(vec![stored.id]).await;
-        bytes.map(drop)
+        let read = self.read(stored.incoming.id(), None, 0..stored.digest.size_bytes);
+        let stream = read
+            .await
+            .map_err(Error::disk("cannot read a file that was just written"))?;
+        stream.into_bytes(64).await.map(drop)
     }
 
     /// Returns how much room is on the disk of the folder.
@@ -363,6 +361,16 @@ impl Drop for Blobs {
             drop(std::fs::remove_dir(incoming));
         }
     }
+}
+
+/// Fails on a file that was cut off. One that is longer is found by the scrubber.
+fn check_length(file: &File, least: u64) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if length < least {
+        let message = format!("a blob has {length} bytes where its row says at least {least}");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(())
 }
 
 /// Bytes that are read together.

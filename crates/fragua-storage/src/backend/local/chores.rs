@@ -37,12 +37,16 @@ impl Local {
         );
     }
 
-    /// Applies lifecycle rules, unless it is not the time or another process does.
+    /// Applies lifecycle rules and removes what is left over, unless it is not the time or another process does.
     pub(crate) async fn expire_if_due(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let Some(held) = self.claim(EXPIRY).await? else {
             return Ok(());
         };
-        let expiring = self.expire(self.inner.clock.now());
+        let expiring = async {
+            // A client that left in the middle of a delete, or a process that ended, leaves bytes behind.
+            self.recover().await?;
+            self.expire(self.inner.clock.now()).await
+        };
         let report = self.hold(&held, shutdown, expiring).await?;
         if let Some(report) = report.filter(|report| !report.is_empty()) {
             tracing::info!(

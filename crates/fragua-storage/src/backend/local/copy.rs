@@ -6,7 +6,8 @@ use fragua_base::random_hex;
 use futures::StreamExt as _;
 
 use super::Local;
-use super::encryption::segment_key;
+use super::encryption::{file_bytes, segment_key};
+use super::folders::Incoming;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::{CustomerKey, Encrypt, Encryption};
 use crate::object::{ObjectMeta, PartSizes};
@@ -14,7 +15,7 @@ use crate::{BucketName, Error};
 
 /// A blob that got no row yet, and what is to be noted of its bytes.
 pub(super) struct Copied {
-    pub(super) blob: String,
+    pub(super) blob: Incoming,
     pub(super) etag: String,
     pub(super) checksum: Option<Checksum>,
     pub(super) encryption: Option<Encryption>,
@@ -74,7 +75,8 @@ impl Local {
             copy.map(|copy| (copy, meta.checksum.clone()))
         } else {
             let seal = self.seal(meta, asked.source_key)?;
-            blobs.concatenate(vec![blob], seal, wanted).await
+            let file_bytes = file_bytes(meta.encryption.as_ref(), &meta.parts, meta.size_bytes);
+            blobs.concatenate(vec![blob], file_bytes, seal, wanted).await
         };
         Ok(copied.map(|(blob, checksum)| Copied {
             blob,
@@ -119,7 +121,7 @@ impl Local {
             _ => (meta.etag.clone(), meta.parts.clone()),
         };
         Ok(Ok(Copied {
-            blob: stored.id,
+            blob: stored.incoming,
             etag,
             checksum: stored.digest.checksum.or_else(|| meta.checksum.clone()),
             encryption: encryption.map(|(encryption, _)| encryption),

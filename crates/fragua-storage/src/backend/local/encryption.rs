@@ -5,7 +5,7 @@ use fragua_database::Database;
 use std::ops::Bound;
 
 use super::Local;
-use super::sealed::{Seal, Segment, SegmentKey};
+use super::sealed::{Seal, Segment, SegmentKey, file_size};
 use super::versions::Walk;
 use crate::encryption::{CustomerKey, DataKey, Encrypt, Encryption, KeptKey};
 use crate::object::{ObjectMeta, PartSizes};
@@ -29,7 +29,9 @@ impl Local {
         match asked {
             Encrypt::AsBucket => {
                 let default = self.remembered_settings(bucket).await?.encryption;
-                Ok(default.map(|DefaultEncryption::Aes256| Encrypt::Aes256))
+                let is_wanted =
+                    default == Some(DefaultEncryption::Aes256) || self.inner.settings.encrypts_all;
+                Ok(is_wanted.then_some(Encrypt::Aes256))
             }
             other => Ok(Some(other.clone())),
         }
@@ -95,7 +97,8 @@ impl Local {
         }
     }
 
-    fn rewrapped(&self, attributes: &mut Attributes) -> Result<bool, Error> {
+    /// Encrypts a data key with the first key of the ring; returns whether it was not.
+    pub(super) fn rewrap(&self, attributes: &mut Attributes) -> Result<bool, Error> {
         let Some(encryption) = &mut attributes.encryption else {
             return Ok(false);
         };
@@ -112,7 +115,7 @@ impl Local {
         let mut count = 0;
         while let Some((row, _)) = walk.next().await? {
             let mut attributes = Attributes::parse(&row.attributes)?;
-            if self.rewrapped(&mut attributes)? {
+            if self.rewrap(&mut attributes)? {
                 let text = attributes.to_json();
                 let database: &Database = self.database();
                 count += versions::change_attributes(database, &row, &text).await?;
@@ -130,7 +133,7 @@ impl Local {
             let is_last = rows.len() <= READ_ROWS;
             for row in rows.into_iter().take(READ_ROWS) {
                 let mut attributes = row.attributes()?;
-                if self.rewrapped(&mut attributes.object)? {
+                if self.rewrap(&mut attributes.object)? {
                     count += uploads::change_attributes(self.database(), &row, &attributes).await?;
                 }
                 let upload = row.into_upload()?;
@@ -160,6 +163,13 @@ pub(super) fn segments(encryption: &Encryption, parts: &PartSizes, size_bytes: u
         size_bytes,
     };
     numbers.zip(parts.iter()).map(segment).collect()
+}
+
+/// Returns how many bytes an object takes in its file.
+pub(super) fn file_bytes(encryption: Option<&Encryption>, parts: &PartSizes, size_bytes: u64) -> u64 {
+    encryption.map_or(size_bytes, |encryption| {
+        file_size(&segments(encryption, parts, size_bytes))
+    })
 }
 
 /// Returns the numbers as runs of a first one and a count.

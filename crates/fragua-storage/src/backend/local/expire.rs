@@ -19,15 +19,19 @@ const DELETE_BATCH: usize = 200;
 impl Local {
     /// Does for every bucket what its rules say at this instant.
     pub(super) async fn expire(&self, now: Timestamp) -> Result<ExpiryReport, Error> {
-        let mut report = ExpiryReport::default();
+        let (mut report, mut failed) = (ExpiryReport::default(), Ok(()));
         for bucket in bucket_settings::buckets_with(self.database(), "lifecycle").await? {
             match self.expire_in(&bucket, now, &mut report).await {
                 // It was deleted meanwhile.
-                Err(Error::BucketNotFound { .. }) => {}
-                other => other?,
+                Ok(()) | Err(Error::BucketNotFound { .. }) => {}
+                // The rules of the others do not wait for it.
+                Err(error) => {
+                    tracing::warn!(%bucket, %error, "the lifecycle rules of a bucket cannot be applied");
+                    failed = Err(error);
+                }
             }
         }
-        Ok(report)
+        failed.map(|()| report)
     }
 
     async fn expire_in(
@@ -59,9 +63,14 @@ impl Local {
         let start = (first.clone(), versions::Start::Key(first));
         let mut walk = Walk::new(self.database(), bucket, prefix, start, (READ_ROWS, READ_ROWS));
         let mut row = walk.next().await?;
-        let (mut place, mut batch) = (KeyPlace::default(), Vec::new());
+        let (mut place, mut batch, mut looked_at) = (KeyPlace::default(), Vec::new(), 0_usize);
         while let Some((version, is_current)) = row {
             row = walk.next().await?;
+            looked_at += 1;
+            // What was decided on long ago may have got other tags since.
+            if looked_at.is_multiple_of(READ_ROWS) {
+                self.delete_expired(bucket, &mut batch, now).await?;
+            }
             let is_last = row
                 .as_ref()
                 .is_none_or(|(next, _)| next.object_key != version.object_key);
@@ -77,9 +86,11 @@ impl Local {
             };
             *counter += 1;
             batch.push(DeleteTarget {
-                key,
                 version: version_to_delete.map(VersionId::stored),
                 written_at: Some(seen.modified_at),
+                // The two tables are read one after the other: what was current then may seem to be its own successor.
+                replaced_at: seen.noncurrent_since,
+                ..DeleteTarget::current(key)
             });
             if batch.len() == DELETE_BATCH {
                 self.delete_expired(bucket, &mut batch, now).await?;
@@ -94,10 +105,12 @@ impl Local {
         batch: &mut Vec<DeleteTarget>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let targets = std::mem::take(batch);
+        let mut targets = std::mem::take(batch);
         if targets.is_empty() {
             return Ok(());
         }
+        // The oldest first, so that each is still followed by the version that it was seen with.
+        targets.reverse();
         let telling = self.telling(bucket).await?.by_rule(now);
         let deleted = crate::store::objects::delete_many(self.database(), bucket, &targets, &telling).await?;
         self.announce(&telling, deleted.events);

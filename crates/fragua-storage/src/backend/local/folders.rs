@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fragua_base::random_hex;
 
 /// An instance locks its file under the first of these names and then gives it the second, so that nobody sees
 /// a lock that is not held yet.
@@ -30,19 +33,9 @@ impl Folders {
             .expect("the folder is made inside of another")
     }
 
-    /// Gives an incoming file its second name, durably.
-    pub(super) fn publish(&self, incoming: &Incoming, id: &str) -> io::Result<()> {
-        let path = self.blob(id);
-        let folder = path.parent().expect("a blob lies in a folder");
-        if let Err(error) = link(&incoming.path, &path) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(error);
-            }
-            std::fs::create_dir_all(folder)?;
-            File::open(&self.blobs)?.sync_all()?;
-            link(&incoming.path, &path)?;
-        }
-        File::open(folder)?.sync_all()
+    /// Removes a blob; returns whether it is gone. The first name goes last, so that what is broken off is found again.
+    pub(super) fn remove(&self, id: &str) -> bool {
+        remove_file(&self.blob(id)) && remove_file(&self.incoming.join(id))
     }
 }
 
@@ -85,29 +78,58 @@ pub(super) fn remove_file(path: &Path) -> bool {
     }
 }
 
-/// A file under its first name; removed when dropped unless kept.
+/// A blob that has no row yet, whichever names it has: removed when dropped unless kept, as when a client leaves.
+#[derive(Debug)]
 pub(super) struct Incoming {
-    pub(super) path: PathBuf,
-    kept: bool,
+    folders: Arc<Folders>,
+    id: String,
+    is_kept: bool,
 }
 
 impl Incoming {
-    pub(super) fn new(folders: &Folders, id: &str) -> Self {
+    pub(super) fn new(folders: &Arc<Folders>) -> Self {
         Self {
-            path: folders.incoming.join(id),
-            kept: false,
+            folders: Arc::clone(folders),
+            id: random_hex(16),
+            is_kept: false,
         }
     }
 
-    pub(super) fn keep(mut self) {
-        self.kept = true;
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the file under its first name.
+    pub(super) fn path(&self) -> PathBuf {
+        self.folders.incoming.join(&self.id)
+    }
+
+    /// Gives the file its second name, durably.
+    pub(super) fn publish(&self) -> io::Result<()> {
+        let (first, path) = (self.path(), self.folders.blob(&self.id));
+        let folder = path.parent().expect("a blob lies in a folder");
+        if let Err(error) = link(&first, &path) {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            std::fs::create_dir_all(folder)?;
+            File::open(&self.folders.blobs)?.sync_all()?;
+            link(&first, &path)?;
+        }
+        File::open(folder)?.sync_all()
+    }
+
+    /// Leaves the blob to a row and returns its id.
+    pub(super) fn keep(mut self) -> String {
+        self.is_kept = true;
+        std::mem::take(&mut self.id)
     }
 }
 
 impl Drop for Incoming {
     fn drop(&mut self) {
-        if !self.kept {
-            remove_file(&self.path);
+        if !self.is_kept {
+            self.folders.remove(&self.id);
         }
     }
 }

@@ -5,18 +5,28 @@ use std::ops::Bound;
 use fragua_database::Database;
 
 use crate::listing::{ListQuery, Listing, common_prefix, end_of_prefix};
-use crate::store::{buckets, objects};
+use crate::store::{buckets, deleted, objects};
 use crate::{BucketName, Error};
 
 /// Rows of the first read of a list that folds keys. Behind a jump a small read tells the next prefix; reads
 /// grow while they bring keys that do not fold.
 const FIRST_FOLDED_READ: usize = 32;
 
+/// Which keys are listed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keys {
+    /// Those that stand for an object.
+    Present,
+    /// Those that stand for a delete marker.
+    Deleted,
+}
+
 /// Lists a page. A common prefix costs one jump over its keys, however many there are.
 pub(super) async fn list(
     database: &Database,
     bucket: &BucketName,
     query: &ListQuery,
+    keys: Keys,
 ) -> Result<Listing, Error> {
     buckets::check(database.reader(), bucket).await?;
     let page_size = query.page_size();
@@ -37,7 +47,11 @@ pub(super) async fn list(
     };
     let mut last = None;
     loop {
-        let rows = objects::scan(database, bucket, &start, end.as_deref(), read_size).await?;
+        let end = end.as_deref();
+        let rows = match keys {
+            Keys::Present => objects::scan(database, bucket, &start, end, read_size).await?,
+            Keys::Deleted => deleted::scan(database, bucket, &start, end, read_size).await?,
+        };
         let is_last_read = rows.len() < read_size;
         let told_before = page.objects.len() + page.prefixes.len();
         let mut jumped = false;

@@ -31,8 +31,11 @@ use tokio_util::sync::CancellationToken;
 use self::blobs::Blobs;
 use self::copy::{AskedOfCopy, Copied};
 use self::encryption::segment_key;
+use self::folders::Incoming;
 use self::key_ring::KeyRing;
-use self::quota::Quotas;
+use self::list::Keys;
+use self::multipart::Completing;
+use self::quota::{Quotas, Reservation};
 use self::settings::Remembered;
 use self::verify::Depth;
 use super::{Backend, Place};
@@ -89,6 +92,7 @@ struct Inner {
     instance: String,
     remembered: Remembered,
     quotas: Quotas,
+    completing: Completing,
     /// Blobs whose files are gone and whose rows of garbage are still there.
     removed: Mutex<Vec<String>>,
     webhooks: Arc<Webhooks>,
@@ -133,6 +137,7 @@ impl Local {
             instance: random_hex(16),
             remembered: Remembered::default(),
             quotas: Quotas::default(),
+            completing: Completing::default(),
             removed: Mutex::default(),
             webhooks,
             events: broadcast::channel(KEPT_EVENTS).0,
@@ -145,7 +150,8 @@ impl Local {
         Ok(local)
     }
 
-    /// Removes what a crash left: blobs without a row, and blobs whose row was replaced or deleted.
+    /// Removes what a crash left: blobs without a row, blobs whose row was replaced or deleted, and uploads that nobody
+    /// goes on with. Others may do the same meanwhile.
     async fn recover(&self) -> Result<(), Error> {
         let Inner {
             database,
@@ -173,8 +179,17 @@ impl Local {
         }
         let lifetime = i64::try_from(settings.upload_lifetime.as_millis()).unwrap_or(i64::MAX);
         let limit = Timestamp::from_millis(clock.now().as_millis().saturating_sub(lifetime));
-        for upload in uploads::begun_before(database, limit).await? {
-            self.drop_upload(&upload).await?;
+        loop {
+            let old = uploads::begun_before(database, limit).await?;
+            if old.is_empty() {
+                break;
+            }
+            for upload in old {
+                match self.drop_upload(&upload).await {
+                    Err(Error::UploadNotFound { .. }) => {}
+                    other => other?,
+                }
+            }
         }
         if removed > 0 {
             tracing::info!(blobs = removed, "removed blobs that an earlier end left behind");
@@ -248,9 +263,19 @@ impl Local {
     async fn commit(
         self,
         (bucket, key): (BucketName, ObjectKey),
-        (blob_id, size_bytes, etag): (String, u64, String),
-        new: NewObject,
+        (blob, size_bytes, etag): (Incoming, u64, String),
+        mut new: NewObject,
     ) -> Result<ObjectMeta, Error> {
+        // Copies and uploads bring a key that was wrapped before, and who rewraps all of them may just have passed by. One
+        // that cannot be unwrapped here stays as it is.
+        drop(self.rewrap(&mut new.attributes));
+        let reservation = match new.finished_upload {
+            None => self.reserve(&bucket, size_bytes).await?,
+            Some(_) => None,
+        };
+        let telling = self.telling(&bucket).await?;
+        // From here on there may be a row.
+        let blob_id = blob.keep();
         let row = objects::Model {
             bucket: bucket.as_str().to_owned(),
             object_key: key.as_str().as_bytes().to_vec(),
@@ -273,21 +298,12 @@ impl Local {
             finished_upload: new.finished_upload.map(|upload| upload.as_str().to_owned()),
             kind: new.kind,
         };
-        let reserved = async {
-            Ok((
-                self.reserve(&bucket, size_bytes).await?,
-                self.telling(&bucket).await?,
-            ))
-        };
-        let (reservation, telling) = match reserved.await {
-            Ok(reserved) => reserved,
-            Err(error) => return Err(self.undo(blob_id, error).await),
-        };
         match objects::put(self.database(), place, &new, &telling).await {
             Ok((row, useless, event)) => {
                 self.announce(&telling, vec![event]);
-                if let Some(reservation) = reservation {
-                    reservation.fill();
+                reservation.map(Reservation::fill);
+                if new.finished_upload.is_some() {
+                    self.inner.quotas.forget(&bucket);
                 }
                 self.inner.blobs.settle(vec![blob_id]).await;
                 self.discard(useless).await;
@@ -404,10 +420,7 @@ impl Backend for Local {
     ) -> Result<ObjectMeta, Error> {
         let content_type = content_type(options.content_type)?;
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
-        if let Some(size_bytes) = options.expected_size {
-            // Only to refuse before the body is sent; the room is taken once the bytes are there.
-            drop(self.reserve(place.bucket, size_bytes).await?);
-        }
+        self.expect_room(place.bucket, options.expected_size).await?;
         let wanted = self.wanted_encryption(place.bucket, &options.encryption).await?;
         let encryption = self.new_encryption(wanted.as_ref())?;
         // Who reads the row is not to learn the MD5 of what only the client can read.
@@ -443,7 +456,7 @@ impl Backend for Local {
                 false => ObjectEventKind::Put,
             },
         };
-        let blob = (stored.id, digest.size_bytes, etag);
+        let blob = (stored.incoming, digest.size_bytes, etag);
         let place = (place.bucket.clone(), place.key.clone());
         Self::to_the_end(self.clone().commit(place, blob, new)).await
     }
@@ -528,12 +541,8 @@ impl Backend for Local {
         attributes.checksum = checksum;
         attributes.parts = parts;
         attributes.encryption = encryption;
-        let content_type = match content_type(given_type) {
-            Ok(content_type) => content_type,
-            Err(error) => return Err(self.undo(blob, error).await),
-        };
         let new = NewObject {
-            content_type,
+            content_type: content_type(given_type)?,
             attributes,
             condition: options.condition,
             finished_upload: None,
@@ -544,7 +553,11 @@ impl Backend for Local {
     }
 
     async fn list(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
-        list::list(self.database(), bucket, query).await
+        list::list(self.database(), bucket, query, Keys::Present).await
+    }
+
+    async fn list_deleted(&self, bucket: &BucketName, query: &ListQuery) -> Result<Listing, Error> {
+        list::list(self.database(), bucket, query, Keys::Deleted).await
     }
 
     async fn create_upload(&self, place: Place<'_>, options: CreateUpload) -> Result<UploadId, Error> {
@@ -589,7 +602,9 @@ impl Backend for Local {
 
     async fn abort_upload(&self, place: Place<'_>, upload: &UploadId) -> Result<(), Error> {
         uploads::find(self.database(), place, upload).await?;
-        self.drop_upload(upload.as_str()).await
+        self.drop_upload(upload.as_str()).await?;
+        self.inner.quotas.forget(place.bucket);
+        Ok(())
     }
 
     async fn list_parts(

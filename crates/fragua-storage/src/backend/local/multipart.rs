@@ -1,9 +1,14 @@
 //! Uploads in parts: each part is a blob; the object is made of them at the end.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
-use super::encryption::{runs, segments};
+use super::encryption::{file_bytes, runs, segments};
+use super::folders::Incoming;
+use super::quota::Reservation;
 use super::sealed::{Seal, SegmentKey};
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
@@ -20,6 +25,23 @@ use crate::store::uploads::UploadAttributes;
 use crate::store::{buckets, objects, parts, uploads};
 use crate::stream::BodyStream;
 use crate::{BucketName, Error};
+
+/// Uploads that are being put together now: who asks again, because the answer took long, waits for it.
+#[derive(Debug, Default)]
+pub(super) struct Completing(Mutex<BTreeMap<UploadId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Completing {
+    fn turn(&self, upload: &UploadId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(upload).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(upload.clone(), Arc::downgrade(&turn));
+        turn
+    }
+}
 
 impl Local {
     pub(super) async fn begin_upload(
@@ -69,6 +91,7 @@ impl Local {
                 reason: format!("the upload was begun with {begun} checksums and the part came with {sent}"),
             });
         }
+        self.expect_room(place.bucket, options.expected_size).await?;
         let encryption = attributes.object.encryption;
         check_upload_key(encryption.as_ref(), options.customer_key.as_ref())?;
         let key = match &encryption {
@@ -92,28 +115,32 @@ impl Local {
             .store(body, expected, key, self.inner.settings.max_object_bytes)
             .await?;
         let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
-        let digest = stored.digest;
+        let (digest, blob) = (stored.digest, stored.incoming);
         let row = parts::Model {
             upload_id: upload.as_str().to_owned(),
             part_number: i32::try_from(number).unwrap_or(i32::MAX),
-            blob_id: stored.id.clone(),
+            blob_id: blob.id().to_owned(),
             size_bytes: i64::try_from(digest.size_bytes).unwrap_or(i64::MAX),
             etag,
             checksum: digest.checksum.as_ref().map(parts::checksum_text),
             modified_at: self.inner.clock.now().as_millis(),
         };
         let local = self.clone();
+        let reservation = self.reserve(place.bucket, digest.size_bytes).await?;
         Self::to_the_end(async move {
+            // From here on there may be a row.
+            let blob = blob.keep();
             match parts::put(local.database(), row.clone()).await {
                 Ok(replaced) => {
-                    local.inner.blobs.settle(vec![stored.id]).await;
+                    reservation.map(Reservation::fill);
+                    local.inner.blobs.settle(vec![blob]).await;
                     local.discard(Vec::from_iter(replaced)).await;
                     Ok(Part {
                         encryption,
                         ..row.into_part()
                     })
                 }
-                Err(error) => Err(local.undo(stored.id, error).await),
+                Err(error) => Err(local.undo(blob, error).await),
             }
         })
         .await
@@ -127,8 +154,15 @@ impl Local {
         wanted: &[CompletedPart],
         options: CompleteUpload,
     ) -> Result<ObjectMeta, Error> {
+        let turn = self.inner.completing.turn(upload);
+        let _alone = turn.lock().await;
+        let row = match uploads::find(self.database(), place, upload).await {
+            Err(error @ Error::UploadNotFound { .. }) => {
+                return self.completed_before(place, wanted).await?.ok_or(error);
+            }
+            found => found?,
+        };
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
-        let row = uploads::find(self.database(), place, upload).await?;
         let upload_attributes = row.attributes()?;
         let customer_key = options.customer_key.as_ref();
         if customer_key.is_some() {
@@ -142,7 +176,7 @@ impl Local {
         if size_bytes > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
         }
-        let etag = multipart_etag(&chosen);
+        let etag = multipart_etag(chosen.iter().map(|(_, part)| part.etag.as_str()));
         let whole = whole_checksum(&upload_attributes, &options)?;
         let part_sizes = PartSizes::from_iter(chosen.iter().map(|(_, part)| part.size_bytes));
         let mut attributes = upload_attributes.object;
@@ -157,12 +191,11 @@ impl Local {
                 });
             }
         }
-        let (blob, whole) = self.join(&chosen, seal, whole).await?;
+        let file_bytes = file_bytes(attributes.encryption.as_ref(), &attributes.parts, size_bytes);
+        let (blob, whole) = self.join(&chosen, file_bytes, seal, whole).await?;
         let composite = || composite(upload_attributes.checksum_algorithm?, &chosen);
         let checksum = whole.or_else(composite);
-        if let Err(error) = check_checksum(checksum.as_ref(), options.checksum.as_ref()) {
-            return Err(self.undo(blob, error).await);
-        }
+        check_checksum(checksum.as_ref(), options.checksum.as_ref())?;
         attributes.checksum = checksum;
         let new = NewObject {
             content_type: row.content_type,
@@ -175,12 +208,25 @@ impl Local {
         self.clone().commit(place, (blob, size_bytes, etag), new).await
     }
 
+    /// Finds the object that these parts became, for who did not hear the answer. No other upload has their entity tags.
+    async fn completed_before(
+        &self,
+        place: Place<'_>,
+        wanted: &[CompletedPart],
+    ) -> Result<Option<ObjectMeta>, Error> {
+        let etag = multipart_etag(wanted.iter().map(|part| part.etag.as_str()));
+        let current = objects::current(self.database().reader(), place).await?;
+        let completed = current.filter(|row| row.etag == etag);
+        completed.map(objects::Model::into_meta).transpose()
+    }
+
     async fn join(
         &self,
         chosen: &[(String, Part)],
+        file_bytes: u64,
         seal: Option<Seal>,
         whole: Option<ChecksumAlgorithm>,
-    ) -> Result<(String, Option<Checksum>), Error> {
+    ) -> Result<(Incoming, Option<Checksum>), Error> {
         let blobs = &self.inner.blobs;
         let joined = match chosen {
             [(only, part)] if whole.is_none() || part.checksum.as_ref().map(|sum| sum.algorithm) == whole => {
@@ -189,7 +235,7 @@ impl Local {
             }
             several => {
                 let ids = several.iter().map(|(blob, _)| blob.clone()).collect();
-                blobs.concatenate(ids, seal, whole).await
+                blobs.concatenate(ids, file_bytes, seal, whole).await
             }
         };
         joined.map_err(Error::disk("cannot put the parts of an upload together"))
@@ -232,7 +278,8 @@ impl Local {
         buckets::check(self.database().reader(), bucket).await?;
         let limit = query.limit.map_or(MAX_PAGE, |limit| limit.min(MAX_PAGE));
         let rows = uploads::list(self.database(), bucket, query, limit).await?;
-        let is_truncated = rows.len() > limit;
+        // A page of none has nothing behind which the next one begins.
+        let is_truncated = rows.len() > limit && limit > 0;
         let uploads = rows
             .into_iter()
             .take(limit)
@@ -348,12 +395,12 @@ fn choose(written: Vec<parts::Model>, wanted: &[CompletedPart]) -> Result<Vec<(S
     Ok(chosen)
 }
 
-fn multipart_etag(chosen: &[(String, Part)]) -> String {
-    let mut md5 = Md5::new();
-    for (_, part) in chosen {
-        md5.update(hex::decode(&part.etag).unwrap_or_default());
+fn multipart_etag<'etag>(parts: impl ExactSizeIterator<Item = &'etag str>) -> String {
+    let (mut md5, count) = (Md5::new(), parts.len());
+    for etag in parts {
+        md5.update(hex::decode(etag).unwrap_or_default());
     }
-    format!("{}-{}", hex::encode(md5.finalize()), chosen.len())
+    format!("{}-{count}", hex::encode(md5.finalize()))
 }
 
 fn composite(algorithm: ChecksumAlgorithm, chosen: &[(String, Part)]) -> Option<Checksum> {
@@ -432,8 +479,8 @@ mod tests {
 
     #[test]
     fn the_etag_counts_the_parts() {
-        let chosen = choose(vec![part(1, 9)], &[named(1)]).unwrap();
         let expected = hex::encode(Md5::digest(Md5::digest("1")));
-        assert_eq!(multipart_etag(&chosen), format!("{expected}-1"));
+        let etag = multipart_etag([named(1).etag.as_str()].into_iter());
+        assert_eq!(etag, format!("{expected}-1"));
     }
 }

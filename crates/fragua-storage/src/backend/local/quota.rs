@@ -1,8 +1,10 @@
 //! How much a bucket may hold.
 //!
 //! To count a bucket takes a look at each of its rows, so a count is remembered and what this process writes is added
-//! to it. Before a write is refused the bucket is counted anew, unless that was done in this second. Processes that write to one bucket at the same time may
-//! go beyond its quota by what they wrote since their last counts.
+//! to it. Before a write is refused the bucket is counted anew, unless that was done in this second. Processes that write to
+//! one bucket at the same time may go beyond its quota by what they wrote since their last counts.
+//!
+//! The parts of an upload take room when they are written, and the object that they become takes their place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,6 +133,18 @@ impl Drop for Reservation {
 }
 
 impl Local {
+    /// Fails where there is no room, before a body is sent; the room is taken once the bytes are there.
+    pub(super) async fn expect_room(
+        &self,
+        bucket: &BucketName,
+        size_bytes: Option<u64>,
+    ) -> Result<(), Error> {
+        if let Some(size_bytes) = size_bytes {
+            drop(self.reserve(bucket, size_bytes).await?);
+        }
+        Ok(())
+    }
+
     /// Reserves room for a write, in a bucket that has a quota. What a write replaces is counted until it is gone.
     pub(super) async fn reserve(
         &self,
@@ -156,7 +170,8 @@ impl Local {
         }
         let added_before = quotas.account(bucket).added;
         let usage = usage::of_bucket(self.database(), bucket).await?;
-        let counted = usage.size_bytes + usage.noncurrent_bytes;
+        let of_parts = usage::of_parts(self.database(), bucket).await?;
+        let counted = usage.size_bytes + usage.noncurrent_bytes + of_parts;
         quotas.count(bucket, now, counted, added_before);
         let reservation = quotas.reserve(bucket, size_bytes, quota_bytes);
         reservation.map(Some).ok_or(refused)

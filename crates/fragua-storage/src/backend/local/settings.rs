@@ -9,7 +9,7 @@ use fragua_base::Timestamp;
 use super::Local;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
 use crate::store::{bucket_settings, buckets};
-use crate::{BucketName, DefaultEncryption, Error, Versioning};
+use crate::{BucketName, Error, Versioning};
 
 /// How long a change that another process made may go unseen.
 const REMEMBERED_FOR: Duration = Duration::from_secs(5);
@@ -64,11 +64,7 @@ impl Local {
     /// Reads what is set now.
     pub(super) async fn current_settings(&self, bucket: &BucketName) -> Result<Arc<BucketSettings>, Error> {
         let now = self.inner.clock.now();
-        let mut settings = bucket_settings::read(self.database(), bucket).await?;
-        if self.inner.settings.encrypts_all {
-            settings.encryption.get_or_insert(DefaultEncryption::Aes256);
-        }
-        let settings = Arc::new(settings);
+        let settings = Arc::new(bucket_settings::read(self.database(), bucket).await?);
         self.inner.remembered.keep(bucket, now, &settings);
         Ok(settings)
     }

@@ -3,9 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fragua_base::random_hex;
 
 use super::folders::{Folders, Incoming};
 use super::sealed::{Sealer, SegmentKey};
@@ -18,7 +18,7 @@ const WRITE_BACK_BYTES: u64 = 8 << 20;
 /// A file that is in place and has no row yet.
 #[derive(Debug)]
 pub(super) struct StoredBlob {
-    pub(super) id: String,
+    pub(super) incoming: Incoming,
     pub(super) digest: BodyDigest,
 }
 
@@ -28,7 +28,7 @@ impl StoredBlob {
     pub(super) fn etag(&self) -> String {
         match self.digest.md5 {
             Some(md5) => hex::encode(md5),
-            None => format!("{}-1", self.id),
+            None => format!("{}-1", self.incoming.id()),
         }
     }
 }
@@ -57,7 +57,6 @@ impl Batch {
 
 /// A file that is being written.
 pub(super) struct Sink {
-    id: String,
     incoming: Incoming,
     file: File,
     hasher: BodyHasher,
@@ -67,13 +66,12 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    fn create(folders: &Folders, plan: &Plan) -> io::Result<Self> {
-        let id = random_hex(16);
-        let incoming = Incoming::new(folders, &id);
+    fn create(folders: &Arc<Folders>, plan: &Plan) -> io::Result<Self> {
+        let incoming = Incoming::new(folders);
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .open(&incoming.path)?;
+            .open(incoming.path())?;
         let sealer = match &plan.key {
             None => None,
             Some(key) => {
@@ -84,7 +82,6 @@ impl Sink {
             }
         };
         Ok(Self {
-            id,
             incoming,
             file,
             hasher: BodyHasher::new(plan.sums),
@@ -96,7 +93,7 @@ impl Sink {
     /// Hashes, encrypts and writes a batch, to a new file when there is none yet.
     pub(super) fn write(
         sink: Option<Self>,
-        folders: &Folders,
+        folders: &Arc<Folders>,
         plan: &Plan,
         batch: Batch,
     ) -> Result<Self, Error> {
@@ -124,7 +121,7 @@ impl Sink {
         Ok(sink)
     }
 
-    pub(super) fn finish(mut self, folders: &Folders, expected: Expected) -> Result<StoredBlob, Error> {
+    pub(super) fn finish(mut self, expected: Expected) -> Result<StoredBlob, Error> {
         let digest = self.hasher.finish(expected)?;
         if let Some(sealer) = self.sealer {
             let mut last = Vec::new();
@@ -136,10 +133,12 @@ impl Sink {
         self.file
             .sync_all()
             .map_err(Error::disk("cannot sync an object's bytes"))?;
-        let published = folders.publish(&self.incoming, &self.id);
+        let published = self.incoming.publish();
         published.map_err(Error::disk("cannot put an object's bytes in place"))?;
-        self.incoming.keep();
-        Ok(StoredBlob { id: self.id, digest })
+        Ok(StoredBlob {
+            incoming: self.incoming,
+            digest,
+        })
     }
 }
 
@@ -170,10 +169,10 @@ mod tests {
     #[test]
     fn the_disk_had_nothing_to_do_until_the_last_byte_was_there() {
         let root = tempfile::tempdir().unwrap();
-        let folders = Folders {
+        let folders = Arc::new(Folders {
             incoming: root.path().join("incoming"),
             blobs: root.path().join("blobs"),
-        };
+        });
         std::fs::create_dir(&folders.incoming).unwrap();
         std::fs::create_dir(&folders.blobs).unwrap();
         let mebibyte = Bytes::from(vec![7; 1 << 20]);
@@ -189,11 +188,36 @@ mod tests {
             assert_eq!(written.not_begun, begun << 20);
             sink = Some(written);
         }
-        let stored = sink.unwrap().finish(&folders, Expected::default()).unwrap();
+        let stored = sink.unwrap().finish(Expected::default()).unwrap();
         assert_eq!(stored.digest.size_bytes, 17 << 20);
         assert_eq!(
-            std::fs::read(folders.blob(&stored.id)).unwrap(),
+            std::fs::read(folders.blob(stored.incoming.id())).unwrap(),
             mebibyte.repeat(17)
         );
+    }
+
+    #[test]
+    fn bytes_whose_client_left_before_their_row_stayed_until_the_next_start() {
+        let root = tempfile::tempdir().unwrap();
+        let folders = Arc::new(Folders {
+            incoming: root.path().join("incoming"),
+            blobs: root.path().join("blobs"),
+        });
+        std::fs::create_dir(&folders.incoming).unwrap();
+        std::fs::create_dir(&folders.blobs).unwrap();
+        let plan = Plan {
+            sums: Expected::default().sums(),
+            key: None,
+        };
+        let store = || {
+            let sink = Sink::write(None, &folders, &plan, Batch::default()).unwrap();
+            sink.finish(Expected::default()).unwrap().incoming
+        };
+        let (left, kept) = (store(), store().keep());
+        let path = folders.blob(left.id());
+        assert!(path.exists());
+        drop(left);
+        assert!(!path.exists() && folders.blob(&kept).exists());
+        assert_eq!(std::fs::read_dir(&folders.incoming).unwrap().count(), 1);
     }
 }

@@ -441,6 +441,9 @@ impl Backend for Remote {
             .iter()
             .map(|target| {
                 no_version(target.version.as_ref())?;
+                if target.if_match.is_some() {
+                    return Err(Error::NotSupported("a condition of a delete"));
+                }
                 path(&target.key).map(Ok)
             })
             .collect::<Result<_, Error>>()?;
@@ -458,6 +461,7 @@ impl Backend for Remote {
             key: target.key.clone(),
             version: None,
             marker: None,
+            refused: None,
         };
         Ok(targets.iter().map(deletion).collect())
     }
