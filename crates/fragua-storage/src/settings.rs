@@ -20,6 +20,8 @@ const SCRUB_BYTES_PER_SECOND: u64 = 8 << 20;
 pub struct Settings {
     /// The folder of the blobs; made when missing. It belongs to the store alone.
     pub root: PathBuf,
+    /// Further folders, on other disks: new blobs go where there is room. One that held blobs is to stay named.
+    pub more_roots: Vec<PathBuf>,
     /// The largest object in bytes.
     pub max_object_bytes: u64,
     /// Uploads in parts that are older are given up at the next start, or when lifecycle rules are applied next.
@@ -45,6 +47,7 @@ impl Settings {
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
+            more_roots: Vec::new(),
             max_object_bytes: FIVE_TEBIBYTES,
             upload_lifetime: 7 * DAY,
             expire_every: DAY / 24,

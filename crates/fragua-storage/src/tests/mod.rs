@@ -9,6 +9,7 @@ mod events;
 mod listing;
 mod multipart;
 mod objects;
+mod roots;
 mod s3;
 mod s3_access;
 mod s3_buckets;

@@ -164,6 +164,7 @@ pub(crate) struct StorageSettings {
     #[serde(deserialize_with = "optional")]
     pub(crate) database_url: Option<Secret>,
     pub(crate) root: PathBuf,
+    pub(crate) more_roots: Vec<PathBuf>,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) scrub_days: usize,
     #[serde(deserialize_with = "at_least_one")]

@@ -5,12 +5,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::blobs::Blobs;
-use super::folders::{LOCK_FILE, blob_names, remove_file};
+use super::folders::{Folders, LOCK_FILE, blob_names, remove_file};
 
 /// The folder of an instance that is gone, locked while it is tidied up.
 #[derive(Debug)]
 pub(super) struct Abandoned {
+    folders: Arc<Folders>,
+    /// The instance's own.
     folder: PathBuf,
     /// Blobs that may or may not have a row.
     pub(super) blobs: Vec<String>,
@@ -19,7 +20,7 @@ pub(super) struct Abandoned {
 
 impl Abandoned {
     /// Returns `None` when the instance is alive, or just beginning or ending.
-    pub(super) fn open(folder: PathBuf) -> io::Result<Option<Self>> {
+    pub(super) fn open(folders: &Arc<Folders>, folder: PathBuf) -> io::Result<Option<Self>> {
         let lock = match OpenOptions::new().write(true).open(folder.join(LOCK_FILE)) {
             Ok(lock) => lock,
             // Between making its folder and its lock, an instance has written nothing.
@@ -40,6 +41,7 @@ impl Abandoned {
         }
         let blobs = blob_names(&folder)?;
         Ok(Some(Self {
+            folders: Arc::clone(folders),
             folder,
             blobs,
             _lock: lock,
@@ -47,14 +49,13 @@ impl Abandoned {
     }
 
     /// Removes blobs that have no row with both names, the first name of the others, and the folder.
-    pub(super) async fn tidy(self, blobs: &Blobs, needed: &[String]) -> usize {
-        let folders = Arc::clone(&blobs.folders);
+    pub(super) async fn tidy(self, needed: &[String]) -> usize {
         let needed = needed.to_vec();
         let tidied = tokio::task::spawn_blocking(move || {
             let mut removed = 0;
             for blob in &self.blobs {
                 if !needed.contains(blob) {
-                    remove_file(&folders.blob(blob));
+                    remove_file(&self.folders.blob(blob));
                     removed += 1;
                 }
                 remove_file(&self.folder.join(blob));

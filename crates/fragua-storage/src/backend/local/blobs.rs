@@ -1,6 +1,6 @@
 //! Files of bytes: written once, synced, read, removed. Their names say nothing of what they hold.
 //!
-//! `incoming/INSTANCE/BLOB` is where a file is written and `blobs/xx/BLOB` where readers look for it. The first
+//! Below one of the roots `incoming/INSTANCE/BLOB` is where a file is written and `blobs/xx/BLOB` where readers look for it. The first
 //! name stays until the row is committed: it is how the next start finds what a crash left without one. An
 //! instance holds a lock on its folder, so that one process does not tidy up behind another that is alive.
 
@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fragua_base::random_hex;
 use futures::{StreamExt, TryStreamExt};
-use nix::sys::statvfs::statvfs;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
-use super::folders::{Folders, Incoming, LOCK_FILE, NEW_LOCK_FILE, blob_names, remove_file};
+use super::folders::{Folders, Incoming, blob_names, remove_file};
+use super::roots::Roots;
 use super::sealed::{Seal, SealedPiece, SegmentKey, file_size};
 use super::sink::{Batch, Plan, Sink, StoredBlob};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
@@ -34,38 +33,20 @@ const READ_CHUNK_BYTES: usize = 256 << 10;
 /// Reads that are under way at once for one reader.
 const READ_AHEAD: usize = 2;
 
-/// The folder of blobs, held by this process.
+/// The folders of blobs, held by this process.
 #[derive(Debug)]
 pub(super) struct Blobs {
-    pub(super) folders: Arc<Folders>,
-    // Held, not used: the lock lives as long as the file is open.
-    _lock: File,
+    roots: Arc<Roots>,
 }
 
 impl Blobs {
-    /// Makes the folders and takes the lock.
-    pub(super) async fn open(root: &Path) -> Result<Self, Error> {
-        let root = root.to_owned();
-        blocking(move || {
-            let (all_incoming, blobs) = (root.join("incoming"), root.join("blobs"));
-            let incoming = all_incoming.join(random_hex(16));
-            let named = |path: &Path| Error::disk(format!("cannot make the folder {}", path.display()));
-            std::fs::create_dir_all(&blobs).map_err(named(&blobs))?;
-            std::fs::create_dir_all(&incoming).map_err(named(&incoming))?;
-            // What is written below a folder is as durable as the folder's own name.
-            let synced = File::open(&root).and_then(|root| root.sync_all());
-            synced.map_err(named(&root))?;
-            let new_lock = incoming.join(NEW_LOCK_FILE);
-            let lock = File::create(&new_lock).map_err(named(&incoming))?;
-            lock.lock()
-                .map_err(Error::disk("cannot lock the folder of incoming objects"))?;
-            std::fs::rename(new_lock, incoming.join(LOCK_FILE)).map_err(named(&incoming))?;
-            Ok(Self {
-                folders: Arc::new(Folders { incoming, blobs }),
-                _lock: lock,
-            })
+    /// Makes the folders and takes their locks.
+    pub(super) async fn open(root: &Path, more: &[PathBuf]) -> Result<Self, Error> {
+        let (root, more) = (root.to_owned(), more.to_owned());
+        let roots = blocking(move || Roots::open(&root, &more)).await?;
+        Ok(Self {
+            roots: Arc::new(roots),
         })
-        .await
     }
 
     /// Writes a body to a new file, encrypted when there is a `key`, compares it with what was announced and puts it in
@@ -98,27 +79,28 @@ impl Blobs {
                 }
                 batch.push(chunk);
                 if batch.bytes >= WRITE_BATCH_BYTES {
-                    let (full, folders) = (std::mem::take(&mut batch), Arc::clone(&self.folders));
+                    let (full, roots) = (std::mem::take(&mut batch), Arc::clone(&self.roots));
                     let sink = written(writing.take()).await?;
                     let plan = plan.clone();
                     // The next batch arrives meanwhile.
-                    writing = Some(spawn_blocking(move || Sink::write(sink, &folders, &plan, full)));
+                    writing = Some(spawn_blocking(move || Sink::write(sink, &roots, &plan, full)));
                 }
             }
             Ok(())
         }
         .await;
         // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
-        let (sink, folders) = (written(writing).await?, Arc::clone(&self.folders));
+        let (sink, roots) = (written(writing).await?, Arc::clone(&self.roots));
         arrived?;
-        blocking(move || Sink::write(sink, &folders, &plan, batch)?.finish(expected)).await
+        blocking(move || Sink::write(sink, &roots, &plan, batch)?.finish(expected)).await
     }
 
     /// Makes a second blob of the same bytes.
     pub(super) async fn duplicate(&self, blob: &str) -> io::Result<Incoming> {
-        let (blob, folders) = (blob.to_owned(), Arc::clone(&self.folders));
+        let (blob, roots) = (blob.to_owned(), Arc::clone(&self.roots));
         let copied = spawn_blocking(move || {
-            let incoming = Incoming::new(&folders);
+            let folders = roots.of(&blob);
+            let incoming = Incoming::new(folders);
             let (source, target) = (folders.blob(&blob), incoming.path());
             // Files never change, so that another name for one is a copy of it.
             if let Err(error) = std::fs::hard_link(&source, &target) {
@@ -143,16 +125,16 @@ impl Blobs {
         seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
     ) -> io::Result<(Incoming, Option<Checksum>)> {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         let joined = spawn_blocking(move || {
-            let incoming = Incoming::new(&folders);
+            let incoming = Incoming::new(roots.draw());
             let mut target = OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .open(incoming.path())?;
             let mut hasher = algorithm.map(ChecksumAlgorithm::hasher);
             for blob in blobs {
-                let mut source = File::open(folders.blob(&blob))?;
+                let mut source = File::open(roots.of(&blob).blob(&blob))?;
                 match hasher.as_mut().filter(|_| seal.is_none()) {
                     // The kernel moves the bytes where nobody has to look at them.
                     None => drop(io::copy(&mut source, &mut target)?),
@@ -187,12 +169,13 @@ impl Blobs {
         seal: Option<Seal>,
         range: Range<u64>,
     ) -> io::Result<ObjectStream> {
-        let (path, blob) = (self.folders.blob(blob), blob.to_owned());
+        let (roots, blob) = (Arc::clone(&self.roots), blob.to_owned());
         let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
         let mut pieces = pieces(seal, range.clone());
         let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
+        let id = blob.clone();
         let opened = spawn_blocking(move || {
-            let file = File::open(path)?;
+            let file = File::open(roots.of(&id).blob(&id))?;
             check_length(&file, least)?;
             // A small object goes out with its headers: one read, one packet.
             let read = if is_small {
@@ -229,42 +212,42 @@ impl Blobs {
 
     /// Returns how many bytes a blob has.
     pub(super) async fn size(&self, blob: &str) -> io::Result<u64> {
-        Ok(tokio::fs::metadata(self.folders.blob(blob)).await?.len())
+        let (roots, blob) = (Arc::clone(&self.roots), blob.to_owned());
+        let found = spawn_blocking(move || std::fs::metadata(roots.of(&blob).blob(&blob)));
+        Ok(found.await.map_err(io::Error::other)??.len())
     }
 
     /// Returns the folders that blobs lie in.
     pub(super) async fn folders_of_blobs(&self) -> Result<Vec<PathBuf>, Error> {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         blocking(move || {
-            let problem = Error::disk(format!("cannot read the folder {}", folders.blobs.display()));
-            let paths = |entries: ReadDir| entries.map(|entry| Ok(entry?.path())).collect();
-            std::fs::read_dir(&folders.blobs).and_then(paths).map_err(problem)
+            let mut found = Vec::new();
+            for folders in roots.all() {
+                found.extend(entries(&folders.blobs)?);
+            }
+            Ok(found)
         })
         .await
     }
 
     /// Returns the blobs in one of these folders.
     pub(super) async fn blobs_in(&self, folder: PathBuf) -> Result<Vec<String>, Error> {
-        blocking(move || {
-            let problem = Error::disk(format!("cannot read the folder {}", folder.display()));
-            blob_names(&folder).map_err(problem)
-        })
-        .await
+        blocking(move || blob_names(&folder).map_err(unreadable(&folder))).await
     }
 
     /// Returns the blobs that any instance, alive or not, writes or has not settled.
     pub(super) async fn incoming(&self) -> Result<Vec<String>, Error> {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         blocking(move || {
-            let all = folders.all_incoming();
-            let problem = || Error::disk(format!("cannot read the folder {}", all.display()));
             let mut found = Vec::new();
-            for entry in std::fs::read_dir(all).map_err(problem())? {
-                match blob_names(&entry.map_err(problem())?.path()) {
-                    Ok(names) => found.extend(names),
-                    // The instance has ended meanwhile.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => return Err(problem()(error)),
+            for folders in roots.all() {
+                for instance in entries(folders.all_incoming())? {
+                    match blob_names(&instance) {
+                        Ok(names) => found.extend(names),
+                        // The instance has ended meanwhile.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(unreadable(&instance)(error)),
+                    }
                 }
             }
             Ok(found)
@@ -274,10 +257,12 @@ impl Blobs {
 
     /// Forgets the first name of blobs whose rows are committed.
     pub(super) async fn settle(&self, blobs: Vec<String>) {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         let settled = spawn_blocking(move || {
-            for blob in blobs {
-                remove_file(&folders.incoming.join(blob));
+            for folders in roots.all() {
+                for blob in &blobs {
+                    remove_file(&folders.incoming.join(blob));
+                }
             }
         });
         drop(settled.await);
@@ -285,9 +270,9 @@ impl Blobs {
 
     /// Removes blobs with both names and returns those that are gone for certain.
     pub(super) async fn remove(&self, blobs: Vec<String>) -> Vec<String> {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         let removed = spawn_blocking(move || {
-            let gone = |blob: &String| folders.remove(blob);
+            let gone = |blob: &String| roots.remove(blob);
             blobs.into_iter().filter(gone).collect()
         });
         removed.await.unwrap_or_default()
@@ -295,18 +280,15 @@ impl Blobs {
 
     /// Finds the folders of instances that are no longer alive, with the blobs in them.
     pub(super) async fn abandoned(&self) -> Result<Vec<Abandoned>, Error> {
-        let folders = Arc::clone(&self.folders);
+        let roots = Arc::clone(&self.roots);
         blocking(move || {
-            let all = folders.all_incoming();
-            let problem = || Error::disk(format!("cannot read the folder {}", all.display()));
             let mut found = Vec::new();
-            for entry in std::fs::read_dir(all).map_err(problem())? {
-                let path = entry.map_err(problem())?.path();
-                if path == folders.incoming {
-                    continue;
-                }
-                if let Some(abandoned) = Abandoned::open(path).map_err(problem())? {
-                    found.push(abandoned);
+            for folders in roots.all() {
+                for instance in entries(folders.all_incoming())? {
+                    if instance != folders.incoming {
+                        let problem = unreadable(&instance);
+                        found.extend(Abandoned::open(folders, instance).map_err(problem)?);
+                    }
                 }
             }
             Ok(found)
@@ -314,53 +296,58 @@ impl Blobs {
         .await
     }
 
-    /// Writes, syncs, reads and removes a file.
+    /// Writes, syncs, reads and removes a file on each disk.
     pub(super) async fn check_writable(&self) -> Result<(), Error> {
-        let body = futures::stream::iter([Ok(Bytes::from_static(b"writable?"))]).boxed();
-        let stored = self.store(body, Expected::default(), None, 64).await?;
-        let read = self.read(stored.incoming.id(), None, 0..stored.digest.size_bytes);
-        let stream = read
-            .await
-            .map_err(Error::disk("cannot read a file that was just written"))?;
-        stream.into_bytes(64).await.map(drop)
-    }
-
-    /// Returns how much room is on the disk of the folder.
-    pub(super) async fn disk(&self) -> Result<DiskSpace, Error> {
-        let blobs = self.folders.blobs.clone();
+        let roots = Arc::clone(&self.roots);
         blocking(move || {
-            let space = statvfs(&blobs)
-                .map_err(io::Error::from)
-                .map_err(Error::disk("cannot ask for the room on the disk"))?;
-            let unit = space.fragment_size();
-            Ok(DiskSpace {
-                total_bytes: space.blocks().saturating_mul(unit),
-                free_bytes: space.blocks_available().saturating_mul(unit),
-            })
+            for folders in roots.all() {
+                let written = write_and_read(folders);
+                let root = folders.blobs.display();
+                written.map_err(Error::disk(format!("cannot write and read a file below {root}")))?;
+            }
+            Ok(())
         })
         .await
     }
 
-    /// Succeeds when the folder is there.
+    /// Returns how much room is on the disks.
+    pub(super) async fn disk(&self) -> Result<DiskSpace, Error> {
+        let roots = Arc::clone(&self.roots);
+        blocking(move || roots.space()).await
+    }
+
+    /// Succeeds when the folders are there.
     pub(super) async fn check_ready(&self) -> Result<(), Error> {
-        let blobs = self.folders.blobs.clone();
+        let roots = Arc::clone(&self.roots);
         blocking(move || {
-            let action = format!("cannot read the folder {}", blobs.display());
-            std::fs::read_dir(&blobs).map(drop).map_err(Error::disk(action))
+            let mut all = roots.all();
+            all.try_for_each(|folders| {
+                let read = std::fs::read_dir(&folders.blobs);
+                read.map(drop).map_err(unreadable(&folders.blobs))
+            })
         })
         .await
     }
 }
 
-impl Drop for Blobs {
-    fn drop(&mut self) {
-        // What is still inside tells the next start what to look at; an empty folder tells nothing.
-        let incoming = &self.folders.incoming;
-        let empty = std::fs::read_dir(incoming).is_ok_and(|entries| entries.count() == 1);
-        if empty && std::fs::remove_file(incoming.join(LOCK_FILE)).is_ok() {
-            drop(std::fs::remove_dir(incoming));
-        }
-    }
+fn write_and_read(folders: &Arc<Folders>) -> io::Result<()> {
+    let incoming = Incoming::new(folders);
+    let mut file = File::create_new(incoming.path())?;
+    file.write_all(b"writable?")?;
+    file.sync_all()?;
+    incoming.publish()?;
+    std::fs::read(folders.blob(incoming.id())).map(drop)
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let paths = |entries: ReadDir| entries.map(|entry| Ok(entry?.path())).collect();
+    std::fs::read_dir(folder)
+        .and_then(paths)
+        .map_err(unreadable(folder))
+}
+
+fn unreadable(folder: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+    Error::disk(format!("cannot read the folder {}", folder.display()))
 }
 
 /// Fails on a file that was cut off. One that is longer is found by the scrubber.

@@ -7,20 +7,47 @@ use std::sync::Arc;
 
 use fragua_base::random_hex;
 
+use crate::Error;
+
 /// An instance locks its file under the first of these names and then gives it the second, so that nobody sees
 /// a lock that is not held yet.
-pub(super) const NEW_LOCK_FILE: &str = "lock.new";
+const NEW_LOCK_FILE: &str = "lock.new";
 pub(super) const LOCK_FILE: &str = "lock";
 
+/// The folders of one root, held by this process.
 #[derive(Debug)]
 pub(super) struct Folders {
     /// Where this instance writes.
     pub(super) incoming: PathBuf,
     /// Where all instances read.
     pub(super) blobs: PathBuf,
+    // Held, not used: the lock lives as long as the file is open.
+    _lock: File,
 }
 
 impl Folders {
+    /// Makes the folders and takes the lock.
+    pub(super) fn open(root: &Path) -> Result<Self, Error> {
+        let (all_incoming, blobs) = (root.join("incoming"), root.join("blobs"));
+        let incoming = all_incoming.join(random_hex(16));
+        let named = |path: &Path| Error::disk(format!("cannot make the folder {}", path.display()));
+        std::fs::create_dir_all(&blobs).map_err(named(&blobs))?;
+        std::fs::create_dir_all(&incoming).map_err(named(&incoming))?;
+        // What is written below a folder is as durable as the folder's own name.
+        let synced = File::open(root).and_then(|root| root.sync_all());
+        synced.map_err(named(root))?;
+        let new_lock = incoming.join(NEW_LOCK_FILE);
+        let lock = File::create(&new_lock).map_err(named(&incoming))?;
+        lock.lock()
+            .map_err(Error::disk("cannot lock the folder of incoming objects"))?;
+        std::fs::rename(new_lock, incoming.join(LOCK_FILE)).map_err(named(&incoming))?;
+        Ok(Self {
+            incoming,
+            blobs,
+            _lock: lock,
+        })
+    }
+
     /// Returns where readers look for a blob. Ids are our own hexadecimal digits.
     pub(super) fn blob(&self, id: &str) -> PathBuf {
         self.blobs.join(&id[..2]).join(id)
@@ -36,6 +63,16 @@ impl Folders {
     /// Removes a blob; returns whether it is gone. The first name goes last, so that what is broken off is found again.
     pub(super) fn remove(&self, id: &str) -> bool {
         remove_file(&self.blob(id)) && remove_file(&self.incoming.join(id))
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        // What is still inside tells the next start what to look at; an empty folder tells nothing.
+        let empty = std::fs::read_dir(&self.incoming).is_ok_and(|entries| entries.count() == 1);
+        if empty && std::fs::remove_file(self.incoming.join(LOCK_FILE)).is_ok() {
+            drop(std::fs::remove_dir(&self.incoming));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod key_ring;
 mod list;
 mod multipart;
 mod quota;
+mod roots;
 mod sealed;
 mod settings;
 mod sink;
@@ -127,7 +128,7 @@ impl Local {
                     .to_owned(),
             })?,
         };
-        let blobs = Blobs::open(&settings.root).await?;
+        let blobs = Blobs::open(&settings.root, &settings.more_roots).await?;
         let inner = Inner {
             database,
             blobs,
@@ -163,7 +164,7 @@ impl Local {
         let mut removed = 0;
         for abandoned in blobs.abandoned().await? {
             let needed = garbage::needed(database, &abandoned.blobs).await?;
-            removed += abandoned.tidy(blobs, &needed).await;
+            removed += abandoned.tidy(&needed).await;
         }
         while removed < SWEEP_LIMIT {
             let useless = garbage::some(database).await?;

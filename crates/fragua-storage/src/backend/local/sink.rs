@@ -3,11 +3,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::folders::{Folders, Incoming};
+use super::folders::Incoming;
+use super::roots::Roots;
 use super::sealed::{Sealer, SegmentKey};
 use crate::Error;
 use crate::checksum::{BodyDigest, BodyHasher, Expected, Sums};
@@ -66,8 +66,8 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    fn create(folders: &Arc<Folders>, plan: &Plan) -> io::Result<Self> {
-        let incoming = Incoming::new(folders);
+    fn create(roots: &Roots, plan: &Plan) -> io::Result<Self> {
+        let incoming = Incoming::new(roots.draw());
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -91,16 +91,11 @@ impl Sink {
     }
 
     /// Hashes, encrypts and writes a batch, to a new file when there is none yet.
-    pub(super) fn write(
-        sink: Option<Self>,
-        folders: &Arc<Folders>,
-        plan: &Plan,
-        batch: Batch,
-    ) -> Result<Self, Error> {
+    pub(super) fn write(sink: Option<Self>, roots: &Roots, plan: &Plan, batch: Batch) -> Result<Self, Error> {
         let action = "cannot write an object's bytes";
         let mut sink = match sink {
             Some(sink) => sink,
-            None => Self::create(folders, plan).map_err(Error::disk(action))?,
+            None => Self::create(roots, plan).map_err(Error::disk(action))?,
         };
         let mut sealed = Vec::new();
         for chunk in &batch.chunks {
@@ -169,12 +164,7 @@ mod tests {
     #[test]
     fn the_disk_had_nothing_to_do_until_the_last_byte_was_there() {
         let root = tempfile::tempdir().unwrap();
-        let folders = Arc::new(Folders {
-            incoming: root.path().join("incoming"),
-            blobs: root.path().join("blobs"),
-        });
-        std::fs::create_dir(&folders.incoming).unwrap();
-        std::fs::create_dir(&folders.blobs).unwrap();
+        let roots = Roots::open(root.path(), &[]).unwrap();
         let mebibyte = Bytes::from(vec![7; 1 << 20]);
         let plan = Plan {
             sums: Expected::default().sums(),
@@ -184,14 +174,14 @@ mod tests {
         for (mebibytes, begun) in [(3, 0), (6, 9), (1, 9), (7, 17)] {
             let mut batch = Batch::default();
             (0..mebibytes).for_each(|_| batch.push(mebibyte.clone()));
-            let written = Sink::write(sink, &folders, &plan, batch).unwrap();
+            let written = Sink::write(sink, &roots, &plan, batch).unwrap();
             assert_eq!(written.not_begun, begun << 20);
             sink = Some(written);
         }
         let stored = sink.unwrap().finish(Expected::default()).unwrap();
         assert_eq!(stored.digest.size_bytes, 17 << 20);
         assert_eq!(
-            std::fs::read(folders.blob(stored.incoming.id())).unwrap(),
+            std::fs::read(roots.draw().blob(stored.incoming.id())).unwrap(),
             mebibyte.repeat(17)
         );
     }
@@ -199,25 +189,22 @@ mod tests {
     #[test]
     fn bytes_whose_client_left_before_their_row_stayed_until_the_next_start() {
         let root = tempfile::tempdir().unwrap();
-        let folders = Arc::new(Folders {
-            incoming: root.path().join("incoming"),
-            blobs: root.path().join("blobs"),
-        });
-        std::fs::create_dir(&folders.incoming).unwrap();
-        std::fs::create_dir(&folders.blobs).unwrap();
+        let roots = Roots::open(root.path(), &[]).unwrap();
         let plan = Plan {
             sums: Expected::default().sums(),
             key: None,
         };
         let store = || {
-            let sink = Sink::write(None, &folders, &plan, Batch::default()).unwrap();
+            let sink = Sink::write(None, &roots, &plan, Batch::default()).unwrap();
             sink.finish(Expected::default()).unwrap().incoming
         };
+        let folders = roots.draw();
         let (left, kept) = (store(), store().keep());
         let path = folders.blob(left.id());
         assert!(path.exists());
         drop(left);
         assert!(!path.exists() && folders.blob(&kept).exists());
-        assert_eq!(std::fs::read_dir(&folders.incoming).unwrap().count(), 1);
+        // The one that is kept, and the lock.
+        assert_eq!(std::fs::read_dir(&folders.incoming).unwrap().count(), 2);
     }
 }
