@@ -283,8 +283,8 @@ impl Fields {
             ),
             user_metadata: metadata.collect(),
             checksum: body_checksum(&headers, None)?,
-            tags: self.tags()?,
             is_form: true,
+            tags: self.tags()?,
             encryption: encryption::asked(&headers)?,
             ..PutOptions::default()
         })

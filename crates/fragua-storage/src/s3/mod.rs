@@ -10,6 +10,7 @@ mod buckets;
 mod convert;
 mod cors;
 mod defaults;
+mod deletes;
 mod encryption;
 mod error;
 mod form;

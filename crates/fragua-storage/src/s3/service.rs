@@ -4,8 +4,8 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::{
-    acl, attributes, bucket_settings, buckets, defaults, encryption, lifecycle, listing, multipart, objects,
-    tagging, versioning,
+    acl, attributes, bucket_settings, buckets, defaults, deletes, encryption, lifecycle, listing, multipart,
+    objects, tagging, versioning,
 };
 use crate::Storage;
 
@@ -62,8 +62,8 @@ operations! {
     listing::list_objects(ListObjectsInput) -> ListObjectsOutput;
     listing::list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
     objects::copy_object(CopyObjectInput) -> CopyObjectOutput;
-    objects::delete_object(DeleteObjectInput) -> DeleteObjectOutput;
-    objects::delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput;
+    deletes::delete_object(DeleteObjectInput) -> DeleteObjectOutput;
+    deletes::delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput;
     objects::get_object(GetObjectInput) -> GetObjectOutput;
     objects::head_object(HeadObjectInput) -> HeadObjectOutput;
     objects::put_object(PutObjectInput) -> PutObjectOutput;

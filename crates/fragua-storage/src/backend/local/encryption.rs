@@ -81,20 +81,19 @@ impl Local {
     /// Encrypts each data key with the first key of the ring; the bytes of objects stay as they are. Returns how many
     /// there were.
     ///
-    /// What moves to another table meanwhile is found by the next pass, so that the last one finds nothing.
+    /// What moves to another table meanwhile is found by the next pass, so that the last two find nothing.
     pub(super) async fn rewrap_all(&self) -> Result<u64, Error> {
-        let mut total = 0;
-        loop {
+        let (mut total, mut passes_without) = (0, 0);
+        while passes_without < 2 {
             let mut rewrapped = 0;
             for (bucket, _) in buckets::names(self.database()).await? {
                 rewrapped += self.rewrap_versions(&bucket).await?;
                 rewrapped += self.rewrap_uploads(&bucket).await?;
             }
-            if rewrapped == 0 {
-                return Ok(total);
-            }
             total += rewrapped;
+            passes_without = if rewrapped == 0 { passes_without + 1 } else { 0 };
         }
+        Ok(total)
     }
 
     /// Encrypts a data key with the first key of the ring; returns whether it was not.

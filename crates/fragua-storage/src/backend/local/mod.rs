@@ -36,7 +36,7 @@ use self::folders::Incoming;
 use self::key_ring::KeyRing;
 use self::list::Keys;
 use self::multipart::Completing;
-use self::quota::{Quotas, Reservation};
+use self::quota::Quotas;
 use self::settings::Remembered;
 use self::verify::Depth;
 use super::{Backend, Place};
@@ -302,7 +302,9 @@ impl Local {
         match objects::put(self.database(), place, &new, &telling).await {
             Ok((row, useless, event)) => {
                 self.announce(&telling, vec![event]);
-                reservation.map(Reservation::fill);
+                if let Some(reservation) = reservation {
+                    reservation.fill();
+                }
                 if new.finished_upload.is_some() {
                     self.inner.quotas.forget(&bucket);
                 }

@@ -8,7 +8,6 @@ use md5::{Digest, Md5};
 
 use super::encryption::{file_bytes, runs, segments};
 use super::folders::Incoming;
-use super::quota::Reservation;
 use super::sealed::{Seal, SegmentKey};
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
@@ -132,7 +131,9 @@ impl Local {
             let blob = blob.keep();
             match parts::put(local.database(), row.clone()).await {
                 Ok(replaced) => {
-                    reservation.map(Reservation::fill);
+                    if let Some(reservation) = reservation {
+                        reservation.fill();
+                    }
                     local.inner.blobs.settle(vec![blob]).await;
                     local.discard(Vec::from_iter(replaced)).await;
                     Ok(Part {
