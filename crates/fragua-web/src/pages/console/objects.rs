@@ -4,10 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query, RawForm, State};
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_storage::{
-    BucketName, ListQuery, Listing, ObjectKey, PutOptions, Storage, VersionId, VersionList, VersionQuery,
-    Versioning,
-};
+use fragua_storage::{BucketName, ListQuery, Listing, ObjectKey, PutOptions, Storage, Versioning};
 use serde::Deserialize;
 
 use super::place::{
@@ -74,8 +71,6 @@ pub(super) struct View {
     /// What the names in the folder begin with.
     find: String,
     after: String,
-    /// The version of the key in `after` behind which a list of what was deleted goes on.
-    version: String,
     key: String,
     deep: String,
     deleted: String,
@@ -141,37 +136,22 @@ pub(super) async fn list(
         shows_deleted,
     };
     let is_sorted = matches!(view.sort.trim_start_matches('-'), "size" | "changed");
-    let mut is_too_long_to_sort = false;
-    let (rows, next) = if shows_deleted {
-        let version = VersionId::parse(view.version).ok();
-        let query = VersionQuery {
-            prefix,
-            delimiter,
-            start_after: start_after.map(|after| (after, version)),
-            limit: Some(ROWS_PER_PAGE),
-        };
-        let list = storage.list_versions(&bucket, query).await?;
-        let next = list.next.clone().map(|(after, version)| {
-            let version = version.map(|version| version.to_string()).unwrap_or_default();
-            page.with2("after", &after, "version", &version)
-        });
-        (rows_of.deleted(list), next)
-    } else {
-        let query = ListQuery {
-            prefix,
-            delimiter,
-            start_after,
-            limit: Some(if is_sorted { MOST_SORTED } else { ROWS_PER_PAGE }),
-        };
-        let listing = storage.list(&bucket, query).await?;
-        let next = listing.next.as_deref().map(|next| page.with("after", next));
-        let mut rows = rows_of.present(listing);
-        is_too_long_to_sort = is_sorted && (next.is_some() || is_later);
-        if is_sorted && !is_too_long_to_sort {
-            sort_rows(&mut rows, &view.sort);
-        }
-        (rows, next)
+    let query = ListQuery {
+        prefix,
+        delimiter,
+        start_after,
+        limit: Some(if is_sorted { MOST_SORTED } else { ROWS_PER_PAGE }),
     };
+    let listing = match shows_deleted {
+        true => storage.list_deleted(&bucket, query).await?,
+        false => storage.list(&bucket, query).await?,
+    };
+    let next = listing.next.as_deref().map(|next| page.with("after", next));
+    let mut rows = rows_of.rows(listing);
+    let is_too_long_to_sort = is_sorted && (next.is_some() || is_later);
+    if is_sorted && !is_too_long_to_sort {
+        sort_rows(&mut rows, &view.sort);
+    }
     let settings = storage.bucket_settings(&bucket).await?;
     let title = match folder {
         "" => bucket.as_str(),
@@ -185,7 +165,7 @@ pub(super) async fn list(
         uri: format!("s3://{bucket}/{folder}"),
         crumbs: end_here(crumbs(&page, &bucket, folder)),
         origin: origin(&page, &bucket, folder),
-        first: is_later.then(|| page.with2("after", "", "version", "")),
+        first: is_later.then(|| page.with("after", "")),
         rows,
         by_size: SortLink::new(&page, "size", &view.sort),
         by_time: SortLink::new(&page, "changed", &view.sort),
@@ -212,7 +192,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn present(&self, listing: Listing) -> Vec<Row> {
+    fn rows(&self, listing: Listing) -> Vec<Row> {
         let objects = listing
             .objects
             .into_iter()
@@ -222,16 +202,6 @@ impl Rows<'_> {
             // The empty object that makes a folder is the folder itself.
             .filter(|row| !row.name.is_empty())
             .collect()
-    }
-
-    /// Keys that stand for a delete marker now.
-    fn deleted(&self, list: VersionList) -> Vec<Row> {
-        let markers = list
-            .versions
-            .into_iter()
-            .filter(|version| version.is_latest && version.content.is_none())
-            .map(|marker| self.object(marker.key.as_str(), 0, marker.modified_at));
-        self.folders(list.prefixes).chain(markers).collect()
     }
 
     fn folders(&self, prefixes: Vec<String>) -> impl Iterator<Item = Row> {
