@@ -4,8 +4,9 @@ use std::ops::Bound;
 
 use fragua_database::Database;
 use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
-use sea_orm::{Condition, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
+use super::key_range;
 use super::objects::{self, Row};
 use super::versions::{Column, Entity};
 use crate::{BucketName, Error};
@@ -36,15 +37,8 @@ pub(crate) async fn scan(
         .and_where(of_object(objects::Column::ObjectKey).eq(own(Column::ObjectKey)))
         .take();
     let key = Column::ObjectKey;
-    let start = match start {
-        Bound::Included(first) => Some(key.gte(first.clone())),
-        Bound::Excluded(before) => Some(key.gt(before.clone())),
-        Bound::Unbounded => None,
-    };
-    let markers = Condition::all()
+    let markers = key_range(key, start, end)
         .add(Column::Bucket.eq(bucket.as_str()))
-        .add_option(start)
-        .add_option(end.map(|end| key.lt(end.to_vec())))
         .add(Column::BlobId.is_null())
         .add(Expr::exists(object).not())
         .add(Expr::exists(newer_version).not());

@@ -16,8 +16,10 @@ pub(crate) mod versions;
 pub(crate) use migrations::migrations;
 
 use std::future::Future;
+use std::ops::Bound;
 
 use fragua_database::Error;
+use sea_orm::{ColumnTrait, Condition};
 
 /// How often a write is tried again after it lost a race for a row.
 const ATTEMPTS: usize = 8;
@@ -34,4 +36,15 @@ where
         }
     }
     write().await
+}
+
+/// Says that a key lies between two, of which the second is excluded.
+pub(crate) fn key_range(key: impl ColumnTrait, start: &Bound<Vec<u8>>, end: Option<&[u8]>) -> Condition {
+    let from = match start {
+        Bound::Included(first) => Some(key.gte(first.clone())),
+        Bound::Excluded(before) => Some(key.gt(before.clone())),
+        Bound::Unbounded => None,
+    };
+    let to = end.map(|end| key.lt(end.to_vec()));
+    Condition::all().add_option(from).add_option(to)
 }

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{buckets, events, garbage, retry_races, uploads, versions};
+use super::{buckets, events, garbage, key_range, retry_races, uploads, versions};
 use crate::backend::Place;
 use crate::checksum::Checksum;
 use crate::events::{ObjectEvent, ObjectEventKind, Telling};
@@ -613,17 +613,9 @@ pub(crate) async fn scan_whole(
 }
 
 fn between(bucket: &BucketName, start: &Bound<Vec<u8>>, end: Option<&[u8]>, limit: usize) -> Select<Entity> {
-    let start = match start {
-        Bound::Included(key) => Some(Column::ObjectKey.gte(key.clone())),
-        Bound::Excluded(key) => Some(Column::ObjectKey.gt(key.clone())),
-        Bound::Unbounded => None,
-    };
-    let range = Condition::all()
-        .add(Column::Bucket.eq(bucket.as_str()))
-        .add_option(start)
-        .add_option(end.map(|end| Column::ObjectKey.lt(end.to_vec())));
     Entity::find()
-        .filter(range)
+        .filter(Column::Bucket.eq(bucket.as_str()))
+        .filter(key_range(Column::ObjectKey, start, end))
         .order_by_asc(Column::Bucket)
         .order_by_asc(Column::ObjectKey)
         .limit(limit as u64)

@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::objects::{self, Deleted, key_text};
-use super::{buckets, garbage};
+use super::{buckets, garbage, key_range};
 use crate::backend::Place;
 use crate::events::Telling;
 use crate::object::{ObjectKey, WriteCondition};
@@ -439,23 +439,20 @@ pub(crate) async fn scan(
     limit: usize,
 ) -> Result<Vec<Model>, Error> {
     let key = Column::ObjectKey;
-    let start = match start.clone() {
-        Start::Key(Bound::Included(first)) => Some(Condition::all().add(key.gte(first))),
-        Start::Key(Bound::Excluded(before)) => Some(Condition::all().add(key.gt(before))),
-        Start::Key(Bound::Unbounded) => None,
+    let range = match start {
+        Start::Key(start) => key_range(key, start, end),
         Start::Rank(same, rank) => {
             let older = Condition::all()
                 .add(key.eq(same.clone()))
-                .add(Column::VersionRank.gt(rank));
+                .add(Column::VersionRank.gt(*rank));
             let any = Condition::any().add(key.gt(same.clone())).add(older);
-            // Said twice: the first is what an index is read from.
-            Some(Condition::all().add(key.gte(same)).add(any))
+            // Said twice: the range is what an index is read from.
+            key_range(key, &Bound::Included(same.clone()), end).add(any)
         }
     };
     let rows = Entity::find()
         .filter(Column::Bucket.eq(bucket.as_str()))
-        .filter(Condition::all().add_option(start))
-        .filter(Condition::all().add_option(end.map(|end| key.lt(end.to_vec()))))
+        .filter(range)
         .order_by_asc(Column::Bucket)
         .order_by_asc(key)
         .order_by_asc(Column::VersionRank)
