@@ -30,12 +30,8 @@ async fn bytes_are_spread_over_roots_and_found_in_each(database: Database) {
         storage.delete(&bucket(), &key(name)).await.unwrap();
         put(&storage, &names[10], names[10].clone()).await;
     }
-    let (bucket, source) = (bucket(), key("k20"));
-    let copied = storage.copy(
-        (&bucket, &source),
-        (&bucket, &key("copy")),
-        CopyOptions::default(),
-    );
+    let (bucket, source, target) = (bucket(), key("k20"), key("copy"));
+    let copied = storage.copy((&bucket, &source), (&bucket, &target), CopyOptions::default());
     copied.await.unwrap();
     assert_eq!(blobs().iter().sum::<usize>(), 31);
     storage.check_ready().await.unwrap();

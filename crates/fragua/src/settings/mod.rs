@@ -68,8 +68,8 @@ impl Sources {
 /// Settings as they were loaded, with where each came from.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The values.
-    pub(crate) settings: Settings,
+    /// The values; many, and every command holds them while it waits.
+    pub(crate) settings: Box<Settings>,
     /// Every entry by key.
     pub(crate) entries: Layer,
     /// What should be told about foreign names.
@@ -176,7 +176,7 @@ impl Stack<'_> {
         let settings = read(&self.entries).map_err(|problem| self.problems.push(problem));
         match settings {
             Ok(settings) if self.problems.is_empty() => Ok(Loaded {
-                settings,
+                settings: Box::new(settings),
                 entries: self.entries,
                 notices: self.notices,
                 project: project.to_owned(),

@@ -1,5 +1,7 @@
 //! The bytes of all objects, looked at and mended on the command line.
 
+#![allow(clippy::unwrap_used, reason = "all of this is tests")]
+
 use std::fs;
 use std::time::Duration;
 

@@ -70,8 +70,7 @@ impl Roots {
 
     /// Removes a blob wherever it lies; returns whether it is gone.
     pub(super) fn remove(&self, blob: &str) -> bool {
-        self.all()
-            .fold(true, |is_gone, folders| folders.remove(blob) && is_gone)
+        self.all().all(|folders| folders.remove(blob))
     }
 
     /// Returns the room on all disks; of roots on one disk it counts once.
