@@ -15,6 +15,7 @@ mod settings;
 mod storage;
 mod stream;
 mod tags;
+mod traffic;
 mod upkeep;
 mod version;
 
@@ -48,6 +49,7 @@ pub use settings::{RemoteSettings, Settings};
 pub use storage::Storage;
 pub use stream::{BodyStream, ObjectStream};
 pub use tags::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, Tags};
+pub use traffic::OperationTraffic;
 pub use upkeep::{
     CheckReport, Damage, DiskSpace, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified,
 };

@@ -23,6 +23,7 @@ use crate::object::{
     ByteRange, CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions, check_user_metadata,
 };
 use crate::stream::ObjectStream;
+use crate::traffic::{OperationTraffic, Traffic};
 use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
@@ -37,6 +38,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Storage {
     backend: Arc<dyn Backend>,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 impl Storage {
@@ -51,6 +53,7 @@ impl Storage {
         let local = Local::open(database, settings, clock).await?;
         Ok(Self {
             backend: Arc::new(local),
+            traffic: Arc::default(),
         })
     }
 
@@ -65,7 +68,13 @@ impl Storage {
         let remote = Remote::new(settings, clock)?;
         Ok(Self {
             backend: Arc::new(remote),
+            traffic: Arc::default(),
         })
+    }
+
+    /// Returns what the S3 API of this process answered, by the name of the operation.
+    pub fn traffic(&self) -> Vec<OperationTraffic> {
+        self.traffic.all()
     }
 
     /// Makes a bucket.

@@ -27,6 +27,7 @@ mod versioning;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -49,13 +50,19 @@ use self::error::invalid_request;
 use self::host::Hosts;
 use self::service::Service;
 use self::trail::Asked;
-use crate::Storage;
+use crate::{Storage, traffic};
 
 /// The region that our own port answers for. Signatures may name any.
 pub const REGION: &str = "us-east-1";
 
 /// The largest XML body, far above 1000 keys to delete or 10,000 parts.
 const MAX_XML_BYTES: usize = 8 << 20;
+
+/// What is asked now and then by programs that watch, and counts as no request: MinIO's paths, which they know.
+const PROBES: [&str; 3] = [LIVE, READY, METRICS];
+const LIVE: &str = "/minio/health/live";
+const READY: &str = "/minio/health/ready";
+const METRICS: &str = "/minio/v2/metrics/cluster";
 
 const ONLY_VERSION_4: &str = "The authorization mechanism you have provided is not supported. \
                               Please use AWS4-HMAC-SHA256.";
@@ -76,7 +83,7 @@ struct Edge {
 }
 
 /// Returns the S3 API over `storage`, for requests signed with the keys of `auth`, with
-/// `/minio/health/live` and `/minio/health/ready` for probes. What is written and what is refused goes to the access log
+/// `/minio/health/live` and `/minio/health/ready` for probes and `/minio/v2/metrics/cluster` for Prometheus. What is written and what is refused goes to the access log
 /// of `auth`.
 ///
 /// Nothing that buffers, compresses or times out may be put around it: bodies are large.
@@ -111,11 +118,18 @@ pub fn router(storage: Storage, auth: Auth, settings: &Settings) -> Router {
     Router::new()
         .fallback_service(s3)
         .layer(from_fn_with_state(Arc::clone(&edge), before_the_service))
-        .route("/minio/health/live", get(StatusCode::OK))
-        .route("/minio/health/ready", get(ready))
+        .route(LIVE, get(StatusCode::OK))
+        .route(READY, get(ready))
+        .route(METRICS, get(metrics))
         .layer(from_fn_with_state(Arc::clone(&edge), finish))
         .layer(DefaultBodyLimit::disable())
         .with_state(edge)
+}
+
+/// Tells counts to Prometheus, and no names.
+async fn metrics(State(edge): State<Arc<Edge>>) -> impl IntoResponse {
+    let page = traffic::prometheus(&edge.storage.traffic());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], page)
 }
 
 async fn ready(State(edge): State<Arc<Edge>>) -> StatusCode {
@@ -135,7 +149,8 @@ async fn ready(State(edge): State<Arc<Edge>>) -> StatusCode {
 /// request. The server library reads what comes as the body it still waits for, when that is small.
 async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let is_waiting = request.headers().contains_key(EXPECT) && request.version() == Version::HTTP_11;
-    let asked = Asked::of(&mut request);
+    let is_probe = PROBES.contains(&request.uri().path());
+    let (asked, begun) = (Asked::of(&mut request), Instant::now());
     let page = match request.method() {
         &Method::OPTIONS => None,
         _ => cors::Page::of(&edge, &request),
@@ -148,6 +163,10 @@ async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if !is_probe {
+        let (operation, status) = (asked.operation(), response.status().as_u16());
+        edge.storage.traffic.note(&operation, status, begun.elapsed());
     }
     let id = random_hex(8);
     if let Ok(id) = HeaderValue::from_str(&id) {

@@ -11,6 +11,15 @@ use url::form_urlencoded;
 
 use super::access::Caller;
 
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::PUT,
+    Method::POST,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
 /// What is found out of a request while it is answered. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trail(Arc<Mutex<Found>>);
@@ -62,6 +71,17 @@ impl Asked {
             method: request.method().clone(),
             uri: request.uri().clone(),
             access_key_id: claimed_key(request.headers(), request.uri()),
+        }
+    }
+
+    /// Returns the operation; the method of a request that was refused before that was known.
+    pub(super) fn operation(&self) -> String {
+        let found = self.trail.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found.operation {
+            Some(operation) => operation.clone(),
+            // Clients may send any word as their method.
+            None if METHODS.contains(&self.method) => self.method.to_string(),
+            None => "OTHER".to_owned(),
         }
     }
 

@@ -222,6 +222,29 @@ async fn probes_need_no_signature() {
 }
 
 #[tokio::test]
+async fn what_was_answered_is_told_to_prometheus() {
+    let api = Api::start().await;
+    let ask = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        api.raw(request).await
+    };
+    assert_eq!(ask("/bucket/key").await.status, 403);
+    let sent = Request::builder()
+        .method("BREW")
+        .uri("/bucket")
+        .body(Body::empty());
+    api.raw(sent.unwrap()).await;
+    let page = ask("/minio/v2/metrics/cluster").await;
+    let text = String::from_utf8(page.body.to_vec()).unwrap();
+    for line in [
+        "fragua_storage_requests_total{operation=\"GetObject\",outcome=\"refused\"} 1",
+        "fragua_storage_request_seconds_count{operation=\"OTHER\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}
+
+#[tokio::test]
 async fn who_does_not_sign_properly_is_refused() {
     let api = Api::start().await;
     let unsigned = Request::get("/bucket/k").body(Body::empty()).unwrap();

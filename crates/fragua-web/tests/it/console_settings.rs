@@ -312,8 +312,22 @@ async fn the_state_of_the_store_is_told() {
     let house = House::open().await;
     house.put("mlflows3", "a", b"xxxx").await;
     let console = house.console();
-    get(&console, "/upkeep")
-        .await
-        .has(&["Can be written", "It has not finished a pass yet.", "4 B"]);
+    get(&console, "/upkeep").await.has(&[
+        "Can be written",
+        "It has not finished a pass yet.",
+        "4 B",
+        "Nothing was asked by the S3 API",
+    ]);
+    let s3 = fragua_storage::s3::router(
+        house.storage.clone(),
+        house.auth.clone(),
+        &fragua_storage::s3::Settings::default(),
+    );
+    assert_eq!(get(&s3, "/mlflows3/a").await.status, StatusCode::FORBIDDEN);
+    let page = get(&console, "/upkeep").await;
+    page.has(&[
+        "GetObject",
+        "<td class=\"number\">1</td><td class=\"number\">1</td><td class=\"number\">0</td>",
+    ]);
     assert_pages(&console, &["/upkeep"]).await;
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_storage::{BucketName, Damage, Problem, ScrubPass, Storage};
+use fragua_storage::{BucketName, Damage, OperationTraffic, Problem, ScrubPass, Storage};
 
 use super::place::object_address;
 use crate::error::{Error, render};
@@ -26,6 +26,17 @@ struct UpkeepPage<'a> {
     last: Option<PassView>,
     damaged: Vec<DamageView>,
     damaged_count: u64,
+    traffic: Vec<TrafficView>,
+}
+
+/// Requests of one operation.
+struct TrafficView {
+    operation: String,
+    requests: String,
+    refused: String,
+    failed: u64,
+    mean: String,
+    longest: String,
 }
 
 struct DiskView {
@@ -89,9 +100,26 @@ pub(super) async fn show(State(storage): State<Storage>, page: Page) -> Result<R
             .max()
             .unwrap_or(0),
         damaged: damaged.into_iter().map(damage_view).collect(),
+        traffic: storage.traffic().into_iter().map(traffic_view).collect(),
         current: state.current.as_ref().map(pass_view),
         last: state.last.as_ref().map(pass_view),
     })
+}
+
+fn traffic_view(traffic: OperationTraffic) -> TrafficView {
+    let mean = traffic.waited.as_secs_f64() / traffic.requests.max(1) as f64;
+    TrafficView {
+        requests: format::integer(traffic.requests),
+        refused: format::integer(traffic.refused),
+        failed: traffic.failed,
+        mean: milliseconds(mean),
+        longest: milliseconds(traffic.longest.as_secs_f64()),
+        operation: traffic.operation,
+    }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.1} ms", seconds * 1e3)
 }
 
 fn pass_view(pass: &ScrubPass) -> PassView {
