@@ -45,7 +45,8 @@ impl Local {
         let expiring = async {
             // A client that left in the middle of a delete, or a process that ended, leaves bytes behind.
             self.recover().await?;
-            self.expire(self.inner.clock.now()).await
+            let (report, _) = self.expire(self.inner.clock.now()).await?;
+            Ok(report)
         };
         let report = self.hold(&held, shutdown, expiring).await?;
         if let Some(report) = report.filter(|report| !report.is_empty()) {

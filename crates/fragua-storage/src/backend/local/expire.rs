@@ -17,9 +17,10 @@ const READ_ROWS: usize = 500;
 const DELETE_BATCH: usize = 200;
 
 impl Local {
-    /// Does for every bucket what its rules say at this instant.
-    pub(super) async fn expire(&self, now: Timestamp) -> Result<ExpiryReport, Error> {
-        let (mut report, mut failed) = (ExpiryReport::default(), Ok(()));
+    /// Does for every bucket what its rules say at this instant. Returns what was done, and the failure of a bucket whose
+    /// rules could not be applied.
+    pub(super) async fn expire(&self, now: Timestamp) -> Result<(ExpiryReport, Option<Error>), Error> {
+        let (mut report, mut failed) = (ExpiryReport::default(), None);
         for bucket in bucket_settings::buckets_with(self.database(), "lifecycle").await? {
             match self.expire_in(&bucket, now, &mut report).await {
                 // It was deleted meanwhile.
@@ -27,11 +28,11 @@ impl Local {
                 // The rules of the others do not wait for it.
                 Err(error) => {
                     tracing::warn!(%bucket, %error, "the lifecycle rules of a bucket cannot be applied");
-                    failed = Err(error);
+                    failed = Some(error);
                 }
             }
         }
-        failed.map(|()| report)
+        Ok((report, failed))
     }
 
     async fn expire_in(
@@ -109,8 +110,9 @@ impl Local {
         if targets.is_empty() {
             return Ok(());
         }
-        // The oldest first, so that each is still followed by the version that it was seen with.
+        // The oldest of each key first, so that each is still followed by the version that it was seen with.
         targets.reverse();
+        targets.sort_by(|one, other| one.key.cmp(&other.key));
         let telling = self.telling(bucket).await?.by_rule(now);
         let deleted = crate::store::objects::delete_many(self.database(), bucket, &targets, &telling).await?;
         self.announce(&telling, deleted.events);

@@ -677,7 +677,10 @@ impl Backend for Local {
     }
 
     async fn apply_lifecycle(&self) -> Result<ExpiryReport, Error> {
-        self.expire(self.inner.clock.now()).await
+        match self.expire(self.inner.clock.now()).await? {
+            (report, None) => Ok(report),
+            (_, Some(error)) => Err(error),
+        }
     }
 
     async fn rewrap_keys(&self) -> Result<u64, Error> {
