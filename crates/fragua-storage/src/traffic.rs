@@ -55,7 +55,10 @@ impl Traffic {
 /// Writes counts as Prometheus reads them. Names of operations are letters.
 pub(crate) fn prometheus(all: &[OperationTraffic]) -> String {
     let mut page = String::new();
-    let mut line = |text: std::fmt::Arguments<'_>| drop(writeln!(page, "{text}"));
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        // A text takes whatever is written to it.
+        let _ = writeln!(page, "{text}");
+    };
     line(format_args!(
         "# HELP fragua_storage_requests_total Requests that the S3 API answered."
     ));
