@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// Objects that are listed and deleted.
     #[arg(long, default_value_t = 100_000)]
     keys: u32,
+    /// Turns that each store has at a work; the median counts.
+    #[arg(long, default_value_t = 3)]
+    turns: usize,
     /// Where the stores keep their data: a folder on the disk to measure.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -69,6 +72,7 @@ pub(super) fn run(options: Options) -> Result<()> {
             wrk,
             folder: folder.clone(),
             keys: options.keys,
+            turns: options.turns,
             without_peers: options.without_peers,
         };
         bench.run()

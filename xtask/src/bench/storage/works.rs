@@ -14,8 +14,6 @@ use crate::bench::median;
 use crate::bench::process::output;
 use crate::bench::wrk::Wrk;
 
-/// Turns of each store; the median counts.
-const TURNS: usize = 3;
 /// Sizes of objects with the names of their requests.
 const SIZES: [(&str, u64); 3] = [("4KiB", 4 << 10), ("1MiB", 1 << 20), ("64MiB", 64 << 20)];
 const CONNECTIONS: [usize; 2] = [1, 16];
@@ -26,6 +24,8 @@ pub(super) struct Bench {
     pub(super) wrk: Wrk,
     pub(super) folder: PathBuf,
     pub(super) keys: u32,
+    /// Of each store; the median counts.
+    pub(super) turns: usize,
     pub(super) without_peers: bool,
 }
 
@@ -65,16 +65,17 @@ impl Bench {
             let requests = format!("get-{size}");
             fs::copy(stores[0].folder.join(&requests), nginx.folder.join(&requests))?;
         }
-        let mut lines = Vec::new();
+        println!(
+            "| work | | a second | CPU an operation | 99th percentile | times less CPU than the better peer | share of the limit |"
+        );
+        println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
         for (size, bytes) in SIZES {
             for connections in CONNECTIONS {
-                eprintln!("{size}, {connections} connections …");
-                lines.push(self.put(&stores, size, bytes, connections)?);
-                lines.push(self.get(&stores, &nginx, (size, bytes), connections)?);
+                self.put(&stores, size, bytes, connections)?.print();
+                self.get(&stores, &nginx, (size, bytes), connections)?.print();
             }
         }
-        lines.extend(self.list_and_delete(&stores)?);
-        print(&lines);
+        self.list_and_delete(&stores)?;
         println!();
         for store in &stores {
             let (name, held) = (store.side.name(), store.running.usage()?.mebibytes);
@@ -147,7 +148,7 @@ impl Bench {
     ) -> Result<Line> {
         let mut all: Vec<Vec<Measured>> = stores.iter().map(|_| Vec::new()).collect();
         let mut limits = Vec::new();
-        for _ in 0..TURNS {
+        for _ in 0..self.turns {
             for (store, all) in stores.iter().zip(&mut all) {
                 all.push(load(store).with_context(|| store.side.name())?);
             }
@@ -165,13 +166,22 @@ impl Bench {
         let requests = format!("put-{size}");
         let folder = self.folder.join("plain");
         let files = || {
-            let (outcome, cpu_seconds) = files::write(&folder, bytes, connections, seconds(bytes))?;
+            let (outcome, cpu_seconds) =
+                files::write(&folder, bytes, connections, seconds(bytes, connections))?;
             Ok(Measured::of(outcome, cpu_seconds))
         };
         self.turns(
             stores,
             format!("PUT {size}, {connections} at a time"),
-            |store| self.load(store, &requests, bytes, connections, Some(seconds(bytes))),
+            |store| {
+                self.load(
+                    store,
+                    &requests,
+                    bytes,
+                    connections,
+                    Some(seconds(bytes, connections)),
+                )
+            },
             Some(&files),
         )
     }
@@ -184,7 +194,15 @@ impl Bench {
         connections: usize,
     ) -> Result<Line> {
         let requests = format!("get-{size}");
-        let load = |store: &Server| self.load(store, &requests, 0, connections, Some(seconds(bytes)));
+        let load = |store: &Server| {
+            self.load(
+                store,
+                &requests,
+                0,
+                connections,
+                Some(seconds(bytes, connections)),
+            )
+        };
         self.turns(
             stores,
             format!("GET {size}, {connections} at a time"),
@@ -193,23 +211,17 @@ impl Bench {
         )
     }
 
-    fn list_and_delete(&self, stores: &[Server]) -> Result<Vec<Line>> {
-        eprintln!("{} keys …", self.keys);
-        let filled = self.each(
-            stores,
-            format!("PUT of {} objects of 16 bytes", self.keys),
-            |store| self.once(store, "put-list", 16),
-        )?;
-        let listed = self.turns(
-            stores,
-            format!("LIST, a page of 1,000 of {} keys", self.keys),
-            |store| self.load(store, "list", 0, 1, Some(seconds(0))),
-            None,
-        )?;
-        let deleted = self.each(stores, "DELETE of all of them".to_owned(), |store| {
-            self.once(store, "delete-list", 0)
-        })?;
-        Ok(vec![filled, listed, deleted])
+    fn list_and_delete(&self, stores: &[Server]) -> Result<()> {
+        let filled = format!("PUT of {} objects of 16 bytes", self.keys);
+        self.each(stores, filled, |store| self.once(store, "put-list", 16))?
+            .print();
+        let listed = format!("LIST, a page of 1,000 of {} keys", self.keys);
+        let list = |store: &Server| self.load(store, "list", 0, 1, Some(seconds(0, 1)));
+        self.turns(stores, listed, list, None)?.print();
+        let deleted = "DELETE of all of them".to_owned();
+        self.each(stores, deleted, |store| self.once(store, "delete-list", 0))?
+            .print();
+        Ok(())
     }
 
     /// Has each store do what can be done once only.
@@ -231,9 +243,14 @@ impl Bench {
     }
 }
 
-/// How long a turn is: sixteen large objects on their way take a while until the first one is whole.
-fn seconds(bytes: u64) -> u64 {
-    if bytes > 1 << 22 { 10 } else { 3 }
+/// How long a turn is: sixteen large objects on their way take a while until the first one is whole. Longer turns would fill
+/// the disk: SeaweedFS gives no room back.
+fn seconds(bytes: u64, connections: usize) -> u64 {
+    match (bytes > 1 << 22, connections) {
+        (false, _) => 3,
+        (true, 1) => 6,
+        (true, _) => 12,
+    }
 }
 
 /// Writes the files that nginx serves.
@@ -278,31 +295,27 @@ impl Measured {
     }
 }
 
-fn print(lines: &[Line]) {
-    println!(
-        "\n| work | | a second | CPU an operation | 99th percentile | times less CPU than the better peer | share of the limit |"
-    );
-    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: |");
-    for line in lines {
-        let peers = line.measured.iter().filter(|(side, _)| *side != Side::Fragua);
+impl Line {
+    fn print(&self) {
+        let peers = self.measured.iter().filter(|(side, _)| *side != Side::Fragua);
         let best = peers.map(|(_, peer)| peer.cpu_seconds).reduce(f64::min);
-        for (side, measured) in &line.measured {
+        for (side, measured) in &self.measured {
             let is_ours = *side == Side::Fragua;
             let ratio = best.filter(|_| is_ours).map(|best| best / measured.cpu_seconds);
-            let share = line
+            let share = self
                 .limit
                 .map(|limit| measured.per_second / limit.per_second * 100.0);
             println!(
                 "| {} | {} | {} | {} | {} |",
-                line.name,
+                self.name,
                 side.name(),
                 measured.cells(),
                 ratio.map(|ratio| format!("{ratio:.1}")).unwrap_or_default(),
                 share.map(|share| format!("{share:.0} %")).unwrap_or_default(),
             );
         }
-        if let Some(limit) = line.limit {
-            println!("| {} | limit | {} | | |", line.name, limit.cells());
+        if let Some(limit) = self.limit {
+            println!("| {} | limit | {} | | |", self.name, limit.cells());
         }
     }
 }
