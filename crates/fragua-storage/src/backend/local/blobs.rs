@@ -25,7 +25,7 @@ use crate::stream::{BodyStream, ObjectStream};
 use crate::{DiskSpace, Error};
 
 /// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
-const WRITE_BATCH_BYTES: usize = 1 << 20;
+const WRITE_BATCH_BYTES: usize = 512 << 10;
 
 /// Bytes that one read brings.
 const READ_CHUNK_BYTES: usize = 256 << 10;
