@@ -71,7 +71,7 @@ pub(crate) async fn add(
     Ok(())
 }
 
-/// Returns the oldest events that may be sent to a webhook now.
+/// Returns the events that may be sent to a webhook for the longest time, in the order of the index.
 pub(crate) async fn due(
     database: &Database,
     webhook: &str,
@@ -81,6 +81,7 @@ pub(crate) async fn due(
     let rows = Entity::find()
         .filter(Column::Webhook.eq(webhook))
         .filter(Column::DueAt.lte(now.as_millis()))
+        .order_by_asc(Column::DueAt)
         .order_by_asc(Column::Id)
         .limit(limit)
         .all(database.reader())

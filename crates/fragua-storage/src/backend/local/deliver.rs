@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fragua_base::Timestamp;
 use fragua_webhook::{Failure, sign};
-use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::{StreamExt as _, TryStreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::Local;
@@ -43,13 +43,13 @@ impl Local {
         let webhooks = &self.inner.webhooks.settings.webhooks;
         let loops = webhooks
             .iter()
-            .map(|(name, webhook)| self.deliver_to(name, webhook, shutdown));
+            .map(|(name, webhook)| self.deliver_to(name, webhook));
         shutdown.run_until_cancelled(join_all(loops)).await;
     }
 
-    async fn deliver_to(&self, name: &str, webhook: &Webhook, shutdown: &CancellationToken) {
+    async fn deliver_to(&self, name: &str, webhook: &Webhook) {
         let mut to_send = self.inner.to_send.subscribe();
-        while !shutdown.is_cancelled() {
+        loop {
             let wait = match self.deliver_due(name, webhook).await {
                 Ok(next) => next.map_or(LOOK_EVERY, |next| next.since(self.inner.clock.now())),
                 Err(error) => {
@@ -74,54 +74,53 @@ impl Local {
                 return events::next_due(self.database(), name).await;
             }
             let sent = futures::stream::iter(by_object(due))
-                .map(|rows| self.deliver_in_order(name, webhook, rows))
+                .map(|rows| self.deliver_in_order(webhook, rows))
                 .buffer_unordered(self.inner.webhooks.settings.workers.max(1));
-            let results: Vec<Result<(), Error>> = sent.collect().await;
-            results.into_iter().collect::<Result<(), Error>>()?;
+            let failures: Vec<Option<String>> = sent.try_collect().await?;
+            // Once for all: there may be very many.
+            if let Some(failure) = failures.into_iter().flatten().next() {
+                tracing::warn!(
+                    webhook = name,
+                    failure,
+                    "events of objects were not taken; they are sent again"
+                );
+            }
         }
     }
 
-    /// Sends events of one object. One that is not taken puts those after it off.
+    /// Sends events of one object. One that is not taken puts those after it off; returns why, when it is the first time.
     async fn deliver_in_order(
         &self,
-        name: &str,
         webhook: &Webhook,
         rows: Vec<events::Model>,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<String>, Error> {
         let mut rest = rows.as_slice();
         while let Some((row, later)) = rest.split_first() {
-            if !self.deliver(name, webhook, row).await? {
+            if let Some(failure) = self.deliver(webhook, row).await? {
                 let again = self.inner.clock.now().plus(wait_after(row.tries));
-                return events::put_off(self.database(), row, later, again).await;
+                events::put_off(self.database(), row, later, again).await?;
+                return Ok((row.tries == 0).then_some(failure));
             }
             rest = later;
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Sends an event, unless another process does. Returns whether it was taken.
-    async fn deliver(&self, name: &str, webhook: &Webhook, row: &events::Model) -> Result<bool, Error> {
+    /// Sends an event, unless another process does. Returns why it was not taken.
+    async fn deliver(&self, webhook: &Webhook, row: &events::Model) -> Result<Option<String>, Error> {
         let owned_for = self.inner.webhooks.settings.timeout + MARGIN;
         let now = self.inner.clock.now();
         if !events::claim(self.database(), row, now.plus(owned_for)).await? {
-            return Ok(true);
+            return Ok(None);
         }
-        let failure = match self.send(webhook, row, now).await {
+        match self.send(webhook, row, now).await {
             Ok(status) if status < 300 => {
                 events::remove(self.database(), row.id).await?;
-                return Ok(true);
+                Ok(None)
             }
-            Ok(status) => format!("it answered with status {status}"),
-            Err(failure) => failure.to_string(),
-        };
-        if row.tries == 0 {
-            tracing::warn!(
-                webhook = name,
-                failure,
-                "an event of an object was not taken; it is sent again"
-            );
+            Ok(status) => Ok(Some(format!("it answered with status {status}"))),
+            Err(failure) => Ok(Some(failure.to_string())),
         }
-        Ok(false)
     }
 
     /// Sends an event and returns the status of the answer. The signature is made anew each time: receivers refuse old ones.
@@ -161,7 +160,8 @@ impl Local {
 }
 
 /// Returns the events of each object, oldest first.
-fn by_object(rows: Vec<events::Model>) -> Vec<Vec<events::Model>> {
+fn by_object(mut rows: Vec<events::Model>) -> Vec<Vec<events::Model>> {
+    rows.sort_by_key(|row| row.id);
     let mut objects: BTreeMap<String, Vec<events::Model>> = BTreeMap::new();
     for row in rows {
         objects.entry(object_of(&row.record)).or_default().push(row);
