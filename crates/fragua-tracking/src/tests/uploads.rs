@@ -109,11 +109,13 @@ async fn parts_become_an_artifact() {
     assert_eq!((whole.status, whole.bytes.len()), (200, PART_BYTES + 3));
     assert_eq!(whole.headers[header::CONTENT_TYPE], "application/octet-stream");
     assert!(whole.bytes.starts_with(b"aaa") && whole.bytes.ends_with(b"aend"));
-    // The upload is over: neither its address nor its id is good for anything more.
-    let missing = (404, "RESOURCE_DOES_NOT_EXIST".to_owned());
+    // The upload is over: its addresses take nothing more. A client that lost the answer may ask
+    // again and hears the same.
     let late = put(&bench, &part_address(&created, 0), b"late".to_vec()).await;
-    assert_eq!(late.code(), missing);
-    assert_eq!(post(&bench, "complete", fields).await.code(), missing);
+    assert_eq!(late.code(), (404, "RESOURCE_DOES_NOT_EXIST".to_owned()));
+    let again = post(&bench, "complete", fields).await;
+    assert_eq!((again.status, again.json()), (200, json!({})));
+    assert_eq!(get(&bench, &artifact, None).await.bytes.len(), PART_BYTES + 3);
 }
 
 #[tokio::test]
