@@ -206,6 +206,21 @@ impl<'r> Row<'r> {
         }
     }
 
+    /// Returns bytes.
+    ///
+    /// # Errors
+    /// When there is something else.
+    pub fn bytes(&self, at: usize) -> Result<Option<Cow<'_, [u8]>>, DbErr> {
+        match self.0 {
+            Kept::Embedded(row) => match value(row, at)? {
+                ValueRef::Null => Ok(None),
+                ValueRef::Blob(bytes) => Ok(Some(Cow::Borrowed(bytes))),
+                _ => Err(unexpected(at, "bytes")),
+            },
+            Kept::Received(row) => Ok(row.try_get_by_index::<Option<Vec<u8>>>(at)?.map(Cow::Owned)),
+        }
+    }
+
     /// Returns an integer of any width.
     ///
     /// # Errors

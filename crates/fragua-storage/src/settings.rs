@@ -24,6 +24,9 @@ pub struct Settings {
     pub more_roots: Vec<PathBuf>,
     /// The largest object in bytes.
     pub max_object_bytes: u64,
+    /// Bodies of objects up to so many bytes are rows of the database and not files, [`Settings::MAX_SMALL_OBJECT_BYTES`] at
+    /// most. Such objects are written and deleted several times as fast.
+    pub small_object_bytes: usize,
     /// Uploads in parts that are older are given up at the next start, or when lifecycle rules are applied next.
     pub upload_lifetime: Duration,
     /// How often the lifecycle rules of buckets are applied; they count in days.
@@ -42,13 +45,17 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Keeps objects below `root`, with S3's limit of 5 TiB an object and a week for uploads in parts;
+    /// What a row may hold on every engine, with room for encryption.
+    pub const MAX_SMALL_OBJECT_BYTES: usize = 32 << 10;
+
+    /// Keeps objects below `root`, those of up to 16 KiB in the database, with S3's limit of 5 TiB an object and a week for uploads in parts;
     /// rules are applied each hour, and all bytes are read once in a month.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
             more_roots: Vec::new(),
             max_object_bytes: FIVE_TEBIBYTES,
+            small_object_bytes: 16 << 10,
             upload_lifetime: 7 * DAY,
             expire_every: DAY / 24,
             scrub_every: 30 * DAY,

@@ -25,7 +25,7 @@ impl ActiveModelBehavior for ActiveModel {}
 /// Reads everything that is set for a bucket.
 pub(crate) async fn read(database: &Database, bucket: &BucketName) -> Result<BucketSettings, Error> {
     let mut settings = BucketSettings {
-        versioning: buckets::find(database.reader(), bucket).await?.versioning(),
+        versioning: buckets::versioning(database.reader(), bucket).await?,
         ..BucketSettings::default()
     };
     let rows = Entity::find()

@@ -1,9 +1,10 @@
 //! Buckets in the database.
 
 use fragua_base::Timestamp;
-use fragua_database::Database;
+use fragua_database::{Database, Statements};
 use sea_orm::{
-    ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, entity::prelude::*,
+    ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait as _,
+    entity::prelude::*,
 };
 
 use super::{bucket_settings, objects, uploads, usage};
@@ -18,12 +19,6 @@ pub(crate) struct Model {
     pub(crate) created_at: i64,
     /// [`Versioning`] in S3's word.
     versioning: String,
-}
-
-impl Model {
-    pub(crate) fn versioning(&self) -> Versioning {
-        Versioning::stored(&self.versioning)
-    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -68,22 +63,31 @@ pub(crate) async fn exists(connection: &impl ConnectionTrait, name: &BucketName)
     Ok(Entity::find_by_id(name.as_str()).one(connection).await?.is_some())
 }
 
-pub(crate) async fn find(connection: &impl ConnectionTrait, name: &BucketName) -> Result<Model, Error> {
-    let found = Entity::find_by_id(name.as_str()).one(connection).await?;
-    found.ok_or_else(|| not_found(name.as_str()))
+/// Tells whether a bucket makes versions; fails where there is no such bucket.
+pub(crate) async fn versioning(connection: &impl Statements, name: &BucketName) -> Result<Versioning, Error> {
+    let select = Entity::find_by_id(name.as_str())
+        .select_only()
+        .column(Column::Versioning)
+        .into_query();
+    let found = connection
+        .rows(&select, |row| {
+            Ok(Versioning::stored(&row.text(0)?.unwrap_or_default()))
+        })
+        .await?;
+    found.first().copied().ok_or_else(|| not_found(name.as_str()))
 }
 
-pub(crate) async fn check(connection: &impl ConnectionTrait, name: &BucketName) -> Result<(), Error> {
-    find(connection, name).await.map(drop)
+pub(crate) async fn check(connection: &impl Statements, name: &BucketName) -> Result<(), Error> {
+    versioning(connection, name).await.map(drop)
 }
 
 /// Fails as a lost race when the bucket does not make versions as it did when the transaction was begun.
 pub(crate) async fn expect_versioning(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     name: &BucketName,
     expected: Versioning,
 ) -> Result<(), Error> {
-    if find(connection, name).await?.versioning() == expected {
+    if versioning(connection, name).await? == expected {
         Ok(())
     } else {
         Err(fragua_database::Error::Busy.into())

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use fragua_base::{Timestamp, random_hex};
-use fragua_database::Database;
+use fragua_database::{Database, Statements};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ConnectionTrait, ExprTrait as _, QueryOrder, QuerySelect,
+    ExprTrait as _, QueryOrder, QuerySelect, QueryTrait as _,
     entity::prelude::*,
 };
 
@@ -43,7 +43,7 @@ impl ActiveModelBehavior for ActiveModel {}
 
 /// Notes events for those who are told of them.
 pub(crate) async fn add(
-    connection: &impl ConnectionTrait,
+    connection: &impl Statements,
     telling: &Telling,
     events: &[ObjectEvent],
 ) -> Result<(), Error> {
@@ -64,9 +64,8 @@ pub(crate) async fn add(
         })
         .collect();
     for batch in rows.chunks(BATCH) {
-        Entity::insert_many(batch.iter().cloned())
-            .exec_without_returning(connection)
-            .await?;
+        let insert = Entity::insert_many(batch.iter().cloned());
+        connection.execute(&insert.into_query()).await?;
     }
     Ok(())
 }

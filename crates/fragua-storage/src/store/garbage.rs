@@ -2,10 +2,10 @@
 //!
 //! A row is written in the transaction that makes a blob useless; it goes once the file is gone.
 
-use fragua_database::Database;
-use sea_orm::{ActiveValue::Set, ConnectionTrait, QuerySelect, entity::prelude::*};
+use fragua_database::{Database, Statements};
+use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait as _, entity::prelude::*};
 
-use super::{objects, parts, versions};
+use super::{objects, parts, small, versions};
 use crate::Error;
 
 /// How many ids one statement names; SQLite and MySQL are comfortable with it.
@@ -23,14 +23,22 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-pub(crate) async fn add(connection: &impl ConnectionTrait, blobs: &[String]) -> Result<(), Error> {
+/// Notes files that are to be removed, and removes what is no file at once.
+pub(crate) async fn add(connection: &impl Statements, blobs: &[String]) -> Result<(), Error> {
     for batch in blobs.chunks(BATCH) {
-        let rows = batch.iter().map(|blob| ActiveModel {
-            blob_id: Set(blob.clone()),
-        });
-        Entity::insert_many(rows)
-            .exec_without_returning(connection)
-            .await?;
+        let batch = batch.iter().map(String::as_str);
+        let (rows, files): (Vec<&str>, Vec<&str>) = batch.partition(|blob| small::is_small(blob));
+        if !rows.is_empty() {
+            small::remove(connection, &rows).await?;
+        }
+        if !files.is_empty() {
+            let files = files.into_iter().map(|blob| ActiveModel {
+                blob_id: Set(blob.to_owned()),
+            });
+            connection
+                .execute(&Entity::insert_many(files).into_query())
+                .await?;
+        }
     }
     Ok(())
 }

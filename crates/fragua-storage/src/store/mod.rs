@@ -9,6 +9,7 @@ pub(crate) mod garbage;
 mod migrations;
 pub(crate) mod objects;
 pub(crate) mod parts;
+pub(crate) mod small;
 pub(crate) mod uploads;
 pub(crate) mod usage;
 pub(crate) mod versions;

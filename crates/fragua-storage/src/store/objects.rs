@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use fragua_base::Timestamp;
-use fragua_database::Database;
+use fragua_database::{Connection, Database, Statements};
+use futures::future::BoxFuture;
 use sea_orm::{
     Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
-    QuerySelect, entity::prelude::*,
+    QuerySelect, QueryTrait as _, entity::prelude::*,
 };
 use serde::{Deserialize, Serialize};
 
+use super::small::{self, SmallBlob};
 use super::{buckets, events, garbage, key_range, retry_races, uploads, versions};
 use crate::backend::Place;
 use crate::checksum::Checksum;
@@ -115,19 +117,6 @@ impl Model {
             encryption: attributes.encryption,
         })
     }
-
-    fn is_allowed(&self, condition: Option<&WriteCondition>) -> Result<(), Error> {
-        match condition {
-            None => Ok(()),
-            Some(WriteCondition::Absent) => Err(Error::PreconditionFailed {
-                condition: "If-None-Match",
-            }),
-            Some(WriteCondition::Etag(wanted)) if *wanted == self.etag => Ok(()),
-            Some(WriteCondition::Etag(_)) => Err(Error::PreconditionFailed {
-                condition: "If-Match",
-            }),
-        }
-    }
 }
 
 fn by_place(place: Place<'_>) -> Condition {
@@ -149,7 +138,7 @@ pub(crate) async fn find(database: &Database, place: Place<'_>) -> Result<Model,
     if let Some(row) = current(database.reader(), place).await? {
         return Ok(row);
     }
-    if buckets::find(database.reader(), place.bucket).await?.versioning() == Versioning::Never {
+    if buckets::versioning(database.reader(), place.bucket).await? == Versioning::Never {
         return Err(place.not_found());
     }
     match versions::newest(database.reader(), place).await? {
@@ -204,25 +193,31 @@ pub(crate) async fn check_condition(
         return Ok(());
     }
     let current = current(database.reader(), place).await?;
-    check_current(place, current.as_ref(), condition)
+    check_current(place, current.as_ref().map(|row| row.etag.as_str()), condition)
 }
 
-/// Fails unless the condition holds of what a key stands for.
+/// Fails unless the condition holds of the entity tag of what a key stands for.
 pub(crate) fn check_current(
     place: Place<'_>,
-    current: Option<&Model>,
+    etag: Option<&str>,
     condition: Option<&WriteCondition>,
 ) -> Result<(), Error> {
-    match (current, condition) {
-        (Some(row), condition) => row.is_allowed(condition),
-        (None, Some(WriteCondition::Etag(_))) => Err(place.not_found()),
-        (None, _) => Ok(()),
+    let failed = |condition| Err(Error::PreconditionFailed { condition });
+    match (condition, etag) {
+        (None, _) | (Some(WriteCondition::Absent), None) => Ok(()),
+        (Some(WriteCondition::Absent), Some(_)) => failed("If-None-Match"),
+        (Some(WriteCondition::Etag(_)), None) => Err(place.not_found()),
+        (Some(WriteCondition::Etag(wanted)), Some(etag)) if wanted == etag => Ok(()),
+        (Some(WriteCondition::Etag(_)), Some(_)) => failed("If-Match"),
     }
 }
 
 /// A row to put in place.
+#[derive(Debug, Clone)]
 pub(crate) struct NewRow {
     pub(crate) row: Model,
+    /// The bytes, where they are no file.
+    pub(crate) small: Option<SmallBlob>,
     pub(crate) condition: Option<WriteCondition>,
     /// The upload that it finishes.
     pub(crate) finished_upload: Option<String>,
@@ -230,40 +225,90 @@ pub(crate) struct NewRow {
     pub(crate) kind: ObjectEventKind,
 }
 
-/// Puts a row in place and returns it as it is kept, with the blobs that it makes useless: the one it replaces, and the
-/// parts of the upload that it finishes.
+/// A row that is in place.
+#[derive(Debug)]
+pub(crate) struct Put {
+    /// The row as it is kept.
+    pub(crate) row: Model,
+    /// The blobs that it makes useless: the one it replaces, and the parts of the upload that it finishes.
+    pub(crate) useless: Vec<String>,
+    pub(crate) event: ObjectEvent,
+}
+
+/// Puts a row in place.
 pub(crate) async fn put(
     database: &Database,
     place: Place<'_>,
     new: &NewRow,
     telling: &Telling,
-) -> Result<(Model, Vec<String>, ObjectEvent), Error> {
-    let condition = new.condition.as_ref();
+) -> Result<Put, Error> {
     retry_races(|| async {
-        let mut row = new.row.clone();
-        let versioning = buckets::find(database.reader(), place.bucket).await?.versioning();
-        let seen = match versioning {
-            Versioning::Never => current(database.reader(), place).await?,
-            Versioning::Enabled | Versioning::Suspended => None,
-        };
+        if new.finished_upload.is_none() {
+            let (bucket, key) = (place.bucket.clone(), place.key.clone());
+            let (new, telling) = (new.clone(), telling.clone());
+            let put = database.write_briefly(move |connection| {
+                Box::pin(async move {
+                    let place = Place {
+                        bucket: &bucket,
+                        key: &key,
+                    };
+                    put_unversioned(connection, place, new, &telling).await
+                })
+            });
+            if let Some(put) = put.await? {
+                return Ok(put);
+            }
+        }
+        let versioning = buckets::versioning(database.reader(), place.bucket).await?;
         let transaction = database.begin().await?;
+        let mut row = new.row.clone();
         let mut useless = match versioning {
-            Versioning::Never => replace(&transaction, place, &row, seen.is_some(), condition).await?,
-            kept => versions::put(&transaction, place, kept, &mut row, condition).await?,
+            Versioning::Never => replace(&transaction, place, &row, new.condition.as_ref()).await?,
+            kept => versions::put(&transaction, place, kept, &mut row, new.condition.as_ref()).await?,
         };
         if let Some(upload) = &new.finished_upload {
             useless.extend(uploads::delete(&transaction, upload).await?);
         }
-        let version_id = VersionId::stored(row.version_id.clone());
-        let event = ObjectEvent {
-            content: Some((u64::try_from(row.size_bytes).unwrap_or(0), row.etag.clone())),
-            ..telling.event(new.kind, place.bucket, place.key.clone(), version_id)
-        };
-        events::add(&transaction, telling, std::slice::from_ref(&event)).await?;
+        let put = finish_put(&transaction, place, (row, useless), new, telling).await?;
         transaction.commit().await?;
-        Ok((row, useless, event))
+        Ok(put)
     })
     .await
+}
+
+/// Puts a row in place in a bucket that makes no versions; `None` where it makes some.
+async fn put_unversioned(
+    connection: &Connection<'_>,
+    place: Place<'_>,
+    new: NewRow,
+    telling: &Telling,
+) -> Result<Option<Put>, Error> {
+    if buckets::versioning(connection, place.bucket).await? != Versioning::Never {
+        return Ok(None);
+    }
+    let useless = replace(connection, place, &new.row, new.condition.as_ref()).await?;
+    let put = finish_put(connection, place, (new.row.clone(), useless), &new, telling).await?;
+    Ok(Some(put))
+}
+
+/// Writes what goes with a row: its bytes, and the event.
+async fn finish_put(
+    connection: &impl Statements,
+    place: Place<'_>,
+    (row, useless): (Model, Vec<String>),
+    new: &NewRow,
+    telling: &Telling,
+) -> Result<Put, Error> {
+    if let Some(blob) = &new.small {
+        small::insert(connection, blob).await?;
+    }
+    let version_id = VersionId::stored(row.version_id.clone());
+    let event = ObjectEvent {
+        content: Some((u64::try_from(row.size_bytes).unwrap_or(0), row.etag.clone())),
+        ..telling.event(new.kind, place.bucket, place.key.clone(), version_id)
+    };
+    events::add(connection, telling, std::slice::from_ref(&event)).await?;
+    Ok(Put { row, useless, event })
 }
 
 /// Puts a row in place in a bucket that makes no versions.
@@ -271,32 +316,40 @@ pub(crate) async fn put(
 /// A new key is inserted and an existing one locked and updated. Whoever loses the race to insert finds the
 /// row on the next try, so no blob is ever replaced unseen.
 async fn replace(
-    transaction: &DatabaseTransaction,
+    connection: &impl Statements,
     place: Place<'_>,
     row: &Model,
-    was_seen: bool,
     condition: Option<&WriteCondition>,
 ) -> Result<Vec<String>, Error> {
-    let old = match was_seen {
-        true => lock(transaction, place).await?,
-        false => None,
-    };
-    check_current(place, old.as_ref(), condition)?;
+    let select = Entity::find()
+        .select_only()
+        .columns([Column::BlobId, Column::Etag])
+        .filter(by_place(place))
+        .lock_exclusive()
+        .into_query();
+    let old = connection
+        .rows(&select, |row| {
+            let text = |at| Ok::<_, DbErr>(row.text(at)?.unwrap_or_default().into_owned());
+            Ok((text(0)?, text(1)?))
+        })
+        .await?
+        .pop();
+    check_current(place, old.as_ref().map(|(_, etag)| etag.as_str()), condition)?;
     let useless = match old {
         None => {
-            insert(transaction, place, row.clone()).await?;
+            insert(connection, place, row.clone()).await?;
             Vec::new()
         }
-        Some(old) => {
-            Entity::update(row.clone().into_active_model().reset_all())
-                .exec(transaction)
-                .await?;
-            vec![old.blob_id]
+        Some((blob, _)) => {
+            let update = Entity::update(row.clone().into_active_model().reset_all());
+            let update = update.validate()?.into_query();
+            connection.execute(&update).await?;
+            vec![blob]
         }
     };
     // Versions may have been turned on since. Now that the row is held, nobody makes any of this key meanwhile.
-    buckets::expect_versioning(transaction, place.bucket, Versioning::Never).await?;
-    garbage::add(transaction, &useless).await?;
+    buckets::expect_versioning(connection, place.bucket, Versioning::Never).await?;
+    garbage::add(connection, &useless).await?;
     Ok(useless)
 }
 
@@ -312,14 +365,9 @@ pub(crate) async fn lock(
         .await?)
 }
 
-pub(crate) async fn insert(
-    connection: &impl ConnectionTrait,
-    place: Place<'_>,
-    row: Model,
-) -> Result<(), Error> {
-    let inserted = Entity::insert(row.into_active_model())
-        .exec_without_returning(connection)
-        .await;
+pub(crate) async fn insert(connection: &impl Statements, place: Place<'_>, row: Model) -> Result<(), Error> {
+    let insert = Entity::insert(row.into_active_model()).into_query();
+    let inserted = connection.execute(&insert).await;
     match inserted.map_err(fragua_database::Error::from) {
         Ok(_) => Ok(()),
         Err(fragua_database::Error::ForeignKey) => Err(buckets::not_found(place.bucket.as_str())),
@@ -353,8 +401,19 @@ pub(crate) async fn delete_many(
     targets: &[DeleteTarget],
     telling: &Telling,
 ) -> Result<Deleted, Error> {
+    let is_conditional = targets.iter().any(|target| target.if_match.is_some());
     retry_races(|| async {
-        let versioning = buckets::find(database.reader(), bucket).await?.versioning();
+        if !is_conditional {
+            let delete = unversioned_deletion(bucket.clone(), targets.to_vec(), telling.clone());
+            let deleted = match targets {
+                [_] => database.write_briefly(delete).await?,
+                _ => database.write(delete).await?,
+            };
+            if let Some(deleted) = deleted {
+                return Ok(deleted);
+            }
+        }
+        let versioning = buckets::versioning(database.reader(), bucket).await?;
         let transaction = database.begin().await?;
         let refusals = refusals(&transaction, bucket, targets).await?;
         let wanted = targets.iter().zip(&refusals);
@@ -366,12 +425,29 @@ pub(crate) async fn delete_many(
             Versioning::Never => delete_unversioned(&transaction, bucket, &wanted, telling).await?,
             kept => versions::delete_many(&transaction, bucket, kept, &wanted, telling).await?,
         };
-        events::add(&transaction, telling, &done.events).await?;
         transaction.commit().await?;
         done.deletions = with_refusals(targets, refusals, done.deletions);
         Ok(done)
     })
     .await
+}
+
+/// Returns what deletes in a bucket that makes no versions, and answers `None` where it makes some.
+fn unversioned_deletion(
+    bucket: BucketName,
+    targets: Vec<DeleteTarget>,
+    telling: Telling,
+) -> impl for<'c> FnOnce(&'c Connection<'c>) -> BoxFuture<'c, Result<Option<Deleted>, Error>> + Send + 'static
+{
+    move |connection| {
+        Box::pin(async move {
+            if buckets::versioning(connection, &bucket).await? != Versioning::Never {
+                return Ok(None);
+            }
+            let deleted = delete_unversioned(connection, &bucket, &targets, &telling).await?;
+            Ok(Some(deleted))
+        })
+    }
 }
 
 /// Says of each target why its condition does not hold. What is looked at stays so until the transaction ends.
@@ -421,7 +497,7 @@ fn with_refusals(
 
 /// Deletes in a bucket that makes no versions: there is the version `null` of each object and no other.
 async fn delete_unversioned(
-    transaction: &DatabaseTransaction,
+    connection: &impl Statements,
     bucket: &BucketName,
     targets: &[DeleteTarget],
     telling: &Telling,
@@ -439,13 +515,18 @@ async fn delete_unversioned(
         let named = Condition::all()
             .add(Column::Bucket.eq(bucket.as_str()))
             .add(Column::ObjectKey.is_in(wanted.keys().map(|key| key.to_vec())));
-        let found: Vec<(Vec<u8>, String, i64)> = Entity::find()
+        let select = Entity::find()
             .select_only()
             .columns([Column::ObjectKey, Column::BlobId, Column::ModifiedAt])
             .filter(named.clone())
             .lock_exclusive()
-            .into_tuple()
-            .all(transaction)
+            .into_query();
+        let found = connection
+            .rows(&select, |row| {
+                let key = row.bytes(0)?.unwrap_or_default().into_owned();
+                let blob = row.text(1)?.unwrap_or_default().into_owned();
+                Ok((key, blob, row.integer(2)?.unwrap_or_default()))
+            })
             .await?;
         let is_wanted = |key: &[u8], modified_at: i64| match wanted.get(key) {
             Some(Some(written_at)) => *written_at == modified_at,
@@ -465,17 +546,16 @@ async fn delete_unversioned(
             continue;
         }
         let found = Column::BlobId.is_in(blobs.iter().map(String::as_str));
-        Entity::delete_many()
-            .filter(named.add(found))
-            .exec(transaction)
-            .await?;
-        garbage::add(transaction, &blobs).await?;
+        let delete = Entity::delete_many().filter(named.add(found)).into_query();
+        connection.execute(&delete).await?;
+        garbage::add(connection, &blobs).await?;
         deleted.useless.extend(blobs);
     }
     if !deleted.useless.is_empty() {
         // Versions may have been turned on since, and what would be deleted is then to be kept.
-        buckets::expect_versioning(transaction, bucket, Versioning::Never).await?;
+        buckets::expect_versioning(connection, bucket, Versioning::Never).await?;
     }
+    events::add(connection, telling, &deleted.events).await?;
     let done = |target: &DeleteTarget| versions::deletion(target, None);
     deleted.deletions = targets.iter().map(done).collect();
     Ok(deleted)

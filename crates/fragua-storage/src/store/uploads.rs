@@ -2,7 +2,7 @@
 
 use fragua_base::Timestamp;
 use fragua_database::Database;
-use sea_orm::{Condition, ConnectionTrait, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{Condition, DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 
 use super::objects::{Attributes, key_text};
@@ -111,7 +111,7 @@ pub(crate) async fn find(database: &Database, place: Place<'_>, upload: &UploadI
 /// Deletes an upload with its parts and returns their blobs, which are noted as garbage.
 ///
 /// The upload is locked first: a part that is being written waits and then finds its upload gone.
-pub(crate) async fn delete(connection: &impl ConnectionTrait, upload: &str) -> Result<Vec<String>, Error> {
+pub(crate) async fn delete(connection: &DatabaseTransaction, upload: &str) -> Result<Vec<String>, Error> {
     let locked = Entity::find_by_id(upload)
         .lock_exclusive()
         .one(connection)
@@ -124,7 +124,7 @@ pub(crate) async fn delete(connection: &impl ConnectionTrait, upload: &str) -> R
 
 /// Deletes every upload of a bucket as [`delete`] deletes one.
 pub(crate) async fn delete_of_bucket(
-    connection: &impl ConnectionTrait,
+    connection: &DatabaseTransaction,
     bucket: &str,
 ) -> Result<Vec<String>, Error> {
     let uploads: Vec<String> = Entity::find()
@@ -138,7 +138,7 @@ pub(crate) async fn delete_of_bucket(
     delete_locked(connection, &uploads).await
 }
 
-async fn delete_locked(connection: &impl ConnectionTrait, uploads: &[String]) -> Result<Vec<String>, Error> {
+async fn delete_locked(connection: &DatabaseTransaction, uploads: &[String]) -> Result<Vec<String>, Error> {
     let mut useless = Vec::new();
     for batch in uploads.chunks(garbage::BATCH) {
         let of_batch = || parts::Column::UploadId.is_in(batch.iter().map(String::as_str));

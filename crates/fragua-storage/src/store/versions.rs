@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::objects::{self, Deleted, key_text};
-use super::{buckets, garbage, key_range};
+use super::{buckets, events, garbage, key_range};
 use crate::backend::Place;
 use crate::events::Telling;
 use crate::object::{ObjectKey, WriteCondition};
@@ -380,7 +380,8 @@ pub(crate) async fn put(
     lock_keys(transaction, place.bucket, std::iter::once(place.key)).await?;
     buckets::expect_versioning(transaction, place.bucket, versioning).await?;
     let mut change = Change::begin(transaction, place, versioning).await?;
-    objects::check_current(place, change.current.as_ref(), condition)?;
+    let current = change.current.as_ref().map(|row| row.etag.as_str());
+    objects::check_current(place, current, condition)?;
     row.version_id = versioning.new_id().as_str().to_owned();
     row.version_rank = change.make_room().await?;
     objects::insert(transaction, place, row.clone()).await?;
@@ -418,6 +419,7 @@ pub(crate) async fn delete_many(
         deleted.useless.extend(change.useless);
     }
     garbage::add(transaction, &deleted.useless).await?;
+    events::add(transaction, telling, &deleted.events).await?;
     Ok(deleted)
 }
 

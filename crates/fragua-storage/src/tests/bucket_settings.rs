@@ -159,7 +159,7 @@ async fn a_quota_is_kept(database: Database) {
         .await;
     assert!(matches!(copied, Err(Error::QuotaExceeded { .. })));
     assert_eq!(super::keys(&kit.storage).await, ["a", "b"]);
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (2, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (2, 0));
     // What is deleted makes room at once.
     kit.storage.delete(&bucket(), &key("b")).await.unwrap();
     write("c", "12345").await.unwrap();
@@ -199,7 +199,7 @@ async fn parts_of_uploads_took_no_room(database: Database) {
     let body = futures::stream::poll_fn(|_| panic!("nobody reads this body"));
     let over = kit.storage.upload_part(place, &second, 1, announced, body).await;
     assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
     // The object takes the room of its parts, and what is given up makes room at once.
     let named = [CompletedPart {
         number: 1,

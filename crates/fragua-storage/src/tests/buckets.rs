@@ -39,7 +39,7 @@ async fn a_bucket_is_made_once(database: Database) {
         kit.storage.list(&other, Default::default()).await,
         Err(Error::BucketNotFound { .. })
     ));
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
 }
 
 /// Databases sort `-` and `.` as their collations say, and pages go on behind a name.
@@ -100,7 +100,7 @@ async fn only_an_empty_bucket_is_deleted(database: Database) {
         .await
         .unwrap();
     kit.storage.delete_bucket(&bucket()).await.unwrap();
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
     assert!(kit.storage.list_buckets().await.unwrap().is_empty());
 }
 
@@ -108,7 +108,7 @@ async fn the_store_says_whether_it_can_write(database: Database) {
     let kit = Kit::new(database).await;
     kit.storage.check_ready().await.unwrap();
     kit.storage.check_writable().await.unwrap();
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (0, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (0, 0));
     std::fs::remove_dir_all(kit.root.path().join("blobs")).unwrap();
     let error = kit.storage.check_ready().await.unwrap_err();
     assert!(error.to_string().contains("blobs"), "{error}");

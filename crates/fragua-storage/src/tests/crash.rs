@@ -5,10 +5,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use fragua_database::{Database, each_engine};
 
 use super::{Kit, bucket, key};
 use crate::store::garbage;
+use crate::store::small::{self, SmallBlob};
 
 impl Kit {
     /// Lays out a file that a dead instance was writing, with its second name when it had got that far.
@@ -22,6 +24,37 @@ impl Kit {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             if !path.exists() {
                 fs::hard_link(instance.join(blob), path).unwrap();
+            }
+        }
+    }
+
+    /// Returns the bytes of an object as they lie in its file or row.
+    pub(super) async fn lying(&self, name: &str) -> Vec<u8> {
+        let blob = self.blob_of(name).await;
+        match small::is_small(&blob) {
+            true => small::read(&self.database, &blob)
+                .await
+                .unwrap()
+                .unwrap()
+                .to_vec(),
+            false => fs::read(self.blob_path(&blob)).unwrap(),
+        }
+    }
+
+    /// Writes over the bytes of an object where they lie, or takes them away.
+    pub(super) async fn spoil(&self, name: &str, bytes: Option<&[u8]>) {
+        let blob = self.blob_of(name).await;
+        let writer = self.database.writer();
+        match (small::is_small(&blob), bytes) {
+            (false, Some(bytes)) => fs::write(self.blob_path(&blob), bytes).unwrap(),
+            (false, None) => fs::remove_file(self.blob_path(&blob)).unwrap(),
+            (true, bytes) => {
+                small::remove(writer, &[&blob]).await.unwrap();
+                if let Some(bytes) = bytes {
+                    let bytes = Bytes::copy_from_slice(bytes);
+                    let row = SmallBlob { id: blob, bytes };
+                    small::insert(writer, &row).await.unwrap();
+                }
             }
         }
     }
@@ -54,28 +87,28 @@ impl Kit {
 }
 
 async fn files_without_a_row_are_removed(database: Database) {
-    let kit = Kit::new(database).await;
+    let kit = Kit::with_small(database, 0).await;
     kit.put("k", "old").await;
     kit.leave_behind(&"a".repeat(32), false);
     kit.leave_behind(&"b".repeat(32), true);
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (2, 2));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (2, 2));
     let storage = kit.reopen().await;
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
     assert_eq!(super::read(&storage, "k").await.unwrap(), "old");
 }
 
 async fn a_committed_blob_is_kept(database: Database) {
-    let kit = Kit::new(database).await;
+    let kit = Kit::with_small(database, 0).await;
     kit.put("k", "new").await;
     let blob = kit.blob_of("k").await;
     kit.leave_behind(&blob, true);
     kit.reopen().await;
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
     assert_eq!(kit.read("k").await.unwrap(), "new");
 }
 
 async fn a_replaced_blob_is_removed(database: Database) {
-    let kit = Kit::new(database).await;
+    let kit = Kit::with_small(database, 0).await;
     kit.put("k", "new").await;
     let replaced = "c".repeat(32);
     let path = kit.blob_path(&replaced);
@@ -85,13 +118,13 @@ async fn a_replaced_blob_is_removed(database: Database) {
         .await
         .unwrap();
     kit.reopen().await;
-    assert_eq!(kit.blob_files(), 1);
+    assert_eq!(kit.blobs().await, 1);
     assert!(garbage::some(&kit.database).await.unwrap().is_empty());
     assert_eq!(kit.read("k").await.unwrap(), "new");
 }
 
 async fn a_living_instance_is_left_alone(database: Database) {
-    let kit = Kit::new(database).await;
+    let kit = Kit::with_small(database, 0).await;
     kit.put("k", "x").await;
     let incoming = kit.root.path().join("incoming");
     let instance = fs::read_dir(&incoming).unwrap().next().unwrap().unwrap().path();
@@ -106,7 +139,7 @@ async fn a_living_instance_is_left_alone(database: Database) {
 }
 
 async fn many_overwrites_leave_no_rows_of_garbage(database: Database) {
-    let kit = Kit::new(database).await;
+    let kit = Kit::with_small(database, 0).await;
     for number in 0..70 {
         kit.put("k", number.to_string()).await;
     }
@@ -115,7 +148,7 @@ async fn many_overwrites_leave_no_rows_of_garbage(database: Database) {
     kit.reopen().await;
     assert!(garbage::some(&kit.database).await.unwrap().is_empty());
     assert_eq!(kit.read("k").await.unwrap(), "69");
-    assert_eq!(kit.blob_files(), 1);
+    assert_eq!(kit.blobs().await, 1);
 }
 
 each_engine!(

@@ -27,9 +27,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fragua_base::{ManualClock, Timestamp};
-use fragua_database::Database;
+use fragua_database::{Database, Engine};
+use sea_orm::{EntityTrait as _, PaginatorTrait as _};
 use tempfile::TempDir;
 
+use crate::store::small;
 use crate::{BucketName, Error, ListQuery, ObjectKey, ObjectMeta, PutOptions, Settings, Storage};
 
 /// A store in a folder of its own.
@@ -43,11 +45,23 @@ struct Kit {
 const BUCKET: &str = "bucket";
 
 impl Kit {
-    /// Opens a store with one bucket.
+    /// Opens a store with one bucket. On PostgreSQL small objects are files, so that each test sees both kinds.
     async fn new(database: Database) -> Self {
+        match database.engine() {
+            Engine::Postgres => Self::with_small(database, 0).await,
+            Engine::Sqlite | Engine::MySql => Self::with_small(database, 16 << 10).await,
+        }
+    }
+
+    /// Opens a store whose objects of up to so many bytes are no files.
+    async fn with_small(database: Database, small_object_bytes: usize) -> Self {
         let root = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_700_000_000_000)));
-        let storage = Storage::open(database.clone(), Settings::new(root.path()), clock.clone())
+        let settings = Settings {
+            small_object_bytes,
+            ..Settings::new(root.path())
+        };
+        let storage = Storage::open(database.clone(), settings, clock.clone())
             .await
             .unwrap();
         storage.create_bucket(&bucket()).await.unwrap();
@@ -75,9 +89,10 @@ impl Kit {
         read(&self.storage, name).await
     }
 
-    /// Counts the files that hold bytes.
-    fn blob_files(&self) -> usize {
-        files(&self.root.path().join("blobs"))
+    /// Counts the files and rows that hold bytes.
+    async fn blobs(&self) -> usize {
+        let rows = small::Entity::find().count(self.database.reader()).await.unwrap();
+        files(&self.root.path().join("blobs")) + rows as usize
     }
 
     /// Counts the files of writes under way, without locks.

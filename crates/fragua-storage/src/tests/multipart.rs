@@ -110,7 +110,7 @@ async fn parts_become_one_object(database: Database) {
         stream.into_bytes(9).await.unwrap(),
         whole[FIVE_MEBIBYTES - 2..FIVE_MEBIBYTES + 2]
     );
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
     assert!(matches!(
         kit.complete(&upload, &[&first]).await,
         Err(Error::UploadNotFound { .. })
@@ -209,7 +209,7 @@ async fn wrong_parts_are_refused_and_keep_the_upload(database: Database) {
     assert!(matches!(elsewhere, Err(Error::UploadNotFound { .. })));
     let only = kit.complete(&upload, &[&last]).await.unwrap();
     assert_eq!(only.size_bytes, 10);
-    assert_eq!(kit.blob_files(), 1);
+    assert_eq!(kit.blobs().await, 1);
 }
 
 async fn an_aborted_upload_leaves_nothing(database: Database) {
@@ -220,12 +220,12 @@ async fn an_aborted_upload_leaves_nothing(database: Database) {
         .abort_upload(&bucket(), &key("k"), &upload)
         .await
         .unwrap();
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (0, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (0, 0));
     assert!(matches!(
         kit.part(&upload, 2, bytes(1, 10)).await,
         Err(Error::UploadNotFound { .. })
     ));
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (0, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (0, 0));
 }
 
 async fn a_condition_holds_the_completion_back(database: Database) {
@@ -309,7 +309,7 @@ async fn an_old_upload_ends_at_the_next_start(database: Database) {
         left.into_iter().map(|upload| upload.id).collect::<Vec<_>>(),
         [young]
     );
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
 }
 
 /// Clients ask again when the answer takes longer than they wait for.
@@ -324,7 +324,7 @@ async fn who_completed_twice_was_told_that_there_is_no_upload(database: Database
     let first = first.unwrap();
     assert_eq!((second.unwrap(), third.unwrap()), (first.clone(), first.clone()));
     assert_eq!(again().await.unwrap(), first);
-    assert_eq!(kit.blob_files(), 1);
+    assert_eq!(kit.blobs().await, 1);
     let others = kit.complete(&upload, &[&two]).await;
     assert!(matches!(others, Err(Error::UploadNotFound { .. })));
     kit.put("k", "replaced").await;
@@ -346,7 +346,7 @@ async fn a_part_that_was_cut_off_became_an_object(database: Database) {
     file.set_len(1000).unwrap();
     let completed = kit.complete(&upload, &[&one, &two]).await;
     assert!(matches!(completed, Err(Error::Disk { .. })), "{completed:?}");
-    assert_eq!(kit.blob_files(), 2);
+    assert_eq!(kit.blobs().await, 2);
 }
 
 async fn a_text_that_is_no_id_names_no_upload(database: Database) {

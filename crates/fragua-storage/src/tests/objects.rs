@@ -68,11 +68,11 @@ async fn a_later_object_replaces_the_earlier_one(database: Database) {
     assert!(second.modified_at > first.modified_at);
     assert_eq!(kit.read("k").await.unwrap(), "second");
     assert_eq!(still_open.into_bytes(99).await.unwrap(), "first");
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
     kit.storage.delete(&bucket(), &key("k")).await.unwrap();
     kit.storage.delete(&bucket(), &key("k")).await.unwrap();
     assert!(matches!(kit.read("k").await, Err(Error::ObjectNotFound { .. })));
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
 }
 
 async fn an_open_reader_outlives_its_object(database: Database) {
@@ -81,7 +81,7 @@ async fn an_open_reader_outlives_its_object(database: Database) {
     kit.put("k", large.clone()).await;
     let (_, stream) = kit.storage.get(&bucket(), &key("k"), None).await.unwrap();
     kit.storage.delete(&bucket(), &key("k")).await.unwrap();
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
     assert_eq!(stream.into_bytes(u64::MAX).await.unwrap(), large);
 }
 
@@ -176,7 +176,7 @@ async fn keys_are_data_and_never_paths(database: Database) {
     let all: Vec<_> = odd.iter().map(|name| key(name)).collect();
     kit.storage.delete_many(&bucket(), &all).await.unwrap();
     assert!(keys(&kit.storage).await.is_empty());
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
 }
 
 async fn what_is_not_as_announced_changes_nothing(database: Database) {
@@ -243,7 +243,7 @@ async fn what_is_not_as_announced_changes_nothing(database: Database) {
         .unwrap_err();
     assert_eq!(error.to_string(), "the body could not be read: gone");
     assert_eq!(kit.read("k").await.unwrap(), "old");
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
 }
 
 async fn a_writer_that_leaves_changes_nothing(database: Database) {
@@ -266,7 +266,7 @@ async fn a_writer_that_leaves_changes_nothing(database: Database) {
     drop(sender);
     assert_eq!(kit.read("k").await.unwrap(), "old");
     kit.storage.delete(&bucket(), &key("k")).await.unwrap();
-    assert_eq!(kit.blob_files(), 0);
+    assert_eq!(kit.blobs().await, 0);
 }
 
 async fn conditions_hold_a_write_back(database: Database) {
@@ -299,7 +299,7 @@ async fn conditions_hold_a_write_back(database: Database) {
     assert_eq!(kit.read("k").await.unwrap(), "first");
     write(WriteCondition::Etag(first.etag), "second").await.unwrap();
     assert_eq!(kit.read("k").await.unwrap(), "second");
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
 }
 
 async fn writers_of_one_key_leave_one_object(database: Database) {
@@ -335,7 +335,7 @@ async fn writers_of_one_key_leave_one_object(database: Database) {
     }
     let left = kit.read("k").await.unwrap();
     assert!(String::from_utf8_lossy(&left).parse::<usize>().unwrap() < 12);
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
 }
 
 async fn readers_never_see_a_gap_while_a_key_is_rewritten(database: Database) {
@@ -412,7 +412,7 @@ async fn a_copy_is_an_object_of_its_own(database: Database) {
         copy("third", CopyOptions::default()).await,
         Err(Error::ObjectNotFound { .. })
     ));
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (2, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (2, 0));
 }
 
 async fn an_object_over_the_limit_is_refused(database: Database) {
@@ -435,7 +435,7 @@ async fn an_object_over_the_limit_is_refused(database: Database) {
         assert!(matches!(refused, Err(Error::TooLarge { limit_bytes: 10 })));
     }
     super::put(&storage, "k", vec![0; 10]).await;
-    assert_eq!((kit.blob_files(), kit.incoming_files()), (1, 0));
+    assert_eq!((kit.blobs().await, kit.incoming_files()), (1, 0));
 }
 
 each_engine!(

@@ -13,6 +13,7 @@ async fn bytes_are_spread_over_roots_and_found_in_each(database: Database) {
     let open = async |root: &PathBuf, more: &PathBuf| {
         let settings = Settings {
             more_roots: vec![more.clone()],
+            small_object_bytes: 0,
             ..Settings::new(root)
         };
         let opened = Storage::open(kit.database.clone(), settings, kit.clock.clone());

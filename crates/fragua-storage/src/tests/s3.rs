@@ -598,8 +598,9 @@ async fn what_is_missing_has_its_code() {
 #[tokio::test]
 async fn an_internal_fault_tells_nothing_of_the_inside() {
     let api = Api::start().await;
+    super::put(&api.storage, "long", vec![0; 100_000]).await;
     std::fs::remove_dir_all(api.root.path().join("blobs")).unwrap();
-    let answer = api.get("bucket/k", &[]).await;
+    let answer = api.get("bucket/long", &[]).await;
     assert_eq!(answer.error(), (500, "InternalError"));
     let message = between(answer.text(), "<Message>", "</Message>");
     assert_eq!(message, "We encountered an internal error. Please try again.");

@@ -509,6 +509,7 @@ async fn own_storage(
         scrub_bytes_per_second: Some(given.scrub_bytes_per_second as u64),
         secret_key: Some(secret_key("storage", given.secret_key.as_ref(), project)?),
         encrypts_all: given.encrypt_all,
+        small_object_bytes: given.small_object_bytes,
         more_roots: given.more_roots.iter().map(|root| project.path(root)).collect(),
         ..fragua_storage::Settings::new(project.path(&given.root))
     };

@@ -165,6 +165,7 @@ pub(crate) struct StorageSettings {
     pub(crate) database_url: Option<Secret>,
     pub(crate) root: PathBuf,
     pub(crate) more_roots: Vec<PathBuf>,
+    pub(crate) small_object_bytes: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub(crate) scrub_days: usize,
     #[serde(deserialize_with = "at_least_one")]

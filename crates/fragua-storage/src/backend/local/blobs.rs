@@ -1,4 +1,5 @@
-//! Files of bytes: written once, synced, read, removed. Their names say nothing of what they hold.
+//! Files of bytes: written once, synced, read, removed. Their names say nothing of what they hold. The bytes of small objects
+//! are rows of the database in place of files ([`small`]); here they look the same.
 //!
 //! Below one of the roots `incoming/INSTANCE/BLOB` is where a file is written and `blobs/xx/BLOB` where readers look for it. The first
 //! name stays until the row is committed: it is how the next start finds what a crash left without one. An
@@ -7,20 +8,22 @@
 use std::fs::{File, OpenOptions, ReadDir};
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fragua_base::SharedClock;
+use fragua_database::Database;
 use futures::{StreamExt, TryStreamExt};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::abandoned::Abandoned;
 use super::folders::{Folders, Incoming, blob_names, remove_file};
 use super::roots::Roots;
-use super::sealed::{Seal, SealedPiece, SegmentKey, file_size};
-use super::sink::{Batch, Plan, Sink, StoredBlob};
+use super::sealed::{Seal, SealedPiece, SegmentKey, Source, file_size};
+use super::sink::{Batch, NewBlob, Plan, Sink, StoredBlob};
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, Hasher};
+use crate::store::small::{self, SmallBlob};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::{DiskSpace, Error};
 
@@ -33,37 +36,58 @@ const READ_CHUNK_BYTES: usize = 256 << 10;
 /// Reads that are under way at once for one reader.
 const READ_AHEAD: usize = 2;
 
-/// The folders of blobs, held by this process.
+/// The folders of blobs, held by this process, and the table of those that are no files.
 #[derive(Debug)]
 pub(super) struct Blobs {
     roots: Arc<Roots>,
+    database: Database,
+    clock: SharedClock,
+}
+
+/// How a body is kept.
+pub(super) struct Keeping {
+    /// What it is encrypted with.
+    pub(super) key: Option<SegmentKey>,
+    pub(super) max_bytes: u64,
+    /// Up to how many bytes it is no file.
+    pub(super) small_bytes: usize,
 }
 
 impl Blobs {
     /// Makes the folders and takes their locks.
-    pub(super) async fn open(root: &Path, more: &[PathBuf]) -> Result<Self, Error> {
+    pub(super) async fn open(
+        (root, more): (&Path, &[PathBuf]),
+        database: Database,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
         let (root, more) = (root.to_owned(), more.to_owned());
         let roots = blocking(move || Roots::open(&root, &more)).await?;
         Ok(Self {
             roots: Arc::new(roots),
+            database,
+            clock,
         })
     }
 
-    /// Writes a body to a new file, encrypted when there is a `key`, compares it with what was announced and puts it in
-    /// place.
+    fn small(&self, bytes: Bytes) -> NewBlob {
+        NewBlob::Small(SmallBlob::new(bytes, self.clock.now()))
+    }
+
+    /// Takes a body, encrypts it when there is a key, compares it with what was announced and, unless it is small, puts it
+    /// in place as a file.
     pub(super) async fn store(
         &self,
         mut body: BodyStream<'_>,
         expected: Expected,
-        key: Option<SegmentKey>,
-        max_bytes: u64,
+        keeping: Keeping,
     ) -> Result<StoredBlob, Error> {
+        let max_bytes = keeping.max_bytes;
         let mut writing: Option<JoinHandle<Result<Sink, Error>>> = None;
         let mut batch = Batch::default();
         let mut received = 0;
         let plan = Plan {
             sums: expected.sums(),
-            key,
+            key: keeping.key,
         };
         let too_large = || Error::TooLarge {
             limit_bytes: max_bytes,
@@ -92,11 +116,19 @@ impl Blobs {
         // Waited for behind a body that failed as well: nothing of it is left when its writer is told.
         let (sink, roots) = (written(writing).await?, Arc::clone(&self.roots));
         arrived?;
+        if sink.is_none() && batch.bytes <= keeping.small_bytes {
+            let (bytes, digest) = batch.into_bytes(&plan, expected)?;
+            let blob = self.small(bytes);
+            return Ok(StoredBlob { blob, digest });
+        }
         blocking(move || Sink::write(sink, &roots, &plan, batch)?.finish(expected)).await
     }
 
     /// Makes a second blob of the same bytes.
-    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<Incoming> {
+    pub(super) async fn duplicate(&self, blob: &str) -> io::Result<NewBlob> {
+        if small::is_small(blob) {
+            return Ok(self.small(self.read_small(blob).await?));
+        }
         let (blob, roots) = (blob.to_owned(), Arc::clone(&self.roots));
         let copied = spawn_blocking(move || {
             let folders = roots.of(&blob);
@@ -111,12 +143,12 @@ impl Blobs {
                 File::open(&target)?.sync_all()?;
             }
             incoming.publish()?;
-            Ok(incoming)
+            Ok(NewBlob::File(incoming))
         });
         copied.await.map_err(io::Error::other)?
     }
 
-    /// Makes one blob of the bytes of several, which are `file_bytes` together, and the checksum of all bytes when asked
+    /// Makes one file of those of several blobs, which have `file_bytes` together, and the checksum of all bytes when asked
     /// for, which takes the `seal` of the new blob where they are encrypted.
     pub(super) async fn concatenate(
         &self,
@@ -124,7 +156,7 @@ impl Blobs {
         file_bytes: u64,
         seal: Option<Seal>,
         algorithm: Option<ChecksumAlgorithm>,
-    ) -> io::Result<(Incoming, Option<Checksum>)> {
+    ) -> io::Result<(NewBlob, Option<Checksum>)> {
         let roots = Arc::clone(&self.roots);
         let joined = spawn_blocking(move || {
             let incoming = Incoming::new(roots.draw());
@@ -147,12 +179,12 @@ impl Blobs {
                     hasher.update(&piece.read(&target)?);
                 }
             }
-            check_length(&target, file_bytes)?;
+            check_length(target.metadata()?.len(), file_bytes)?;
             target.sync_all()?;
             incoming.publish()?;
             let checksum = algorithm.zip(hasher);
             Ok((
-                incoming,
+                NewBlob::File(incoming),
                 checksum.map(|(algorithm, hasher)| Checksum {
                     algorithm,
                     value: hasher.finish(),
@@ -172,11 +204,18 @@ impl Blobs {
         let (roots, blob) = (Arc::clone(&self.roots), blob.to_owned());
         let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
         let mut pieces = pieces(seal, range.clone());
+        if small::is_small(blob.as_str()) {
+            let bytes = self.read_small(&blob).await?;
+            check_length(bytes.len() as u64, least)?;
+            let read: Vec<Bytes> = pieces.map(|piece| piece.read(&bytes)).collect::<Result<_, _>>()?;
+            let read = read.into_iter().map(Ok);
+            return Ok(ObjectStream::new(range, futures::stream::iter(read)));
+        }
         let is_small = range.end - range.start <= READ_CHUNK_BYTES as u64;
         let id = blob.clone();
         let opened = spawn_blocking(move || {
             let file = File::open(roots.of(&id).blob(&id))?;
-            check_length(&file, least)?;
+            check_length(file.metadata()?.len(), least)?;
             // A small object goes out with its headers: one read, one packet.
             let read = if is_small {
                 pieces
@@ -199,7 +238,7 @@ impl Blobs {
         let chunks = futures::stream::iter(pieces).map(move |piece| {
             let file = Arc::clone(&file);
             async move {
-                let read = spawn_blocking(move || piece.read(&file));
+                let read = spawn_blocking(move || piece.read(&*file));
                 read.await.map_err(io::Error::other)?
             }
         });
@@ -210,8 +249,39 @@ impl Blobs {
         Ok(ObjectStream::new(range, told))
     }
 
+    /// Computes a checksum of all bytes of a blob.
+    pub(super) async fn checksum(
+        &self,
+        blob: &str,
+        seal: Option<Seal>,
+        size_bytes: u64,
+        algorithm: ChecksumAlgorithm,
+    ) -> io::Result<Checksum> {
+        let mut stream = self.read(blob, seal, 0..size_bytes).await?;
+        let mut hasher = algorithm.hasher();
+        while let Some(chunk) = stream.try_next().await? {
+            let updated = spawn_blocking(move || {
+                hasher.update(&chunk);
+                hasher
+            });
+            hasher = updated.await.map_err(io::Error::other)?;
+        }
+        let value = hasher.finish();
+        Ok(Checksum { algorithm, value })
+    }
+
+    async fn read_small(&self, blob: &str) -> io::Result<Bytes> {
+        let read = small::read(&self.database, blob)
+            .await
+            .map_err(io::Error::other)?;
+        read.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     /// Returns how many bytes a blob has.
     pub(super) async fn size(&self, blob: &str) -> io::Result<u64> {
+        if small::is_small(blob) {
+            return Ok(self.read_small(blob).await?.len() as u64);
+        }
         let (roots, blob) = (Arc::clone(&self.roots), blob.to_owned());
         let found = spawn_blocking(move || std::fs::metadata(roots.of(&blob).blob(&blob)));
         Ok(found.await.map_err(io::Error::other)??.len())
@@ -351,8 +421,7 @@ fn unreadable(folder: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
 }
 
 /// Fails on a file that was cut off. One that is longer is found by the scrubber.
-fn check_length(file: &File, least: u64) -> io::Result<()> {
-    let length = file.metadata()?.len();
+fn check_length(length: u64, least: u64) -> io::Result<()> {
     if length < least {
         let message = format!("a blob has {length} bytes where its row says at least {least}");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
@@ -367,10 +436,10 @@ enum Piece {
 }
 
 impl Piece {
-    fn read(&self, file: &File) -> io::Result<Bytes> {
+    fn read(&self, source: &impl Source) -> io::Result<Bytes> {
         match self {
-            Self::Plain(range) => read_at(file, range),
-            Self::Sealed(piece) => piece.read(file),
+            Self::Plain(range) => read_at(source, range),
+            Self::Sealed(piece) => piece.read(source),
         }
     }
 }
@@ -387,10 +456,10 @@ fn pieces(seal: Option<Seal>, range: Range<u64>) -> Box<dyn Iterator<Item = Piec
     }
 }
 
-fn read_at(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
+fn read_at(source: &impl Source, range: &Range<u64>) -> io::Result<Bytes> {
     let length = usize::try_from(range.end - range.start).map_err(io::Error::other)?;
     let mut buffer = vec![0; length];
-    file.read_exact_at(&mut buffer, range.start)?;
+    source.fill(&mut buffer, range.start)?;
     Ok(buffer.into())
 }
 

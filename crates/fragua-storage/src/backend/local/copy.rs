@@ -6,8 +6,7 @@ use fragua_base::random_hex;
 use futures::StreamExt as _;
 
 use super::Local;
-use super::encryption::{file_bytes, segment_key};
-use super::folders::Incoming;
+use super::sink::NewBlob;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::{CustomerKey, Encrypt, Encryption};
 use crate::object::{ObjectMeta, PartSizes};
@@ -15,7 +14,7 @@ use crate::{BucketName, Error};
 
 /// A blob that got no row yet, and what is to be noted of its bytes.
 pub(super) struct Copied {
-    pub(super) blob: Incoming,
+    pub(super) blob: NewBlob,
     pub(super) etag: String,
     pub(super) checksum: Option<Checksum>,
     pub(super) encryption: Option<Encryption>,
@@ -70,15 +69,21 @@ impl Local {
         let blobs = &self.inner.blobs;
         let wanted = asked.checksum;
         let is_known = |sum: &Checksum| !sum.is_composite() && Some(sum.algorithm) == wanted;
-        let copied = if wanted.is_none() || meta.checksum.as_ref().is_some_and(is_known) {
-            let copy = blobs.duplicate(&blob).await;
-            copy.map(|copy| (copy, meta.checksum.clone()))
-        } else {
-            let seal = self.seal(meta, asked.source_key)?;
-            let file_bytes = file_bytes(meta.encryption.as_ref(), &meta.parts, meta.size_bytes);
-            blobs.concatenate(vec![blob], file_bytes, seal, wanted).await
+        let unknown = wanted.filter(|_| !meta.checksum.as_ref().is_some_and(is_known));
+        let checksum = match unknown {
+            None => Ok(meta.checksum.clone()),
+            Some(algorithm) => {
+                let seal = self.seal(meta, asked.source_key)?;
+                let sum = blobs.checksum(&blob, seal, meta.size_bytes, algorithm);
+                sum.await.map(Some)
+            }
         };
-        Ok(copied.map(|(blob, checksum)| Copied {
+        let checksum = match checksum {
+            Ok(checksum) => checksum,
+            Err(error) => return Ok(Err(error)),
+        };
+        let copied = blobs.duplicate(&blob).await;
+        Ok(copied.map(|blob| Copied {
             blob,
             checksum,
             etag: meta.etag.clone(),
@@ -108,20 +113,15 @@ impl Local {
             wants_md5: was_of_customer,
             md5: None,
         };
-        let limit_bytes = self.inner.settings.max_object_bytes;
-        let segment = segment_key(encryption.as_ref());
-        let stored = self
-            .inner
-            .blobs
-            .store(body, expected, segment, limit_bytes)
-            .await?;
+        let keeping = self.keeping(encryption.as_ref());
+        let stored = self.inner.blobs.store(body, expected, keeping).await?;
         let (etag, parts) = match &wanted {
             Some(Encrypt::CustomerKey(_)) => (random_hex(16), PartSizes::default()),
             _ if was_of_customer => (stored.etag(), PartSizes::default()),
             _ => (meta.etag.clone(), meta.parts.clone()),
         };
         Ok(Ok(Copied {
-            blob: stored.incoming,
+            blob: stored.blob,
             etag,
             checksum: stored.digest.checksum.or_else(|| meta.checksum.clone()),
             encryption: encryption.map(|(encryption, _)| encryption),

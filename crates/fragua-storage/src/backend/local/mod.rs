@@ -29,20 +29,20 @@ use fragua_database::Database;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::blobs::Blobs;
+use self::blobs::{Blobs, Keeping};
 use self::copy::{AskedOfCopy, Copied};
-use self::encryption::segment_key;
-use self::folders::Incoming;
+use self::encryption::{NewEncryption, segment_key};
 use self::key_ring::KeyRing;
 use self::list::Keys;
 use self::multipart::Completing;
 use self::quota::Quotas;
 use self::settings::Remembered;
+use self::sink::NewBlob;
 use self::verify::Depth;
 use super::{Backend, Place};
 use crate::bucket::BucketUsage;
 use crate::bucket_settings::{BucketSetting, BucketSettings};
-use crate::checksum::Expected;
+use crate::checksum::{ChecksumAlgorithm, Expected, ExpectedChecksum};
 use crate::encryption::Encrypt;
 use crate::events::{ObjectEvent, ObjectEventKind, Telling, Webhooks};
 use crate::listing::{ListQuery, Listing};
@@ -55,7 +55,7 @@ use crate::object::{
     WriteCondition,
 };
 use crate::store::objects::{Attributes, NewRow};
-use crate::store::{buckets, garbage, objects, uploads, usage};
+use crate::store::{buckets, garbage, objects, small, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
@@ -128,7 +128,14 @@ impl Local {
                     .to_owned(),
             })?,
         };
-        let blobs = Blobs::open(&settings.root, &settings.more_roots).await?;
+        if settings.small_object_bytes > Settings::MAX_SMALL_OBJECT_BYTES {
+            return Err(Error::InvalidSetting {
+                setting: "small_object_bytes",
+                reason: format!("must be {} at most", Settings::MAX_SMALL_OBJECT_BYTES),
+            });
+        }
+        let roots = (settings.root.as_path(), settings.more_roots.as_slice());
+        let blobs = Blobs::open(roots, database.clone(), clock.clone()).await?;
         let inner = Inner {
             database,
             blobs,
@@ -203,7 +210,8 @@ impl Local {
     }
 
     /// Removes the files of blobs that are noted as garbage. A failure is left to the next start.
-    async fn discard(&self, useless: Vec<String>) {
+    async fn discard(&self, mut useless: Vec<String>) {
+        useless.retain(|blob| !small::is_small(blob));
         if useless.is_empty() {
             return;
         }
@@ -264,7 +272,7 @@ impl Local {
     async fn commit(
         self,
         (bucket, key): (BucketName, ObjectKey),
-        (blob, size_bytes, etag): (Incoming, u64, String),
+        (blob, size_bytes, etag): (NewBlob, u64, String),
         mut new: NewObject,
     ) -> Result<ObjectMeta, Error> {
         // Copies and uploads bring a key that was wrapped before, and who rewraps all of them may just have passed by. One
@@ -276,7 +284,8 @@ impl Local {
         };
         let telling = self.telling(&bucket).await?;
         // From here on there may be a row.
-        let blob_id = blob.keep();
+        let (blob_id, small) = blob.keep();
+        let is_file = small.is_none();
         let row = objects::Model {
             bucket: bucket.as_str().to_owned(),
             object_key: key.as_str().as_bytes().to_vec(),
@@ -295,24 +304,37 @@ impl Local {
         };
         let new = NewRow {
             row,
+            small,
             condition: new.condition,
             finished_upload: new.finished_upload.map(|upload| upload.as_str().to_owned()),
             kind: new.kind,
         };
         match objects::put(self.database(), place, &new, &telling).await {
-            Ok((row, useless, event)) => {
-                self.announce(&telling, vec![event]);
+            Ok(put) => {
+                self.announce(&telling, vec![put.event]);
                 if let Some(reservation) = reservation {
                     reservation.fill();
                 }
                 if new.finished_upload.is_some() {
                     self.inner.quotas.forget(&bucket);
                 }
-                self.inner.blobs.settle(vec![blob_id]).await;
-                self.discard(useless).await;
-                row.into_meta()
+                if is_file {
+                    self.inner.blobs.settle(vec![blob_id]).await;
+                }
+                self.discard(put.useless).await;
+                put.row.into_meta()
             }
-            Err(error) => Err(self.undo(blob_id, error).await),
+            Err(error) if is_file => Err(self.undo(blob_id, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says how the body of an object is kept.
+    fn keeping(&self, encryption: Option<&NewEncryption>) -> Keeping {
+        Keeping {
+            key: segment_key(encryption),
+            max_bytes: self.inner.settings.max_object_bytes,
+            small_bytes: self.inner.settings.small_object_bytes,
         }
     }
 
@@ -431,18 +453,17 @@ impl Backend for Local {
         let expected = Expected {
             size: options.expected_size,
             md5: options.expected_md5,
-            checksum: options.checksum,
+            // Who goes without the MD5 is to learn of a changed byte all the same; this sum costs next to nothing.
+            checksum: options.checksum.or_else(|| {
+                let algorithm = ChecksumAlgorithm::Crc64Nvme;
+                options.any_etag.then(|| ExpectedChecksum::compute(algorithm))
+            }),
             wants_md5: !options.any_etag && !hides_md5,
         };
         let stored = self
             .inner
             .blobs
-            .store(
-                body,
-                expected,
-                segment_key(encryption.as_ref()),
-                self.inner.settings.max_object_bytes,
-            )
+            .store(body, expected, self.keeping(encryption.as_ref()))
             .await?;
         let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
         let digest = stored.digest;
@@ -459,7 +480,7 @@ impl Backend for Local {
                 false => ObjectEventKind::Put,
             },
         };
-        let blob = (stored.incoming, digest.size_bytes, etag);
+        let blob = (stored.blob, digest.size_bytes, etag);
         let place = (place.bucket.clone(), place.key.clone());
         Self::to_the_end(self.clone().commit(place, blob, new)).await
     }

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use fragua_base::random_hex;
 use md5::{Digest, Md5};
 
+use super::blobs::Keeping;
 use super::encryption::{file_bytes, runs, segments};
-use super::folders::Incoming;
+
 use super::sealed::{Seal, SegmentKey};
+use super::sink::NewBlob;
 use super::{Local, NewObject, attributes, content_type};
 use crate::backend::Place;
 use crate::checksum::{Checksum, ChecksumAlgorithm, Expected, ExpectedChecksum};
@@ -93,12 +95,17 @@ impl Local {
         self.expect_room(place.bucket, options.expected_size).await?;
         let encryption = attributes.object.encryption;
         check_upload_key(encryption.as_ref(), options.customer_key.as_ref())?;
-        let key = match &encryption {
-            None => None,
-            Some(encryption) => Some(SegmentKey {
-                key: self.data_key(encryption, options.customer_key.as_ref())?,
-                part_number: number,
-            }),
+        let keeping = Keeping {
+            key: match &encryption {
+                None => None,
+                Some(encryption) => Some(SegmentKey {
+                    key: self.data_key(encryption, options.customer_key.as_ref())?,
+                    part_number: number,
+                }),
+            },
+            max_bytes: self.inner.settings.max_object_bytes,
+            // Parts are joined as they lie, in files.
+            small_bytes: 0,
         };
         let hides_md5 = encryption.as_ref().is_some_and(Encryption::is_customer_key);
         let asked = attributes.checksum_algorithm.map(ExpectedChecksum::compute);
@@ -108,13 +115,9 @@ impl Local {
             checksum: options.checksum.or(asked),
             wants_md5: !hides_md5,
         };
-        let stored = self
-            .inner
-            .blobs
-            .store(body, expected, key, self.inner.settings.max_object_bytes)
-            .await?;
+        let stored = self.inner.blobs.store(body, expected, keeping).await?;
         let etag = if hides_md5 { random_hex(16) } else { stored.etag() };
-        let (digest, blob) = (stored.digest, stored.incoming);
+        let (digest, blob) = (stored.digest, stored.blob);
         let row = parts::Model {
             upload_id: upload.as_str().to_owned(),
             part_number: i32::try_from(number).unwrap_or(i32::MAX),
@@ -128,7 +131,7 @@ impl Local {
         let reservation = self.reserve(place.bucket, digest.size_bytes).await?;
         Self::to_the_end(async move {
             // From here on there may be a row.
-            let blob = blob.keep();
+            let (blob, _) = blob.keep();
             match parts::put(local.database(), row.clone()).await {
                 Ok(replaced) => {
                     if let Some(reservation) = reservation {
@@ -227,7 +230,7 @@ impl Local {
         file_bytes: u64,
         seal: Option<Seal>,
         whole: Option<ChecksumAlgorithm>,
-    ) -> Result<(Incoming, Option<Checksum>), Error> {
+    ) -> Result<(NewBlob, Option<Checksum>), Error> {
         let blobs = &self.inner.blobs;
         let joined = match chosen {
             [(only, part)] if whole.is_none() || part.checksum.as_ref().map(|sum| sum.algorithm) == whole => {

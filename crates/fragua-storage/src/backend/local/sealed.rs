@@ -218,11 +218,33 @@ impl Seal {
     }
 }
 
+/// Where the bytes of a blob lie.
+pub(super) trait Source {
+    /// Fills a buffer with the bytes at an offset.
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+}
+
+impl Source for File {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+}
+
+impl Source for Bytes {
+    fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.saturating_add(buffer.len());
+        let bytes = self.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
+        buffer.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
 impl SealedPiece {
     /// Reads and decrypts the chunks that the piece lies in.
-    pub(super) fn read(&self, file: &File) -> io::Result<Bytes> {
+    pub(super) fn read(&self, source: &impl Source) -> io::Result<Bytes> {
         let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, self.offset)?;
+        source.fill(&mut header, self.offset)?;
         if !header.starts_with(MAGIC) {
             return Err(Forged.into());
         }
@@ -234,7 +256,7 @@ impl SealedPiece {
         let start = body + first * SEALED_CHUNK_BYTES as u64;
         let end = (body + (last + 1) * SEALED_CHUNK_BYTES as u64).min(sealed_size(self.segment.size_bytes));
         let mut sealed = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-        file.read_exact_at(&mut sealed, self.offset + start)?;
+        source.fill(&mut sealed, self.offset + start)?;
         let mut bytes = Vec::with_capacity(sealed.len());
         for (index, chunk) in (first..).zip(sealed.chunks_mut(SEALED_CHUNK_BYTES)) {
             bytes.extend_from_slice(cipher.open(index, index == last_of_segment, chunk)?);

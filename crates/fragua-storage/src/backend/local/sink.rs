@@ -11,14 +11,41 @@ use super::roots::Roots;
 use super::sealed::{Sealer, SegmentKey};
 use crate::Error;
 use crate::checksum::{BodyDigest, BodyHasher, Expected, Sums};
+use crate::store::small::SmallBlob;
 
 /// Bytes that are written before the disk is told to begin with them, so that the sync at the end finds little to do.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
 
-/// A file that is in place and has no row yet.
+/// Bytes that have no row yet.
+#[derive(Debug)]
+pub(super) enum NewBlob {
+    /// A file that is in place.
+    File(Incoming),
+    /// To be written with the row.
+    Small(SmallBlob),
+}
+
+impl NewBlob {
+    pub(super) fn id(&self) -> &str {
+        match self {
+            Self::File(incoming) => incoming.id(),
+            Self::Small(small) => &small.id,
+        }
+    }
+
+    /// Leaves a file to a row. Returns the id, and the bytes that are no file.
+    pub(super) fn keep(self) -> (String, Option<SmallBlob>) {
+        match self {
+            Self::File(incoming) => (incoming.keep(), None),
+            Self::Small(small) => (small.id.clone(), Some(small)),
+        }
+    }
+}
+
+/// A body that was received whole and has no row yet.
 #[derive(Debug)]
 pub(super) struct StoredBlob {
-    pub(super) incoming: Incoming,
+    pub(super) blob: NewBlob,
     pub(super) digest: BodyDigest,
 }
 
@@ -28,7 +55,7 @@ impl StoredBlob {
     pub(super) fn etag(&self) -> String {
         match self.digest.md5 {
             Some(md5) => hex::encode(md5),
-            None => format!("{}-1", self.incoming.id()),
+            None => format!("{}-1", self.blob.id()),
         }
     }
 }
@@ -52,6 +79,27 @@ impl Batch {
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.bytes += chunk.len();
         self.chunks.push(chunk);
+    }
+}
+
+impl Batch {
+    /// Hashes and encrypts a whole body in memory.
+    pub(super) fn into_bytes(self, plan: &Plan, expected: Expected) -> Result<(Bytes, BodyDigest), Error> {
+        let mut hasher = BodyHasher::new(plan.sums);
+        let mut bytes = Vec::with_capacity(self.bytes);
+        let mut sealer = plan.key.as_ref().map(|key| Sealer::new(key, &mut bytes));
+        for chunk in &self.chunks {
+            hasher.update(chunk);
+            match &mut sealer {
+                Some(sealer) => sealer.push(chunk, &mut bytes),
+                None => bytes.extend_from_slice(chunk),
+            }
+        }
+        let digest = hasher.finish(expected)?;
+        if let Some(sealer) = sealer {
+            sealer.finish(&mut bytes);
+        }
+        Ok((bytes.into(), digest))
     }
 }
 
@@ -131,7 +179,7 @@ impl Sink {
         let published = self.incoming.publish();
         published.map_err(Error::disk("cannot put an object's bytes in place"))?;
         Ok(StoredBlob {
-            incoming: self.incoming,
+            blob: NewBlob::File(self.incoming),
             digest,
         })
     }
@@ -181,7 +229,7 @@ mod tests {
         let stored = sink.unwrap().finish(Expected::default()).unwrap();
         assert_eq!(stored.digest.size_bytes, 17 << 20);
         assert_eq!(
-            std::fs::read(roots.draw().blob(stored.incoming.id())).unwrap(),
+            std::fs::read(roots.draw().blob(stored.blob.id())).unwrap(),
             mebibyte.repeat(17)
         );
     }
@@ -196,10 +244,10 @@ mod tests {
         };
         let store = || {
             let sink = Sink::write(None, &roots, &plan, Batch::default()).unwrap();
-            sink.finish(Expected::default()).unwrap().incoming
+            sink.finish(Expected::default()).unwrap().blob
         };
         let folders = roots.draw();
-        let (left, kept) = (store(), store().keep());
+        let (left, kept) = (store(), store().keep().0);
         let path = folders.blob(left.id());
         assert!(path.exists());
         drop(left);

@@ -3,6 +3,7 @@
 mod m0001_objects;
 mod m0002_versions;
 mod m0003_events;
+mod m0004_small_blobs;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -12,5 +13,6 @@ pub(crate) fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         Box::new(m0001_objects::Migration),
         Box::new(m0002_versions::Migration),
         Box::new(m0003_events::Migration),
+        Box::new(m0004_small_blobs::Migration),
     ]
 }
