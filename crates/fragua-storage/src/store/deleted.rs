@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Query};
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::key_range;
-use super::objects::{self, Row};
+use super::objects::{self, ListRow};
 use super::versions::{Column, Entity};
 use crate::{BucketName, Error};
 
@@ -18,7 +18,7 @@ pub(crate) async fn scan(
     start: &Bound<Vec<u8>>,
     end: Option<&[u8]>,
     limit: usize,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<ListRow>, Error> {
     let newer = Alias::new("newer");
     let of_newer = |column: Column| Expr::col((newer.clone(), column));
     let own = |column: Column| Expr::col((Entity, column));

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use bytes::Bytes;
 use fragua_base::Timestamp;
-use fragua_database::{Connection, Database, Statements};
+use fragua_database::{Connection, Database, Row, Statements};
 use futures::future::BoxFuture;
 use sea_orm::{
     Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
@@ -100,6 +101,24 @@ pub(crate) fn key_text(bytes: Vec<u8>) -> Result<ObjectKey, Error> {
 }
 
 impl Model {
+    /// Reads a row of all columns in their order.
+    fn read(row: &Row<'_>) -> Result<Self, DbErr> {
+        let text = |at| Ok::<_, DbErr>(row.text(at)?.unwrap_or_default().into_owned());
+        let integer = |at| Ok::<_, DbErr>(row.integer(at)?.unwrap_or_default());
+        Ok(Self {
+            bucket: text(0)?,
+            object_key: row.bytes(1)?.unwrap_or_default().into_owned(),
+            blob_id: text(2)?,
+            size_bytes: integer(3)?,
+            etag: text(4)?,
+            content_type: text(5)?,
+            attributes: text(6)?,
+            modified_at: integer(7)?,
+            version_id: text(8)?,
+            version_rank: integer(9)?,
+        })
+    }
+
     pub(crate) fn into_meta(self) -> Result<ObjectMeta, Error> {
         let attributes = Attributes::parse(&self.attributes)?;
         Ok(ObjectMeta {
@@ -131,6 +150,30 @@ pub(crate) async fn current(
     place: Place<'_>,
 ) -> Result<Option<Model>, Error> {
     Ok(Entity::find().filter(by_place(place)).one(connection).await?)
+}
+
+/// Finds what a key stands for as [`find`] does, and the bytes of a small object, both in one go.
+pub(crate) async fn find_with_bytes(
+    database: &Database,
+    place: Place<'_>,
+) -> Result<(Model, Option<Bytes>), Error> {
+    let select = Entity::find().filter(by_place(place)).into_query();
+    let found = database.read(move |connection| {
+        Box::pin(async move {
+            let Some(row) = connection.rows(&select, Model::read).await?.pop() else {
+                return Ok::<_, Error>(None);
+            };
+            let bytes = match small::is_small(&row.blob_id) {
+                true => small::read(connection, &row.blob_id).await?,
+                false => None,
+            };
+            Ok(Some((row, bytes)))
+        })
+    });
+    match found.await? {
+        Some(found) => Ok(found),
+        None => Ok((find(database, place).await?, None)),
+    }
 }
 
 /// Finds what a key stands for; tells a missing bucket, a deleted object and a missing one apart.
@@ -188,7 +231,6 @@ pub(crate) async fn check_condition(
     place: Place<'_>,
     condition: Option<&WriteCondition>,
 ) -> Result<(), Error> {
-    buckets::check(database.reader(), place.bucket).await?;
     if condition.is_none() {
         return Ok(());
     }
@@ -641,14 +683,14 @@ pub(crate) async fn change_attributes(
 
 /// The columns that a list shows.
 #[derive(Debug, FromQueryResult)]
-pub(crate) struct Row {
+pub(crate) struct ListRow {
     object_key: Vec<u8>,
     size_bytes: i64,
     etag: String,
     modified_at: i64,
 }
 
-impl Row {
+impl ListRow {
     pub(crate) fn into_summary(self) -> Result<ObjectSummary, Error> {
         Ok(ObjectSummary {
             key: key_text(self.object_key)?,
@@ -666,7 +708,7 @@ pub(crate) async fn scan(
     start: &Bound<Vec<u8>>,
     end: Option<&[u8]>,
     limit: usize,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<ListRow>, Error> {
     let rows = between(bucket, start, end, limit)
         .select_only()
         .columns([

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use fragua_base::{Timestamp, random_hex};
-use fragua_database::{Database, Statements};
+use fragua_database::Statements;
 use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait as _, entity::prelude::*};
 
 use crate::Error;
@@ -64,13 +64,12 @@ pub(crate) async fn remove(connection: &impl Statements, blobs: &[&str]) -> Resu
 }
 
 /// Returns the bytes of a blob, unless it has gone.
-pub(crate) async fn read(database: &Database, blob: &str) -> Result<Option<Bytes>, Error> {
+pub(crate) async fn read(connection: &impl Statements, blob: &str) -> Result<Option<Bytes>, Error> {
     let select = Entity::find_by_id(blob)
         .select_only()
         .column(Column::Bytes)
         .into_query();
-    let mut found = database
-        .reader()
+    let mut found = connection
         .rows(&select, |row| {
             Ok(row.bytes(0)?.map(|bytes| Bytes::from(bytes.into_owned())))
         })

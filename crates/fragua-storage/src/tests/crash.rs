@@ -32,7 +32,7 @@ impl Kit {
     pub(super) async fn lying(&self, name: &str) -> Vec<u8> {
         let blob = self.blob_of(name).await;
         match small::is_small(&blob) {
-            true => small::read(&self.database, &blob)
+            true => small::read(self.database.reader(), &blob)
                 .await
                 .unwrap()
                 .unwrap()

@@ -194,10 +194,11 @@ impl Blobs {
         joined.await.map_err(io::Error::other)?
     }
 
-    /// Opens a part of a blob, which is decrypted with its `seal`. The file stays readable after its name is gone.
+    /// Opens a part of a blob, which is decrypted with its `seal`. The file stays readable after its name is gone. The bytes of
+    /// a small one may be at hand.
     pub(super) async fn read(
         &self,
-        blob: &str,
+        (blob, at_hand): (&str, Option<Bytes>),
         seal: Option<Seal>,
         range: Range<u64>,
     ) -> io::Result<ObjectStream> {
@@ -205,7 +206,10 @@ impl Blobs {
         let least = seal.as_ref().map_or(range.end, |seal| file_size(&seal.segments));
         let mut pieces = pieces(seal, range.clone());
         if small::is_small(blob.as_str()) {
-            let bytes = self.read_small(&blob).await?;
+            let bytes = match at_hand {
+                Some(bytes) => bytes,
+                None => self.read_small(&blob).await?,
+            };
             check_length(bytes.len() as u64, least)?;
             let read: Vec<Bytes> = pieces.map(|piece| piece.read(&bytes)).collect::<Result<_, _>>()?;
             let read = read.into_iter().map(Ok);
@@ -257,7 +261,7 @@ impl Blobs {
         size_bytes: u64,
         algorithm: ChecksumAlgorithm,
     ) -> io::Result<Checksum> {
-        let mut stream = self.read(blob, seal, 0..size_bytes).await?;
+        let mut stream = self.read((blob, None), seal, 0..size_bytes).await?;
         let mut hasher = algorithm.hasher();
         while let Some(chunk) = stream.try_next().await? {
             let updated = spawn_blocking(move || {
@@ -271,7 +275,7 @@ impl Blobs {
     }
 
     async fn read_small(&self, blob: &str) -> io::Result<Bytes> {
-        let read = small::read(&self.database, blob)
+        let read = small::read(self.database.reader(), blob)
             .await
             .map_err(io::Error::other)?;
         read.ok_or_else(|| io::ErrorKind::NotFound.into())

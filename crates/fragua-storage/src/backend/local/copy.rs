@@ -102,7 +102,12 @@ impl Local {
     ) -> Result<io::Result<Copied>, Error> {
         let encryption = self.new_encryption(wanted.as_ref())?;
         let seal = self.seal(meta, asked.source_key)?;
-        let body = match self.inner.blobs.read(&blob, seal, 0..meta.size_bytes).await {
+        let body = match self
+            .inner
+            .blobs
+            .read((&blob, None), seal, 0..meta.size_bytes)
+            .await
+        {
             Ok(body) => body.boxed(),
             Err(error) => return Ok(Err(error)),
         };

@@ -24,6 +24,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use fragua_base::{SharedClock, Timestamp, random_hex};
 use fragua_database::Database;
 use tokio::sync::{broadcast, watch};
@@ -354,20 +355,24 @@ impl Local {
         }
     }
 
-    /// Hands the row of an object to `read` and, when its blob vanished meanwhile, the row that came after.
+    /// Hands the row of an object, with its bytes where they are at hand, to `read` and, when its blob vanished meanwhile,
+    /// the row that came after.
     async fn with_row<T, F>(
         &self,
         place: Place<'_>,
         version: Option<&VersionId>,
-        mut read: impl FnMut(objects::Model) -> F,
+        mut read: impl FnMut(objects::Model, Option<Bytes>) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<io::Result<T>, Error>>,
     {
-        let mut row = self.find(place, version).await?;
+        let (mut row, mut bytes) = match version {
+            None => objects::find_with_bytes(self.database(), place).await?,
+            Some(version) => (self.find(place, Some(version)).await?, None),
+        };
         for _ in 1..READ_ATTEMPTS {
             let blob = row.blob_id.clone();
-            match read(row).await? {
+            match read(row, bytes.take()).await? {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 other => return other.map_err(Error::disk(missing(place))),
             }
@@ -376,7 +381,7 @@ impl Local {
                 break;
             }
         }
-        read(row).await?.map_err(Error::disk(missing(place)))
+        read(row, None).await?.map_err(Error::disk(missing(place)))
     }
 }
 
@@ -444,6 +449,7 @@ impl Backend for Local {
         body: BodyStream<'_>,
     ) -> Result<ObjectMeta, Error> {
         let content_type = content_type(options.content_type)?;
+        self.remembered_settings(place.bucket).await?;
         objects::check_condition(self.database(), place, options.condition.as_ref()).await?;
         self.expect_room(place.bucket, options.expected_size).await?;
         let wanted = self.wanted_encryption(place.bucket, &options.encryption).await?;
@@ -487,7 +493,7 @@ impl Backend for Local {
 
     async fn get(&self, place: Place<'_>, options: GetOptions) -> Result<(ObjectMeta, ObjectStream), Error> {
         let options = &options;
-        self.with_row(place, options.version.as_ref(), |row| async move {
+        self.with_row(place, options.version.as_ref(), |row, bytes| async move {
             let blob = row.blob_id.clone();
             let meta = row.into_meta()?;
             meta.check_customer_key(options.customer_key.as_ref())?;
@@ -497,7 +503,7 @@ impl Backend for Local {
             Ok(self
                 .inner
                 .blobs
-                .read(&blob, seal, range)
+                .read((&blob, bytes), seal, range)
                 .await
                 .map(|stream| (meta, stream)))
         })
@@ -527,6 +533,7 @@ impl Backend for Local {
         target: Place<'_>,
         options: CopyOptions,
     ) -> Result<ObjectMeta, Error> {
+        self.remembered_settings(target.bucket).await?;
         objects::check_condition(self.database(), target, options.condition.as_ref()).await?;
         let conditions = &options.source_conditions;
         let asked = &AskedOfCopy {
@@ -535,7 +542,7 @@ impl Backend for Local {
             encryption: options.encryption.as_ref(),
         };
         let (meta, copied) = self
-            .with_row(source, options.source_version.as_ref(), |row| async move {
+            .with_row(source, options.source_version.as_ref(), |row, _| async move {
                 let blob = row.blob_id.clone();
                 let meta = row.into_meta()?;
                 // A copy has no body to leave out: what is "not modified" to a reader fails here.

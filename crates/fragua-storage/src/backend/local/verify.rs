@@ -134,7 +134,10 @@ pub(super) async fn verify(blobs: &Blobs, noted: &Noted, depth: Depth) -> Result
         Form::Sealed(seal) => Some(seal.clone()),
     };
     let range = 0..noted.size_bytes;
-    let mut stream = blobs.read(&noted.blob, seal, range).await.map_err(problem)?;
+    let mut stream = blobs
+        .read((&noted.blob, None), seal, range)
+        .await
+        .map_err(problem)?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(problem)?;
         let length = chunk.len() as u64;
