@@ -1,8 +1,9 @@
 //! A client that costs little itself, so that what is measured is the server: it counts the time from the first byte
 //! of a request to the last byte of its answer, and neither what comes before nor the reading of the answer.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IoSlice, Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,15 @@ use serde_json::Value;
 
 /// An answer that takes longer has failed.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// What is sent and received in one go of a large body.
+/// What is received in one go of a large body.
 const PIECE: usize = 1024 * 1024;
+/// What is sent in one go of a body of no meaning.
+const BLOCK: usize = 256 * 1024;
+/// Digits of the number that each block begins with.
+const DIGITS: usize = 16;
+static FILLER: [u8; BLOCK] = [b'x'; BLOCK];
+/// Blocks that were sent.
+static BLOCKS: AtomicU64 = AtomicU64::new(0);
 
 /// Requests to one server, one after the other, over a connection that stays open. Clones share it.
 #[derive(Clone)]
@@ -32,7 +40,8 @@ struct Line {
 enum Body<'b> {
     None,
     Json(&'b str),
-    /// So many bytes of no meaning.
+    /// So many bytes of no meaning. Each block of them begins with another number: stores that keep equal blocks once shall
+    /// not have it easier.
     Filler(u64),
 }
 
@@ -149,17 +158,32 @@ fn send(stream: &mut BufReader<TcpStream>, head: &[u8], body: Body<'_>) -> io::R
         Body::None => stream.write_all(head),
         Body::Json(text) => stream.write_all(&[head, text.as_bytes()].concat()),
         Body::Filler(length) => {
-            stream.write_all(head)?;
-            let piece = vec![b'x'; PIECE];
-            let mut left = length;
+            let (mut left, mut before) = (length, head.to_vec());
             while left > 0 {
-                let some = left.min(PIECE as u64);
-                stream.write_all(&piece[..some as usize])?;
-                left -= some;
+                let some = left.min(BLOCK as u64) as usize;
+                let number = format!("{:0DIGITS$}", BLOCKS.fetch_add(1, Ordering::Relaxed));
+                let digits = some.min(DIGITS);
+                before.extend_from_slice(&number.as_bytes()[..digits]);
+                let mut parts = [IoSlice::new(&before), IoSlice::new(&FILLER[digits..some])];
+                send_all(stream, &mut parts)?;
+                before.clear();
+                left -= some as u64;
             }
-            Ok(())
+            stream.write_all(&before)
         }
     }
+}
+
+/// Sends parts that lie apart in as few goes as the connection takes.
+fn send_all(stream: &mut TcpStream, mut parts: &mut [IoSlice<'_>]) -> io::Result<()> {
+    IoSlice::advance_slices(&mut parts, 0);
+    while !parts.is_empty() {
+        match stream.write_vectored(parts)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            sent => IoSlice::advance_slices(&mut parts, sent),
+        }
+    }
+    Ok(())
 }
 
 struct Answer {

@@ -1,7 +1,7 @@
 //! Buckets in the database.
 
 use fragua_base::Timestamp;
-use fragua_database::{Database, Statements};
+use fragua_database::{Database, Ready, Statements};
 use sea_orm::{
     ActiveValue::Set, ConnectionTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait as _,
     entity::prelude::*,
@@ -65,12 +65,13 @@ pub(crate) async fn exists(connection: &impl ConnectionTrait, name: &BucketName)
 
 /// Tells whether a bucket makes versions; fails where there is no such bucket.
 pub(crate) async fn versioning(connection: &impl Statements, name: &BucketName) -> Result<Versioning, Error> {
-    let select = Entity::find_by_id(name.as_str())
-        .select_only()
-        .column(Column::Versioning)
-        .into_query();
+    static SELECT: Ready = Ready::new(|backend| {
+        let by_name = Entity::find_by_id("").select_only();
+        backend.build(&by_name.column(Column::Versioning).into_query())
+    });
+    let select = SELECT.with(connection.backend(), [name.as_str().into()]);
     let found = connection
-        .rows(&select, |row| {
+        .rows_of(select, |row| {
             Ok(Versioning::stored(&row.text(0)?.unwrap_or_default()))
         })
         .await?;

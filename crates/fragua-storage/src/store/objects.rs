@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 use fragua_base::Timestamp;
-use fragua_database::{Connection, Database, Row, Statements};
+use fragua_database::{Connection, Database, Ready, Row, Statements};
 use futures::future::BoxFuture;
 use sea_orm::{
     Condition, ConnectionTrait, DatabaseTransaction, FromQueryResult, IntoActiveModel, QueryOrder,
@@ -22,7 +22,7 @@ use crate::object::{ObjectHeaders, ObjectKey, ObjectMeta, PartSizes, WriteCondit
 use crate::version::{DeleteTarget, Deletion, Refusal, VersionId, Versioning};
 use crate::{BucketName, Encryption, Error, ObjectSummary, Tags};
 
-#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[derive(Clone, Debug, Default, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "fragua_objects")]
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
@@ -101,6 +101,22 @@ pub(crate) fn key_text(bytes: Vec<u8>) -> Result<ObjectKey, Error> {
 }
 
 impl Model {
+    /// Returns the values of all columns in their order.
+    fn into_values(self) -> [Value; 10] {
+        [
+            self.bucket.into(),
+            self.object_key.into(),
+            self.blob_id.into(),
+            self.size_bytes.into(),
+            self.etag.into(),
+            self.content_type.into(),
+            self.attributes.into(),
+            self.modified_at.into(),
+            self.version_id.into(),
+            self.version_rank.into(),
+        ]
+    }
+
     /// Reads a row of all columns in their order.
     fn read(row: &Row<'_>) -> Result<Self, DbErr> {
         let text = |at| Ok::<_, DbErr>(row.text(at)?.unwrap_or_default().into_owned());
@@ -139,9 +155,19 @@ impl Model {
 }
 
 fn by_place(place: Place<'_>) -> Condition {
+    by_key(place.bucket.as_str(), place.key.as_str().as_bytes())
+}
+
+fn by_key(bucket: &str, key: &[u8]) -> Condition {
     Condition::all()
-        .add(Column::Bucket.eq(place.bucket.as_str()))
-        .add(Column::ObjectKey.eq(place.key.as_str().as_bytes().to_vec()))
+        .add(Column::Bucket.eq(bucket))
+        .add(Column::ObjectKey.eq(key.to_vec()))
+}
+
+/// The values of [`by_place`].
+fn place_values(place: Place<'_>) -> [Value; 2] {
+    let key = place.key.as_str().as_bytes().to_vec();
+    [place.bucket.as_str().into(), key.into()]
 }
 
 /// Reads what a key stands for.
@@ -157,10 +183,15 @@ pub(crate) async fn find_with_bytes(
     database: &Database,
     place: Place<'_>,
 ) -> Result<(Model, Option<Bytes>), Error> {
-    let select = Entity::find().filter(by_place(place)).into_query();
+    static SELECT: Ready = Ready::new(|backend| {
+        let select = Entity::find().filter(by_key("", &[]));
+        backend.build(&select.into_query())
+    });
+    let values = place_values(place);
     let found = database.read(move |connection| {
         Box::pin(async move {
-            let Some(row) = connection.rows(&select, Model::read).await?.pop() else {
+            let select = SELECT.with(connection.backend(), values);
+            let Some(row) = connection.rows_of(select, Model::read).await?.pop() else {
                 return Ok::<_, Error>(None);
             };
             let bytes = match small::is_small(&row.blob_id) {
@@ -363,14 +394,14 @@ async fn replace(
     row: &Model,
     condition: Option<&WriteCondition>,
 ) -> Result<Vec<String>, Error> {
-    let select = Entity::find()
-        .select_only()
-        .columns([Column::BlobId, Column::Etag])
-        .filter(by_place(place))
-        .lock_exclusive()
-        .into_query();
+    static SELECT: Ready = Ready::new(|backend| {
+        let select = Entity::find().select_only().filter(by_key("", &[]));
+        let columns = select.columns([Column::BlobId, Column::Etag]);
+        backend.build(&columns.lock_exclusive().into_query())
+    });
+    let select = SELECT.with(connection.backend(), place_values(place));
     let old = connection
-        .rows(&select, |row| {
+        .rows_of(select, |row| {
             let text = |at| Ok::<_, DbErr>(row.text(at)?.unwrap_or_default().into_owned());
             Ok((text(0)?, text(1)?))
         })
@@ -408,8 +439,12 @@ pub(crate) async fn lock(
 }
 
 pub(crate) async fn insert(connection: &impl Statements, place: Place<'_>, row: Model) -> Result<(), Error> {
-    let insert = Entity::insert(row.into_active_model()).into_query();
-    let inserted = connection.execute(&insert).await;
+    static INSERT: Ready = Ready::new(|backend| {
+        let row = Model::default().into_active_model();
+        backend.build(&Entity::insert(row).into_query())
+    });
+    let insert = INSERT.with(connection.backend(), row.into_values());
+    let inserted = connection.run(insert).await;
     match inserted.map_err(fragua_database::Error::from) {
         Ok(_) => Ok(()),
         Err(fragua_database::Error::ForeignKey) => Err(buckets::not_found(place.bucket.as_str())),

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use fragua_base::{Timestamp, random_hex};
-use fragua_database::Statements;
+use fragua_database::{Ready, Statements};
 use sea_orm::{ActiveValue::Set, QuerySelect, QueryTrait as _, entity::prelude::*};
 
 use crate::Error;
@@ -49,11 +49,15 @@ pub(crate) fn is_small(blob: &str) -> bool {
 }
 
 pub(crate) async fn insert(connection: &impl Statements, blob: &SmallBlob) -> Result<(), Error> {
-    let row = ActiveModel {
-        blob_id: Set(blob.id.clone()),
-        bytes: Set(blob.bytes.to_vec()),
-    };
-    connection.execute(&Entity::insert(row).into_query()).await?;
+    static INSERT: Ready = Ready::new(|backend| {
+        let row = ActiveModel {
+            blob_id: Set(String::new()),
+            bytes: Set(Vec::new()),
+        };
+        backend.build(&Entity::insert(row).into_query())
+    });
+    let values = [blob.id.as_str().into(), blob.bytes.to_vec().into()];
+    connection.run(INSERT.with(connection.backend(), values)).await?;
     Ok(())
 }
 
@@ -65,12 +69,13 @@ pub(crate) async fn remove(connection: &impl Statements, blobs: &[&str]) -> Resu
 
 /// Returns the bytes of a blob, unless it has gone.
 pub(crate) async fn read(connection: &impl Statements, blob: &str) -> Result<Option<Bytes>, Error> {
-    let select = Entity::find_by_id(blob)
-        .select_only()
-        .column(Column::Bytes)
-        .into_query();
+    static SELECT: Ready = Ready::new(|backend| {
+        let by_id = Entity::find_by_id("").select_only();
+        backend.build(&by_id.column(Column::Bytes).into_query())
+    });
+    let select = SELECT.with(connection.backend(), [blob.into()]);
     let mut found = connection
-        .rows(&select, |row| {
+        .rows_of(select, |row| {
             Ok(row.bytes(0)?.map(|bytes| Bytes::from(bytes.into_owned())))
         })
         .await?;

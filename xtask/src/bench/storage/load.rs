@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::writes;
 use crate::bench::wrk::{Told, Wrk};
 
 /// Sends the requests of a file in turn.
@@ -17,7 +18,7 @@ pub(super) struct Load<'a> {
     pub(super) address: &'a str,
     /// `METHOD ADDRESS`, one a line.
     pub(super) requests: &'a Path,
-    /// What a `PUT` carries.
+    /// How many bytes each request carries; those that carry some are sent by [`writes`].
     pub(super) bytes: u64,
     pub(super) connections: usize,
     /// `None` sends each request once.
@@ -36,9 +37,12 @@ pub(super) struct Outcome {
 impl Load<'_> {
     /// Sends the requests; one that is refused or not answered is an error.
     pub(super) fn run(self, wrk: &Wrk) -> Result<Outcome> {
+        if self.bytes > 0 {
+            return writes::send(self);
+        }
         let seconds = self.seconds.unwrap_or(LONGEST_SECONDS);
         let mut command = wrk.command(self.address, self.connections, seconds);
-        command.arg(self.requests).arg(self.bytes.to_string());
+        command.arg(self.requests);
         if self.seconds.is_none() {
             command.arg("once");
         }

@@ -9,6 +9,7 @@ mod load;
 mod servers;
 mod uploads;
 mod works;
+mod writes;
 
 use std::path::PathBuf;
 
