@@ -3,6 +3,7 @@
 //! Every comparison becomes "at most": a value below `t` is at most the number before `t`, and "above" is "at most"
 //! with the sides swapped. Only equality, sets and zeros that count as missing are asked in another way.
 
+use super::one_row::{Asked, AtMost, OneRow};
 use crate::tree::lanes::walk_all;
 use std::ops::{AddAssign, Range};
 
@@ -136,6 +137,8 @@ pub(super) struct Trees<T> {
     /// Number of features that the tests name at least.
     width: usize,
     outputs: usize,
+    /// The same trees for one row at a time, where they can be packed.
+    one_row: Option<OneRow<T>>,
 }
 
 impl<T: Real> Trees<T> {
@@ -151,7 +154,30 @@ impl<T: Real> Trees<T> {
             words: Vec::new(),
             width: 0,
             outputs,
+            one_row: None,
         }
+    }
+
+    /// Packs the trees, once all are there.
+    pub(super) fn packed(mut self) -> Self {
+        if self.specials.is_empty() {
+            self.one_row = OneRow::new(&self.roots, self.nodes.len(), |at| {
+                let node = &self.nodes[at as usize];
+                if node.feature & LEAF != 0 {
+                    return Asked::Leaf(node.threshold.position());
+                }
+                let test = AtMost {
+                    feature: node.feature & FEATURE,
+                    missing_passes: node.feature & MISSING_IS_TRUE != 0,
+                    threshold: node.threshold,
+                };
+                Asked::AtMost {
+                    test,
+                    next: node.next,
+                }
+            });
+        }
+        self
     }
 
     pub(super) fn count(&self) -> usize {
@@ -331,7 +357,9 @@ impl<T: Real> Trees<T> {
             let mut leaves = vec![0; self.roots.len()];
             for (row, values_of_row) in rows.chunks_exact(width.max(1)).enumerate() {
                 self.walk_row(values_of_row, &mut leaves);
-                leaves.iter().for_each(|&leaf| visit(row, self.values_of(leaf)));
+                leaves
+                    .iter()
+                    .for_each(|&leaf| visit(row, self.values_of(leaf as usize)));
             }
             return;
         }
@@ -350,14 +378,18 @@ impl<T: Real> Trees<T> {
                 let leaves = walk(self, self.roots[tree], begins, rows);
                 (first..row_count)
                     .zip(leaves)
-                    .for_each(|(row, leaf)| visit(row, self.values_of(leaf)));
+                    .for_each(|(row, at)| visit(row, self.values_of(self.leaf_of(at))));
             }
         }
     }
 
-    fn values_of(&self, leaf: u32) -> &[LeafValue<T>] {
-        let position = self.nodes[leaf as usize].threshold.position() as usize;
-        &self.values[self.begin_of(position)..self.begin_of(position + 1)]
+    /// The number of the leaf that a node is.
+    fn leaf_of(&self, at: u32) -> usize {
+        self.nodes[at as usize].threshold.position() as usize
+    }
+
+    fn values_of(&self, leaf: usize) -> &[LeafValue<T>] {
+        &self.values[self.begin_of(leaf)..self.begin_of(leaf + 1)]
     }
 
     /// Where the values of a leaf begin, and those of the leaf before it end.
@@ -384,12 +416,16 @@ impl<T: Real> Trees<T> {
 
     /// Finds the leaf of a row in each tree.
     fn walk_row(&self, row: &[T], leaves: &mut [u32]) {
+        if let Some(one_row) = &self.one_row {
+            one_row.walk(row, |tree, leaf| leaves[tree as usize] = leaf);
+            return;
+        }
         walk_all(
             self.roots.iter().copied().enumerate(),
             |(tree, at): (usize, u32)| {
                 let node = &self.nodes[at as usize];
                 if node.feature & LEAF != 0 {
-                    leaves[tree] = at;
+                    leaves[tree] = node.threshold.position();
                     return None;
                 }
                 let holds = self.holds(node, row[(node.feature & FEATURE) as usize]);
@@ -467,6 +503,7 @@ mod tests {
         trees
             .add(0, &[&[branch(test, missing)][..], &leaves].concat())
             .unwrap();
+        let trees = trees.packed();
         let answers: Vec<f32> = [1, 20]
             .map(|rows| {
                 let mut sums = vec![0.0; rows];
