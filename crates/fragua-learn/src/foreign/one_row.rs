@@ -116,11 +116,13 @@ impl<T: Real> OneRow<T> {
         let mut answers = Vec::with_capacity(MAX_QUESTIONS);
         for group in &self.groups {
             let value = row[group.feature as usize];
+            // Nothing is at most NaN, so NaN is above all.
+            let is_at_most = |threshold: &T| value <= *threshold;
             let above = match value.is_missing() && group.missing_passes {
                 true => 0,
                 false => group
                     .thresholds
-                    .partition_point(|threshold| !(value <= *threshold)),
+                    .partition_point(|threshold| !is_at_most(threshold)),
             };
             let begin = answers.len();
             answers.resize(begin + above, 1);

@@ -90,7 +90,7 @@ pub(super) fn read_ensemble(
             softmax,
             one_row: OneRow::default(),
         },
-        values: SharedValues::default(),
+        values: SharedValues::new(),
         leaf: Vec::new(),
         numbers: Vec::new(),
         has_rows: version >= 4,
@@ -112,7 +112,7 @@ struct Number {
 
 struct Trees {
     ensemble: Ensemble,
-    values: SharedValues,
+    values: SharedValues<LeafValue>,
     /// The values of the leaf at hand.
     leaf: Vec<LeafValue>,
     numbers: Vec<Number>,
@@ -167,7 +167,9 @@ impl Trees {
                 if self.has_rows {
                     ensemble.rows.push(reader.below(1 << 32)? as u32);
                 }
-                return Ok(Node::leaf(self.values.place(&self.leaf), count as u16));
+                let leaf = self.values.number(&self.leaf);
+                let begin = self.values.range(leaf as usize).start;
+                return Ok(Node::leaf(begin as u32, count as u16));
             }
             NUMERIC => {
                 let test = Test::Numeric {

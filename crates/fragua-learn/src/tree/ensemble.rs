@@ -5,7 +5,7 @@
 
 use super::bins::{Binned, MISSING_BIN};
 use super::one_row::OneRow;
-use super::shared_values::SharedValues;
+use super::shared_values::{Bits, SharedValues};
 
 /// One node, 8 bytes: trees are walked through on the bins of a row, one byte a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +183,12 @@ pub(crate) struct LeafValue {
     pub(crate) value: f32,
 }
 
+impl Bits for LeafValue {
+    fn bits(&self) -> (u32, u64) {
+        (self.class.into(), self.value.to_bits().into())
+    }
+}
+
 /// One tree on the bins of training; node 0 is the root, children come after their parents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
@@ -281,9 +287,10 @@ impl Ensemble {
     }
 
     fn share_values(&mut self) {
-        let mut shared = SharedValues::default();
+        let mut shared = SharedValues::new();
         for node in self.nodes.iter_mut().filter(|node| node.is_leaf()) {
-            node.next = shared.place(&self.values[node.values()]);
+            let leaf = shared.number(&self.values[node.values()]);
+            node.next = shared.range(leaf as usize).start as u32;
         }
         self.values = shared.into_values();
     }
