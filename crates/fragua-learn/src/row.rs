@@ -9,13 +9,14 @@ use crate::prepare::{Matrix, PreparedColumn};
 use crate::progress::NoProgress;
 use crate::table::{Cell, ColumnKind};
 use crate::tree::ensemble::softmax;
+use crate::tree::one_row::RowBuffers;
 use crate::{Error, Feature};
 
 /// Buffers for one row; the same may serve rows of different pipelines.
 #[derive(Clone, Debug, Default)]
 pub struct RowScratch {
     matrix: Matrix,
-    bins: Vec<u8>,
+    trees: RowBuffers,
     scores: Vec<f32>,
 }
 
@@ -43,15 +44,19 @@ impl Pipeline {
         cells: impl IntoIterator<Item = Cell<'cells>>,
         scratch: &'a mut RowScratch,
     ) -> Result<RowAnswer<'a>, Error> {
-        let RowScratch { matrix, bins, scores } = scratch;
+        let RowScratch {
+            matrix,
+            trees,
+            scores,
+        } = scratch;
         self.prepare_row(cells, matrix)?;
         let class = match &self.model {
             Model::TreeNumbers { ensemble, span } => {
-                ensemble.score_row(&matrix.values, bins, scores);
+                ensemble.score_row(&matrix.values, trees, scores);
                 return Ok(RowAnswer::Number(span.outward(scores[0])));
             }
             Model::Trees(ensemble) => {
-                ensemble.score_row(&matrix.values, bins, scores);
+                ensemble.score_row(&matrix.values, trees, scores);
                 let class = greatest(scores);
                 if ensemble.softmax {
                     softmax(scores);

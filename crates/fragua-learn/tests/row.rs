@@ -57,6 +57,10 @@ static PIPELINES: LazyLock<Vec<Pipeline>> = LazyLock::new(|| {
             "kind",
             json!({ "model": "gradient_boosting", "n_estimators": 11 }),
         ),
+        (
+            "kind",
+            json!({ "model": "gradient_boosting", "n_estimators": 3, "max_leaf_nodes": 99, "min_samples_leaf": 1 }),
+        ),
         ("kind", json!({ "model": "logistic_regression" })),
         ("kind", json!({ "model": "linear_svm" })),
         ("kind", json!({ "model": "svc" })),
@@ -100,11 +104,13 @@ static PIPELINES: LazyLock<Vec<Pipeline>> = LazyLock::new(|| {
         }
     }
     let gaps = json!({ "numeric": { "imputer": "none" }, "categorical": { "imputer": "none" } });
-    for (target, model) in [&models[0], &models[1], &models[2], &models[7], &models[8]] {
+    for (target, model) in [
+        &models[0], &models[1], &models[2], &models[3], &models[8], &models[9],
+    ] {
         pipelines.push(fit(&table, &config(target, model, &gaps), &NoProgress).unwrap());
     }
     for method in ["sigmoid", "isotonic"] {
-        for (target, model) in &models[..7] {
+        for (target, model) in &models[..8] {
             let mut calibrated = config(target, model, &json!({}));
             calibrated.calibrate = serde_json::from_value(json!(method)).unwrap();
             pipelines.push(train(&table, &calibrated, &NoProgress).unwrap().pipeline);

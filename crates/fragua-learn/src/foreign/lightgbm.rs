@@ -114,7 +114,7 @@ pub(super) fn load(bytes: &[u8], columns: &[String]) -> Result<Loaded, String> {
         outputs: output_names(&labels),
         labels,
         kind: Kind::Boosted(Box::new(Boosted {
-            scorer: Scorer::Double(trees),
+            scorer: Scorer::Double(trees.packed()),
             base: vec![0.0; outputs],
             factor: if header.0.contains_key("average_output") {
                 1.0 / rounds

@@ -7,6 +7,7 @@ mod boosted;
 mod columns;
 mod folder;
 mod lightgbm;
+mod one_row;
 mod onnx;
 mod predictor;
 mod trees;

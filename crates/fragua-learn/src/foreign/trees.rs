@@ -3,7 +3,9 @@
 //! Every comparison becomes "at most": a value below `t` is at most the number before `t`, and "above" is "at most"
 //! with the sides swapped. Only equality, sets and zeros that count as missing are asked in another way.
 
+use super::one_row::{Asked, AtMost, OneRow};
 use crate::tree::lanes::walk_all;
+use crate::tree::shared_values::{Bits, SharedValues};
 use std::ops::{AddAssign, Range};
 
 /// Rows that are walked at once, so that the processor waits for many nodes together.
@@ -96,6 +98,12 @@ pub(super) struct LeafValue<T> {
     pub(super) value: T,
 }
 
+impl<T: Real> Bits for LeafValue<T> {
+    fn bits(&self) -> (u32, u64) {
+        (self.output, self.value.double().to_bits())
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Node<T> {
     /// What values are compared with. Of a special test and of a leaf, its position.
@@ -126,16 +134,16 @@ enum Special<T> {
 pub(super) struct Trees<T> {
     nodes: Vec<Node<T>>,
     roots: Vec<u32>,
-    /// How many leaves there are before each tree, and in all.
+    /// How many leaves that differ there are before each tree, and in all.
     leaves_before: Vec<usize>,
-    /// Where the values of each leaf end.
-    ends: Vec<u32>,
-    values: Vec<LeafValue<T>>,
+    leaves: SharedValues<LeafValue<T>>,
     specials: Vec<Special<T>>,
     words: Vec<u32>,
     /// Number of features that the tests name at least.
     width: usize,
     outputs: usize,
+    /// The same trees for one row at a time, where they can be packed.
+    one_row: Option<OneRow<T>>,
 }
 
 impl<T: Real> Trees<T> {
@@ -145,13 +153,36 @@ impl<T: Real> Trees<T> {
             nodes: Vec::new(),
             roots: Vec::new(),
             leaves_before: vec![0],
-            ends: Vec::new(),
-            values: Vec::new(),
+            leaves: SharedValues::new(),
             specials: Vec::new(),
             words: Vec::new(),
             width: 0,
             outputs,
+            one_row: None,
         }
+    }
+
+    /// Packs the trees, once all are there.
+    pub(super) fn packed(mut self) -> Self {
+        self.leaves.close();
+        if self.specials.is_empty() {
+            self.one_row = OneRow::new(&self.roots, self.nodes.len(), |at| {
+                let node = &self.nodes[at as usize];
+                if node.feature & LEAF != 0 {
+                    return Asked::Leaf(node.threshold.position());
+                }
+                let test = AtMost {
+                    feature: node.feature & FEATURE,
+                    missing_passes: node.feature & MISSING_IS_TRUE != 0,
+                    threshold: node.threshold,
+                };
+                Asked::AtMost {
+                    test,
+                    next: node.next,
+                }
+            });
+        }
+        self
     }
 
     pub(super) fn count(&self) -> usize {
@@ -214,29 +245,27 @@ impl<T: Real> Trees<T> {
                 None => self.roots.push(places[index]),
             }
         }
-        self.leaves_before.push(self.ends.len());
+        self.leaves_before.push(self.leaves.len());
         Ok(())
     }
 
     fn push(&mut self, part: &Part<T>) -> Result<u32, String> {
         let place = self.nodes.len();
-        if place >= MAX_NODES || self.values.len() >= MAX_NODES {
+        if place >= MAX_NODES || self.leaves.values().len() >= MAX_NODES {
             return Err(format!("the trees have more than {MAX_NODES} nodes"));
         }
         let node = match part {
             Part::Leaf(values) => {
-                for &(output, value) in values {
-                    if output as usize >= self.outputs {
-                        return Err(format!(
-                            "a leaf adds to output {output}, where there are {}",
-                            self.outputs
-                        ));
-                    }
-                    self.values.push(LeafValue { output, value });
+                if let Some((output, _)) = values.iter().find(|value| value.0 as usize >= self.outputs) {
+                    return Err(format!(
+                        "a leaf adds to output {output}, where there are {}",
+                        self.outputs
+                    ));
                 }
-                self.ends.push(self.values.len() as u32);
+                let value = |&(output, value): &(u32, T)| LeafValue { output, value };
+                let leaf: Vec<LeafValue<T>> = values.iter().map(value).collect();
                 Node {
-                    threshold: T::of_position(self.ends.len() as u32 - 1),
+                    threshold: T::of_position(self.leaves.number(&leaf)),
                     feature: LEAF,
                     next: [place as u32; 2],
                 }
@@ -331,7 +360,9 @@ impl<T: Real> Trees<T> {
             let mut leaves = vec![0; self.roots.len()];
             for (row, values_of_row) in rows.chunks_exact(width.max(1)).enumerate() {
                 self.walk_row(values_of_row, &mut leaves);
-                leaves.iter().for_each(|&leaf| visit(row, self.values_of(leaf)));
+                leaves
+                    .iter()
+                    .for_each(|&leaf| visit(row, self.leaves.of(leaf as usize)));
             }
             return;
         }
@@ -350,46 +381,47 @@ impl<T: Real> Trees<T> {
                 let leaves = walk(self, self.roots[tree], begins, rows);
                 (first..row_count)
                     .zip(leaves)
-                    .for_each(|(row, leaf)| visit(row, self.values_of(leaf)));
+                    .for_each(|(row, at)| visit(row, self.leaves.of(self.leaf_of(at))));
             }
         }
     }
 
-    fn values_of(&self, leaf: u32) -> &[LeafValue<T>] {
-        let position = self.nodes[leaf as usize].threshold.position() as usize;
-        &self.values[self.begin_of(position)..self.begin_of(position + 1)]
-    }
-
-    /// Where the values of a leaf begin, and those of the leaf before it end.
-    fn begin_of(&self, leaf: usize) -> usize {
-        leaf.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
+    /// The number of the leaf that a node is.
+    fn leaf_of(&self, at: u32) -> usize {
+        self.nodes[at as usize].threshold.position() as usize
     }
 
     /// Reads a tree from its first node and leaf to the last: memory is quick in order, and many rows find them near then.
     fn fetch(&self, tree: usize) {
-        fn touch<E>(list: &[E], range: Range<usize>, word: impl Fn(&E) -> u32) {
-            let of_lines = list[range].iter().step_by(LINE / size_of::<E>());
+        fn touch<E>(list: &[E], word: impl Fn(&E) -> u32) {
+            let of_lines = list.iter().step_by(LINE / size_of::<E>());
             std::hint::black_box(of_lines.fold(0, |all, element| all ^ word(element)));
         }
         let next = self
             .roots
             .get(tree + 1)
             .map_or(self.nodes.len(), |&root| root as usize);
-        let (first_leaf, next_leaf) = (self.leaves_before[tree], self.leaves_before[tree + 1]);
-        touch(&self.nodes, self.roots[tree] as usize..next, |node| node.feature);
-        touch(&self.ends, first_leaf..next_leaf, |end| *end);
-        let values = self.begin_of(first_leaf)..self.begin_of(next_leaf);
-        touch(&self.values, values, |value| value.output);
+        touch(&self.nodes[self.roots[tree] as usize..next], |node| node.feature);
+        let leaves = self.leaves_before[tree]..self.leaves_before[tree + 1];
+        if !leaves.is_empty() {
+            let values = self.leaves.range(leaves.start).start..self.leaves.range(leaves.end - 1).end;
+            touch(self.leaves.ends(leaves), |end| *end);
+            touch(&self.leaves.values()[values], |value| value.output);
+        }
     }
 
     /// Finds the leaf of a row in each tree.
     fn walk_row(&self, row: &[T], leaves: &mut [u32]) {
+        if let Some(one_row) = &self.one_row {
+            one_row.walk(row, |tree, leaf| leaves[tree as usize] = leaf);
+            return;
+        }
         walk_all(
             self.roots.iter().copied().enumerate(),
             |(tree, at): (usize, u32)| {
                 let node = &self.nodes[at as usize];
                 if node.feature & LEAF != 0 {
-                    leaves[tree] = at;
+                    leaves[tree] = node.threshold.position();
                     return None;
                 }
                 let holds = self.holds(node, row[(node.feature & FEATURE) as usize]);
@@ -467,6 +499,7 @@ mod tests {
         trees
             .add(0, &[&[branch(test, missing)][..], &leaves].concat())
             .unwrap();
+        let trees = trees.packed();
         let answers: Vec<f32> = [1, 20]
             .map(|rows| {
                 let mut sums = vec![0.0; rows];

@@ -188,7 +188,7 @@ fn trees(
             .add(0, &parts)
             .map_err(|error| format!("tree {tree}: {error}"))?;
     }
-    Ok(trees)
+    Ok(trees.packed())
 }
 
 /// Number of trees that predict: scikit-learn's classes stop at the best round, a booster never does.

@@ -5,6 +5,8 @@ use crate::codec::{Reader, Writer, damaged};
 use crate::prepare::{Preparation, PreparedColumn};
 use crate::table::ColumnKind;
 use crate::tree::ensemble::{CodeSet, Ensemble, Kind, LeafValue, MAX_SETS, Node, Quantizer, Test};
+use crate::tree::one_row::OneRow;
+use crate::tree::shared_values::SharedValues;
 
 const LEAF: u8 = 0;
 const NUMERIC: u8 = 1;
@@ -16,6 +18,8 @@ pub(super) fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
     writer.flag(ensemble.softmax);
     ensemble.base.iter().for_each(|&base| writer.single(base));
     writer.count(ensemble.roots.len());
+    // A model from an older file does not know the rows of its leaves: 0 says so.
+    let mut rows = ensemble.rows.iter().copied().chain(std::iter::repeat(0));
     for (tree, &root) in ensemble.roots.iter().enumerate() {
         let nodes = ensemble.tree_nodes(tree);
         writer.count(nodes.len());
@@ -30,9 +34,7 @@ pub(super) fn write_ensemble(writer: &mut Writer, ensemble: &Ensemble) {
                         writer.count(usize::from(value.class));
                         writer.single(value.value);
                     }
-                    // A model from an older file does not know: 0 says so.
-                    let rows = ensemble.rows.get(node.values().start).copied();
-                    writer.number(u64::from(rows.unwrap_or(0)));
+                    writer.number(u64::from(rows.next().unwrap_or(0)));
                     continue;
                 }
             };
@@ -86,7 +88,10 @@ pub(super) fn read_ensemble(
             sets: Vec::new(),
             base,
             softmax,
+            one_row: OneRow::default(),
         },
+        values: SharedValues::new(),
+        leaf: Vec::new(),
         numbers: Vec::new(),
         has_rows: version >= 4,
     };
@@ -107,6 +112,9 @@ struct Number {
 
 struct Trees {
     ensemble: Ensemble,
+    values: SharedValues<LeafValue>,
+    /// The values of the leaf at hand.
+    leaf: Vec<LeafValue>,
     numbers: Vec<Number>,
     /// Whether leaves say how many rows they have.
     has_rows: bool,
@@ -146,22 +154,22 @@ impl Trees {
         let ensemble = &mut self.ensemble;
         let (test, threshold) = match tag & !MISSING_LEFT {
             LEAF => {
-                let begin = ensemble.values.len();
                 let count = reader.count(5)?;
                 if !(1..=256).contains(&count) {
                     return Err(damaged("the number of a leaf's values is out of range"));
                 }
+                self.leaf.clear();
                 for _ in 0..count {
                     let class = reader.below(ensemble.class_count)? as u16;
                     let value = reader.finite_single()?;
-                    ensemble.values.push(LeafValue { class, value });
+                    self.leaf.push(LeafValue { class, value });
                 }
                 if self.has_rows {
-                    let rows = reader.below(1 << 32)? as u32;
-                    ensemble.rows.resize(ensemble.values.len(), rows);
+                    ensemble.rows.push(reader.below(1 << 32)? as u32);
                 }
-                let begin = u32::try_from(begin).map_err(|_| damaged("there are too many leaves"))?;
-                return Ok(Node::leaf(begin, count as u16));
+                let leaf = self.values.number(&self.leaf);
+                let begin = self.values.range(leaf as usize).start;
+                return Ok(Node::leaf(begin as u32, count as u16));
             }
             NUMERIC => {
                 let test = Test::Numeric {
@@ -241,6 +249,7 @@ impl Trees {
                 *slot = edges;
             }
         }
-        Ok(self.ensemble)
+        self.ensemble.values = self.values.into_values();
+        Ok(self.ensemble.ready())
     }
 }

@@ -4,6 +4,8 @@
 //! bits. The scores, and so the labels, are then the same in whatever order a runtime adds the trees up.
 
 use super::bins::{Binned, MISSING_BIN};
+use super::one_row::OneRow;
+use super::shared_values::{Bits, SharedValues};
 
 /// One node, 8 bytes: trees are walked through on the bins of a row, one byte a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +183,12 @@ pub(crate) struct LeafValue {
     pub(crate) value: f32,
 }
 
+impl Bits for LeafValue {
+    fn bits(&self) -> (u32, u64) {
+        (self.class.into(), self.value.to_bits().into())
+    }
+}
+
 /// One tree on the bins of training; node 0 is the root, children come after their parents.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tree {
@@ -216,15 +224,18 @@ pub(crate) struct Ensemble {
     /// Index of each tree's root.
     pub(crate) roots: Vec<u32>,
     pub(crate) nodes: Vec<Node>,
+    /// Leaves that say the same share their values.
     pub(crate) values: Vec<LeafValue>,
-    /// For each value: the rows of the tree's sample in its leaf, at least 1. Empty when the model comes from a file
-    /// older than version 4, which did not keep them.
+    /// For each leaf, in the order of the nodes: the rows of the tree's sample in it, at least 1. Empty when the model
+    /// comes from a file older than version 4, which did not keep them.
     pub(crate) rows: Vec<u32>,
     pub(crate) sets: Vec<CodeSet>,
     /// Scores before the first tree.
     pub(crate) base: Vec<f32>,
     /// Whether scores become probabilities by softmax; else they are probabilities already.
     pub(crate) softmax: bool,
+    /// The same trees for one row at a time.
+    pub(crate) one_row: OneRow,
 }
 
 impl Ensemble {
@@ -239,10 +250,11 @@ impl Ensemble {
             roots: Vec::with_capacity(trees.len()),
             nodes: Vec::with_capacity(trees.iter().map(|tree| tree.nodes.len()).sum()),
             values: Vec::with_capacity(trees.iter().map(|tree| tree.values.len()).sum()),
-            rows: Vec::with_capacity(trees.iter().map(|tree| tree.rows.len()).sum()),
+            rows: Vec::new(),
             sets: Vec::new(),
             base,
             softmax,
+            one_row: OneRow::default(),
         };
         for tree in trees {
             let first_node = ensemble.nodes.len() as u32;
@@ -257,13 +269,30 @@ impl Ensemble {
                 }
                 moved
             }));
+            let leaves = tree.nodes.iter().filter(|node| node.is_leaf());
+            (ensemble.rows).extend(leaves.map(|leaf| tree.rows[leaf.values().start]));
             ensemble.values.extend(tree.values);
-            ensemble.rows.extend(tree.rows);
             ensemble.sets.extend(tree.sets);
         }
         ensemble.make_sums_exact();
+        ensemble.share_values();
         ensemble.keep_used_edges();
-        ensemble
+        ensemble.ready()
+    }
+
+    /// Lays the finished trees out for one row.
+    pub(crate) fn ready(mut self) -> Self {
+        self.one_row = OneRow::new(&self);
+        self
+    }
+
+    fn share_values(&mut self) {
+        let mut shared = SharedValues::new();
+        for node in self.nodes.iter_mut().filter(|node| node.is_leaf()) {
+            let leaf = shared.number(&self.values[node.values()]);
+            node.next = shared.range(leaf as usize).start as u32;
+        }
+        self.values = shared.into_values();
     }
 
     /// Rounds leaf values and base scores to multiples of one power of two, see the module's text.
@@ -346,6 +375,24 @@ impl Ensemble {
             .get(tree + 1)
             .map_or(self.nodes.len(), |&next| next as usize);
         &self.nodes[self.roots[tree] as usize..end]
+    }
+
+    /// Returns the rows of one tree's sample that come to each of its nodes; where that is not known, one a leaf.
+    pub(super) fn tree_rows(&self, tree: usize) -> Vec<f64> {
+        let (nodes, root) = (self.tree_nodes(tree), self.roots[tree] as usize);
+        // Each of the trees before has one leaf more than splits.
+        let mut leaf = (root + tree + nodes.len()).div_ceil(2);
+        let mut rows = vec![0.0; nodes.len()];
+        // Children come after their parents.
+        for (index, node) in nodes.iter().enumerate().rev() {
+            rows[index] = if node.is_leaf() {
+                leaf -= 1;
+                self.rows.get(leaf).map_or(1.0, |&rows| f64::from(rows))
+            } else {
+                rows[node.next as usize - root] + rows[node.next as usize - root + 1]
+            };
+        }
+        rows
     }
 }
 

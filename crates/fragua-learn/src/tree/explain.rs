@@ -39,7 +39,7 @@ struct Explainer<'a> {
 impl Ensemble {
     /// Tells whether the leaves know their rows.
     pub(crate) fn can_explain(&self) -> bool {
-        self.rows.len() == self.values.len()
+        !self.rows.is_empty()
     }
 
     /// Leaves that explaining one row goes to.
@@ -70,15 +70,9 @@ impl Ensemble {
 impl<'a> Explainer<'a> {
     fn new(ensemble: &'a Ensemble, sources: &'a [usize], column_count: usize) -> Self {
         let nodes = &ensemble.nodes;
-        // Children come after their parents: one walk backwards adds their rows up, one forwards counts levels.
-        let mut rows = vec![0.0; nodes.len()];
-        for (index, node) in nodes.iter().enumerate().rev() {
-            rows[index] = if node.is_leaf() {
-                f64::from(ensemble.rows[node.values().start])
-            } else {
-                rows[node.next as usize] + rows[node.next as usize + 1]
-            };
-        }
+        let rows: Vec<f64> = (0..ensemble.roots.len())
+            .flat_map(|tree| ensemble.tree_rows(tree))
+            .collect();
         let mut shares = vec![1.0; nodes.len()];
         let mut levels = vec![0usize; nodes.len()];
         let mut is_used = vec![false; column_count];
@@ -334,8 +328,12 @@ pub(crate) fn said_by_known(ensemble: &Ensemble, row: &[f32], known: &[bool]) ->
     fn walk(ensemble: &Ensemble, index: usize, row: &[f32], known: &[bool], weight: f64, said: &mut [f64]) {
         fn rows(ensemble: &Ensemble, index: usize) -> f64 {
             let node = ensemble.nodes[index];
+            let leaves_before = ensemble.nodes[..index]
+                .iter()
+                .filter(|node| node.is_leaf())
+                .count();
             match node.is_leaf() {
-                true => f64::from(ensemble.rows[node.values().start]),
+                true => f64::from(ensemble.rows[leaves_before]),
                 false => rows(ensemble, node.next as usize) + rows(ensemble, node.next as usize + 1),
             }
         }

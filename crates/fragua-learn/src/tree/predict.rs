@@ -2,12 +2,12 @@
 //!
 //! Rows become bins first, one byte a column. Small trees are then asked without walking: for each bin of a column
 //! a mask says which leaves a row can still reach, and the leftmost leaf that all columns leave is the row's. Large
-//! trees are walked by several rows at once, a single row by several trees at once, so that the processor waits
-//! for many nodes together.
+//! trees are walked by several rows at once, so that the processor waits for many nodes together. A few rows go
+//! through the trees one by one, see [`super::one_row`].
 
 use super::bins::MISSING_BIN;
 use super::ensemble::{Ensemble, LeafValue, Node, Quantizer};
-use super::lanes::walk_all;
+use super::one_row::RowBuffers;
 use crate::prepare::Matrix;
 use rayon::prelude::*;
 
@@ -65,12 +65,12 @@ impl Ensemble {
     fn score_block(&self, values: &[f32], scores: &mut [f32]) {
         let width = self.columns.len();
         if values.len() < LANES * width {
-            let (mut bins, mut row) = (Vec::new(), Vec::new());
+            let (mut buffers, mut row) = (RowBuffers::default(), Vec::new());
             for (values, scores) in values
                 .chunks_exact(width)
                 .zip(scores.chunks_exact_mut(self.class_count))
             {
-                self.score_row(values, &mut bins, &mut row);
+                self.score_row(values, &mut buffers, &mut row);
                 scores.copy_from_slice(&row);
             }
             return;
@@ -122,30 +122,6 @@ impl Ensemble {
                 }
             }
         }
-    }
-
-    /// Writes the scores of one row over `scores`; both buffers may hold anything.
-    pub(crate) fn score_row(&self, values: &[f32], bins: &mut Vec<u8>, scores: &mut Vec<f32>) {
-        bins.clear();
-        bins.extend(
-            self.columns
-                .iter()
-                .zip(values)
-                .map(|(column, &value)| column.bin(value)),
-        );
-        scores.clear();
-        scores.extend_from_slice(&self.base);
-        let roots = self.roots.iter().map(|&root| self.nodes[root as usize]);
-        walk_all(roots, |node: Node| {
-            if node.is_leaf() {
-                for value in &self.values[node.values()] {
-                    scores[usize::from(value.class)] += value.value;
-                }
-                return None;
-            }
-            let goes_left = node.goes_left(bins[node.column()], &self.sets);
-            Some(self.nodes[(node.next + u32::from(!goes_left)) as usize])
-        });
     }
 
     /// Walks from the given nodes to leaves; `bin` knows the bin of a lane's row in a column.

@@ -432,7 +432,7 @@ fn read_trees<T: Real>(
             .add(root, &parts)
             .map_err(|error| format!("tree {}: {error}", tree_ids[nodes[0]]))?;
     }
-    Ok(result)
+    Ok(result.packed())
 }
 
 /// Positions in a list by the numbers there, which mostly count up from 0.
