@@ -28,7 +28,7 @@ use crate::stream::{BodyStream, ObjectStream};
 use crate::{DiskSpace, Error};
 
 /// Bytes of a body that are gathered before they are hashed and written on a blocking thread.
-const WRITE_BATCH_BYTES: usize = 512 << 10;
+const WRITE_BATCH_BYTES: usize = 256 << 10;
 
 /// Bytes that one read brings.
 const READ_CHUNK_BYTES: usize = 256 << 10;
@@ -140,9 +140,8 @@ impl Blobs {
                     return Err(error);
                 }
                 std::fs::copy(&source, &target)?;
-                File::open(&target)?.sync_all()?;
             }
-            incoming.publish()?;
+            incoming.publish(&File::open(&target)?)?;
             Ok(NewBlob::File(incoming))
         });
         copied.await.map_err(io::Error::other)?
@@ -180,8 +179,7 @@ impl Blobs {
                 }
             }
             check_length(target.metadata()?.len(), file_bytes)?;
-            target.sync_all()?;
-            incoming.publish()?;
+            incoming.publish(&target)?;
             let checksum = algorithm.zip(hasher);
             Ok((
                 NewBlob::File(incoming),
@@ -408,8 +406,7 @@ fn write_and_read(folders: &Arc<Folders>) -> io::Result<()> {
     let incoming = Incoming::new(folders);
     let mut file = File::create_new(incoming.path())?;
     file.write_all(b"writable?")?;
-    file.sync_all()?;
-    incoming.publish()?;
+    incoming.publish(&file)?;
     std::fs::read(folders.blob(incoming.id())).map(drop)
 }
 

@@ -141,8 +141,11 @@ impl Incoming {
         self.folders.incoming.join(&self.id)
     }
 
-    /// Gives the file its second name, durably.
-    pub(super) fn publish(&self) -> io::Result<()> {
+    /// Gives the file its second name and makes its bytes and that name durable.
+    ///
+    /// The name comes first: a file system with a journal then has both on the disk with the first sync, and the second
+    /// finds nothing to do. A crash between them leaves a file without a row, which is found by its first name.
+    pub(super) fn publish(&self, file: &File) -> io::Result<()> {
         let (first, path) = (self.path(), self.folders.blob(&self.id));
         let folder = path.parent().expect("a blob lies in a folder");
         if let Err(error) = link(&first, &path) {
@@ -153,6 +156,7 @@ impl Incoming {
             File::open(&self.folders.blobs)?.sync_all()?;
             link(&first, &path)?;
         }
+        file.sync_all()?;
         File::open(folder)?.sync_all()
     }
 

@@ -173,10 +173,7 @@ impl Sink {
                 .write_all(&last)
                 .map_err(Error::disk("cannot write an object's bytes"))?;
         }
-        self.file
-            .sync_all()
-            .map_err(Error::disk("cannot sync an object's bytes"))?;
-        let published = self.incoming.publish();
+        let published = self.incoming.publish(&self.file);
         published.map_err(Error::disk("cannot put an object's bytes in place"))?;
         Ok(StoredBlob {
             blob: NewBlob::File(self.incoming),
