@@ -24,7 +24,7 @@ use crate::object::{
 };
 use crate::stream::ObjectStream;
 use crate::traffic::{OperationTraffic, Traffic};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
     Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, ObjectEvent, RemoteSettings,
@@ -527,6 +527,23 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.backend.scrub_state().await
+    }
+
+    /// Returns what is known of all bytes: what the scrubber and the last check found, how much there is, and how much of it
+    /// neither has read.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn upkeep(&self) -> Result<Upkeep, Error> {
+        self.backend.upkeep().await
+    }
+
+    /// Makes the next pass of the scrubber due: the process that runs the chores begins it within a minute.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn ask_for_pass(&self) -> Result<(), Error> {
+        self.backend.ask_for_pass().await
     }
 
     /// Returns how much room is on the disk that holds the bytes.

@@ -19,7 +19,7 @@ use crate::multipart::{
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Tags};
 
@@ -148,6 +148,12 @@ pub(crate) trait Backend: Send + Sync {
         Err(Error::NotSupported("a change of keys"))
     }
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn upkeep(&self) -> Result<Upkeep, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn ask_for_pass(&self) -> Result<(), Error> {
         Err(Error::NotSupported("the scrubber"))
     }
     async fn disk(&self) -> Result<DiskSpace, Error> {

@@ -58,7 +58,7 @@ use crate::object::{
 use crate::store::objects::{Attributes, NewRow};
 use crate::store::{buckets, garbage, objects, small, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Settings, Tags};
 
@@ -720,17 +720,33 @@ impl Backend for Local {
         self.state_of_scrub().await
     }
 
+    async fn upkeep(&self) -> Result<Upkeep, Error> {
+        self.upkeep_state().await
+    }
+
+    async fn ask_for_pass(&self) -> Result<(), Error> {
+        self.ask_for_scrub().await
+    }
+
     async fn disk(&self) -> Result<DiskSpace, Error> {
         self.inner.blobs.disk().await
     }
 
     async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
-        self.check_all(Depth::of_check(compares_bytes)).await
+        let started_at = self.inner.clock.now();
+        let report = self.check_all(Depth::of_check(compares_bytes)).await?;
+        let found = (report.verified.clone(), report.orphans.len() as u64);
+        self.note_check(started_at, compares_bytes, found).await;
+        Ok(report)
     }
 
     async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
-        self.repair_all(Depth::of_check(compares_bytes), removes_objects)
-            .await
+        let started_at = self.inner.clock.now();
+        let report = self
+            .repair_all(Depth::of_check(compares_bytes), removes_objects)
+            .await?;
+        self.note_check(started_at, compares_bytes, report.left()).await;
+        Ok(report)
     }
 
     async fn check_ready(&self) -> Result<(), Error> {
