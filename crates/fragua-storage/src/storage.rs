@@ -1,5 +1,6 @@
 //! The façade.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -461,6 +462,14 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn current_bucket_settings(&self, bucket: &BucketName) -> Result<Arc<BucketSettings>, Error> {
         self.backend.bucket_settings(bucket, true).await
+    }
+
+    /// Returns everything that is set for all buckets, as it is now.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+        self.backend.settings_of_all().await
     }
 
     /// Sets or removes something for a bucket.

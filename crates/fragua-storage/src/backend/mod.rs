@@ -3,6 +3,7 @@
 pub(crate) mod local;
 pub(crate) mod remote;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -120,6 +121,9 @@ pub(crate) trait Backend: Send + Sync {
         _bucket: &BucketName,
         _is_exact: bool,
     ) -> Result<Arc<BucketSettings>, Error> {
+        Err(Error::NotSupported("the settings of buckets"))
+    }
+    async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
         Err(Error::NotSupported("the settings of buckets"))
     }
     async fn set_bucket(&self, _bucket: &BucketName, _setting: &BucketSetting) -> Result<(), Error> {

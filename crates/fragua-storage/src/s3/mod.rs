@@ -56,6 +56,10 @@ use crate::{Storage, traffic};
 /// The region that our own port answers for. Signatures may name any.
 pub const REGION: &str = "us-east-1";
 
+/// The region that clients are told to sign for. AWS has none of that name: for its oldest ones boto3 signs addresses and
+/// forms with version 2.
+pub const CLIENT_REGION: &str = "local";
+
 /// The largest XML body, far above 1000 keys to delete or 10,000 parts.
 const MAX_XML_BYTES: usize = 8 << 20;
 

@@ -29,7 +29,7 @@ impl Loaded {
     pub(crate) fn storage_region(&self) -> &str {
         match self.settings.storage.region.as_str() {
             "" if self.uses_other_storage() => "us-east-1",
-            "" => "local",
+            "" => fragua_storage::s3::CLIENT_REGION,
             given => given,
         }
     }

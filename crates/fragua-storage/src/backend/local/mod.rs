@@ -20,6 +20,7 @@ mod sink;
 mod verify;
 mod versions;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -56,7 +57,7 @@ use crate::object::{
     WriteCondition,
 };
 use crate::store::objects::{Attributes, NewRow};
-use crate::store::{buckets, garbage, objects, small, uploads, usage};
+use crate::store::{bucket_settings, buckets, garbage, objects, small, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
 use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
@@ -404,11 +405,7 @@ fn content_type(given: Option<String>) -> Result<String, Error> {
     Ok(content_type)
 }
 
-fn attributes(
-    headers: ObjectHeaders,
-    user_metadata: std::collections::BTreeMap<String, String>,
-    tags: Tags,
-) -> Attributes {
+fn attributes(headers: ObjectHeaders, user_metadata: BTreeMap<String, String>, tags: Tags) -> Attributes {
     Attributes {
         headers,
         user_metadata,
@@ -679,6 +676,10 @@ impl Backend for Local {
         } else {
             self.remembered_settings(bucket).await
         }
+    }
+
+    async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+        bucket_settings::read_all(self.database()).await
     }
 
     async fn set_bucket(&self, bucket: &BucketName, setting: &BucketSetting) -> Result<(), Error> {

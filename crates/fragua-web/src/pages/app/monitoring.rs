@@ -212,7 +212,7 @@ fn column(
         name: found.name.clone(),
         is_prediction,
         severity: SeverityView::of(found.severity),
-        index: format!("{:.2}", drift.psi),
+        index: format::fixed(drift.psi, 2),
         length: share(drift.psi / FULL_INDEX),
         test: match drift.test {
             Test::KolmogorovSmirnov => "Kolmogorov–Smirnov",

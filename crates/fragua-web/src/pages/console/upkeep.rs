@@ -158,7 +158,7 @@ fn traffic_view(traffic: OperationTraffic) -> TrafficView {
 }
 
 fn milliseconds(seconds: f64) -> String {
-    format!("{:.1} ms", seconds * 1e3)
+    format!("{} ms", format::fixed(seconds * 1e3, 1))
 }
 
 fn pass_view(pass: &ScrubPass) -> PassView {
