@@ -126,7 +126,15 @@ impl Detail {
     fn written(&self, page: &Page, status: StatusCode) -> String {
         match self {
             Self::None => String::new(),
-            Self::Missing { what, name } => page.t1(&format!("missing-{what}"), "name", name),
+            Self::Missing { what, name } => {
+                let text = match *what {
+                    "asset" => "missing-asset",
+                    "folder" => "missing-folder",
+                    "experiment" => "missing-experiment",
+                    _ => "missing-entry",
+                };
+                page.t1(text, "name", name)
+            }
             Self::Words(_) if status == StatusCode::NOT_FOUND && page.language() != Language::English => {
                 page.t1("error-404-named", "address", &page.path())
             }

@@ -219,8 +219,8 @@ fn column(
             Test::ChiSquared => "χ²",
         },
         p_value: match drift.p_value {
-            p_value if p_value < 0.001 => "< 0.001".to_owned(),
-            p_value => format!("{p_value:.3}"),
+            p_value if p_value < 0.001 => format!("< {}", format::fixed(0.001, 3)),
+            p_value => format::fixed(p_value, 3),
         },
         missing: has_gaps.then(|| {
             (
