@@ -7,6 +7,7 @@ use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*};
 
 use super::{buckets, retry_races};
 use crate::bucket_settings::{BucketSetting, BucketSettings};
+use crate::version::Versioning;
 use crate::{BucketName, Error};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -55,7 +56,7 @@ pub(crate) async fn read_all(database: &Database) -> Result<BTreeMap<BucketName,
     let mut all = BTreeMap::new();
     for bucket in buckets::Entity::find().all(database.reader()).await? {
         let settings = BucketSettings {
-            versioning: bucket.versioning(),
+            versioning: Versioning::stored(&bucket.versioning),
             ..BucketSettings::default()
         };
         all.insert(BucketName::parse(&bucket.name)?, settings);
