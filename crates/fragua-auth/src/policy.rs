@@ -3,6 +3,8 @@
 //! The language is a part of IAM's: `Effect`, `Principal` (in policies of buckets), `Action`, `Resource` and conditions
 //! on `s3:prefix`. What is not of that part is refused when a policy is read, so that no policy says more than holds.
 
+mod actions;
+
 use serde_json::{Map, Value};
 
 use crate::Error;
@@ -103,11 +105,23 @@ impl StorageAccess {
 }
 
 impl Policy {
-    /// Reads a policy.
+    /// Reads a policy that somebody wrote.
     ///
     /// # Errors
     /// [`Error::InvalidPolicy`] tells the first thing that is not understood.
     pub fn parse(text: &str, of: PolicyOf) -> Result<Self, Error> {
+        let policy = Self::parse_kept(text, of)?;
+        let mut actions = policy.statements.iter().flat_map(|statement| &statement.actions);
+        actions.try_for_each(|action| actions::expect_known(action))?;
+        Ok(policy)
+    }
+
+    /// Reads a policy that was taken once. It may name actions that are unknown by now, or were let pass: refused, it would
+    /// close what its other statements open.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPolicy`] tells the first thing that is not understood.
+    pub fn parse_kept(text: &str, of: PolicyOf) -> Result<Self, Error> {
         if text.len() > MAX_BYTES {
             return Err(invalid(format!("the policy is longer than {MAX_BYTES} bytes")));
         }

@@ -51,7 +51,8 @@ pub use stream::{BodyStream, ObjectStream};
 pub use tags::{MAX_BUCKET_TAGS, MAX_OBJECT_TAGS, Tags};
 pub use traffic::OperationTraffic;
 pub use upkeep::{
-    CheckReport, Damage, DiskSpace, ExpiryReport, Problem, RepairReport, ScrubPass, ScrubState, Verified,
+    CheckReport, Damage, DiskSpace, ExpiryReport, LastCheck, Problem, RepairReport, ScrubPass, ScrubState,
+    Tally, Upkeep, Verified,
 };
 pub use version::{
     DeleteTarget, Deletion, ObjectVersion, Refusal, VersionContent, VersionId, VersionList, VersionQuery,

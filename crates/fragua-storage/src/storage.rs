@@ -1,5 +1,6 @@
 //! The façade.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::object::{
 };
 use crate::stream::ObjectStream;
 use crate::traffic::{OperationTraffic, Traffic};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{
     Bucket, BucketName, BucketSetting, BucketSettings, BucketUsage, Error, ObjectEvent, RemoteSettings,
@@ -463,6 +464,14 @@ impl Storage {
         self.backend.bucket_settings(bucket, true).await
     }
 
+    /// Returns everything that is set for all buckets, as it is now.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+        self.backend.settings_of_all().await
+    }
+
     /// Sets or removes something for a bucket.
     ///
     /// # Errors
@@ -527,6 +536,23 @@ impl Storage {
     /// [`Error::NotSupported`] over another S3.
     pub async fn scrub_state(&self) -> Result<ScrubState, Error> {
         self.backend.scrub_state().await
+    }
+
+    /// Returns what is known of all bytes: what the scrubber and the last check found, how much there is, and how much of it
+    /// neither has read.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn upkeep(&self) -> Result<Upkeep, Error> {
+        self.backend.upkeep().await
+    }
+
+    /// Makes the next pass of the scrubber due: the process that runs the chores begins it within a minute.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] over another S3.
+    pub async fn ask_for_pass(&self) -> Result<(), Error> {
+        self.backend.ask_for_pass().await
     }
 
     /// Returns how much room is on the disk that holds the bytes.

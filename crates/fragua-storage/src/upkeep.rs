@@ -1,5 +1,7 @@
 //! What is done for the store in the background, and on demand: what it found and what it did.
 
+use std::time::Duration;
+
 use fragua_base::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +130,65 @@ pub struct ScrubState {
     pub last: Option<ScrubPass>,
 }
 
+/// The last check that somebody asked for, or what a repair left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastCheck {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whether it read the bytes, or looked at their number alone.
+    pub compares_bytes: bool,
+    /// What it found.
+    pub verified: Verified,
+    /// How many files of bytes nothing refers to.
+    pub orphans: u64,
+}
+
+/// Objects and versions, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// How many there are.
+    pub objects: u64,
+    /// The sum of their sizes.
+    pub bytes: u64,
+}
+
+/// What is known of the bytes of the whole store.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Upkeep {
+    /// What the scrubber found.
+    pub scrub: ScrubState,
+    /// What was found when somebody asked.
+    pub check: Option<LastCheck>,
+    /// What there is now.
+    pub existing: Tally,
+    /// What of it was written since a pass or check that read everything began.
+    pub unverified: Tally,
+    /// When the next pass is due; `None` when that is now.
+    pub next_pass_at: Option<Timestamp>,
+}
+
+/// How soon a pass follows on one that has seen little of what there is.
+pub(crate) const SOON: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Says when the next pass is due: `every` after the last one, but soon where what was never read is as much as what was.
+/// So the first pass of a store that was still empty is not the last one for a month.
+pub(crate) fn next_pass_at(
+    last_ended_at: Timestamp,
+    every: Duration,
+    existing: u64,
+    unverified: u64,
+) -> Timestamp {
+    let is_mostly_unverified = unverified > 0 && unverified.saturating_mul(2) >= existing;
+    last_ended_at.plus(if is_mostly_unverified {
+        every.min(SOON)
+    } else {
+        every
+    })
+}
+
 /// What a check of the whole store found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CheckReport {
@@ -153,4 +214,43 @@ pub struct RepairReport {
     pub orphans_removed: u64,
     /// Objects without bytes that were removed.
     pub objects_removed: u64,
+    /// The same, one by one.
+    #[serde(skip)]
+    pub(crate) removed: Vec<Damage>,
+}
+
+impl RepairReport {
+    /// Returns what is still wrong, and how many files nothing refers to.
+    pub(crate) fn left(&self) -> (Verified, u64) {
+        let mut verified = self.found.verified.clone();
+        verified.damaged_count = verified.damaged_count.saturating_sub(self.objects_removed);
+        verified.damaged.retain(|damage| !self.removed.contains(damage));
+        let orphans = (self.found.orphans.len() as u64).saturating_sub(self.orphans_removed);
+        (verified, orphans)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fragua_base::{Clock as _, ManualClock};
+
+    use super::*;
+
+    #[test]
+    fn a_pass_over_an_empty_store_was_the_last_one_for_a_month() {
+        let clock = ManualClock::at(Timestamp::from_millis(1_000_000));
+        let month = 30 * SOON;
+        let ended_at = clock.now();
+        let is_due =
+            |existing, unverified| next_pass_at(ended_at, month, existing, unverified) <= clock.now();
+        clock.advance(SOON - Duration::from_secs(1));
+        assert!(!is_due(3, 3));
+        clock.advance(Duration::from_secs(1));
+        assert!(is_due(3, 3) && is_due(1000, 500));
+        assert!(!is_due(0, 0) && !is_due(1000, 499));
+        clock.advance(29 * SOON);
+        assert!(is_due(0, 0) && is_due(1000, 0));
+        let hour = Duration::from_secs(3600);
+        assert_eq!(next_pass_at(ended_at, hour, 3, 3), ended_at.plus(hour));
+    }
 }

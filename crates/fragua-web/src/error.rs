@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 use fragua_base::ErrorKind;
 
 use crate::page::Page;
+use crate::text::Language;
 
 /// A failure of a page.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +70,11 @@ impl IntoResponse for Error {
             tracing::error!(error = %self, "a page could not be made");
         }
         // What went wrong inside is for the log, not for the reader.
-        let detail = match &self {
-            Self::NoSuchPage | Self::MethodNotAllowed | Self::ForeignWrite => None,
-            _ if self.kind() == ErrorKind::Internal => None,
-            _ => Some(self.to_string()),
+        let detail = match self {
+            Self::NoSuchPage | Self::MethodNotAllowed | Self::ForeignWrite => Detail::None,
+            _ if self.kind() == ErrorKind::Internal => Detail::None,
+            Self::Missing { what, name } => Detail::Missing { what, name },
+            other => Detail::Words(other.to_string()),
         };
         let mut response = status.into_response();
         response.extensions_mut().insert(Failure { status, detail });
@@ -103,12 +105,48 @@ from_part!(
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     status: StatusCode,
-    detail: Option<String>,
+    detail: Detail,
+}
+
+/// What is said beside the status.
+#[derive(Debug, Clone)]
+enum Detail {
+    None,
+    /// The thing that the address names does not exist.
+    Missing {
+        what: &'static str,
+        name: String,
+    },
+    /// In English, as the part says it.
+    Words(String),
+}
+
+impl Detail {
+    /// Writes it in the reader's language. What a part does not find has no words there but its address.
+    fn written(&self, page: &Page, status: StatusCode) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Missing { what, name } => {
+                let text = match *what {
+                    "asset" => "missing-asset",
+                    "folder" => "missing-folder",
+                    "experiment" => "missing-experiment",
+                    _ => "missing-entry",
+                };
+                page.t1(text, "name", name)
+            }
+            Self::Words(_) if status == StatusCode::NOT_FOUND && page.language() != Language::English => {
+                page.t1("error-404-named", "address", &page.path())
+            }
+            Self::Words(words) => words.clone(),
+        }
+    }
 }
 
 impl Failure {
     pub(crate) fn of_status(status: StatusCode) -> Self {
-        Self { status, detail: None }
+        let detail = Detail::None;
+        Self { status, detail }
     }
 
     pub(crate) fn render(&self, page: &Page, as_html: bool) -> Response {
@@ -120,7 +158,7 @@ impl Failure {
         };
         let title = page.t(&title_key);
         let advice = page.t(format!("{title_key}-advice"));
-        let detail = self.detail.clone().unwrap_or_default();
+        let detail = self.detail.written(page, self.status);
         if !as_html {
             let text = if detail.is_empty() { &title } else { &detail };
             return (self.status, format!("{text}\n")).into_response();

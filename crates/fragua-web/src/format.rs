@@ -1,6 +1,27 @@
-//! How numbers, sizes and times are written, the same in every language.
+//! How numbers, sizes and times are written: the same in every language, but for the mark before the decimals.
 
 use fragua_base::Timestamp;
+
+use crate::text::Language;
+
+tokio::task_local! {
+    /// The language of the page that is being made. Figures are written at the bottom of many functions that know nothing
+    /// of the page, so it is known to the task.
+    static LANGUAGE: Language;
+}
+
+/// Makes a page whose figures are written as in this language.
+pub(crate) async fn in_language<T>(language: Language, page: impl Future<Output = T>) -> T {
+    LANGUAGE.scope(language, page).await
+}
+
+/// Writes the decimal mark of the language into a figure.
+fn decimal(figure: String) -> String {
+    match LANGUAGE.try_get() {
+        Ok(Language::Spanish) => figure.replace('.', ","),
+        _ => figure,
+    }
+}
 
 /// Writes a whole number with a narrow space between groups of three digits.
 pub(crate) fn integer(number: u64) -> String {
@@ -25,7 +46,7 @@ pub(crate) fn number(value: f64) -> String {
     }
     let size = value.abs();
     if !(1e-4..1e12).contains(&size) {
-        return format!("{value:.3e}");
+        return decimal(format!("{value:.3e}"));
     }
     if value.fract() == 0.0 {
         return format!("{value:.0}");
@@ -37,7 +58,12 @@ pub(crate) fn number(value: f64) -> String {
     if !written.contains('.') {
         return written;
     }
-    written.trim_end_matches('0').trim_end_matches('.').to_owned()
+    decimal(written.trim_end_matches('0').trim_end_matches('.').to_owned())
+}
+
+/// Writes a measured number with this many decimals.
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
+    decimal(format!("{value:.decimals$}"))
 }
 
 /// Writes a measured number with all its digits, as programs read it.
@@ -65,7 +91,7 @@ fn not_finite(value: f64) -> Option<&'static str> {
 
 /// Writes a share of one as a percentage with one decimal.
 pub(crate) fn percent(share: f64) -> String {
-    format!("{:.1} %", share * 100.0)
+    format!("{} %", fixed(share * 100.0, 1))
 }
 
 /// Writes a size in bytes with the binary unit that leaves at most four digits.
@@ -80,7 +106,7 @@ pub(crate) fn bytes(size: u64) -> String {
         scaled /= 1024.0;
         unit += 1;
     }
-    format!("{scaled:.1} {}", UNITS[unit])
+    format!("{} {}", fixed(scaled, 1), UNITS[unit])
 }
 
 /// Writes a time span given in milliseconds with at most two units: `840 ms`, `6.2 s`, `3 m 05 s`, `2 h 10 m`, `4 d 03 h`.
@@ -90,7 +116,7 @@ pub(crate) fn duration(millis: i64) -> String {
         return format!("{millis} ms");
     }
     if millis < 60_000 {
-        return format!("{}.{} s", millis / 1_000, millis % 1_000 / 100);
+        return decimal(format!("{}.{} s", millis / 1_000, millis % 1_000 / 100));
     }
     let seconds = millis / 1_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -184,6 +210,34 @@ mod tests {
         ] {
             assert_eq!(duration(millis), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn spanish_pages_had_points_before_decimals() {
+        let figures = async || {
+            [
+                number(0.914_285_714),
+                percent(0.4921),
+                bytes(1_536),
+                duration(6_250),
+                fixed(0.25, 2),
+                exact(0.5),
+                integer(100_000),
+            ]
+        };
+        let spanish = in_language(Language::Spanish, figures()).await;
+        let expected = [
+            "0,914286",
+            "49,2 %",
+            "1,5 KiB",
+            "6,2 s",
+            "0,25",
+            "0.5",
+            "100\u{202f}000",
+        ];
+        assert_eq!(spanish, expected);
+        let english = in_language(Language::English, figures()).await;
+        assert_eq!(english[..2], ["0.914286", "49.2 %"]);
     }
 
     #[test]

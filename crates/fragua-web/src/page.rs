@@ -196,6 +196,13 @@ impl Page {
         self.with_all(&[(name, value), (other, other_value)])
     }
 
+    /// Returns the path of the present address as people read it.
+    pub(crate) fn path(&self) -> String {
+        percent_decode_str(&self.inner.path)
+            .decode_utf8_lossy()
+            .into_owned()
+    }
+
     /// Returns the present address with its parameters.
     pub(crate) fn here(&self) -> String {
         self.with_all(&[])

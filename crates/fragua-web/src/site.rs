@@ -16,6 +16,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 
 use crate::assets;
 use crate::error::{Error, Failure};
+use crate::format;
 use crate::page::{Page, Theme};
 
 /// Which version the inference API and the form that predicts answer with: the one that this alias of this model names.
@@ -144,7 +145,7 @@ async fn dress(State((site, role)): State<(Site, Role)>, mut request: Request, n
         Error::ForeignWrite.into_response()
     } else {
         request.extensions_mut().insert(page.clone());
-        next.run(request).await
+        format::in_language(page.language(), next.run(request)).await
     };
     let status = response.status();
     if (status.is_client_error() || status.is_server_error()) && !is_html(&response) {

@@ -1,5 +1,6 @@
 // Moves through the grid of runs and tasks with the pointer and the arrow keys. The cells carry a class and a sign only;
 // what else is known of them stands on their row, and is put together here.
+import { decimal } from "./numbers.js";
 
 let current = null; // { task, run }: survives an exchange of the grid
 
@@ -11,7 +12,7 @@ const place = (grid) => ({
 
 function span(millis) {
   if (millis < 1000) return `${millis} ms`;
-  if (millis < 60000) return `${(Math.floor(millis / 100) / 10).toFixed(1)} s`;
+  if (millis < 60000) return decimal(`${(Math.floor(millis / 100) / 10).toFixed(1)} s`);
   const seconds = Math.floor(millis / 1000);
   const two = (number) => String(number).padStart(2, "0");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;

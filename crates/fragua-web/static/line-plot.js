@@ -1,9 +1,9 @@
 // Reads out the values below the pointer, or below the place the arrow keys moved to, in every curve of a picture.
-import { number } from "./numbers.js";
+import { decimal, number } from "./numbers.js";
 
 function span(millis) {
   const seconds = millis / 1000;
-  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 60) return decimal(`${seconds.toFixed(1)} s`);
   const two = (number) => String(Math.floor(number)).padStart(2, "0");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;
   return `${Math.floor(seconds / 3600)} h ${two((seconds / 60) % 60)} m`;

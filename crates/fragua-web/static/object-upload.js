@@ -1,5 +1,6 @@
 // Uploads of files and folders: dropped or chosen, some at a time, with their progress. Large files go in parts; what
 // was sent of one goes on when it is chosen again, in this page or a later one.
+import { decimal } from "./numbers.js";
 import { exchange, fetchPage } from "./regions.js";
 
 const AT_ONCE = 3;
@@ -19,7 +20,7 @@ function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let unit = 0;
   for (; bytes >= 1024 && unit < units.length - 1; unit++) bytes /= 1024;
-  return `${bytes.toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`;
+  return decimal(`${bytes.toFixed(unit === 0 ? 0 : 1)} ${units[unit]}`);
 }
 
 function element(name, className, text = "") {

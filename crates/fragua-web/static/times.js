@@ -1,4 +1,6 @@
 // Keeps "3 min ago" true while a page stays open, and adds the reader's own time to the UTC shown on hover.
+import { decimal } from "./numbers.js";
+
 const UNITS = [["hours", 3600], ["minutes", 60], ["seconds", 1]];
 const DAY = 86400;
 
@@ -32,7 +34,7 @@ function update(words) {
 // Written as the server writes time spans.
 function span(millis) {
   if (millis < 1000) return `${Math.floor(millis)} ms`;
-  if (millis < 60000) return `${(Math.floor(millis / 100) / 10).toFixed(1)} s`;
+  if (millis < 60000) return decimal(`${(Math.floor(millis / 100) / 10).toFixed(1)} s`);
   const seconds = Math.floor(millis / 1000);
   const two = (number) => String(number).padStart(2, "0");
   if (seconds < 3600) return `${Math.floor(seconds / 60)} m ${two(seconds % 60)} s`;

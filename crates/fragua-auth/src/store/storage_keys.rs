@@ -36,7 +36,7 @@ impl Model {
             id: self.access_key_id,
             name: self.name,
             // A policy that somebody else broke opens nothing.
-            policy: Policy::parse(&self.policy, PolicyOf::Key).unwrap_or_else(|_| Policy::nothing()),
+            policy: Policy::parse_kept(&self.policy, PolicyOf::Key).unwrap_or_else(|_| Policy::nothing()),
             created_at: Timestamp::from_millis(self.created_at),
             expires_at: self.expires_at.map(Timestamp::from_millis),
             last_used_at: self.last_used_at.map(Timestamp::from_millis),

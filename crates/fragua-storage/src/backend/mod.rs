@@ -3,6 +3,7 @@
 pub(crate) mod local;
 pub(crate) mod remote;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use crate::multipart::{
 };
 use crate::object::{CopyOptions, GetOptions, ObjectKey, ObjectMeta, PutOptions};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Tags};
 
@@ -122,6 +123,9 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Result<Arc<BucketSettings>, Error> {
         Err(Error::NotSupported("the settings of buckets"))
     }
+    async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+        Err(Error::NotSupported("the settings of buckets"))
+    }
     async fn set_bucket(&self, _bucket: &BucketName, _setting: &BucketSetting) -> Result<(), Error> {
         Err(Error::NotSupported("a change of a bucket's settings"))
     }
@@ -148,6 +152,12 @@ pub(crate) trait Backend: Send + Sync {
         Err(Error::NotSupported("a change of keys"))
     }
     async fn scrub_state(&self) -> Result<ScrubState, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn upkeep(&self) -> Result<Upkeep, Error> {
+        Err(Error::NotSupported("the scrubber"))
+    }
+    async fn ask_for_pass(&self) -> Result<(), Error> {
         Err(Error::NotSupported("the scrubber"))
     }
     async fn disk(&self) -> Result<DiskSpace, Error> {

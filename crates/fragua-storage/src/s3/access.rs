@@ -8,13 +8,15 @@ use fragua_auth::{Access, Auth, Policy, PolicyOf, StorageIdentity, Verdict};
 use fragua_base::ErrorKind;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
-use s3s::dto::{CopyObjectInput, CopySource, UploadPartCopyInput};
+use s3s::dto::{CopyObjectInput, CopySource, TaggingDirective, UploadPartCopyInput};
 use s3s::path::S3Path;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result};
 use url::form_urlencoded;
 
+use super::convert::place;
 use super::error::{invalid_argument, invalid_request, unavailable};
 use super::trail::Trail;
+use super::versioning::version;
 use crate::{BucketName, Error, Storage};
 
 /// Looks up keys: their secrets for signatures, their policies for what they may do.
@@ -156,7 +158,7 @@ pub(super) async fn policy_of(storage: &Storage, bucket: &str, caller: &Caller) 
     let Some(text) = &settings.policy else {
         return Ok(None);
     };
-    match Policy::parse(text, PolicyOf::Bucket) {
+    match Policy::parse_kept(text, PolicyOf::Bucket) {
         Ok(policy) => Ok(Some(policy)),
         Err(error) => {
             tracing::warn!(%bucket, %error, "the policy of a bucket cannot be read");
@@ -203,7 +205,8 @@ impl S3Access for Policies {
     }
 
     async fn copy_object(&self, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
-        check_source(&self.storage, &request.extensions, &request.input.copy_source).await
+        check_source(&self.storage, &request.extensions, &request.input.copy_source).await?;
+        check_tags(&self.storage, request).await
     }
 
     async fn upload_part_copy(&self, request: &mut S3Request<UploadPartCopyInput>) -> S3Result<()> {
@@ -244,6 +247,59 @@ async fn check_source(
     };
     let policy = policy_of(storage, bucket, &caller).await?;
     caller.check(deed, policy.as_ref())
+}
+
+/// A copy takes the tags of its source along, which who may not read or write tags may not do. Where the source has none,
+/// the copy is told to have none, so that tags that it is given meanwhile stay behind.
+async fn check_tags(storage: &Storage, request: &mut S3Request<CopyObjectInput>) -> S3Result<()> {
+    let input = &mut request.input;
+    let directive = input.tagging_directive.as_ref().map(TaggingDirective::as_str);
+    let CopySource::Bucket {
+        bucket,
+        key,
+        version_id,
+    } = &input.copy_source
+    else {
+        return Ok(());
+    };
+    if !matches!(directive, None | Some(TaggingDirective::COPY)) {
+        return Ok(());
+    }
+    let caller = caller_of(&request.extensions)?;
+    let read = Deed {
+        action: match version_id {
+            None => "s3:GetObjectTagging",
+            Some(_) => "s3:GetObjectVersionTagging",
+        },
+        bucket,
+        key: Some(key),
+        prefix: None,
+    };
+    let write = Deed {
+        action: "s3:PutObjectTagging",
+        bucket: &input.bucket,
+        key: Some(&input.key),
+        prefix: None,
+    };
+    let mut allowed = Ok(());
+    for deed in [read, write] {
+        let policy = policy_of(storage, deed.bucket, &caller).await?;
+        allowed = allowed.and(caller.check(deed, policy.as_ref()));
+    }
+    let Err(refusal) = allowed else {
+        return Ok(());
+    };
+    let (bucket, key) = place(bucket, key)?;
+    let source = match version(version_id.as_deref())? {
+        None => storage.head(&bucket, &key).await?,
+        Some(version) => storage.head_version(&bucket, &key, &version).await?,
+    };
+    if !source.tags.is_empty() {
+        return Err(refusal);
+    }
+    input.tagging_directive = Some(TaggingDirective::from_static(TaggingDirective::REPLACE));
+    input.tagging = None;
+    Ok(())
 }
 
 fn check_operation(

@@ -59,7 +59,7 @@ pub(super) async fn get_bucket_policy_status(
             "The bucket policy does not exist.",
         ));
     };
-    let is_public = Policy::parse(policy, PolicyOf::Bucket).is_ok_and(|policy| policy.is_public());
+    let is_public = Policy::parse_kept(policy, PolicyOf::Bucket).is_ok_and(|policy| policy.is_public());
     Ok(S3Response::new(GetBucketPolicyStatusOutput {
         policy_status: Some(PolicyStatus {
             is_public: Some(is_public),

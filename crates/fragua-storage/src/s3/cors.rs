@@ -82,6 +82,7 @@ impl Page {
 
     /// Adds what lets the page read the answer, where a rule allows it.
     pub(super) async fn allow(&self, edge: &Edge, headers: &mut HeaderMap) {
+        vary(headers);
         if let Some(settings) = self.settings(edge).await
             && let Some(rule) = self.rule(&settings)
         {
@@ -96,7 +97,7 @@ pub(super) async fn preflight(edge: &Edge, page: Option<Page>) -> Response {
     let Some(page) = page else {
         let message =
             "Insufficient information. Origin and Access-Control-Request-Method request headers needed.";
-        return super::answer(refusal("BadRequest", StatusCode::BAD_REQUEST, message));
+        return refusal("BadRequest", StatusCode::BAD_REQUEST, message);
     };
     let settings = page.settings(edge).await;
     let is_on = settings.as_ref().is_some_and(|settings| settings.cors.is_some());
@@ -105,10 +106,11 @@ pub(super) async fn preflight(edge: &Edge, page: Option<Page>) -> Response {
             true => "CORSResponse: This CORS request is not allowed.",
             false => "CORSResponse: CORS is not enabled for this bucket.",
         };
-        return super::answer(refusal("AccessForbidden", StatusCode::FORBIDDEN, message));
+        return refusal("AccessForbidden", StatusCode::FORBIDDEN, message);
     };
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
+    vary(headers);
     add_headers(rule, &page.origin, headers);
     set_list(headers, ACCESS_CONTROL_ALLOW_HEADERS, &page.headers);
     set_list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose_headers);
@@ -118,10 +120,18 @@ pub(super) async fn preflight(edge: &Edge, page: Option<Page>) -> Response {
     response
 }
 
-fn refusal(code: &'static str, status: StatusCode, message: &'static str) -> S3Error {
+fn refusal(code: &'static str, status: StatusCode, message: &'static str) -> Response {
     let mut error = S3Error::with_message(S3ErrorCode::Custom(code.into()), message);
     error.set_status_code(status);
-    error
+    let mut response = super::answer(error);
+    vary(response.headers_mut());
+    response
+}
+
+/// Tells caches that the answer is another one for another page, also where none of the rules fits this one.
+fn vary(headers: &mut HeaderMap) {
+    let varies = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
+    headers.insert(VARY, HeaderValue::from_static(varies));
 }
 
 fn add_headers(rule: &CorsRule, origin: &str, headers: &mut HeaderMap) {
@@ -134,8 +144,6 @@ fn add_headers(rule: &CorsRule, origin: &str, headers: &mut HeaderMap) {
         headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     set_list(headers, ACCESS_CONTROL_ALLOW_METHODS, &rule.allowed_methods);
-    let varies = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
-    headers.insert(VARY, HeaderValue::from_static(varies));
 }
 
 fn set_list(headers: &mut HeaderMap, name: HeaderName, texts: &[String]) {

@@ -10,7 +10,7 @@ use super::convert::{format_time, to_dto_time};
 use crate::{Error, VersionId};
 
 /// What clients are told of a fault of ours; the log says more.
-const INTERNAL: &str = "We encountered an internal error. Please try again.";
+pub(super) const INTERNAL: &str = "We encountered an internal error. Please try again.";
 
 pub(super) fn unavailable() -> S3Error {
     S3Error::with_message(
@@ -88,7 +88,7 @@ impl From<Error> for S3Error {
 }
 
 /// Our messages are lower-case and without a stop; S3's are sentences.
-fn sentence(error: &Error) -> String {
+pub(super) fn sentence(error: &Error) -> String {
     let text = error.to_string();
     let mut characters = text.chars();
     let first = characters

@@ -20,6 +20,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod post_policy;
+mod refusal;
 mod service;
 mod tagging;
 mod trail;
@@ -32,7 +33,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, EXPECT};
+use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST};
 use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -55,6 +56,10 @@ use crate::{Storage, traffic};
 /// The region that our own port answers for. Signatures may name any.
 pub const REGION: &str = "us-east-1";
 
+/// The region that clients are told to sign for. AWS has none of that name: for its oldest ones boto3 signs addresses and
+/// forms with version 2.
+pub const CLIENT_REGION: &str = "local";
+
 /// The largest XML body, far above 1000 keys to delete or 10,000 parts.
 const MAX_XML_BYTES: usize = 8 << 20;
 
@@ -64,8 +69,9 @@ const LIVE: &str = "/minio/health/live";
 const READY: &str = "/minio/health/ready";
 const METRICS: &str = "/minio/v2/metrics/cluster";
 
-const ONLY_VERSION_4: &str = "The authorization mechanism you have provided is not supported. \
-                              Please use AWS4-HMAC-SHA256.";
+/// boto3 signs addresses in the old way for the oldest regions, unless it is told otherwise.
+const ONLY_VERSION_4: &str = "Signature version 2 is not offered. Please use AWS4-HMAC-SHA256: in boto3 \
+                              Config(signature_version=\"s3v4\"), or a region such as the one that `fragua keys` prints.";
 
 /// How the S3 API is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,12 +156,18 @@ async fn ready(State(edge): State<Arc<Edge>>) -> StatusCode {
 async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
     let is_waiting = request.headers().contains_key(EXPECT) && request.version() == Version::HTTP_11;
     let is_probe = PROBES.contains(&request.uri().path());
-    let (asked, begun) = (Asked::of(&mut request), Instant::now());
+    let bucket_of_host = request
+        .headers()
+        .get(HOST)
+        .and_then(|host| edge.hosts.bucket(host.to_str().ok()?));
+    let (asked, begun) = (Asked::of(&mut request, bucket_of_host), Instant::now());
     let page = match request.method() {
         &Method::OPTIONS => None,
         _ => cors::Page::of(&edge, &request),
     };
-    let mut response = next.run(request).await;
+    let id = random_hex(8);
+    let response = next.run(request).await;
+    let mut response = refusal::tell(&asked, &id, response).await;
     if let Some(page) = page {
         page.allow(&edge, response.headers_mut()).await;
     }
@@ -168,7 +180,6 @@ async fn finish(State(edge): State<Arc<Edge>>, mut request: Request, next: Next)
         let (operation, status) = (asked.operation(), response.status().as_u16());
         edge.storage.traffic.note(&operation, status, begun.elapsed());
     }
-    let id = random_hex(8);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert("x-amz-request-id", id);
     }

@@ -1,10 +1,13 @@
 //! Settings of buckets in the database, a document each.
 
+use std::collections::BTreeMap;
+
 use fragua_database::{Database, dialect};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, entity::prelude::*};
 
 use super::{buckets, retry_races};
 use crate::bucket_settings::{BucketSetting, BucketSettings};
+use crate::version::Versioning;
 use crate::{BucketName, Error};
 
 #[derive(Clone, Debug, DeriveEntityModel)]
@@ -22,6 +25,16 @@ pub(crate) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Model {
+    fn read_into(self, settings: &mut BucketSettings) -> Result<(), Error> {
+        let (bucket, name) = (self.bucket, self.name);
+        settings.read(&name, self.document).map_err(|error| {
+            let reason = format!("the setting {name} of bucket {bucket} cannot be read: {error}");
+            Error::from(DbErr::Type(reason))
+        })
+    }
+}
+
 /// Reads everything that is set for a bucket.
 pub(crate) async fn read(database: &Database, bucket: &BucketName) -> Result<BucketSettings, Error> {
     let mut settings = BucketSettings {
@@ -33,15 +46,27 @@ pub(crate) async fn read(database: &Database, bucket: &BucketName) -> Result<Buc
         .all(database.reader())
         .await?;
     for row in rows {
-        settings.read(&row.name, row.document).map_err(|error| {
-            let reason = format!(
-                "the setting {} of bucket {bucket} cannot be read: {error}",
-                row.name
-            );
-            Error::from(DbErr::Type(reason))
-        })?;
+        row.read_into(&mut settings)?;
     }
     Ok(settings)
+}
+
+/// Reads everything that is set for all buckets, in two queries however many there are.
+pub(crate) async fn read_all(database: &Database) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+    let mut all = BTreeMap::new();
+    for bucket in buckets::Entity::find().all(database.reader()).await? {
+        let settings = BucketSettings {
+            versioning: Versioning::stored(&bucket.versioning),
+            ..BucketSettings::default()
+        };
+        all.insert(BucketName::parse(&bucket.name)?, settings);
+    }
+    for row in Entity::find().all(database.reader()).await? {
+        if let Some(settings) = all.get_mut(&BucketName::parse(&row.bucket)?) {
+            row.read_into(settings)?;
+        }
+    }
+    Ok(all)
 }
 
 /// Sets or removes one setting.

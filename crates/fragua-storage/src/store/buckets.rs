@@ -18,7 +18,7 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) created_at: i64,
     /// [`Versioning`] in S3's word.
-    versioning: String,
+    pub(crate) versioning: String,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fragua_base::Timestamp;
 use fragua_database::{Database, dialect};
-use sea_orm::{ActiveValue::Set, Condition, entity::prelude::*};
+use sea_orm::{ActiveValue::Set, Condition, TryIntoModel as _, entity::prelude::*};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Error;
@@ -41,12 +41,67 @@ pub(crate) async fn state<S: DeserializeOwned + Default>(
     })
 }
 
+/// Writes what is known of something that is no chore, but is asked for.
+pub(crate) async fn keep<S: Serialize>(database: &Database, name: &str, state: &S) -> Result<(), Error> {
+    add(database, name).await?;
+    Entity::update_many()
+        .col_expr(Column::State, text_of(state).into())
+        .filter(Column::Name.eq(name))
+        .exec(database.writer())
+        .await?;
+    Ok(())
+}
+
+/// Makes a chore due, whenever it was done last.
+pub(crate) async fn ask(database: &Database, name: &str) -> Result<(), Error> {
+    Entity::update_many()
+        .col_expr(Column::DueAt, ASKED.into())
+        .filter(Column::Name.eq(name))
+        .exec(database.writer())
+        .await?;
+    Ok(())
+}
+
+/// When a chore is due that was never done, or that somebody asks for.
+const ASKED: i64 = 0;
+
+/// Returns whether somebody asks for a chore, or it was never done.
+pub(crate) async fn is_asked(database: &Database, name: &str) -> Result<bool, Error> {
+    let row = Entity::find_by_id(name).one(database.reader()).await?;
+    Ok(row.is_none_or(|row| row.due_at == ASKED))
+}
+
+async fn add(database: &Database, name: &str) -> Result<Model, Error> {
+    let never_done = ActiveModel {
+        name: Set(name.to_owned()),
+        holder: Set(None),
+        held_until: Set(None),
+        due_at: Set(ASKED),
+        state: Set("{}".to_owned()),
+    };
+    if let Some(row) = Entity::find_by_id(name).one(database.reader()).await? {
+        return Ok(row);
+    }
+    let row = never_done.clone().try_into_model()?;
+    Entity::insert(never_done)
+        .on_conflict(dialect::insert_if_absent(&["name"]))
+        .exec_without_returning(database.writer())
+        .await?;
+    Ok(row)
+}
+
+fn text_of(state: &impl Serialize) -> String {
+    serde_json::to_string(state).expect("texts and numbers always serialise")
+}
+
 /// A chore that this process does now.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     name: &'static str,
     holder: String,
     lease: Duration,
+    /// Whether somebody asked for it, or it was never done.
+    pub(crate) is_asked: bool,
 }
 
 /// Takes a chore that is due and that nobody does, for the time of `lease`.
@@ -57,19 +112,7 @@ pub(crate) async fn claim(
     now: Timestamp,
     lease: Duration,
 ) -> Result<Option<Held>, Error> {
-    let never_done = ActiveModel {
-        name: Set(name.to_owned()),
-        holder: Set(None),
-        held_until: Set(None),
-        due_at: Set(0),
-        state: Set("{}".to_owned()),
-    };
-    if Entity::find_by_id(name).one(database.reader()).await?.is_none() {
-        Entity::insert(never_done)
-            .on_conflict(dialect::insert_if_absent(&["name"]))
-            .exec_without_returning(database.writer())
-            .await?;
-    }
+    let row = add(database, name).await?;
     let is_free = Condition::any()
         .add(Column::Holder.is_null())
         .add(Column::HeldUntil.lte(now.as_millis()));
@@ -85,6 +128,7 @@ pub(crate) async fn claim(
         name,
         holder: holder.to_owned(),
         lease,
+        is_asked: row.due_at == ASKED,
     }))
 }
 
@@ -101,9 +145,8 @@ impl Held {
 
     /// Writes what is known; does nothing when another process has taken over.
     pub(crate) async fn write<S: Serialize>(&self, database: &Database, state: &S) -> Result<(), Error> {
-        let state = serde_json::to_string(state).expect("texts and numbers always serialise");
         self.update()
-            .col_expr(Column::State, state.into())
+            .col_expr(Column::State, text_of(state).into())
             .exec(database.writer())
             .await?;
         Ok(())

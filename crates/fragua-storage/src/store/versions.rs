@@ -4,11 +4,11 @@
 //! Buckets that never made versions do without: there the row of the object is the lock.
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Bound;
 
 use fragua_base::Timestamp;
 use fragua_database::Database;
+use md5::{Digest as _, Md5};
 use sea_orm::{
     Condition, ConnectionTrait, DatabaseTransaction, IntoActiveModel, QueryOrder, QuerySelect,
     entity::prelude::*,
@@ -158,18 +158,19 @@ pub(crate) async fn lock_keys<'keys>(
     bucket: &BucketName,
     keys: impl Iterator<Item = &'keys ObjectKey>,
 ) -> Result<(), Error> {
-    let slot = |key: &ObjectKey| {
-        let mut hasher = DefaultHasher::new();
-        (bucket.as_str(), key.as_str()).hash(&mut hasher);
-        i32::try_from(hasher.finish() % KEY_LOCKS.unsigned_abs() as u64).unwrap_or(0)
-    };
-    let slots: BTreeSet<i32> = keys.map(slot).collect();
+    let slots: BTreeSet<i32> = keys.map(|key| lock_slot(bucket, key)).collect();
     let locked = key_lock::Entity::find()
         .filter(key_lock::Column::Slot.is_in(slots))
         .order_by_asc(key_lock::Column::Slot)
         .lock_exclusive();
     locked.all(transaction).await?;
     Ok(())
+}
+
+/// Returns the lock of a key: the same in each build of the program, as several may share a database.
+fn lock_slot(bucket: &BucketName, key: &ObjectKey) -> i32 {
+    let digest = Md5::digest(format!("{bucket}/{key}"));
+    i32::from(digest[0]) % KEY_LOCKS
 }
 
 pub(crate) fn by_place(place: Place<'_>) -> Condition {
@@ -462,4 +463,17 @@ pub(crate) async fn scan(
         .all(database.reader())
         .await?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_builds_took_different_locks_for_one_key() {
+        let bucket = BucketName::parse("data").unwrap();
+        let slots =
+            ["a", "b", "rows/2025.csv"].map(|key| lock_slot(&bucket, &ObjectKey::parse(key).unwrap()));
+        assert_eq!(slots, [30, 59, 205]);
+    }
 }

@@ -1,7 +1,9 @@
 //! What is set for buckets, on each engine.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use fragua_database::testing::TestDatabase;
 use fragua_database::{Database, each_engine};
 
 use super::{Kit, bucket, key};
@@ -49,6 +51,11 @@ async fn each_setting_is_set_and_removed(database: Database) {
         .await
         .unwrap();
     let settings = kit.storage.bucket_settings(&bucket()).await.unwrap();
+    let other = BucketName::parse("other").unwrap();
+    kit.storage.create_bucket(&other).await.unwrap();
+    let all = kit.storage.settings_of_all().await.unwrap();
+    assert_eq!((&all[&bucket()], all.len()), (&*settings, 2));
+    assert_eq!(all[&other], Default::default());
     assert_eq!(settings.lifecycle, Some(lifecycle()));
     assert_eq!(settings.cors, Some(cors()));
     assert_eq!(settings.policy.as_deref(), Some(POLICY));
@@ -285,6 +292,20 @@ async fn another_s3_offers_none_of_it() {
         remote.usage(&bucket()).await,
         Err(Error::NotSupported(_))
     ));
+}
+
+#[tokio::test]
+async fn the_list_of_buckets_asked_for_the_settings_of_each() {
+    let mut test = TestDatabase::sqlite().await;
+    let statements = test.count_statements();
+    let kit = Kit::new(test.database.clone()).await;
+    for name in ["one", "two", "three"] {
+        let name = BucketName::parse(name).unwrap();
+        kit.storage.create_bucket(&name).await.unwrap();
+    }
+    let before = statements.load(Ordering::SeqCst);
+    assert_eq!(kit.storage.settings_of_all().await.unwrap().len(), 4);
+    assert_eq!(statements.load(Ordering::SeqCst) - before, 2);
 }
 
 each_engine!(

@@ -292,7 +292,9 @@ async fn the_old_signature_is_refused() {
     for request in [old_header, old_query, hidden] {
         let answer = api.raw(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.error(), (400, "InvalidRequest"));
-        assert!(answer.text().contains("AWS4-HMAC-SHA256"));
+        for words in ["AWS4-HMAC-SHA256", "signature_version", "fragua keys"] {
+            assert!(answer.text().contains(words), "{}", answer.text());
+        }
     }
 }
 
@@ -786,4 +788,44 @@ async fn an_entity_tag_beside_a_key_to_delete_was_passed_over() {
     super::put(&api.storage, "k", "new").await;
     assert_eq!(condition(&etag).await.status, 204);
     assert!(super::keys(&api.storage).await.is_empty());
+}
+
+#[tokio::test]
+async fn errors_that_the_library_finds_had_no_message() {
+    let api = Api::start().await;
+    let url = api.url("GET", "bucket/k", &[], Duration::from_secs(60));
+    let forged = url.replace("bucket/k?", "bucket/other?");
+    for (method, uri, code, words) in [
+        (
+            "PUT",
+            "/Bad_Name",
+            "InvalidBucketName",
+            "may hold only lower-case letters",
+        ),
+        ("PUT", "/a", "InvalidBucketName", "must have 3 to 63 characters"),
+        ("GET", "/bucket/%ff", "InvalidURI", "cannot be read"),
+        (
+            "GET",
+            &format!("/bucket/{}", "k".repeat(1025)),
+            "KeyTooLongError",
+            "too long",
+        ),
+        ("GET", &forged, "SignatureDoesNotMatch", "Check your key"),
+        ("PATCH", "/bucket/k", "NotImplemented", "Unknown operation"),
+    ] {
+        let request = Request::builder()
+            .method(method)
+            .uri(uri)
+            .header("host", "127.0.0.1:9000")
+            .body(Body::empty())
+            .unwrap();
+        let answer = api.raw(request).await;
+        assert_eq!(answer.error().1, code, "{method} {uri}");
+        let message = between(answer.text(), "<Message>", "</Message>");
+        assert!(message.contains(words), "{method} {uri}: {}", answer.text());
+    }
+    api.auth.write_access_log().await.unwrap();
+    let log = api.auth.access_log(None, 10).await.unwrap();
+    let operations: Vec<&str> = log.items.iter().map(|entry| entry.operation.as_str()).collect();
+    assert_eq!(operations, ["PATCH", "GetObject", "CreateBucket", "CreateBucket"]);
 }

@@ -282,6 +282,44 @@ async fn who_might_write_might_tag() {
 }
 
 #[tokio::test]
+async fn a_copy_told_the_tags_that_might_not_be_read() {
+    let root = Api::start().await;
+    let tags = [("x-amz-tagging", "stage=raw")];
+    root.send("PUT", "bucket/tagged", &[], &tags, "x").await;
+    let (_, api) = root
+        .key_with(
+            "ana",
+            bucket_policy(&["s3:GetObject", "s3:PutObject"], "bucket"),
+            None,
+        )
+        .await;
+    let copy = async |api: &Api, source: &str, more: &[(&str, &str)]| {
+        let mut headers = vec![("x-amz-copy-source", source)];
+        headers.extend(more);
+        api.send("PUT", "bucket/copy", &[], &headers, "")
+            .await
+            .status
+            .as_u16()
+    };
+    assert_eq!(copy(&api, "bucket/tagged", &[]).await, 403);
+    assert_eq!(
+        copy(&api, "bucket/tagged", &[("x-amz-tagging-directive", "REPLACE")]).await,
+        200
+    );
+    assert_eq!(copy(&api, "bucket/k", &[]).await, 200);
+    assert_eq!(copy(&api, "bucket/none", &[]).await, 404);
+    let may = ["s3:GetObject*", "s3:PutObject*"];
+    let (_, writer) = root.key_with("bea", bucket_policy(&may, "bucket"), None).await;
+    assert_eq!(copy(&writer, "bucket/tagged", &[]).await, 200);
+    let copied = root
+        .storage
+        .head(&super::bucket(), &super::key("copy"))
+        .await
+        .unwrap();
+    assert_eq!(copied.tags.len(), 1);
+}
+
+#[tokio::test]
 async fn keys_that_are_good_no_more_say_why() {
     let root = Api::start().await;
     let all = || Policy::for_buckets(&["s3:*"], &[]);
@@ -349,7 +387,7 @@ async fn writes_and_refusals_are_logged() {
         entries,
         [
             (
-                "GET".to_owned(),
+                "GetObject".to_owned(),
                 None,
                 Some(root.key.id.clone()),
                 None,
@@ -524,6 +562,10 @@ async fn browsers_are_told_what_the_bucket_allows_before_anybody_signs() {
         (other.status.as_u16(), other.header("access-control-allow-origin")),
         (200, "")
     );
+    // A cache that keeps the answer to one page would give it to the next, whom a rule allows more.
+    assert!(other.header("vary").contains("Origin"));
+    let refused = ask("h", "/bucket/k", &asked("DELETE")).await;
+    assert!(refused.header("vary").contains("Origin"));
     let any = api
         .send("HEAD", "bucket/k", &[], &[("origin", "https://evil.org")], "")
         .await;

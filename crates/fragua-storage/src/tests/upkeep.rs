@@ -353,6 +353,7 @@ async fn the_scrubber_finds_what_is_damaged(database: Database) {
     kit.spoil("cut", Some(b"ne")).await;
     kit.spoil("changed", Some(b"neW")).await;
     kit.spoil("gone", None).await;
+    kit.clock.advance(Duration::from_secs(1));
 
     let local = kit.local(|_| {}).await;
     local.scrub_if_due(&CancellationToken::new()).await.unwrap();
@@ -386,6 +387,60 @@ async fn the_scrubber_finds_what_is_damaged(database: Database) {
     local.scrub_if_due(&CancellationToken::new()).await.unwrap();
     let again = kit.storage.scrub_state().await.unwrap().last.unwrap();
     assert!(again.started_at > last.started_at);
+}
+
+async fn what_was_written_after_the_first_pass_waited_a_month(database: Database) {
+    let kit = Kit::new(database).await;
+    let local = kit.local(|_| {}).await;
+    let scrub = async || {
+        local.scrub_if_due(&CancellationToken::new()).await.unwrap();
+        kit.storage.upkeep().await.unwrap()
+    };
+    let empty = scrub().await;
+    assert_eq!(empty.scrub.last.unwrap().verified.objects, 0);
+    assert_eq!(empty.next_pass_at, Some(kit.clock.now().plus(30 * DAY)));
+    kit.put("a", "123").await;
+    kit.put("b", "45").await;
+    let written = scrub().await;
+    assert_eq!((written.existing.objects, written.existing.bytes), (2, 5));
+    assert_eq!(written.unverified, written.existing);
+    assert_eq!(written.next_pass_at, Some(kit.clock.now().plus(DAY)));
+    kit.clock.advance(DAY);
+    let read = scrub().await;
+    assert_eq!(read.scrub.last.unwrap().verified.objects, 2);
+    assert_eq!(read.next_pass_at, Some(kit.clock.now().plus(30 * DAY)));
+    kit.clock.advance(Duration::from_secs(60));
+    assert_eq!(scrub().await.unverified.objects, 0);
+    // Who asks for a pass does not wait.
+    kit.spoil("a", Some(b"12x")).await;
+    kit.storage.ask_for_pass().await.unwrap();
+    assert_eq!(kit.storage.upkeep().await.unwrap().next_pass_at, None);
+    let asked = scrub().await;
+    assert_eq!(asked.scrub.last.unwrap().verified.damaged_count, 1);
+}
+
+async fn what_a_check_found_was_told_to_who_asked_alone(database: Database) {
+    let kit = Kit::new(database).await;
+    kit.put("whole", "123").await;
+    kit.put("gone", "123").await;
+    kit.clock.advance(Duration::from_secs(1));
+    assert_eq!(kit.storage.upkeep().await.unwrap().check, None);
+    kit.spoil("gone", None).await;
+    kit.storage.check(false).await.unwrap();
+    let noted = kit.storage.upkeep().await.unwrap();
+    let check = noted.check.unwrap();
+    assert_eq!((check.ended_at, check.compares_bytes), (kit.clock.now(), false));
+    assert_eq!((check.verified.objects, check.verified.damaged_count), (1, 1));
+    // To look at sizes verifies nothing.
+    assert_eq!(noted.unverified.objects, 2);
+    kit.storage.repair(true, true).await.unwrap();
+    let noted = kit.storage.upkeep().await.unwrap();
+    let check = noted.check.unwrap();
+    assert_eq!(
+        (check.verified.damaged_count, check.verified.damaged.len()),
+        (0, 0)
+    );
+    assert_eq!((noted.existing.objects, noted.unverified.objects), (1, 0));
 }
 
 async fn a_pass_that_is_broken_off_goes_on_where_it_was(database: Database) {
@@ -492,6 +547,8 @@ each_engine!(
     rules_of_one_bucket_that_cannot_be_read_kept_all_others_waiting,
     old_uploads_and_garbage_waited_for_the_next_start,
     the_scrubber_finds_what_is_damaged,
+    what_was_written_after_the_first_pass_waited_a_month,
+    what_a_check_found_was_told_to_who_asked_alone,
     a_pass_that_is_broken_off_goes_on_where_it_was,
     a_check_finds_and_a_repair_removes,
 );

@@ -308,6 +308,29 @@ async fn what_the_scrubber_found_is_told() {
 }
 
 #[tokio::test]
+async fn the_page_of_health_said_nothing_of_what_was_never_read_or_checked_by_hand() {
+    let house = House::open().await;
+    house.put("mlflows3", "a", b"xxxx").await;
+    let console = house.console();
+    get(&console, "/upkeep").await.has(&[
+        "There is now</dt><dd>1 · 4 B",
+        "Not verified yet</dt><dd>1 · 4 B",
+        "Next pass</dt><dd>Within a minute",
+    ]);
+    house.storage.check(true).await.unwrap();
+    get(&console, "/upkeep").await.has(&[
+        "Last check by fragua storage check",
+        "Verified</dt><dd>1 · 4 B",
+        "Files without an object</dt><dd>0",
+    ]);
+    get(&console, "/upkeep?lang=es")
+        .await
+        .has(&["Última comprobación con fragua storage check", "Próxima pasada"]);
+    let asked = post(&console, "/upkeep", "").await;
+    assert_eq!(asked.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn the_state_of_the_store_is_told() {
     let house = House::open().await;
     house.put("mlflows3", "a", b"xxxx").await;

@@ -37,6 +37,22 @@ async fn an_unknown_address_is_a_page_for_people_and_a_line_for_programs() {
 }
 
 #[tokio::test]
+async fn spanish_pages_said_in_english_what_is_not_there_and_wrote_points() {
+    let house = House::open().await;
+    let console = house.console();
+    let page = get(&console, "/buckets/no-such-bucket?lang=es").await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    page.has(&["No existe /buckets/no-such-bucket."]);
+    page.lacks(&["does not exist"]);
+    get(&console, "/buckets/no-such-bucket")
+        .await
+        .has(&["does not exist"]);
+    house.put("mlflows3", "a", &[0; 1536]).await;
+    get(&console, "/buckets?lang=es").await.has(&["1,5 KiB"]);
+    get(&console, "/buckets?lang=en").await.has(&["1.5 KiB"]);
+}
+
+#[tokio::test]
 async fn language_and_theme_are_kept_in_cookies() {
     let house = House::open().await;
     let console = house.console();

@@ -63,6 +63,8 @@ impl House {
                 ..Default::default()
             },
             secret_key: Some(fragua_base::Secret::new(format!("{}=", "A".repeat(43)))),
+            // Objects are files, so that a test can spoil them.
+            small_object_bytes: 0,
             ..fragua_storage::Settings::new(folder.path().join("objects"))
         };
         let storage = Storage::open(databases[0].database.clone(), settings, clock.clone())

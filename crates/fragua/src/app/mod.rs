@@ -183,6 +183,19 @@ pub(crate) async fn client_variables(
     Ok(tasks::environment(loaded, &endpoints, &keys, &auth).for_person())
 }
 
+/// Returns the address and the region that clients of our own object store need beside a key.
+///
+/// # Errors
+/// When what is known of the running roles cannot be read.
+pub(crate) fn storage_address(
+    loaded: &Loaded,
+    project: &Project,
+) -> anyhow::Result<[(&'static str, String); 2]> {
+    let endpoint = tasks::own_storage_address(loaded, &project.live_endpoints()?);
+    let region = loaded.storage_region().to_owned();
+    Ok([("AWS_ENDPOINT_URL_S3", endpoint), ("AWS_DEFAULT_REGION", region)])
+}
+
 /// Opens users and keys alone.
 ///
 /// # Errors
@@ -540,7 +553,7 @@ fn other_storage(loaded: &Loaded, keys: &AccessKey, clock: SharedClock) -> anyho
     let endpoint = settings.endpoint.as_ref().context("storage.endpoint is empty")?;
     let remote = RemoteSettings {
         endpoint: endpoint.expose().to_owned(),
-        region: settings.region.clone(),
+        region: loaded.storage_region().to_owned(),
         access_key: keys.id.clone(),
         secret: keys.secret.clone(),
     };

@@ -43,7 +43,7 @@ pub(super) fn environment(
 ) -> Environment {
     let storage = match &loaded.settings.storage.endpoint {
         Some(endpoint) if loaded.uses_other_storage() => endpoint.expose().to_owned(),
-        _ => address(loaded, Surface::Storage, endpoints.storage.as_deref()),
+        _ => own_storage_address(loaded, endpoints),
     };
     let mut plain = BTreeMap::from([
         ("MLFLOW_S3_ENDPOINT_URL".to_owned(), storage.clone()),
@@ -51,7 +51,7 @@ pub(super) fn environment(
         ("AWS_ACCESS_KEY_ID".to_owned(), keys.id.clone()),
         (
             "AWS_DEFAULT_REGION".to_owned(),
-            loaded.settings.storage.region.clone(),
+            loaded.storage_region().to_owned(),
         ),
     ]);
     let mut fixed = BTreeMap::from([("AWS_SECRET_ACCESS_KEY".to_owned(), keys.secret.clone())]);
@@ -78,6 +78,11 @@ pub(super) fn environment(
         secrets: Secrets { fixed, tokens },
         source: endpoints.source.clone(),
     }
+}
+
+/// Where our own object store answers.
+pub(super) fn own_storage_address(loaded: &Loaded, endpoints: &Endpoints) -> String {
+    address(loaded, Surface::Storage, endpoints.storage.as_deref())
 }
 
 /// Where a role answers: as this process or another of the project says, else where settings put it.

@@ -40,28 +40,8 @@ pub(crate) async fn run(common: &Common, options: Options) -> anyhow::Result<Exi
         output::json(&variables)?;
     } else {
         for (name, value) in &variables {
-            output::line(&format!("export {name}={}", quoted(value)))?;
+            output::line(&output::export(name, value))?;
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Returns the text as one word of a shell.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shell_reads_back_what_was_quoted() {
-        let text = "a'b $HOME \"c\"";
-        let output = std::process::Command::new("sh")
-            .args(["-c", &format!("printf %s {}", quoted(text))])
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
-    }
 }

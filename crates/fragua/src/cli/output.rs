@@ -36,6 +36,11 @@ impl Form {
     }
 }
 
+/// Returns a line that sets a variable of a shell.
+pub(crate) fn export(name: &str, value: &str) -> String {
+    format!("export {name}='{}'", value.replace('\'', r"'\''"))
+}
+
 /// Prints a line.
 ///
 /// # Errors
@@ -92,6 +97,16 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_exported() {
+        let text = "a'b $HOME \"c\"";
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("{}; printf %s \"$NAME\"", export("NAME", text))])
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), text);
+    }
 
     #[test]
     fn columns_are_aligned_by_characters() {

@@ -9,12 +9,14 @@ use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use fragua_auth::{Auth, NewStorageKey, Policy, PolicyOf, StorageAccess, StorageKey};
 use fragua_base::{Clock as _, SystemClock, Timestamp};
+use fragua_storage::BucketName;
 use serde_json::{Value, json};
 
 use super::Common;
 use super::output::{self, Form};
 use crate::app;
 use crate::project::Project;
+use crate::settings::Loaded;
 
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 
@@ -96,6 +98,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
             expires,
             form,
         } => {
+            expect_buckets(&loaded, &project, &buckets, access).await?;
             let policy = match policy {
                 None => Policy::of(access.into(), &buckets),
                 Some(file) => read_policy(&file)?,
@@ -106,7 +109,8 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
                 policy,
                 lifetime,
             };
-            create(&auth, new, form).await?;
+            let place = app::storage_address(&loaded, &project)?;
+            create(&auth, new, place, form).await?;
         }
         Command::List { form } => list(&auth.storage_keys().await?, form)?,
         Command::Disable { id, form } => {
@@ -148,11 +152,55 @@ fn expect(is_there: bool, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn create(auth: &Auth, new: NewStorageKey, form: Form) -> anyhow::Result<()> {
+/// A key is about buckets that are there: one of a misspelt name would open nothing, and nobody would be told. Who may do
+/// everything may make the bucket, too.
+async fn expect_buckets(
+    loaded: &Loaded,
+    project: &Project,
+    buckets: &[String],
+    access: Access,
+) -> anyhow::Result<()> {
+    if buckets.is_empty() {
+        return Ok(());
+    }
+    let storage = app::open_storage(loaded, project, Arc::new(SystemClock)).await?;
+    let known = storage.bucket_names().await?;
+    for bucket in buckets {
+        let name = BucketName::parse(bucket)?;
+        if known.iter().any(|(known, _)| *known == name) {
+            continue;
+        }
+        anyhow::ensure!(
+            matches!(access, Access::Full),
+            "there is no bucket {name}, and a key to read or write may not make it: make it first, or give --access full"
+        );
+        eprintln!("note: there is no bucket {name} yet; the key may make it");
+    }
+    Ok(())
+}
+
+async fn create(
+    auth: &Auth,
+    new: NewStorageKey,
+    place: [(&'static str, String); 2],
+    form: Form,
+) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    let keys = auth.storage_keys().await?;
+    let of_that_name = |key: &&StorageKey| key.name == new.name && key.is_valid_at(now);
+    if let Some(other) = keys.iter().find(of_that_name) {
+        eprintln!(
+            "note: the key {} has the name {:?}, too: policies of buckets that name it are about both",
+            other.id, new.name
+        );
+    }
     let (key, secret) = auth.create_storage_key(new).await?;
     let mut shown = shown(&key, key.created_at);
     shown["secret"] = secret.expose().into();
-    // Standard output has the pair alone, so that a script can take it.
+    let [(_, endpoint), (_, region)] = &place;
+    shown["endpoint"] = endpoint.as_str().into();
+    shown["region"] = region.as_str().into();
+    // Standard output has the variables alone, so that a shell can take them.
     if !form.json {
         let expires = date(key.expires_at).unwrap_or_else(|| "never".to_owned());
         eprintln!(
@@ -160,12 +208,15 @@ async fn create(auth: &Auth, new: NewStorageKey, form: Form) -> anyhow::Result<(
             key.id
         );
     }
-    let pair = format!(
-        "export AWS_ACCESS_KEY_ID='{}'\nexport AWS_SECRET_ACCESS_KEY='{}'",
-        key.id,
-        secret.expose()
-    );
-    form.say(&pair, &shown)
+    let pair = [
+        ("AWS_ACCESS_KEY_ID", key.id),
+        ("AWS_SECRET_ACCESS_KEY", secret.expose().to_owned()),
+    ];
+    let variables = place.into_iter().chain(pair);
+    let lines: Vec<String> = variables
+        .map(|(name, value)| output::export(name, &value))
+        .collect();
+    form.say(&lines.join("\n"), &shown)
 }
 
 fn list(keys: &[StorageKey], form: Form) -> anyhow::Result<()> {

@@ -25,6 +25,15 @@ impl Loaded {
             .is_some_and(|endpoint| !endpoint.is_loopback_port(storage.port))
     }
 
+    /// Returns the region that signatures for the object store name.
+    pub(crate) fn storage_region(&self) -> &str {
+        match self.settings.storage.region.as_str() {
+            "" if self.uses_other_storage() => "us-east-1",
+            "" => fragua_storage::s3::CLIENT_REGION,
+            given => given,
+        }
+    }
+
     /// Returns the addresses of the other servers, without credentials, as pages link them.
     pub(crate) fn other_endpoints(&self) -> Endpoints {
         let settings = &self.settings;

@@ -16,30 +16,33 @@ fn json(text: &str) -> Value {
 #[tokio::test]
 async fn keys_are_made_listed_turned_off_and_revoked() {
     let project = Project::empty();
-    let made = project
-        .run(&[
-            "storage-keys",
-            "create",
-            "--name",
-            "ana",
-            "--bucket",
-            "data",
-            "--access",
-            "read",
-        ])
-        .await;
+    let create = async |access: &str| {
+        let named = ["storage-keys", "create", "--name", "ana", "--bucket", "data"];
+        project.run(&[&named[..], &["--access", access]].concat()).await
+    };
+    let refused = create("read").await;
+    assert!(
+        !refused.ok && refused.stderr.contains("there is no bucket data"),
+        "{}",
+        refused.stderr
+    );
+    let made = create("full").await;
     assert!(made.ok, "{}", made.stderr);
     let lines: Vec<&str> = made.stdout.lines().collect();
-    let id = lines[0]
-        .strip_prefix("export AWS_ACCESS_KEY_ID='FRK")
-        .unwrap()
-        .trim_end_matches('\'');
-    let id = format!("FRK{id}");
-    let secret = lines[1]
-        .strip_prefix("export AWS_SECRET_ACCESS_KEY='")
-        .unwrap()
-        .trim_end_matches('\'');
-    assert_eq!((lines.len(), secret.len()), (2, 40));
+    let value = |name: &str| {
+        let start = format!("export {name}='");
+        let line = lines.iter().find_map(|line| line.strip_prefix(&start)).unwrap();
+        line.trim_end_matches('\'').to_owned()
+    };
+    let (id, secret) = (value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY"));
+    let secret = secret.as_str();
+    assert!(id.starts_with("FRK") && value("AWS_ENDPOINT_URL_S3").starts_with("http://"));
+    assert_eq!((lines.len(), secret.len()), (4, 40));
+    assert!(
+        made.stderr.contains("there is no bucket data yet"),
+        "{}",
+        made.stderr
+    );
     assert!(
         made.stderr.contains("the only time its secret is shown"),
         "{}",
@@ -71,6 +74,81 @@ async fn keys_are_made_listed_turned_off_and_revoked() {
 }
 
 #[tokio::test]
+async fn a_second_key_of_a_name_was_made_without_a_word() {
+    let project = Project::empty();
+    let create = async || project.run(&["storage-keys", "create", "--name", "ana"]).await;
+    let (first, second) = (create().await, create().await);
+    let words = "has the name \"ana\", too";
+    assert!(first.ok && !first.stderr.contains(words), "{}", first.stderr);
+    assert!(second.ok && second.stderr.contains(words), "{}", second.stderr);
+}
+
+/// What a client of boto3 does that has nothing but the variables.
+const SIGNED_ADDRESSES: &str = r#"
+import urllib.request
+import boto3
+
+s3 = boto3.client("s3")
+s3.create_bucket(Bucket="data")
+put = s3.generate_presigned_url("put_object", Params={"Bucket": "data", "Key": "k"})
+urllib.request.urlopen(urllib.request.Request(put, data=b"rows", method="PUT"))
+get = s3.generate_presigned_url("get_object", Params={"Bucket": "data", "Key": "k"})
+assert "X-Amz-Signature" in get, get
+form = s3.generate_presigned_post("data", "k")
+assert "x-amz-signature" in form["fields"], form
+print(urllib.request.urlopen(get).read().decode())
+"#;
+
+#[tokio::test]
+async fn addresses_that_boto3_signed_with_the_printed_variables_were_refused() {
+    let project = Project::empty();
+    let server = project.up(&["--roles", "storage"]).await;
+    let root = json(&project.run(&["keys", "--json"]).await.stdout);
+    let named = [
+        "storage-keys",
+        "create",
+        "--name",
+        "ana",
+        "--bucket",
+        "data",
+        "--json",
+    ];
+    let made = json(&project.run(&named).await.stdout);
+    let python = std::env::var_os("FRAGUA_TEST_PYTHON")
+        .expect("FRAGUA_TEST_PYTHON names no interpreter: run the tests with `cargo xtask test`");
+    for (keys, names) in [
+        (
+            &root,
+            [
+                "AWS_ENDPOINT_URL_S3",
+                "AWS_DEFAULT_REGION",
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+            ],
+        ),
+        (&made, ["endpoint", "region", "id", "secret"]),
+    ] {
+        let [endpoint, region, id, secret] = names.map(|name| keys[name].as_str().unwrap());
+        let mut command = std::process::Command::new(&python);
+        command
+            .args(["-c", SIGNED_ADDRESSES])
+            .env_clear()
+            .env("HOME", project.path(""))
+            .env("AWS_ENDPOINT_URL_S3", endpoint)
+            .env("AWS_DEFAULT_REGION", region)
+            .env("AWS_ACCESS_KEY_ID", id)
+            .env("AWS_SECRET_ACCESS_KEY", secret);
+        let finished = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let said = String::from_utf8_lossy(&finished.stderr).into_owned();
+        assert_eq!(String::from_utf8_lossy(&finished.stdout), "rows\n", "{said}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_key_is_refused_with_the_reason() {
     let project = Project::empty();
     project.write(
@@ -81,6 +159,10 @@ async fn what_cannot_be_a_key_is_refused_with_the_reason() {
     let file = file.to_str().unwrap();
     for (arguments, words) in [
         (vec!["create", "--name", " "], "1 to 200 characters"),
+        (
+            vec!["create", "--name", "x", "--bucket", "No_Such"],
+            "may hold only lower-case letters",
+        ),
         (
             vec!["create", "--name", "x", "--policy", file],
             "\"NotAction\" is not offered",

@@ -48,6 +48,7 @@ impl Local {
             for damage in &found.verified.damaged {
                 if damage.problem == Problem::BytesMissing && self.remove_damaged(damage).await? {
                     report.objects_removed += 1;
+                    report.removed.push(damage.clone());
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::time::Duration;
 
+use fragua_base::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::Local;
@@ -10,8 +11,8 @@ use super::verify::Depth;
 use super::versions::Walk;
 use crate::store::chores::{self, Held};
 use crate::store::objects::key_text;
-use crate::store::{buckets, versions};
-use crate::upkeep::{ScrubPass, ScrubState};
+use crate::store::{buckets, usage, versions};
+use crate::upkeep::{self, LastCheck, SOON, ScrubPass, ScrubState, Upkeep, Verified};
 use crate::{BucketName, Error};
 
 /// How often it is looked whether something is due.
@@ -22,6 +23,9 @@ const LEASE: Duration = Duration::from_secs(120);
 
 const EXPIRY: &str = "expiry";
 const SCRUB: &str = "scrub";
+
+/// What the last check found that somebody asked for.
+const CHECK: &str = "check";
 
 /// Versions of one read of the scrubber, which writes down where it is after each.
 const SCRUB_ROWS: usize = 100;
@@ -62,14 +66,73 @@ impl Local {
         self.release(held, again).await
     }
 
-    /// Verifies bytes, unless it is not the time or another process does.
+    /// Verifies bytes, unless it is not the time or another process does. Each day it is looked whether it is the time,
+    /// for that depends on what was written meanwhile.
     pub(crate) async fn scrub_if_due(&self, shutdown: &CancellationToken) -> Result<(), Error> {
         let Some(held) = self.claim(SCRUB).await? else {
             return Ok(());
         };
+        let look_again = self.inner.settings.scrub_every.min(SOON);
+        if !held.is_asked && self.upkeep_state().await?.next_pass_at.is_some() {
+            return self.release(held, look_again).await;
+        }
         let done = self.hold(&held, shutdown, self.scrub(&held)).await?;
-        let again = done.map_or(Duration::ZERO, |()| self.inner.settings.scrub_every);
-        self.release(held, again).await
+        self.release(held, done.map_or(Duration::ZERO, |()| look_again))
+            .await
+    }
+
+    /// Makes the next pass due at once, for whoever looks for what is due next.
+    pub(super) async fn ask_for_scrub(&self) -> Result<(), Error> {
+        chores::ask(self.database(), SCRUB).await
+    }
+
+    /// Remembers what a check found. Whoever asked for it is told in any case.
+    pub(super) async fn note_check(
+        &self,
+        started_at: Timestamp,
+        compares_bytes: bool,
+        (verified, orphans): (Verified, u64),
+    ) {
+        let check = LastCheck {
+            started_at,
+            ended_at: self.inner.clock.now(),
+            compares_bytes,
+            verified,
+            orphans,
+        };
+        if let Err(error) = chores::keep(self.database(), CHECK, &check).await {
+            tracing::warn!(%error, "what the check found cannot be written down");
+        }
+    }
+
+    pub(super) async fn upkeep_state(&self) -> Result<Upkeep, Error> {
+        let scrub = self.state_of_scrub().await?;
+        let check: LastCheck = chores::state(self.database(), CHECK).await?;
+        let check = Some(check).filter(|check| *check != LastCheck::default());
+        let read_by_check = check.as_ref().filter(|check| check.compares_bytes);
+        let read_since = scrub.last.as_ref().map(|pass| pass.started_at);
+        let read_since = read_since.max(read_by_check.map(|check| check.started_at));
+        let existing = usage::of_all(self.database(), None).await?;
+        let unverified = match read_since {
+            None => existing,
+            since => usage::of_all(self.database(), since).await?,
+        };
+        let is_asked = chores::is_asked(self.database(), SCRUB).await?;
+        let every = self.inner.settings.scrub_every;
+        let next_pass_at = scrub
+            .last
+            .as_ref()
+            .filter(|_| scrub.current.is_none() && !is_asked)
+            .and_then(|pass| pass.ended_at)
+            .map(|ended_at| upkeep::next_pass_at(ended_at, every, existing.objects, unverified.objects))
+            .filter(|due_at| *due_at > self.inner.clock.now());
+        Ok(Upkeep {
+            scrub,
+            check,
+            existing,
+            unverified,
+            next_pass_at,
+        })
     }
 
     async fn claim(&self, name: &'static str) -> Result<Option<Held>, Error> {

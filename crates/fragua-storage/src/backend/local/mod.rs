@@ -20,6 +20,7 @@ mod sink;
 mod verify;
 mod versions;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -56,9 +57,9 @@ use crate::object::{
     WriteCondition,
 };
 use crate::store::objects::{Attributes, NewRow};
-use crate::store::{buckets, garbage, objects, small, uploads, usage};
+use crate::store::{bucket_settings, buckets, garbage, objects, small, uploads, usage};
 use crate::stream::{BodyStream, ObjectStream};
-use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState};
+use crate::upkeep::{CheckReport, DiskSpace, ExpiryReport, RepairReport, ScrubState, Upkeep};
 use crate::version::{DeleteTarget, Deletion, VersionId, VersionList, VersionQuery, Versioning};
 use crate::{Bucket, BucketName, Error, Settings, Tags};
 
@@ -404,11 +405,7 @@ fn content_type(given: Option<String>) -> Result<String, Error> {
     Ok(content_type)
 }
 
-fn attributes(
-    headers: ObjectHeaders,
-    user_metadata: std::collections::BTreeMap<String, String>,
-    tags: Tags,
-) -> Attributes {
+fn attributes(headers: ObjectHeaders, user_metadata: BTreeMap<String, String>, tags: Tags) -> Attributes {
     Attributes {
         headers,
         user_metadata,
@@ -681,6 +678,10 @@ impl Backend for Local {
         }
     }
 
+    async fn settings_of_all(&self) -> Result<BTreeMap<BucketName, BucketSettings>, Error> {
+        bucket_settings::read_all(self.database()).await
+    }
+
     async fn set_bucket(&self, bucket: &BucketName, setting: &BucketSetting) -> Result<(), Error> {
         self.change_setting(bucket, setting).await
     }
@@ -720,17 +721,33 @@ impl Backend for Local {
         self.state_of_scrub().await
     }
 
+    async fn upkeep(&self) -> Result<Upkeep, Error> {
+        self.upkeep_state().await
+    }
+
+    async fn ask_for_pass(&self) -> Result<(), Error> {
+        self.ask_for_scrub().await
+    }
+
     async fn disk(&self) -> Result<DiskSpace, Error> {
         self.inner.blobs.disk().await
     }
 
     async fn check(&self, compares_bytes: bool) -> Result<CheckReport, Error> {
-        self.check_all(Depth::of_check(compares_bytes)).await
+        let started_at = self.inner.clock.now();
+        let report = self.check_all(Depth::of_check(compares_bytes)).await?;
+        let found = (report.verified.clone(), report.orphans.len() as u64);
+        self.note_check(started_at, compares_bytes, found).await;
+        Ok(report)
     }
 
     async fn repair(&self, compares_bytes: bool, removes_objects: bool) -> Result<RepairReport, Error> {
-        self.repair_all(Depth::of_check(compares_bytes), removes_objects)
-            .await
+        let started_at = self.inner.clock.now();
+        let report = self
+            .repair_all(Depth::of_check(compares_bytes), removes_objects)
+            .await?;
+        self.note_check(started_at, compares_bytes, report.left()).await;
+        Ok(report)
     }
 
     async fn check_ready(&self) -> Result<(), Error> {

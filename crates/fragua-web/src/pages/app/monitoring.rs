@@ -212,15 +212,15 @@ fn column(
         name: found.name.clone(),
         is_prediction,
         severity: SeverityView::of(found.severity),
-        index: format!("{:.2}", drift.psi),
+        index: format::fixed(drift.psi, 2),
         length: share(drift.psi / FULL_INDEX),
         test: match drift.test {
             Test::KolmogorovSmirnov => "Kolmogorov–Smirnov",
             Test::ChiSquared => "χ²",
         },
         p_value: match drift.p_value {
-            p_value if p_value < 0.001 => "< 0.001".to_owned(),
-            p_value => format!("{p_value:.3}"),
+            p_value if p_value < 0.001 => format!("< {}", format::fixed(0.001, 3)),
+            p_value => format::fixed(p_value, 3),
         },
         missing: has_gaps.then(|| {
             (

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::{RawForm, State};
 use axum::response::{IntoResponse as _, Response};
 use fragua_base::Timestamp;
-use fragua_storage::{BucketName, BucketSetting, Error as StorageError, Storage, Versioning};
+use fragua_storage::{BucketName, BucketSetting, Storage, Versioning};
 
 use super::place::bucket_address;
 use super::settings::{Access, QuotaField, public_read};
@@ -55,13 +55,12 @@ async fn answer(storage: &Storage, page: &Page, new: Option<NewBucket>) -> Resul
     let buckets = storage.list_buckets().await?;
     let total_objects = buckets.iter().map(|bucket| bucket.object_count).sum();
     let total_size = buckets.iter().map(|bucket| bucket.size_bytes).sum();
+    let mut settings_of_all = storage.settings_of_all().await?;
     let mut rows = Vec::with_capacity(buckets.len());
     for bucket in buckets {
-        let settings = match storage.bucket_settings(&bucket.name).await {
-            Ok(settings) => settings,
-            // Deleted since it was counted.
-            Err(StorageError::BucketNotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
+        // Else it was deleted since it was counted.
+        let Some(settings) = settings_of_all.remove(&bucket.name) else {
+            continue;
         };
         rows.push(BucketRow {
             name: bucket.name.to_string(),

@@ -75,7 +75,7 @@ pub fn console_pages(storage: Storage, auth: Auth, site: Site) -> Router {
         )
         .route("/keys", get(keys::list).post(keys::act))
         .route("/log", get(log::list))
-        .route("/upkeep", get(upkeep::show))
+        .route("/upkeep", get(upkeep::show).post(upkeep::act))
         .route("/health", get(health))
         .merge(upload)
         .merge(selection)

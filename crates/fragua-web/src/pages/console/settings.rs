@@ -85,7 +85,7 @@ impl Access {
         let Some(text) = policy else {
             return Self::Private;
         };
-        let parse = |text: &str| Policy::parse(text, PolicyOf::Bucket).ok();
+        let parse = |text: &str| Policy::parse_kept(text, PolicyOf::Bucket).ok();
         match parse(text) {
             policy if policy == parse(&public_read(bucket)) => Self::PublicRead,
             Some(policy) if policy.is_public() => Self::CustomPublic,

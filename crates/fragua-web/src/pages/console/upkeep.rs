@@ -4,10 +4,12 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use fragua_base::Timestamp;
-use fragua_storage::{BucketName, Damage, OperationTraffic, Problem, ScrubPass, Storage};
+use fragua_storage::{
+    BucketName, Damage, LastCheck, OperationTraffic, Problem, ScrubPass, Storage, Tally, Upkeep, Verified,
+};
 
 use super::place::object_address;
-use crate::error::{Error, render};
+use crate::error::{Error, render, see_other};
 use crate::filters;
 use crate::format;
 use crate::page::{Page, encode};
@@ -22,8 +24,12 @@ struct UpkeepPage<'a> {
     buckets: String,
     objects: String,
     size: String,
+    existing: String,
+    unverified: Option<String>,
+    next_pass_at: Option<Timestamp>,
     current: Option<PassView>,
     last: Option<PassView>,
+    check: Option<PassView>,
     damaged: Vec<DamageView>,
     damaged_count: u64,
     traffic: Vec<TrafficView>,
@@ -53,6 +59,8 @@ struct PassView {
     bytes: String,
     without_checksum: String,
     damaged: u64,
+    /// Files that nothing refers to, which a check alone looks for.
+    orphans: Option<String>,
 }
 
 struct DamageView {
@@ -76,9 +84,9 @@ pub(super) async fn show(State(storage): State<Storage>, page: Page) -> Result<R
     };
     let disk = storage.disk().await?;
     let buckets = storage.list_buckets().await?;
-    let state = storage.scrub_state().await?;
-    let passes = || [&state.current, &state.last].into_iter().flatten();
-    let mut damaged: Vec<&Damage> = passes().flat_map(|pass| &pass.verified.damaged).collect();
+    let upkeep = storage.upkeep().await?;
+    let found = || looked_at(&upkeep);
+    let mut damaged: Vec<&Damage> = found().flat_map(|verified| &verified.damaged).collect();
     damaged.sort_by_key(|damage| (&damage.bucket, &damage.key, &damage.version_id, damage.written_at));
     damaged.dedup();
     let used = disk.total_bytes.saturating_sub(disk.free_bytes);
@@ -95,15 +103,46 @@ pub(super) async fn show(State(storage): State<Storage>, page: Page) -> Result<R
         buckets: format::integer(buckets.len() as u64),
         objects: format::integer(buckets.iter().map(|bucket| bucket.object_count).sum()),
         size: format::bytes(buckets.iter().map(|bucket| bucket.size_bytes).sum()),
-        damaged_count: passes()
-            .map(|pass| pass.verified.damaged_count)
-            .max()
-            .unwrap_or(0),
+        damaged_count: found().map(|verified| verified.damaged_count).max().unwrap_or(0),
         damaged: damaged.into_iter().map(damage_view).collect(),
         traffic: storage.traffic().into_iter().map(traffic_view).collect(),
-        current: state.current.as_ref().map(pass_view),
-        last: state.last.as_ref().map(pass_view),
+        existing: tally(upkeep.existing),
+        unverified: (upkeep.unverified.objects > 0).then(|| tally(upkeep.unverified)),
+        next_pass_at: upkeep.next_pass_at,
+        current: upkeep.scrub.current.as_ref().map(pass_view),
+        last: upkeep.scrub.last.as_ref().map(pass_view),
+        check: upkeep.check.as_ref().map(check_view),
     })
+}
+
+/// Begins a pass of the scrubber soon.
+pub(super) async fn act(State(storage): State<Storage>) -> Result<Response, Error> {
+    storage.ask_for_pass().await?;
+    Ok(see_other("/upkeep"))
+}
+
+/// Returns what is to be believed: a check or pass that read everything says more than one before it did.
+fn looked_at(upkeep: &Upkeep) -> impl Iterator<Item = &Verified> {
+    let (last, check) = (upkeep.scrub.last.as_ref(), upkeep.check.as_ref());
+    let is_older = |pass: &&ScrubPass| {
+        check.is_some_and(|check| check.compares_bytes && check.started_at > pass.started_at)
+    };
+    let is_newer = |check: &&LastCheck| last.is_none_or(|pass| pass.started_at <= check.started_at);
+    let passes = upkeep
+        .scrub
+        .current
+        .iter()
+        .chain(last.filter(|pass| !is_older(pass)));
+    let passes = passes.map(|pass| &pass.verified);
+    passes.chain(check.filter(is_newer).map(|check| &check.verified))
+}
+
+fn tally(tally: Tally) -> String {
+    format!(
+        "{} · {}",
+        format::integer(tally.objects),
+        format::bytes(tally.bytes)
+    )
 }
 
 fn traffic_view(traffic: OperationTraffic) -> TrafficView {
@@ -119,17 +158,35 @@ fn traffic_view(traffic: OperationTraffic) -> TrafficView {
 }
 
 fn milliseconds(seconds: f64) -> String {
-    format!("{:.1} ms", seconds * 1e3)
+    format!("{} ms", format::fixed(seconds * 1e3, 1))
 }
 
 fn pass_view(pass: &ScrubPass) -> PassView {
     PassView {
         started_at: pass.started_at,
         ended_at: pass.ended_at,
-        objects: format::integer(pass.verified.objects),
-        bytes: format::bytes(pass.verified.bytes),
-        without_checksum: format::integer(pass.verified.without_checksum),
-        damaged: pass.verified.damaged_count,
+        ..view(&pass.verified)
+    }
+}
+
+fn check_view(check: &LastCheck) -> PassView {
+    PassView {
+        started_at: check.started_at,
+        ended_at: Some(check.ended_at),
+        orphans: Some(format::integer(check.orphans)),
+        ..view(&check.verified)
+    }
+}
+
+fn view(verified: &Verified) -> PassView {
+    PassView {
+        started_at: Timestamp::default(),
+        ended_at: None,
+        objects: format::integer(verified.objects),
+        bytes: format::bytes(verified.bytes),
+        without_checksum: format::integer(verified.without_checksum),
+        damaged: verified.damaged_count,
+        orphans: None,
     }
 }
 

@@ -32,6 +32,22 @@ pub(in crate::pages) struct SignatureColumn {
     pub(in crate::pages) is_required: bool,
 }
 
+impl SignatureColumn {
+    /// Returns the text that says what a type of MLflow is, for those that are one word.
+    pub(in crate::pages) fn word(&self) -> Option<&'static str> {
+        let name = self.kind.split(' ').next().unwrap_or_default();
+        Some(match name {
+            "boolean" => "type-boolean",
+            "integer" | "long" => "type-whole",
+            "float" | "double" => "type-fraction",
+            "string" => "type-string",
+            "datetime" => "type-datetime",
+            "binary" => "type-binary",
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -117,7 +133,7 @@ fn columns(text: Option<&str>) -> Vec<SignatureColumn> {
         .collect()
 }
 
-/// Writes a type as people say it: `double`, `array of string`, `float64 [-1, 4]`, `object {a, b}`.
+/// Writes a type as people say it: `double`, `Array(string)`, `float64 [-1, 4]`, `object {a, b}`.
 fn kind(column: &Value) -> String {
     let name = column["type"].as_str().unwrap_or("?");
     let base = match name {
@@ -125,7 +141,7 @@ fn kind(column: &Value) -> String {
             let spec = &column["tensor-spec"];
             format!("{} {}", spec["dtype"].as_str().unwrap_or("?"), spec["shape"])
         }
-        "array" => format!("array of {}", kind(&column["items"])),
+        "array" => format!("Array({})", kind(&column["items"])),
         "object" => {
             let properties = column["properties"].as_object();
             let names: Vec<&str> = properties
@@ -179,6 +195,8 @@ utc_time_created: '2025-04-02 06:00:00'
         );
         assert_eq!(card.outputs, [column("", "int64 [-1]", true)]);
         assert_eq!(card.params, [column("t", "float = 0.5", false)]);
+        let words = [&card.inputs[1], &card.outputs[0], &card.params[0]].map(SignatureColumn::word);
+        assert_eq!(words, [Some("type-string"), None, Some("type-fraction")]);
         assert_eq!(
             card.flavors[0],
             ("python_function".to_owned(), "3.12.3".to_owned())
@@ -196,7 +214,7 @@ utc_time_created: '2025-04-02 06:00:00'
         assert_eq!(columns(Some("[{}]"))[0].kind, "?");
         assert_eq!(
             columns(Some("{\"type\":\"array\",\"items\":{\"type\":\"long\"}}"))[0].kind,
-            "array of long"
+            "Array(long)"
         );
     }
 }

@@ -1,0 +1,240 @@
+//! The actions that policies may name: a misspelt one in a Deny would deny nothing.
+
+use crate::Error;
+
+use super::{invalid, matches};
+
+const PREFIX: &str = "s3:";
+
+/// How many letters may differ for a name to be taken for another one.
+const MOST_DIFFERENCES: usize = 4;
+
+/// The actions of S3, those too that are offered nowhere here: policies that were written elsewhere name them. The last
+/// few are MinIO's own.
+const ACTIONS: &[&str] = &[
+    "AbortMultipartUpload",
+    "AssociateAccessGrantsIdentityCenter",
+    "BypassGovernanceRetention",
+    "CreateAccessGrant",
+    "CreateAccessGrantsInstance",
+    "CreateAccessGrantsLocation",
+    "CreateAccessPoint",
+    "CreateAccessPointForObjectLambda",
+    "CreateBucket",
+    "CreateBucketMetadataTableConfiguration",
+    "CreateJob",
+    "CreateMultiRegionAccessPoint",
+    "CreateStorageLensGroup",
+    "DeleteAccessGrant",
+    "DeleteAccessGrantsInstance",
+    "DeleteAccessGrantsInstanceResourcePolicy",
+    "DeleteAccessGrantsLocation",
+    "DeleteAccessPoint",
+    "DeleteAccessPointForObjectLambda",
+    "DeleteAccessPointPolicy",
+    "DeleteAccessPointPolicyForObjectLambda",
+    "DeleteBucket",
+    "DeleteBucketMetadataTableConfiguration",
+    "DeleteBucketPolicy",
+    "DeleteBucketWebsite",
+    "DeleteJobTagging",
+    "DeleteMultiRegionAccessPoint",
+    "DeleteObject",
+    "DeleteObjectTagging",
+    "DeleteObjectVersion",
+    "DeleteObjectVersionTagging",
+    "DeleteStorageLensConfiguration",
+    "DeleteStorageLensConfigurationTagging",
+    "DeleteStorageLensGroup",
+    "DescribeJob",
+    "DescribeMultiRegionAccessPointOperation",
+    "DissociateAccessGrantsIdentityCenter",
+    "GetAccelerateConfiguration",
+    "GetAccessGrant",
+    "GetAccessGrantsInstance",
+    "GetAccessGrantsInstanceForPrefix",
+    "GetAccessGrantsInstanceResourcePolicy",
+    "GetAccessGrantsLocation",
+    "GetAccessPoint",
+    "GetAccessPointConfigurationForObjectLambda",
+    "GetAccessPointForObjectLambda",
+    "GetAccessPointPolicy",
+    "GetAccessPointPolicyForObjectLambda",
+    "GetAccessPointPolicyStatus",
+    "GetAccessPointPolicyStatusForObjectLambda",
+    "GetAccountPublicAccessBlock",
+    "GetAnalyticsConfiguration",
+    "GetBucketAbac",
+    "GetBucketAcl",
+    "GetBucketCORS",
+    "GetBucketLocation",
+    "GetBucketLogging",
+    "GetBucketMetadataTableConfiguration",
+    "GetBucketNotification",
+    "GetBucketObjectLockConfiguration",
+    "GetBucketOwnershipControls",
+    "GetBucketPolicy",
+    "GetBucketPolicyStatus",
+    "GetBucketPublicAccessBlock",
+    "GetBucketRequestPayment",
+    "GetBucketTagging",
+    "GetBucketVersioning",
+    "GetBucketWebsite",
+    "GetDataAccess",
+    "GetEncryptionConfiguration",
+    "GetIntelligentTieringConfiguration",
+    "GetInventoryConfiguration",
+    "GetJobTagging",
+    "GetLifecycleConfiguration",
+    "GetMetricsConfiguration",
+    "GetMultiRegionAccessPoint",
+    "GetMultiRegionAccessPointPolicy",
+    "GetMultiRegionAccessPointPolicyStatus",
+    "GetMultiRegionAccessPointRoutes",
+    "GetObject",
+    "GetObjectAcl",
+    "GetObjectAttributes",
+    "GetObjectLegalHold",
+    "GetObjectRetention",
+    "GetObjectTagging",
+    "GetObjectTorrent",
+    "GetObjectVersion",
+    "GetObjectVersionAcl",
+    "GetObjectVersionAttributes",
+    "GetObjectVersionForReplication",
+    "GetObjectVersionTagging",
+    "GetObjectVersionTorrent",
+    "GetReplicationConfiguration",
+    "GetStorageLensConfiguration",
+    "GetStorageLensConfigurationTagging",
+    "GetStorageLensDashboard",
+    "GetStorageLensGroup",
+    "InitiateReplication",
+    "ListAccessGrants",
+    "ListAccessGrantsInstances",
+    "ListAccessGrantsLocations",
+    "ListAccessPoints",
+    "ListAccessPointsForObjectLambda",
+    "ListAllMyBuckets",
+    "ListBucket",
+    "ListBucketMultipartUploads",
+    "ListBucketVersions",
+    "ListCallerAccessGrants",
+    "ListJobs",
+    "ListMultiRegionAccessPoints",
+    "ListMultipartUploadParts",
+    "ListStorageLensConfigurations",
+    "ListStorageLensGroups",
+    "ListTagsForResource",
+    "ObjectOwnerOverrideToBucketOwner",
+    "PauseReplication",
+    "PutAccelerateConfiguration",
+    "PutAccessGrantsInstanceResourcePolicy",
+    "PutAccessPointConfigurationForObjectLambda",
+    "PutAccessPointPolicy",
+    "PutAccessPointPolicyForObjectLambda",
+    "PutAccessPointPublicAccessBlock",
+    "PutAccountPublicAccessBlock",
+    "PutAnalyticsConfiguration",
+    "PutBucketAbac",
+    "PutBucketAcl",
+    "PutBucketCORS",
+    "PutBucketLogging",
+    "PutBucketNotification",
+    "PutBucketObjectLockConfiguration",
+    "PutBucketOwnershipControls",
+    "PutBucketPolicy",
+    "PutBucketPublicAccessBlock",
+    "PutBucketRequestPayment",
+    "PutBucketTagging",
+    "PutBucketVersioning",
+    "PutBucketWebsite",
+    "PutEncryptionConfiguration",
+    "PutIntelligentTieringConfiguration",
+    "PutInventoryConfiguration",
+    "PutJobTagging",
+    "PutLifecycleConfiguration",
+    "PutMetricsConfiguration",
+    "PutMultiRegionAccessPointPolicy",
+    "PutObject",
+    "PutObjectAcl",
+    "PutObjectLegalHold",
+    "PutObjectRetention",
+    "PutObjectTagging",
+    "PutObjectVersionAcl",
+    "PutObjectVersionTagging",
+    "PutReplicationConfiguration",
+    "PutStorageLensConfiguration",
+    "PutStorageLensConfigurationTagging",
+    "ReplicateDelete",
+    "ReplicateObject",
+    "ReplicateTags",
+    "RestoreObject",
+    "SubmitMultiRegionAccessPointRoutes",
+    "TagResource",
+    "UntagResource",
+    "UpdateAccessGrantsLocation",
+    "UpdateBucketMetadataInventoryTableConfiguration",
+    "UpdateBucketMetadataJournalTableConfiguration",
+    "UpdateJobPriority",
+    "UpdateJobStatus",
+    "UpdateObjectEncryption",
+    "UpdateStorageLensGroup",
+    "ForceDeleteBucket",
+    "GetBucketReplication",
+    "ListenBucketNotification",
+    "ListenNotification",
+    "PutObjectFanOut",
+    "ResetBucketReplicationState",
+];
+
+/// Succeeds when a pattern in lower case stands for at least one action.
+pub(super) fn expect_known(pattern: &str) -> Result<(), Error> {
+    let name = pattern.strip_prefix(PREFIX).unwrap_or(pattern);
+    let mut known = ACTIONS.iter().map(|action| action.to_ascii_lowercase());
+    if known.any(|action| matches(name, &action)) {
+        return Ok(());
+    }
+    let distance = |action: &&&str| strsim::damerau_levenshtein(name, &action.to_ascii_lowercase());
+    let nearest = ACTIONS.iter().min_by_key(distance);
+    let hint = match nearest.filter(|action| distance(action) <= MOST_DIFFERENCES.min(name.len() / 2)) {
+        Some(action) => format!("; did you mean {PREFIX}{action}?"),
+        None => String::new(),
+    };
+    Err(invalid(format!("there is no Action {pattern:?} in S3{hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_action_was_taken_and_a_deny_of_it_denied_nothing() {
+        for (pattern, expected) in [
+            ("s3:putobjet", Some("; did you mean s3:PutObject?")),
+            (
+                "s3:putobjectlegalhlod",
+                Some("; did you mean s3:PutObjectLegalHold?"),
+            ),
+            ("s3:getobjects", Some("; did you mean s3:GetObject?")),
+            ("s3:nothing", Some("in S3")),
+            ("s3:putt*", Some("in S3")),
+            ("s3:", Some("in S3")),
+            ("*", None),
+            ("s3:*", None),
+            ("s3:put*", None),
+            ("s3:*object", None),
+            ("s3:getobjec?", None),
+            ("s3:restoreobject", None),
+        ] {
+            let refusal = expect_known(pattern).err().map(|error| error.to_string());
+            match expected {
+                None => assert_eq!(refusal, None, "{pattern}"),
+                Some(words) => assert!(
+                    refusal.as_ref().is_some_and(|text| text.contains(words)),
+                    "{pattern}: {refusal:?}"
+                ),
+            }
+        }
+    }
+}
