@@ -37,10 +37,14 @@ fn row<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 
 /// The names of the models, as the code has them.
 fn models() -> Vec<String> {
-    let schema = serde_json::to_value(schema_for!(Candidate)).unwrap();
-    let models = schema["oneOf"].as_array().unwrap();
-    let name = |model: &Value| model["properties"]["model"]["const"].as_str().unwrap().to_owned();
-    models.iter().map(name).collect()
+    let schema = schema_for!(Candidate);
+    let models = schema
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let name = |model: &Value| model["properties"]["model"]["const"].as_str().map(str::to_owned);
+    models.filter_map(name).collect()
 }
 
 fn candidate(model: &str, parameter: Option<(&str, Value)>) -> Value {
