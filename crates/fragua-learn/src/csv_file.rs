@@ -264,7 +264,8 @@ impl Text {
             match declared {
                 Some(_) => message,
                 None => format!(
-                    "{message}; of the column's {all} cells {} are numbers. If they are texts, say so: `types: {{{name}: text}}`",
+                    "{message}; of the column's {all} cells {} are numbers. If they are texts, say so in the \
+                     configuration: `types: {{{name}: text}}`",
                     all - texts
                 ),
             }
@@ -329,7 +330,7 @@ mod tests {
         assert_eq!(
             read(&text, OnBadCell::Refuse, None).unwrap_err().to_string(),
             "row 42, column `a`: expected a number, got the text \"abc\"; of the column's 10000 cells 9999 are numbers. \
-             If they are texts, say so: `types: {a: text}`"
+             If they are texts, say so in the configuration: `types: {a: text}`"
         );
         let (table, report) = read(&text, OnBadCell::Null, None).unwrap();
         assert_eq!((table.row_count(), report.bad_cells), (10_000, 1));

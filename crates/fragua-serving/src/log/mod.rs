@@ -15,7 +15,7 @@ use fragua_database::Database;
 use fragua_learn::Label;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::bucket::Bucket;
 use crate::Error;
@@ -91,6 +91,8 @@ struct Inner {
     queue: mpsc::Sender<Waiting>,
     /// Taken by the one task that writes.
     waiting: tokio::sync::Mutex<mpsc::Receiver<Waiting>>,
+    /// Whether the task that writes waits for its database.
+    is_stuck: watch::Sender<bool>,
     bucket: Bucket,
     counters: Counters,
     alarms: broadcast::Sender<DriftAlarm>,
@@ -224,6 +226,7 @@ impl PredictionLog {
             clock,
             queue,
             waiting: tokio::sync::Mutex::new(waiting),
+            is_stuck: watch::Sender::new(false),
             counters: Counters::default(),
             alarms: broadcast::Sender::new(16),
         };

@@ -58,32 +58,41 @@ impl PredictionLog {
 
     /// Lets everything be written that was recorded so far, and waits for it; not for a database that does not answer.
     pub(crate) async fn flush(&self) {
-        // Where no task writes, whoever reads does.
-        if let Ok(mut waiting) = self.inner.waiting.try_lock() {
-            let mut batch = Batch::default();
-            while let Ok(more) = waiting.try_recv() {
-                batch.take(more);
-            }
-            if !batch.requests.is_empty() {
-                let at_once = CancellationToken::new();
-                at_once.cancel();
-                self.write_until_done(batch, &at_once).await;
-            }
-            return;
-        }
+        let mut is_stuck = self.inner.is_stuck.subscribe();
         let (reader, written) = oneshot::channel();
-        if self.inner.queue.send(Waiting::Reader(reader)).await.is_ok() {
-            // The sender is dropped, not used.
-            let _ = written.await;
+        let written = async {
+            if self.inner.queue.send(Waiting::Reader(reader)).await.is_ok() {
+                // The sender is dropped, not used.
+                let _ = written.await;
+            }
+        };
+        // Where no task writes, or none does any more, whoever reads does.
+        let mut waiting = tokio::select! {
+            biased;
+            waiting = self.inner.waiting.lock() => waiting,
+            () = written => return,
+            _ = is_stuck.wait_for(|is_stuck| *is_stuck) => return,
+        };
+        let mut batch = Batch::default();
+        while let Ok(more) = waiting.try_recv() {
+            batch.take(more);
         }
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.write_until_done(batch, &at_once).await;
     }
 
     async fn write_until_done(&self, batch: Batch, shutdown: &CancellationToken) {
         let mut wait = RETRY.0;
-        let mut readers = batch.readers;
+        let is_stuck = |is_stuck: bool| {
+            self.inner
+                .is_stuck
+                .send_if_modified(|was| std::mem::replace(was, is_stuck) != is_stuck)
+        };
         let mut parts = vec![batch.requests];
-        while let Some(part) = parts.pop() {
+        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             let Err(error) = self.write(&part).await else {
+                is_stuck(false);
                 wait = RETRY.0;
                 continue;
             };
@@ -93,7 +102,7 @@ impl PredictionLog {
                 tracing::error!(%error, requests = part.len(), "predictions are not in the log");
             } else {
                 tracing::warn!(%error, "the prediction log waits for its database");
-                readers.clear();
+                is_stuck(true);
                 parts.push(part);
                 // At the end of the process comes one more try.
                 tokio::select! {

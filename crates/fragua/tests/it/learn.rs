@@ -319,7 +319,7 @@ async fn fit_refuses_a_bad_cell_among_numbers_and_tells_the_types() {
     };
     let (ok, _, told) = fit("").await;
     let expected = "row 1, column `size`: expected a number, got the text \"abc\"; of the column's 300 cells 299 are \
-                    numbers. If they are texts, say so: `types: {size: text}`";
+                    numbers. If they are texts, say so in the configuration: `types: {size: text}`";
     assert!(!ok && told.contains(expected), "{told}");
     let (ok, _, told) = fit("on_bad_cell: skip\n").await;
     assert!(
@@ -330,6 +330,8 @@ async fn fit_refuses_a_bad_cell_among_numbers_and_tells_the_types() {
         told.contains("columns of numbers: size\ncolumns of texts: town (3 different), dear (2 different)\n"),
         "{told}"
     );
+    let (ok, _, told) = fit("on_bad_cell: null\n").await;
+    assert!(ok && told.contains("rows left out: 0"), "{told}");
     let (ok, _, told) = fit("types: { size: text }\n").await;
     assert!(
         ok && told.contains("columns of texts: size (102 different), town"),
