@@ -18,6 +18,7 @@ impl ArgumentFile {
     /// # Errors
     /// The text is no YAML; the error tells where.
     pub fn read(text: &str) -> Result<Self, String> {
+        let text = if text.trim().is_empty() { "{}" } else { text };
         let mut document = read_document(text).map_err(|error| error.to_string())?;
         if document.value.is_null() {
             document.value = Value::Object(Map::new());

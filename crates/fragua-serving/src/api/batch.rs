@@ -182,7 +182,7 @@ fn form_of(headers: &HeaderMap) -> Result<Form, Refusal> {
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!(
-                "send a file of text/csv, application/vnd.apache.parquet or application/x-ndjson, or application/json that \
+                "send text/csv, application/vnd.apache.parquet or application/x-ndjson, or application/json that \
                  names objects, {OBJECTS}; {ROWS_IN_JSON}"
             ),
         )),
