@@ -248,7 +248,7 @@ async fn what_does_not_fit_is_named() {
     for (written, expected) in [
         (
             "candidates:\n  - model: random_forrest\n",
-            "train.yaml:3:5: model: unknown variant `random_forrest`; did you mean random_forest?",
+            "train.yaml:3:5: unknown variant `random_forrest`; did you mean random_forest?",
         ),
         (
             "candidates:\n  - model: random_forest\n    n_estimators: {int: [5, many]}\n",
