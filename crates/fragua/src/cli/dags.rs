@@ -379,6 +379,7 @@ async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
         Err(Error::InvalidParam { name, reason }) if !given.contains(&name) => {
             let known = desk.orchestrator.dag(&options.dag).await?;
             let flag = known.dag.params.get(&name).map(|param| flag(&name, param));
+            let reason = reason.trim_end_matches('.');
             anyhow::bail!(
                 "parameter {name} {reason}; give it as {}",
                 flag.unwrap_or_default()
