@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 
-/// Reads CSV with a header line; a column is numeric when every value that is there is a number.
+/// Reads CSV with a header line; a column is numeric when the values that are there are numbers. A few others among them are
+/// refused: at most one cell in ten, or one different text in ten.
 ///
 /// Empty fields, `NA` and `NaN` are missing.
 ///
@@ -96,7 +97,8 @@ fn read_untyped<R: Read>(
     })?;
     let mut is_left_out = vec![false; numbers.len()];
     let typed = names.into_iter().zip(columns).map(|(name, column)| {
-        let column = column.into_column(|place, message| {
+        let declared = options.types.get(&name).map(|&kind| ColumnKind::from(kind));
+        let column = column.into_column(&name, declared, |place, message| {
             is_left_out[place] |= ledger.bad_cell(numbers[place], &name, message)?;
             Ok(())
         })?;
@@ -234,20 +236,49 @@ impl Text {
         self.codes.push(code);
     }
 
-    /// Finds the kind of the column; `bad` is told the place of each number that is too large, which is missing then.
-    fn into_column(self, mut bad: impl FnMut(usize, String) -> Result<(), Error>) -> Result<Column, Error> {
-        let numbers: Result<Vec<f64>, _> = self.dictionary.iter().map(|text| text.parse::<f64>()).collect();
-        let Ok(numbers) = numbers else {
-            return Ok(Column::Categorical(Categorical::new(
-                self.dictionary,
-                self.codes,
-            )?));
+    /// Finds the kind of the column where it is not declared; `bad` is told the place of each cell that is no number there
+    /// or is too large, which is missing then.
+    fn into_column(
+        self,
+        name: &str,
+        declared: Option<ColumnKind>,
+        mut bad: impl FnMut(usize, String) -> Result<(), Error>,
+    ) -> Result<Column, Error> {
+        let numbers: Vec<Option<f64>> = self.dictionary.iter().map(|text| text.parse().ok()).collect();
+        let present = || self.codes.iter().filter(|&&code| code != MISSING_CODE);
+        let all = present().count();
+        let texts = present()
+            .filter(|&&code| numbers[code as usize].is_none())
+            .count();
+        let different = numbers.iter().filter(|number| number.is_none()).count();
+        let found = || match 10 * texts <= all || 10 * different <= numbers.len() {
+            true => ColumnKind::Numeric,
+            false => ColumnKind::Categorical,
+        };
+        if declared.unwrap_or_else(found) == ColumnKind::Categorical {
+            let texts = Categorical::new(self.dictionary, self.codes)?;
+            return Ok(Column::Categorical(texts));
+        }
+        let no_number = |text: &str| {
+            let message = format!("expected a number, got the text {:?}", shorten(text));
+            match declared {
+                Some(_) => message,
+                None => format!(
+                    "{message}; of the column's {all} cells {} are numbers. If they are texts, say so in the \
+                     configuration: `types: {{{name}: text}}`",
+                    all - texts
+                ),
+            }
         };
         let mut values = Vec::with_capacity(self.codes.len());
         for (place, &code) in self.codes.iter().enumerate() {
-            let number = numbers.get(code as usize).copied().unwrap_or(f64::NAN);
-            values.push(match check_number(number) {
-                Ok(()) => number,
+            let number = match numbers.get(code as usize) {
+                None => Ok(f64::NAN),
+                Some(None) => Err(no_number(&self.dictionary[code as usize])),
+                Some(&Some(number)) => check_number(number).map(|()| number),
+            };
+            values.push(match number {
+                Ok(number) => number,
                 Err(message) => {
                     bad(place, message)?;
                     f64::NAN
@@ -261,6 +292,8 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OnBadCell;
+    use crate::config::ColumnType;
 
     #[test]
     fn kinds_are_found_and_gaps_are_missing() {
@@ -271,6 +304,73 @@ mod tests {
         assert_eq!(table.cell(1, 1), Cell::Text("y".into()));
         assert_eq!(table.cell(2, 1), Cell::Missing);
         assert_eq!(table.cell(1, 2), Cell::Missing);
+    }
+
+    #[test]
+    fn a_bad_cell_among_numbers_does_not_make_a_column_one_of_texts() {
+        let numbers = |bad: &str| {
+            let rows = (0..10_000).map(|row| {
+                if row == 41 {
+                    format!("{bad}\n")
+                } else {
+                    format!("{row}\n")
+                }
+            });
+            format!("a\n{}", rows.collect::<String>())
+        };
+        let text = numbers("abc");
+        let read = |text: &str, on_bad_cell, declared: Option<ColumnType>| {
+            let options = ReadOptions {
+                on_bad_cell,
+                types: declared.map(|kind| ("a".to_owned(), kind)).into_iter().collect(),
+                ..ReadOptions::default()
+            };
+            read(text.as_bytes(), &options)
+        };
+        assert_eq!(
+            read(&text, OnBadCell::Refuse, None).unwrap_err().to_string(),
+            "row 42, column `a`: expected a number, got the text \"abc\"; of the column's 10000 cells 9999 are numbers. \
+             If they are texts, say so in the configuration: `types: {a: text}`"
+        );
+        let (table, report) = read(&text, OnBadCell::Null, None).unwrap();
+        assert_eq!((table.row_count(), report.bad_cells), (10_000, 1));
+        assert_eq!(
+            (table.cell(41, 0), table.cell(42, 0)),
+            (Cell::Missing, Cell::Number(42.0))
+        );
+        let (table, report) = read(&text, OnBadCell::Skip, None).unwrap();
+        assert_eq!((table.row_count(), report.skipped_rows), (9_999, 1));
+        let (table, report) = read(&text, OnBadCell::Refuse, Some(ColumnType::Text)).unwrap();
+        assert_eq!((table.cell(0, 0), report.bad_cells), (Cell::Text("0".into()), 0));
+
+        // A mark for what is missing is one text however often it stands there.
+        let marked: String = (0..40)
+            .map(|row| {
+                if row % 2 == 0 {
+                    "?\n".to_owned()
+                } else {
+                    format!("{row}\n")
+                }
+            })
+            .collect();
+        let error = read(&format!("a\n{marked}"), OnBadCell::Refuse, None).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("row 1, column `a`: expected a number, got the text \"?\"")
+        );
+        // Codes of which many are digits are texts, and numbers only when that is said.
+        let codes = "a\n101\n102\nA1\nB2\n";
+        assert_eq!(
+            read(codes, OnBadCell::Refuse, None).unwrap().0.cell(0, 0),
+            Cell::Text("101".into())
+        );
+        assert_eq!(
+            read(codes, OnBadCell::Refuse, Some(ColumnType::Number))
+                .unwrap_err()
+                .to_string(),
+            "row 3, column `a`: expected a number, got the text \"A1\""
+        );
     }
 
     #[test]

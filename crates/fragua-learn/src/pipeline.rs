@@ -3,7 +3,7 @@ use crate::config::{CalibrationMethod, IntervalConfig, Task};
 use crate::feature::{Feature, FeatureKind};
 use crate::metrics::{self, ClassMetrics, Interval, NumberOutcome, Outcome};
 use crate::model::{Answers, Model};
-use crate::prepare::{Matrix, Preparation};
+use crate::prepare::{Matrix, Preparation, PreparedColumn};
 use crate::progress::NoProgress;
 use crate::report::FeatureImportance;
 use crate::table::{Categorical, Column, ColumnKind, MISSING_CODE, Table, TableBuilder};
@@ -77,6 +77,12 @@ impl Pipeline {
     /// Returns the columns that predictions are made from, in order.
     pub fn features(&self) -> &[Feature] {
         &self.features
+    }
+
+    /// Tells whether the texts of a column, by its place in [`Self::features`], are read as dates.
+    pub(crate) fn reads_dates(&self, feature: usize) -> bool {
+        let mut columns = self.preparation.columns.iter().zip(&self.preparation.sources);
+        columns.any(|(column, source)| *source == feature && matches!(column, PreparedColumn::Date(_)))
     }
 
     /// Returns the name of the column that is predicted.

@@ -1,6 +1,7 @@
 use crate::Error;
 use crate::config::Task;
 use crate::report::CandidateResult;
+use crate::table::Table;
 
 /// What happens during a training, in the order it happens.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,11 @@ pub enum Event<'a> {
         task: Task,
         /// What that was found from.
         reason: &'a str,
+    },
+    /// It is settled what is learned from.
+    FeaturesSettled {
+        /// The columns, numbers and texts.
+        features: &'a Table,
     },
     /// The search begins.
     SearchStarted {

@@ -1,8 +1,9 @@
 //! Typed columns in memory.
 
 use crate::Error;
+use crate::config::ColumnType;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The code of a missing value in a [`Categorical`] column.
 pub const MISSING_CODE: u32 = u32::MAX;
@@ -252,6 +253,7 @@ impl Column {
 pub struct TableBuilder {
     names: Vec<String>,
     columns: Vec<Growing>,
+    declared: BTreeMap<String, ColumnKind>,
     row_count: usize,
 }
 
@@ -270,6 +272,7 @@ impl TableBuilder {
         Self {
             names,
             columns,
+            declared: BTreeMap::new(),
             row_count: 0,
         }
     }
@@ -283,8 +286,24 @@ impl TableBuilder {
         Self {
             names,
             columns,
+            declared: BTreeMap::new(),
             row_count: 0,
         }
+    }
+
+    /// Says what columns hold whose kinds would be found from the values; those that are not there may be added later.
+    #[must_use]
+    pub fn declare(mut self, types: &BTreeMap<String, ColumnType>) -> Self {
+        self.declared = types
+            .iter()
+            .map(|(name, &kind)| (name.clone(), kind.into()))
+            .collect();
+        for (name, column) in self.names.iter().zip(&mut self.columns) {
+            if let (Growing::Unknown(missing), Some(&kind)) = (&*column, self.declared.get(name)) {
+                *column = Growing::of(kind, *missing);
+            }
+        }
+        self
     }
 
     /// Returns the names of the columns, in order.
@@ -292,10 +311,14 @@ impl TableBuilder {
         &self.names
     }
 
-    /// Adds a column, missing in all rows so far, whose kind is found from its values.
+    /// Adds a column, missing in all rows so far, whose kind is found from its values unless it is declared.
     pub(crate) fn add_column(&mut self, name: String) {
+        let column = match self.declared.get(&name) {
+            Some(&kind) => Growing::of(kind, self.row_count),
+            None => Growing::Unknown(self.row_count),
+        };
         self.names.push(name);
-        self.columns.push(Growing::Unknown(self.row_count));
+        self.columns.push(column);
     }
 
     /// Tells what is wrong with a cell; a column that is not there takes any.

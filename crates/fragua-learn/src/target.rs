@@ -50,9 +50,17 @@ impl Target {
                 message: "the target is missing; leave such rows out of the table".to_owned(),
             });
         }
+        let (inferred, found) = infer(name, column);
         let (task, reason) = match config.implied_task()? {
-            Some((task, by)) => (task, format!("`{by}` says so")),
-            None => infer(name, column),
+            None => (inferred, found),
+            Some(implied) => {
+                // Few whole numbers may be meant as numbers.
+                let is_text = matches!(column, Column::Categorical(_));
+                if implied.task != inferred && (implied.task == Task::Classification || is_text) {
+                    return Err(implied.refused(&found));
+                }
+                (implied.task, format!("`{}` says so", implied.field))
+            }
         };
         let (labels, truth) = match task {
             Task::Classification => classes(name, column)?,
@@ -117,12 +125,14 @@ fn infer(name: &str, column: &Column) -> (Task, String) {
     distinct.sort_unstable_by(f64::total_cmp);
     distinct.dedup();
     let count = distinct.len();
-    let task = if count > MAX_CLASSES {
-        Task::Regression
-    } else {
-        Task::Classification
-    };
-    (task, format!("`{name}` holds {count} different whole numbers"))
+    let found = format!("`{name}` holds {count} different whole numbers");
+    match count > MAX_CLASSES {
+        true => (
+            Task::Regression,
+            format!("{found}, more than the {MAX_CLASSES} that classes may be"),
+        ),
+        false => (Task::Classification, found),
+    }
 }
 
 /// Beyond 2^53 a 64-bit float no longer holds every whole number.
@@ -135,14 +145,6 @@ fn classes(name: &str, column: &Column) -> Result<(Vec<Label>, Truth), Error> {
     let mut rows: Vec<Label> = Vec::with_capacity(column.len());
     for row in 0..column.len() {
         let label = match column {
-            Column::Numeric(values) if !is_whole(values[row]) => {
-                let message = format!("a class must be a whole number or a text, got {}", values[row]);
-                return Err(Error::Cell {
-                    row: row + 1,
-                    column: name.to_owned(),
-                    message,
-                });
-            }
             Column::Numeric(values) => Label::Integer(values[row] as i64),
             Column::Categorical(values) => Label::Text(values.text(row).unwrap_or_default().to_owned()),
         };

@@ -1,7 +1,7 @@
 //! From a table and a configuration to a fitted pipeline with its figures.
 
 use crate::calibrate::{self, Calibration};
-use crate::config::{CalibrationMethod, ColumnSelector, Folds, TrainConfig};
+use crate::config::{CalibrationMethod, ColumnSelector, ColumnType, Folds, TrainConfig};
 use crate::feature;
 use crate::model::TrainingSet;
 use crate::pipeline;
@@ -10,7 +10,7 @@ use crate::progress::{Event, check_cancelled};
 use crate::random::Random;
 use crate::resample::resample;
 use crate::search::{self, Parting, Search};
-use crate::table::{Column, Table};
+use crate::table::{Column, ColumnKind, Table};
 use crate::target::{Target, Truth};
 use crate::{
     CandidateResult, Comparison, Error, Feature, ModelParams, Pipeline, Progress, TrainReport,
@@ -58,6 +58,7 @@ pub fn train_from(
     progress: &dyn Progress,
 ) -> Result<TrainReport, Error> {
     config.check()?;
+    check_types(table, config)?;
     let features = select_features(table, config)?;
     // What is judged comes last, but must not fail for a name after a long search.
     for selector in config.judge.slices.columns.iter().flatten() {
@@ -70,6 +71,7 @@ pub fn train_from(
         task: target.task(),
         reason: &task_reason,
     });
+    progress.event(Event::FeaturesSettled { features: &features });
     let parting = Parting::new(table, config)?;
     let (train_rows, test_rows) = parting.hold_out(&target, config.split.test_size, config.split.seed)?;
     let parting = parting.select(&train_rows);
@@ -153,12 +155,14 @@ pub fn compare_from(
     progress: &dyn Progress,
 ) -> Result<Comparison, Error> {
     config.check()?;
+    check_types(table, config)?;
     let features = select_features(table, config)?;
     let (target, task_reason) = Target::new(table, config)?;
     progress.event(Event::TaskSettled {
         task: target.task(),
         reason: &task_reason,
     });
+    progress.event(Event::FeaturesSettled { features: &features });
     let search = Search {
         table: &features,
         target: &target,
@@ -183,6 +187,7 @@ pub fn compare_from(
 /// As [`train`]; also when `candidates` holds more than one model, or one with parameters to search for.
 pub fn fit(table: &Table, config: &TrainConfig, progress: &dyn Progress) -> Result<Pipeline, Error> {
     config.check()?;
+    check_types(table, config)?;
     let features = select_features(table, config)?;
     let (target, _) = Target::new(table, config)?;
     let [params] = &search::draw_params(&config.candidates, 2, config.seed, target.task())[..] else {
@@ -257,6 +262,23 @@ fn calibrate(target: &Target, probabilities: &[f32], method: CalibrationMethod) 
         weights: target.weights.as_deref(),
     };
     Calibration::fit(&sample, method)
+}
+
+/// Checks that columns hold what the configuration says they do.
+fn check_types(table: &Table, config: &TrainConfig) -> Result<(), Error> {
+    for (name, &wanted) in &config.types {
+        let message = match (table.column(name)?.kind(), wanted) {
+            (ColumnKind::Numeric, ColumnType::Text) => {
+                "the column holds numbers, not texts, where the rows are from"
+            }
+            (ColumnKind::Categorical, ColumnType::Number) => {
+                "the column holds texts, not numbers, where the rows are from"
+            }
+            _ => continue,
+        };
+        return Err(Error::config(format!("types.{name}"), message));
+    }
+    Ok(())
 }
 
 pub(crate) fn select_features(table: &Table, config: &TrainConfig) -> Result<Table, Error> {

@@ -215,11 +215,13 @@ fn what_cannot_be_asked_of_numbers_is_refused() {
     );
     check(
         json!({ "candidates": [linear], "search": { "scoring": "f1_macro" } }),
-        "search.scoring: f1_macro is for classification, but `candidates[0].model` asks for regression",
+        "search.scoring: f1_macro is for classification, but `candidates[0].model` asks for regression; for regression there \
+         are r2, explained_variance, neg_mean_squared_error, neg_root_mean_squared_error, neg_mean_absolute_error, \
+         neg_median_absolute_error, neg_mean_absolute_percentage_error",
     );
     check(
         json!({ "target": "town", "task": "regression" }),
-        "target `town` holds texts; a regression predicts numbers",
+        "task: expected classification: `town` holds texts",
     );
     check(
         json!({ "candidates": [{ "model": "random_forest", "class_weight": "balanced" }] }),

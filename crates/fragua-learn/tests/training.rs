@@ -570,7 +570,17 @@ fn tables_that_cannot_be_learned_from_are_refused() {
     check(
         &whole,
         json!({ "target": "noise", "task": "classification" }),
-        "row 1, column `noise`: a class must be a whole number or a text",
+        "task: expected regression: `noise` holds numbers with fractions",
+    );
+    check(
+        &whole,
+        json!({ "target": "noise", "search": { "scoring": "f1_macro" } }),
+        "search.scoring: f1_macro is for classification, but `noise` holds numbers with fractions; for regression there are r2, ",
+    );
+    check(
+        &whole,
+        json!({ "types": { "a": "text" } }),
+        "types.a: the column holds numbers, not texts, where the rows are from",
     );
     check(
         &whole,
@@ -585,7 +595,7 @@ fn tables_that_cannot_be_learned_from_are_refused() {
     check(
         &with_target((0..300).map(f64::from).collect()),
         json!({ "task": "classification" }),
-        "more than 256 classes",
+        "task: expected regression: `kind` holds 300 different whole numbers, more than the 256 that classes may be",
     );
     check(
         &with_target(alternating(8)),

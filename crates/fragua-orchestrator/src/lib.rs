@@ -54,9 +54,9 @@ pub use dag_run::{DagRun, DagRunQuery, DagRunState, NextRun, RecentDagRun, RunTy
 pub use error::Error;
 pub use exec::exec_task;
 pub use operator::{
-    ArgumentError, AwaitedKey, AwaitedObject, ColumnKind, Connection, ConnectionParts, LoadCell, Operator,
-    OperatorCatalog, Outcome, PreviousRun, RunNames, TableLoad, TaskContext, TaskError, check_arguments,
-    open_bucket, parse_arguments, table_asset, table_columns,
+    ArgumentError, ArgumentFile, AwaitedKey, AwaitedObject, ColumnKind, Connection, ConnectionParts,
+    LoadCell, Operator, OperatorCatalog, Outcome, PreviousRun, RunNames, TableLoad, TaskContext, TaskError,
+    check_arguments, open_bucket, parse_arguments, table_asset, table_columns,
 };
 pub use orchestrator::{DagSummary, Heartbeats, Orchestrator, Transition};
 pub use overview::{DagHeader, DagOverview, DagVersion, DayTally, TaskTally};

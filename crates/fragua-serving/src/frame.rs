@@ -5,6 +5,8 @@
 
 mod split;
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fragua_learn::{Format, ReadOptions, columns_of, read_bytes};
 use serde_json::{Map, Value};
@@ -147,7 +149,9 @@ pub(crate) fn rows_of_csv(
             "the CSV body is empty; it must begin with a header row".to_owned(),
         ));
     }
-    let places = places(features, |name| header.iter().position(|column| column == name))?;
+    let places = places(features, header.iter(), |name| {
+        header.iter().position(|column| column == name)
+    })?;
     let mut rows = Vec::new();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(not_csv)? {
@@ -188,7 +192,10 @@ pub(crate) fn rows_of_parquet(
     let found = |name: &str| present.iter().any(|(column, _)| column == name);
     let asked = || features.iter().filter(|feature| found(&feature.name));
     // Where in the table that is read, which has no other columns.
-    let places = places(features, |name| asked().position(|feature| feature.name == name))?;
+    let given = present.iter().map(|(name, _)| name.as_str());
+    let places = places(features, given, |name| {
+        asked().position(|feature| feature.name == name)
+    })?;
     options.kinds = Some(
         asked()
             .map(|feature| (feature.name.clone(), feature.data_type.column_kind()))
@@ -265,7 +272,8 @@ impl Reader<'_> {
                 )));
             }
         }
-        let places = places(self.features, |name| {
+        let given = columns.iter().filter_map(Value::as_str);
+        let places = places(self.features, given, |name| {
             columns.iter().position(|column| column.as_str() == Some(name))
         })?;
         self.rows(data.len(), |number, index| {
@@ -291,7 +299,8 @@ impl Reader<'_> {
             given.push(record);
         }
         // A column is there as soon as one record has it; where another one lacks it, its value is missing.
-        places(self.features, |name| {
+        let names = given.iter().flat_map(|record| record.keys().map(String::as_str));
+        places(self.features, names, |name| {
             given.iter().position(|record| record.contains_key(name))
         })?;
         self.rows(records.len(), |number, index| {
@@ -305,7 +314,10 @@ impl Reader<'_> {
             .iter()
             .map(|feature| columns.get(&feature.name))
             .collect();
-        places(self.features, |name| columns.contains_key(name).then_some(0))?;
+        let given = columns.keys().map(String::as_str);
+        places(self.features, given, |name| {
+            columns.contains_key(name).then_some(0)
+        })?;
         // Values that are no lists stand for one row, as in pandas.
         let lengths = found
             .iter()
@@ -341,9 +353,11 @@ impl Reader<'_> {
     }
 }
 
-/// Finds the place of each feature; `None` stands for one that may be absent and is.
-fn places(
+/// Finds the place of each feature; `None` stands for one that may be absent and is. `given` are the names there are, which a
+/// refusal tells as far as the model does not take them: one of them may be misspelt.
+fn places<'a>(
     features: &[Feature],
+    given: impl Iterator<Item = &'a str>,
     find: impl Fn(&str) -> Option<usize>,
 ) -> Result<Vec<Option<usize>>, FrameError> {
     let places: Vec<Option<usize>> = features.iter().map(|feature| find(&feature.name)).collect();
@@ -356,7 +370,16 @@ fn places(
     if missing.is_empty() {
         Ok(places)
     } else {
-        Err(missing_columns(missing, ""))
+        const MOST: usize = 20;
+        let surplus: BTreeSet<&str> = given
+            .filter(|name| features.iter().all(|feature| feature.name != *name))
+            .collect();
+        let told: Vec<&str> = surplus.into_iter().take(MOST).collect();
+        let remark = match told.is_empty() {
+            true => String::new(),
+            false => format!("; it does not take: {}", told.join(", ")),
+        };
+        Err(missing_columns(missing, &remark))
     }
 }
 

@@ -61,7 +61,7 @@ impl Serving {
         let Some(answered) = rows.into_iter().find(|logged| logged.role != "shadow") else {
             let reason = format!(
                 "the request {request_id} is not in the log: it was left out of the sample, is too old, or was answered \
-                 less than a second ago"
+                 by another process less than a second ago"
             );
             return Err(Error::UnknownModel { reason });
         };

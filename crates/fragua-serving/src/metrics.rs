@@ -51,6 +51,9 @@ const STATUSES: [u16; 15] = [
     200, 400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 501, 503, 504,
 ];
 
+/// The statuses that a key may be refused with.
+const KEY_STATUSES: [u16; 3] = [401, 403, 503];
+
 /// Versions whose counters are kept; the oldest is dropped first, so that the page stays small.
 const KEPT_VERSIONS: usize = 64;
 
@@ -141,6 +144,8 @@ pub(crate) struct Metrics {
     versions: Mutex<Vec<Arc<VersionCounters>>>,
     loads: AtomicU64,
     failed_loads: AtomicU64,
+    /// Requests without a good key, those with a good one for something else, and those whose key could not be checked.
+    refused_keys: [AtomicU64; KEY_STATUSES.len()],
 }
 
 /// What is true at the moment the page is rendered.
@@ -159,6 +164,7 @@ impl Metrics {
             versions: Mutex::default(),
             loads: AtomicU64::new(0),
             failed_loads: AtomicU64::new(0),
+            refused_keys: Default::default(),
         }
     }
 
@@ -177,6 +183,13 @@ impl Metrics {
         let counters = Arc::new(VersionCounters::new(model, version));
         versions.push(Arc::clone(&counters));
         counters
+    }
+
+    /// Counts a request that was refused for its key, on whichever route.
+    pub(crate) fn refused_key(&self, status: u16) {
+        if let Some(index) = KEY_STATUSES.iter().position(|known| *known == status) {
+            self.refused_keys[index].fetch_add(1, Relaxed);
+        }
     }
 
     pub(crate) fn count_load(&self, succeeded: bool) {
@@ -256,6 +269,19 @@ impl Metrics {
                     page.sample("fragua_serving_shadow_rows_total", &labels, rows);
                 }
             }
+        }
+        page.family(
+            "fragua_serving_key_refusals_total",
+            "counter",
+            "Requests refused for their API key, on every route that asks for one.",
+        );
+        for (status, refused) in KEY_STATUSES.iter().zip(&self.refused_keys) {
+            let labels = format!("status=\"{status}\"");
+            page.sample(
+                "fragua_serving_key_refusals_total",
+                &labels,
+                refused.load(Relaxed),
+            );
         }
         page.family(
             "fragua_serving_in_flight",

@@ -1,6 +1,6 @@
 //! A model version in memory, and what it answers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -47,6 +47,51 @@ pub struct ServedModel {
     pub(crate) counters: Arc<VersionCounters>,
     /// Where the registry says the version lives; tells a version from one that was made anew.
     pub(crate) identity: String,
+}
+
+/// A text that training has not seen in its column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnknownCategory {
+    column: String,
+    value: String,
+    rows: usize,
+}
+
+impl fmt::Display for UnknownCategory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value: String = self.value.chars().take(100).collect();
+        write!(
+            formatter,
+            "{}: training has not seen {value:?}, which counts as unknown",
+            self.column
+        )?;
+        if self.rows > 1 {
+            write!(formatter, " ({} rows)", self.rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// The categories of a column: a list for few rows, for which a set is not worth its making.
+enum Known<'a> {
+    List(&'a [String]),
+    Set(HashSet<&'a str>),
+}
+
+impl<'a> Known<'a> {
+    fn of(categories: &'a [String], rows: usize) -> Self {
+        match rows <= MOST_SINGLE_ROWS {
+            true => Self::List(categories),
+            false => Self::Set(categories.iter().map(String::as_str).collect()),
+        }
+    }
+
+    fn has(&self, text: &str) -> bool {
+        match self {
+            Self::List(categories) => categories.iter().any(|known| known == text),
+            Self::Set(categories) => categories.contains(text),
+        }
+    }
 }
 
 /// Answers for some rows.
@@ -100,6 +145,35 @@ impl ServedModel {
             Ok(number) => Value::from(number),
             Err(_) => Value::from(self.version.as_str()),
         }
+    }
+
+    /// Returns the texts that training has not seen in their columns, which count as unknown: each once, the first twenty.
+    pub(crate) fn unknown_categories(&self, rows: &[Row]) -> Vec<UnknownCategory> {
+        const MOST: usize = 20;
+        let mut unknown: Vec<UnknownCategory> = Vec::new();
+        let columns = self.predictor.features().iter().zip(&self.positions).enumerate();
+        for (place, (feature, position)) in columns {
+            if feature.categories.is_empty() || self.predictor.reads_dates(place) {
+                continue;
+            }
+            let known = Known::of(&feature.categories, rows.len());
+            for text in rows.iter().filter_map(|row| row.0.get(*position)?.text()) {
+                if text.is_empty() || known.has(text) {
+                    continue;
+                }
+                let is_this = |told: &UnknownCategory| told.column == feature.name && told.value == text;
+                match unknown.iter().position(is_this) {
+                    Some(told) => unknown[told].rows += 1,
+                    None if unknown.len() < MOST => unknown.push(UnknownCategory {
+                        column: feature.name.clone(),
+                        value: text.to_owned(),
+                        rows: 1,
+                    }),
+                    None => {}
+                }
+            }
+        }
+        unknown
     }
 
     /// Returns the stored example row as a record.

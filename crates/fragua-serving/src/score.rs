@@ -68,9 +68,9 @@ impl Serving {
     ) -> Result<Scored, Error> {
         let options = ReadOptions {
             format: Some(from),
-            kinds: None,
             on_bad_cell,
             max_bytes: self.settings().max_unpacked_bytes(),
+            ..ReadOptions::default()
         };
         let (table, report) = model.read_file(bytes, options)?;
         self.check_row_count(table.row_count())?;

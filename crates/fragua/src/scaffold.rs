@@ -16,23 +16,39 @@ use crate::settings::FILE_NAME;
 #[exclude = "logs/*"]
 struct Covertype;
 
+/// What a project needs, and one DAG to begin with.
+#[derive(RustEmbed)]
+#[folder = "../../examples/empty"]
+#[exclude = ".fragua/*"]
+#[exclude = ".env"]
+#[exclude = "logs/*"]
+struct Empty;
+
 /// An example project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Example {
     /// Forest cover types: load rows, train, predict.
     Covertype,
+    /// No example: settings and one small DAG.
+    None,
 }
 
 impl Example {
     /// Returns every file: its path in the project and its content.
-    fn files(self) -> impl Iterator<Item = (String, Cow<'static, [u8]>)> {
+    fn files(self) -> Vec<(String, Cow<'static, [u8]>)> {
         match self {
-            Self::Covertype => Covertype::iter().filter_map(|path| {
-                let file = Covertype::get(&path)?;
-                Some((path.into_owned(), file.data))
-            }),
+            Self::Covertype => embedded::<Covertype>(),
+            Self::None => embedded::<Empty>(),
         }
     }
+}
+
+fn embedded<Files: RustEmbed>() -> Vec<(String, Cow<'static, [u8]>)> {
+    let files = Files::iter().filter_map(|path| {
+        let file = Files::get(&path)?;
+        Some((path.into_owned(), file.data))
+    });
+    files.collect()
 }
 
 /// What happens to files that are there already.
@@ -51,7 +67,7 @@ pub(crate) enum Existing {
 /// # Errors
 /// When a file exists and `existing` refuses that, or when one cannot be written.
 pub(crate) fn write(example: Example, folder: &Path, existing: Existing) -> anyhow::Result<Vec<PathBuf>> {
-    let files: Vec<_> = example.files().collect();
+    let files = example.files();
     let is_there = |path: &str| folder.join(path).exists();
     if existing == Existing::Refuse {
         let there: Vec<&str> = files
@@ -109,6 +125,14 @@ mod tests {
             assert!(written.contains(&folder.path().join("new").join(name)), "{name}");
         }
         assert!(!written.iter().any(|path| path.ends_with(".env")));
+    }
+
+    #[test]
+    fn without_an_example_a_project_has_settings_and_one_dag_alone() {
+        let folder = TempDir::new().unwrap();
+        let written = write(Example::None, folder.path(), Existing::Refuse).unwrap();
+        let expected = ["dags/hello_dag.yaml", FILE_NAME].map(|name| folder.path().join(name));
+        assert_eq!(written, expected);
     }
 
     #[test]

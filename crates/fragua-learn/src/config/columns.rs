@@ -39,6 +39,15 @@ pub enum ColumnType {
     Text,
 }
 
+impl From<ColumnType> for ColumnKind {
+    fn from(kind: ColumnType) -> Self {
+        match kind {
+            ColumnType::Number => Self::Numeric,
+            ColumnType::Text => Self::Categorical,
+        }
+    }
+}
+
 impl From<&str> for ColumnSelector {
     fn from(name: &str) -> Self {
         Self::Name(name.to_owned())
@@ -50,11 +59,7 @@ impl ColumnSelector {
         match self {
             Self::Name(known) => known == name,
             Self::Fitting(filter) => {
-                let kind_fits = match filter.kind {
-                    Some(ColumnType::Number) => kind == ColumnKind::Numeric,
-                    Some(ColumnType::Text) => kind == ColumnKind::Categorical,
-                    None => true,
-                };
+                let kind_fits = filter.kind.is_none_or(|wanted| kind == wanted.into());
                 let pattern = filter.pattern.as_deref().unwrap_or("*");
                 kind_fits && fits_pattern(&name.chars().collect::<Vec<_>>(), pattern)
             }

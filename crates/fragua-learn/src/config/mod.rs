@@ -33,6 +33,7 @@ pub use scoring::{Folds, HalvingConfig, HalvingResource, Scoring, SearchConfig, 
 use crate::Error;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Describes one training: target, split, preparation, models to try, search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,10 @@ pub struct TrainConfig {
     /// The columns to predict from, by name, type or pattern; all but the target when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<ColumnSelector>>,
+    /// What columns hold where their cells do not say it, such as `{ZIP: text}`; those of a text file that are not named are
+    /// numbers when their cells are, but for a few bad ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, ColumnType>,
     /// Columns to leave out, such as ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ColumnSelector>,
@@ -158,6 +163,7 @@ impl TrainConfig {
             task: None,
             weight: None,
             features: None,
+            types: BTreeMap::new(),
             exclude: Vec::new(),
             split: SplitConfig::default(),
             preparation: PreparationConfig::default(),
@@ -259,8 +265,12 @@ impl TrainConfig {
     }
 
     /// Returns what is predicted as far as the configuration says, with the key that says so.
-    pub(crate) fn implied_task(&self) -> Result<Option<(Task, String)>, Error> {
-        let mut implied = self.task.map(|task| (task, "task".to_owned()));
+    pub(crate) fn implied_task(&self) -> Result<Option<Implied>, Error> {
+        let mut implied = self.task.map(|task| Implied {
+            task,
+            field: "task".to_owned(),
+            name: task.name(),
+        });
         let models = self
             .candidates
             .iter()
@@ -284,20 +294,45 @@ impl TrainConfig {
             .chain(calibrate)
             .chain(self.judge.scorings())
         {
+            let found = Implied { task, field, name };
             match &implied {
-                Some((known, by)) if *known != task => {
-                    let message = format!(
-                        "{name} is for {}, but `{by}` asks for {}",
-                        task.name(),
-                        known.name()
-                    );
-                    return Err(Error::config(field, message));
+                Some(known) if known.task != task => {
+                    return Err(found.refused(&format!("`{}` asks for {}", known.field, known.task.name())));
                 }
                 Some(_) => {}
-                None => implied = Some((task, field)),
+                None => implied = Some(found),
             }
         }
         Ok(implied)
+    }
+}
+
+/// What is predicted, and what says so.
+pub(crate) struct Implied {
+    pub(crate) task: Task,
+    /// The key that says so.
+    pub(crate) field: String,
+    /// What stands there.
+    name: &'static str,
+}
+
+impl Implied {
+    /// Says that the key asks for what cannot be, and what could stand there instead.
+    pub(crate) fn refused(&self, why: &str) -> Error {
+        let (task, other) = match self.task {
+            Task::Classification => (self.task.name(), Task::Regression),
+            Task::Regression => (self.task.name(), Task::Classification),
+        };
+        let mut message = match self.name == task {
+            true => format!("expected {}: {why}", other.name()),
+            false => format!("{} is for {task}, but {why}", self.name),
+        };
+        if Scoring::ALL.iter().any(|scoring| scoring.name() == self.name) {
+            let fitting = Scoring::ALL.iter().filter(|scoring| scoring.task() == other);
+            let fitting: Vec<&str> = fitting.map(|scoring| scoring.name()).collect();
+            message += &format!("; for {} there are {}", other.name(), fitting.join(", "));
+        }
+        Error::config(&self.field, message)
     }
 }
 
@@ -390,6 +425,11 @@ mod tests {
             "split.test_size: expected a share above 0 and below 1, got 1",
         );
         check(json!({ "features": ["t"] }), "features: `t` is the target");
+        check(
+            json!({ "task": "regression", "search": { "scoring": "f1_macro" } }),
+            "search.scoring: f1_macro is for classification, but `task` asks for regression; for regression there are r2, \
+             explained_variance, neg_mean_squared_error, ",
+        );
         check(
             json!({ "search": { "cv": 1 } }),
             "search.cv: expected 2 to 50, got 1",

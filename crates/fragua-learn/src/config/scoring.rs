@@ -183,6 +183,31 @@ pub enum Scoring {
 }
 
 impl Scoring {
+    /// All figures.
+    pub const ALL: [Self; 21] = [
+        Self::Accuracy,
+        Self::BalancedAccuracy,
+        Self::PrecisionMacro,
+        Self::PrecisionWeighted,
+        Self::RecallMacro,
+        Self::RecallWeighted,
+        Self::F1Macro,
+        Self::F1Weighted,
+        Self::NegLogLoss,
+        Self::NegBrierScore,
+        Self::RocAucOvr,
+        Self::AveragePrecision,
+        Self::MatthewsCorrcoef,
+        Self::CohenKappa,
+        Self::R2,
+        Self::ExplainedVariance,
+        Self::NegMeanSquaredError,
+        Self::NegRootMeanSquaredError,
+        Self::NegMeanAbsoluteError,
+        Self::NegMedianAbsoluteError,
+        Self::NegMeanAbsolutePercentageError,
+    ];
+
     /// Returns the figure that decides when none is named.
     pub fn of_task(task: Task) -> Self {
         match task {

@@ -11,7 +11,7 @@ const KEPT: usize = 20;
 
 /// What to do with a cell that cannot be read as what its column holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "Option<Word>")]
 pub enum OnBadCell {
     /// Refuse the whole table.
     #[default]
@@ -20,6 +20,26 @@ pub enum OnBadCell {
     Null,
     /// Leave the row out.
     Skip,
+}
+
+/// A policy as it is written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Word {
+    Refuse,
+    Null,
+    Skip,
+}
+
+impl From<Option<Word>> for OnBadCell {
+    /// The word `null` is nothing in YAML.
+    fn from(word: Option<Word>) -> Self {
+        match word {
+            Some(Word::Refuse) => Self::Refuse,
+            Some(Word::Null) | None => Self::Null,
+            Some(Word::Skip) => Self::Skip,
+        }
+    }
 }
 
 /// What was not read as it stood.

@@ -36,7 +36,7 @@ pub(super) fn columns(mut reader: impl BufRead) -> Result<Vec<(String, ColumnKin
 
 /// Reads all lines; empty ones are passed over, but counted in the numbers of rows.
 pub(super) fn read(mut reader: impl BufRead, options: &ReadOptions) -> Result<(Table, ReadReport), Error> {
-    let builder = TableBuilder::typed(options.kinds.iter().flatten().cloned());
+    let builder = TableBuilder::typed(options.kinds.iter().flatten().cloned()).declare(&options.types);
     let mut places: HashMap<String, usize> = builder.names().iter().cloned().zip(0..).collect();
     let mut was_seen = vec![false; places.len()];
     let mut intake = Intake::new(builder, options.on_bad_cell);

@@ -10,10 +10,12 @@ pub use parquet::write_parquet;
 pub(crate) use intake::Ledger;
 
 use crate::Error;
+use crate::config::ColumnType;
 use crate::csv_file;
 use crate::table::{ColumnKind, Table};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
 use std::path::Path;
@@ -58,6 +60,8 @@ pub struct ReadOptions {
     pub format: Option<Format>,
     /// The columns to read, with their kinds, in this order; `None` reads all columns and finds their kinds.
     pub kinds: Option<Vec<(String, ColumnKind)>>,
+    /// What columns hold whose kinds are to be found, where that is known.
+    pub types: BTreeMap<String, ColumnType>,
     /// What to do with cells that cannot be read.
     pub on_bad_cell: OnBadCell,
     /// Most bytes that a file may unpack to: 16 GiB unless it is set.
@@ -69,6 +73,7 @@ impl Default for ReadOptions {
         Self {
             format: None,
             kinds: None,
+            types: BTreeMap::new(),
             on_bad_cell: OnBadCell::Refuse,
             max_bytes: 16 << 30,
         }

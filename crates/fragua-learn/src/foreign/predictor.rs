@@ -27,6 +27,15 @@ impl Predictor {
         }
     }
 
+    /// Tells whether the texts of a column, by its place in [`Self::features`], are read as dates: training need not have
+    /// seen them.
+    pub fn reads_dates(&self, feature: usize) -> bool {
+        match self {
+            Self::Pipeline(pipeline) => pipeline.reads_dates(feature),
+            Self::Foreign(_) => false,
+        }
+    }
+
     /// Returns what is predicted.
     pub fn task(&self) -> Task {
         match self {

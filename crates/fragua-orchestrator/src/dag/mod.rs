@@ -25,6 +25,7 @@ pub use asset::AssetCondition;
 pub use callback::{Addresses, Callbacks, Deadline, DeadlineReference, Notifier};
 pub use file::dag_schema;
 pub use import_error::ImportError;
+pub(crate) use node::{Document, read as read_document};
 pub use param::{Param, ParamType, ParamTypes};
 pub use schedule::{InvalidSchedule, Schedule, Ticks, Timetable};
 

@@ -732,11 +732,14 @@ pub(super) fn check_id(id: &str) -> Result<(), String> {
 }
 
 /// Says what serde says about the value at `pointer` in the words of a DAG file.
-fn plain(pointer: &str, message: &str) -> String {
+pub(crate) fn plain(pointer: &str, message: &str) -> String {
     let message = message
         .replace("missing field", "missing key")
         .replace("unknown field", "unknown key")
         .replace("expected u32", "expected a whole number")
+        .replace("expected usize", "expected a whole number")
+        .replace("expected u64", "expected a whole number")
+        .replace("expected f64", "expected a number")
         .replace("expected a string", "expected a text")
         .replace("expected a sequence", "expected a list such as [a, b]");
     let Some((found, expected)) = message
@@ -757,19 +760,9 @@ fn plain(pointer: &str, message: &str) -> String {
 
 /// Names the nearest of some words, or all of them.
 pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
-    let nearest = known
-        .iter()
-        .map(|candidate| (distance(word, candidate), candidate))
-        .min();
-    match nearest {
-        Some((distance, candidate))
-            if distance <= 2
-                || (distance <= word.chars().count() * 3 / 5
-                    && candidate.chars().next() == word.chars().next()) =>
-        {
-            format!("did you mean {candidate}?")
-        }
-        _ => {
+    match nearest(word, known) {
+        Some(candidate) => format!("did you mean {candidate}?"),
+        None => {
             // Such as `bash_command`, where `bash` is enough.
             let is_begun = |candidate: &&&str| {
                 word.strip_prefix(**candidate)
@@ -781,6 +774,17 @@ pub(crate) fn did_you_mean(word: &str, known: &[&str], what: &str) -> String {
             }
         }
     }
+}
+
+/// Returns the nearest of some words if it is near.
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let (distance, candidate) = known
+        .iter()
+        .map(|candidate| (distance(word, candidate), *candidate))
+        .min()?;
+    let begins_alike = candidate.chars().next() == word.chars().next();
+    let is_near = distance <= 2 || (begins_alike && distance <= word.chars().count() * 3 / 5);
+    is_near.then_some(candidate)
 }
 
 /// The number of letters to insert, delete or change to make one word of the other.

@@ -12,6 +12,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::dag::parse::nearest;
+
+mod argument_file;
 mod awaited;
 mod bash;
 mod bucket;
@@ -31,6 +34,7 @@ mod wait;
 mod warehouse;
 mod written_tables;
 
+pub use argument_file::ArgumentFile;
 pub use awaited::{AwaitedKey, AwaitedObject};
 pub use bucket::open as open_bucket;
 pub use connection::Connection;
@@ -185,11 +189,39 @@ pub fn parse_arguments<T: DeserializeOwned>(arguments: &Value) -> Result<T, Argu
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
+        let message = error.into_inner().to_string();
+        let Some((word, nearest)) = unknown_word(&message) else {
+            return ArgumentError { pointer, message };
+        };
+        let key = format!("{pointer}/{}", escape_pointer(word));
+        let message = match nearest {
+            Some(nearest) => {
+                let beginning = message
+                    .split_once(", expected")
+                    .map_or("", |(beginning, _)| beginning);
+                format!("{beginning}; did you mean {nearest}?")
+            }
+            None => message.clone(),
+        };
         ArgumentError {
-            pointer,
-            message: error.into_inner().to_string(),
+            pointer: if arguments.pointer(&key).is_some() {
+                key
+            } else {
+                pointer
+            },
+            message,
         }
     })
+}
+
+/// Returns the unknown word that serde tells of, with the nearest of those that it expected.
+fn unknown_word(message: &str) -> Option<(&str, Option<&str>)> {
+    let is_unknown = ["unknown field `", "unknown variant `"]
+        .iter()
+        .any(|beginning| message.starts_with(beginning));
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let word = quoted.next().filter(|_| is_unknown)?;
+    Some((word, nearest(word, &quoted.collect::<Vec<_>>())))
 }
 
 /// Reads arguments whose templates are not rendered yet. `Ok(None)` means that a template stands where another type

@@ -26,17 +26,26 @@ const KEY_HEADER: &str = "x-api-key";
 
 /// Which models the one who asks may know of.
 #[derive(Debug, Clone)]
-pub(super) struct Access(Option<Arc<ServingKey>>);
+pub(super) struct Access(Option<Granted>);
+
+/// A good key, and the façade that counts what it is refused.
+#[derive(Debug, Clone)]
+struct Granted {
+    key: Arc<ServingKey>,
+    serving: Serving,
+}
 
 impl Access {
     /// Returns whether a model is in the scope.
     pub(super) fn allows(&self, model: &str) -> bool {
-        self.0.as_ref().is_none_or(|key| key.scope.allows(model))
+        self.0
+            .as_ref()
+            .is_none_or(|granted| granted.key.scope.allows(model))
     }
 
     /// Returns the names in the scope; nothing when it is every model.
     pub(super) fn models(&self) -> Option<&BTreeSet<String>> {
-        match &self.0.as_ref()?.scope {
+        match &self.0.as_ref()?.key.scope {
             KeyScope::AllModels => None,
             KeyScope::Models(names) => Some(names),
         }
@@ -45,7 +54,8 @@ impl Access {
     /// Refuses a model outside of the scope, whether there is such a model or not.
     pub(super) fn check(&self, model: &str) -> Result<(), Refusal> {
         match &self.0 {
-            Some(key) if !key.scope.allows(model) => {
+            Some(Granted { key, serving }) if !key.scope.allows(model) => {
+                serving.inner.metrics.refused_key(StatusCode::FORBIDDEN.as_u16());
                 let model: String = model.chars().take(256).collect();
                 let message = format!(
                     "the API key {} ({}) is not for the model {model:?}: ask for one that is",
@@ -101,8 +111,14 @@ pub(super) async fn check_key(
         return next.run(request).await;
     };
     let access = match bearer(auth, request.headers()).await {
-        Ok(key) => Access(Some(key)),
-        Err(refusal) => return refuse(path.as_str(), refusal),
+        Ok(key) => Access(Some(Granted {
+            key,
+            serving: serving.clone(),
+        })),
+        Err(refusal) => {
+            serving.inner.metrics.refused_key(refusal.status.as_u16());
+            return refuse(path.as_str(), refusal);
+        }
     };
     let parameters = match &parameters {
         Ok(parameters) => parameters,

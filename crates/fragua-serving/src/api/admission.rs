@@ -10,14 +10,16 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
+use serde_json::json;
 
 use super::Refusal;
 use crate::aftermath::Predicted;
 use crate::endpoint::lot_of;
 use crate::metrics::Route;
-use crate::model::ServedModel;
+use crate::model::{Predictions, ServedModel};
 use crate::model_ref::ModelRef;
 use crate::request_id::RequestId;
+use crate::row::Row;
 use crate::{Error, Serving};
 
 /// A body of up to this many bytes is worked on where it was read; a larger one on a thread for computing.
@@ -26,6 +28,25 @@ const INLINE_BYTES: usize = 4096;
 /// Requests with the same value get the same version while a canary answers a share.
 const STICKY_KEY: &str = "x-sticky-key";
 
+/// What is to be known of an answer that was given all the same.
+const WARNINGS: &str = "x-model-warnings";
+
+/// Writes texts as JSON that a header can carry.
+fn ascii_json(texts: &[String]) -> String {
+    let mut written = String::new();
+    for character in json!(texts).to_string().chars() {
+        match character {
+            ' '..='~' => written.push(character),
+            other => {
+                for unit in other.encode_utf16(&mut [0; 2]) {
+                    written.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    written
+}
+
 /// A response and what it predicts.
 pub(super) struct Answer {
     pub(super) response: Response,
@@ -33,6 +54,22 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The answer for some rows of a protocol whose bodies have no place for warnings: those go into a header, a list of
+    /// texts in JSON.
+    pub(super) fn warned(mut response: Response, rows: Vec<Row>, predictions: Predictions) -> Self {
+        let unknown = predictions.model.unknown_categories(&rows);
+        if !unknown.is_empty() {
+            let warnings: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+            if let Ok(value) = HeaderValue::from_str(&ascii_json(&warnings)) {
+                response.headers_mut().insert(WARNINGS, value);
+            }
+        }
+        Self {
+            response,
+            predicted: Some(Predicted { rows, predictions }),
+        }
+    }
+
     /// An answer that predicts nothing.
     pub(super) fn refusal(response: Response) -> Self {
         Self {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use fragua_learn::{Format, OnBadCell};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Refusal;
 use super::access::Access;
@@ -99,6 +99,13 @@ struct ObjectsBody {
     output: String,
 }
 
+/// What `application/json` is here.
+const OBJECTS: &str = r#"{"object": "s3://bucket/rows.csv", "output": "s3://bucket/scored.csv"}"#;
+
+/// Where rows in JSON go.
+const ROWS_IN_JSON: &str = "send rows in JSON to /invocations as {\"dataframe_records\": [{…}, …]}, or here as \
+                            application/x-ndjson, an object a line";
+
 async fn score_object(
     serving: &Serving,
     version: Arc<ServedModel>,
@@ -106,9 +113,12 @@ async fn score_object(
     on_bad_cell: OnBadCell,
 ) -> Result<Response, Refusal> {
     let body: ObjectsBody = serde_json::from_slice(body).map_err(|error| {
-        let message = format!(
-            "send {{\"object\": \"s3://bucket/rows.csv\", \"output\": \"s3://bucket/scored.csv\"}}: {error}"
-        );
+        let is_rows = matches!(serde_json::from_slice(body), Ok(Value::Array(_)))
+            || matches!(serde_json::from_slice(body), Ok(Value::Object(body)) if !body.contains_key("object"));
+        let message = match is_rows {
+            true => format!("application/json names objects here, {OBJECTS}; {ROWS_IN_JSON}"),
+            false => format!("send {OBJECTS}: {error}"),
+        };
         Refusal::new(StatusCode::BAD_REQUEST, message)
     })?;
     let objects = serving.objects()?;
@@ -171,7 +181,10 @@ fn form_of(headers: &HeaderMap) -> Result<Form, Refusal> {
         "application/json" => Ok(Form::Objects),
         _ => Err(Refusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "send text/csv, application/vnd.apache.parquet or application/x-ndjson, or application/json that names objects",
+            format!(
+                "send text/csv, application/vnd.apache.parquet or application/x-ndjson, or application/json that \
+                 names objects, {OBJECTS}; {ROWS_IN_JSON}"
+            ),
         )),
     }
 }

@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::Refusal;
 use super::admission::{Admitted, Answer, Manner, answer};
-use crate::aftermath::Predicted;
 use crate::frame::{FrameError, rows_of_csv, rows_of_json, rows_of_parquet};
 use crate::metrics::Route;
 use crate::model::Predictions;
@@ -68,10 +67,7 @@ fn predict_frame(admitted: Admitted) -> Answer {
         Err(error) => return Answer::refusal(refusal(error, max_rows)),
     };
     match model.predict(&rows) {
-        Ok(predictions) => Answer {
-            response: frame_body(&predictions),
-            predicted: Some(Predicted { rows, predictions }),
-        },
+        Ok(predictions) => Answer::warned(frame_body(&predictions), rows, predictions),
         Err(error) => Answer::refusal(error.into_response()),
     }
 }

@@ -86,8 +86,8 @@ async fn show(
     access.check_rows(&rows)?;
     if rows.is_empty() {
         let reason = format!(
-            "the request {request_id} is not in the log: it was left out of the sample, is too old, or was answered less \
-             than a second ago"
+            "the request {request_id} is not in the log: it was left out of the sample, is too old, or was answered by \
+             another process less than a second ago"
         );
         return Err(Error::UnknownModel { reason }.into());
     }

@@ -259,11 +259,18 @@ fn prediction_schema(model: &ServedModel) -> Schema {
         .title(Some("Probabilities"))
         .description(Some("Probability of each class; only with proba=1."))
         .additional_properties(Some(of_type(Type::Number)));
+    let warnings = ArrayBuilder::new()
+        .items(of_type(Type::String))
+        .title(Some("Warnings"))
+        .description(Some(
+            "Texts that training has not seen; only where there are some.",
+        ));
     ObjectBuilder::new()
         .title(Some(PREDICTION))
         .property("Prediction", of_type(label).title(Some("Prediction")))
         .property("Model Version", of_type(version).title(Some("Model Version")))
         .property("Probabilities", probabilities)
+        .property("Warnings", warnings)
         .required("Prediction")
         .required("Model Version")
         .build()

@@ -13,7 +13,7 @@ use super::admission::{Admitted, Answer, Manner, answer};
 use super::validation::{Unprocessable, bad_flag, check_body};
 use crate::aftermath::Predicted;
 use crate::metrics::Route;
-use crate::model::{Explanation, Predictions};
+use crate::model::{Explanation, Predictions, UnknownCategory};
 use crate::model_ref::ModelRef;
 use crate::row::boolean_in;
 use crate::{Error, Serving};
@@ -64,6 +64,7 @@ fn predict_record(admitted: Admitted) -> Answer {
                 predictions: &predictions,
                 with_probabilities,
                 explanation: explanation.as_ref(),
+                unknown: &model.unknown_categories(&rows),
             })
             .into_response(),
             predicted: Some(Predicted { rows, predictions }),
@@ -72,11 +73,13 @@ fn predict_record(admitted: Admitted) -> Answer {
     }
 }
 
-/// `{"Prediction": …, "Model Version": …}`, with `"Probabilities"`, `"Contributions"` and `"Baseline"` on demand.
+/// `{"Prediction": …, "Model Version": …}`, with `"Probabilities"`, `"Contributions"` and `"Baseline"` on demand, and
+/// with `"Warnings"` where training has not seen a text of the row.
 struct PredictionBody<'a> {
     predictions: &'a Predictions,
     with_probabilities: bool,
     explanation: Option<&'a Explanation>,
+    unknown: &'a [UnknownCategory],
 }
 
 impl Serialize for PredictionBody<'_> {
@@ -100,6 +103,10 @@ impl Serialize for PredictionBody<'_> {
                 .collect();
             body.serialize_entry("Contributions", &by_name)?;
             body.serialize_entry("Baseline", &explanation.base)?;
+        }
+        if !self.unknown.is_empty() {
+            let warnings: Vec<String> = self.unknown.iter().map(ToString::to_string).collect();
+            body.serialize_entry("Warnings", &warnings)?;
         }
         body.end()
     }

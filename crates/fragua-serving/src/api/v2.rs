@@ -13,7 +13,6 @@ use super::Refusal;
 use super::access::Access;
 use super::admission::{Admitted, Answer, Manner, answer, read_body};
 use super::models::by_name;
-use crate::aftermath::Predicted;
 use crate::metrics::Route;
 use crate::model::{Predictions, ServedModel};
 use crate::tensors;
@@ -226,10 +225,10 @@ fn infer_tensors(admitted: Admitted) -> Answer {
         Err(message) => return Answer::refusal(bad_request(message)),
     };
     match model.predict(&rows) {
-        Ok(predictions) => Answer {
-            response: Json(infer_body(&predictions, id, &wanted)).into_response(),
-            predicted: Some(Predicted { rows, predictions }),
-        },
+        Ok(predictions) => {
+            let body = infer_body(&predictions, id, &wanted);
+            Answer::warned(Json(body).into_response(), rows, predictions)
+        }
         Err(error) => Answer::refusal(refuse(error.into())),
     }
 }

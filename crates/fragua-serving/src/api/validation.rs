@@ -51,8 +51,21 @@ pub(super) fn check_body(model: &ServedModel, is_json: bool, body: &[u8]) -> Res
 
 fn check_record(model: &ServedModel, record: &Map<String, Value>) -> Result<Row, Unprocessable> {
     model.check_record(record).map_err(|errors| {
-        let entries = errors.into_iter().map(field_entry).collect();
-        Unprocessable::Fields(entries)
+        let surplus: Vec<&String> = record
+            .keys()
+            .filter(|name| model.features.iter().all(|feature| feature.name != **name))
+            .take(20)
+            .collect();
+        let entries = errors.into_iter().map(|error| {
+            let is_missing = error.kind == FieldErrorKind::Missing;
+            let mut entry = field_entry(error);
+            // One of them may be the missing field, misspelt.
+            if is_missing && !surplus.is_empty() {
+                entry["ctx"] = json!({ "not_taken": surplus });
+            }
+            entry
+        });
+        Unprocessable::Fields(entries.collect())
     })
 }
 

@@ -97,7 +97,10 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     fn new(features: &'a [Feature], columns: &[Cow<'_, str>]) -> Option<Self> {
-        let places = places(features, |name| columns.iter().position(|column| column == name)).ok()?;
+        let places = places(features, std::iter::empty(), |name| {
+            columns.iter().position(|column| column == name)
+        })
+        .ok()?;
         let mut of_columns = vec![None; columns.len()];
         let mut blank = Vec::with_capacity(features.len());
         for (index, (feature, place)) in features.iter().zip(places).enumerate() {

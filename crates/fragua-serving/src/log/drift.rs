@@ -26,6 +26,8 @@ pub struct DriftReport {
     pub version: String,
     /// Rows that were looked at.
     pub rows: u64,
+    /// Fewer rows tell nothing.
+    pub minimum_rows: u64,
     /// When the first of them was answered.
     pub from: Option<Timestamp>,
     /// When the last of them was answered.
@@ -52,8 +54,10 @@ pub struct FeatureDrift {
 
 /// How bad drift is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// Fewer rows than `serving.drift_minimum_rows`: chance alone moves so few.
+    TooFewRows,
     /// A population stability index below 0.1.
     None,
     /// From 0.1 on.
@@ -84,9 +88,11 @@ impl DriftReport {
         settings: &LogSettings,
     ) -> Option<Self> {
         let profile = model.profile.as_ref()?;
+        let is_thin = (rows.len() as u64) < settings.drift_minimum_rows;
         let of = |column: &ColumnProfile, values: &mut dyn Iterator<Item = Option<&Value>>| {
             let drift = drift(column, &observed(column, values))?;
             let severity = match drift.psi {
+                _ if is_thin => Severity::TooFewRows,
                 psi if psi >= settings.drift_threshold => Severity::Large,
                 psi if psi >= MODERATE => Severity::Moderate,
                 _ => Severity::None,
@@ -106,14 +112,16 @@ impl DriftReport {
         let mut answers = rows.iter().map(|(.., label)| Some(label));
         let prediction = of(&profile.target, &mut answers);
         let all = features.iter().chain(&prediction);
-        let severity = all
-            .map(|feature| feature.severity)
-            .max()
-            .unwrap_or(Severity::None);
+        let severity = all.map(|feature| feature.severity).max().unwrap_or(if is_thin {
+            Severity::TooFewRows
+        } else {
+            Severity::None
+        });
         Some(Self {
             model: model.name.clone(),
             version: model.version.clone(),
             rows: rows.len() as u64,
+            minimum_rows: settings.drift_minimum_rows,
             from: rows.iter().map(|(at, ..)| *at).min(),
             to: rows.iter().map(|(at, ..)| *at).max(),
             features,
@@ -123,10 +131,7 @@ impl DriftReport {
     }
 
     /// Returns the alarm that this report is worth, where it is.
-    fn alarm(&self, settings: &LogSettings, now: Timestamp) -> Option<DriftAlarm> {
-        if self.rows < settings.drift_minimum_rows {
-            return None;
-        }
+    fn alarm(&self, now: Timestamp) -> Option<DriftAlarm> {
         let moved = |feature: &&FeatureDrift| feature.severity == Severity::Large;
         let features: Vec<(String, f64)> = self
             .features
@@ -208,7 +213,7 @@ impl PredictionLog {
             return Ok(None);
         };
         let database = &self.inner.database;
-        let Some(mut alarm) = report.alarm(self.settings(), self.inner.clock.now()) else {
+        let Some(mut alarm) = report.alarm(self.inner.clock.now()) else {
             if report.rows >= self.settings().drift_minimum_rows {
                 store::end_alarm(database, &model.name, &model.version)
                     .await

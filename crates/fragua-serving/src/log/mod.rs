@@ -15,7 +15,7 @@ use fragua_database::Database;
 use fragua_learn::Label;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::bucket::Bucket;
 use crate::Error;
@@ -54,7 +54,7 @@ pub struct LogSettings {
     pub keep: Duration,
     /// Rows that drift is looked for in: the last ones of a version.
     pub drift_rows: u64,
-    /// Fewer rows are no reason for an alarm.
+    /// Fewer rows are called too few, whatever their drift, and are no reason for an alarm.
     pub drift_minimum_rows: u64,
     /// From this population stability index on a column has drifted.
     pub drift_threshold: f64,
@@ -88,9 +88,11 @@ struct Inner {
     database: Database,
     settings: LogSettings,
     clock: SharedClock,
-    queue: mpsc::Sender<Recorded>,
+    queue: mpsc::Sender<Waiting>,
     /// Taken by the one task that writes.
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Recorded>>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Waiting>>,
+    /// Whether the task that writes waits for its database.
+    is_stuck: watch::Sender<bool>,
     bucket: Bucket,
     counters: Counters,
     alarms: broadcast::Sender<DriftAlarm>,
@@ -115,6 +117,15 @@ impl Counters {
             ("failed", self.failed.load(Relaxed)),
         ]
     }
+}
+
+/// What the task that writes is handed.
+#[derive(Debug)]
+enum Waiting {
+    /// To be written.
+    Request(Recorded),
+    /// Somebody waits until all that came before is written, or cannot be: dropped then.
+    Reader(oneshot::Sender<()>),
 }
 
 /// One answered request on its way into the log.
@@ -215,6 +226,7 @@ impl PredictionLog {
             clock,
             queue,
             waiting: tokio::sync::Mutex::new(waiting),
+            is_stuck: watch::Sender::new(false),
             counters: Counters::default(),
             alarms: broadcast::Sender::new(16),
         };
@@ -255,7 +267,7 @@ impl PredictionLog {
             model: Arc::clone(&answered.predictions.model),
             rows: rows.collect(),
         };
-        if inner.queue.try_send(recorded).is_err() {
+        if inner.queue.try_send(Waiting::Request(recorded)).is_err() {
             count(&inner.counters.dropped, kept);
         }
     }
@@ -280,7 +292,12 @@ impl PredictionLog {
             limit: Some(MOST_ROWS_A_PAGE),
             ..LogQuery::default()
         };
-        let mut rows = self.predictions(&query).await?.items;
+        let mut rows = self.search(&query).await?.items;
+        if rows.is_empty() {
+            // It may be answered, but not written yet.
+            self.flush().await;
+            rows = self.search(&query).await?.items;
+        }
         rows.sort_by(|one, two| (&one.role, one.row).cmp(&(&two.role, two.row)));
         Ok(rows)
     }
@@ -290,6 +307,13 @@ impl PredictionLog {
     /// # Errors
     /// `InvalidField` for a page token that was not given here; `Unreachable` when the database does not answer.
     pub async fn predictions(&self, query: &LogQuery) -> Result<Page<LoggedPrediction>, Error> {
+        if query.page_token.is_none() {
+            self.flush().await;
+        }
+        self.search(query).await
+    }
+
+    async fn search(&self, query: &LogQuery) -> Result<Page<LoggedPrediction>, Error> {
         let before = match &query.page_token {
             None => None,
             Some(token) => Some(token.parse::<i64>().map_err(|_| Error::InvalidField {

@@ -6,9 +6,10 @@ use std::time::Duration;
 use fragua_base::ErrorKind;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{PredictionLog, Recorded};
+use super::{PredictionLog, Recorded, Waiting};
 use crate::row::{Cell, Row};
 use crate::signature::{DataType, Feature};
 use crate::store::predictions as store;
@@ -31,40 +32,67 @@ impl PredictionLog {
         let mut purge = tokio::time::interval(PURGE_EVERY);
         purge.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // Outside of what is waited for: what was gathered so far outlives a purge and the end.
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => break,
-                () = gather(&mut waiting, &mut batch, &shutdown) => {
+                () = batch.gather(&mut waiting, &shutdown) => {
                     self.write_until_done(std::mem::take(&mut batch), &shutdown).await;
                 }
                 _ = purge.tick() => self.purge().await,
             }
         }
-        let mut rest = batch;
-        while let Ok(recorded) = waiting.try_recv() {
-            rest.push(recorded);
+        while let Ok(more) = waiting.try_recv() {
+            batch.take(more);
         }
+        let mut rest = batch.requests;
         while !rest.is_empty() {
-            let batch = rest.drain(..rest.len().min(BATCH)).collect();
+            let requests = rest.drain(..rest.len().min(BATCH)).collect();
+            let batch = Batch {
+                requests,
+                readers: Vec::new(),
+            };
             self.write_until_done(batch, &shutdown).await;
         }
     }
 
-    /// Writes everything that waits; for tests and for who is about to read what was just predicted.
-    #[cfg(test)]
+    /// Lets everything be written that was recorded so far, and waits for it; not for a database that does not answer.
     pub(crate) async fn flush(&self) {
-        let mut waiting = self.inner.waiting.lock().await;
-        while let Ok(recorded) = waiting.try_recv() {
-            self.write(&[recorded]).await.unwrap();
+        let mut is_stuck = self.inner.is_stuck.subscribe();
+        let (reader, written) = oneshot::channel();
+        let written = async {
+            if self.inner.queue.send(Waiting::Reader(reader)).await.is_ok() {
+                // The sender is dropped, not used.
+                let _ = written.await;
+            }
+        };
+        // Where no task writes, or none does any more, whoever reads does.
+        let mut waiting = tokio::select! {
+            biased;
+            waiting = self.inner.waiting.lock() => waiting,
+            () = written => return,
+            _ = is_stuck.wait_for(|is_stuck| *is_stuck) => return,
+        };
+        let mut batch = Batch::default();
+        while let Ok(more) = waiting.try_recv() {
+            batch.take(more);
         }
+        let at_once = CancellationToken::new();
+        at_once.cancel();
+        self.write_until_done(batch, &at_once).await;
     }
 
-    async fn write_until_done(&self, batch: Vec<Recorded>, shutdown: &CancellationToken) {
+    async fn write_until_done(&self, batch: Batch, shutdown: &CancellationToken) {
         let mut wait = RETRY.0;
-        let mut parts = vec![batch];
-        while let Some(part) = parts.pop() {
+        let is_stuck = |is_stuck: bool| {
+            self.inner
+                .is_stuck
+                .send_if_modified(|was| std::mem::replace(was, is_stuck) != is_stuck)
+        };
+        let mut parts = vec![batch.requests];
+        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
             let Err(error) = self.write(&part).await else {
+                is_stuck(false);
                 wait = RETRY.0;
                 continue;
             };
@@ -74,6 +102,7 @@ impl PredictionLog {
                 tracing::error!(%error, requests = part.len(), "predictions are not in the log");
             } else {
                 tracing::warn!(%error, "the prediction log waits for its database");
+                is_stuck(true);
                 parts.push(part);
                 // At the end of the process comes one more try.
                 tokio::select! {
@@ -123,24 +152,40 @@ impl PredictionLog {
     }
 }
 
-/// Waits for the first request, then a moment for others.
-async fn gather(waiting: &mut Receiver<Recorded>, batch: &mut Vec<Recorded>, shutdown: &CancellationToken) {
-    if batch.is_empty() {
-        let Some(first) = waiting.recv().await else {
-            // The sender lives as long as the log.
-            return std::future::pending().await;
-        };
-        batch.push(first);
+/// What is written together, and who waits for it.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<Recorded>,
+    readers: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn take(&mut self, waiting: Waiting) {
+        match waiting {
+            Waiting::Request(recorded) => self.requests.push(recorded),
+            Waiting::Reader(reader) => self.readers.push(reader),
+        }
     }
-    let deadline = tokio::time::Instant::now() + GATHER;
-    while batch.len() < BATCH {
-        tokio::select! {
-            () = shutdown.cancelled() => break,
-            () = tokio::time::sleep_until(deadline) => break,
-            more = waiting.recv() => match more {
-                Some(recorded) => batch.push(recorded),
-                None => break,
-            },
+
+    /// Waits for the first request, then a moment for others; not as soon as somebody waits for what is there.
+    async fn gather(&mut self, waiting: &mut Receiver<Waiting>, shutdown: &CancellationToken) {
+        if self.requests.is_empty() && self.readers.is_empty() {
+            let Some(first) = waiting.recv().await else {
+                // The sender lives as long as the log.
+                return std::future::pending().await;
+            };
+            self.take(first);
+        }
+        let deadline = tokio::time::Instant::now() + GATHER;
+        while self.requests.len() < BATCH && self.readers.is_empty() {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep_until(deadline) => break,
+                more = waiting.recv() => match more {
+                    Some(more) => self.take(more),
+                    None => break,
+                },
+            }
         }
     }
 }

@@ -31,6 +31,25 @@ async fn a_csv_file_is_scored_and_keeps_its_columns() {
 }
 
 #[tokio::test]
+async fn rows_in_json_are_told_where_they_go() {
+    let role = Role::ready().await;
+    for body in [json!([record()]), record()] {
+        let refused = role.post_json("/batch", &body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(
+            refused.json()["detail"],
+            "application/json names objects here, {\"object\": \"s3://bucket/rows.csv\", \"output\": \
+             \"s3://bucket/scored.csv\"}; send rows in JSON to /invocations as {\"dataframe_records\": [{…}, …]}, or here \
+             as application/x-ndjson, an object a line"
+        );
+    }
+    let half = role
+        .post_json("/batch", &json!({ "object": "s3://a/b.csv" }))
+        .await;
+    assert!(half.text.contains("missing field `output`"), "{}", half.text);
+}
+
+#[tokio::test]
 async fn parquet_goes_in_and_comes_out() {
     let role = Role::ready().await;
     let options = ReadOptions::default();

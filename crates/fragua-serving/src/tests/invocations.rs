@@ -55,6 +55,62 @@ async fn each_form_gives_the_same_predictions() {
     );
 }
 
+#[tokio::test]
+async fn a_text_that_training_has_not_seen_is_told_in_a_header() {
+    let role = Role::ready().await;
+    let frame = |areas: &[&str]| {
+        let records = areas
+            .iter()
+            .map(|area| json!({ "Elevation": 1900, "Slope": 3.5, "Area": area }));
+        json!({ "dataframe_records": records.collect::<Vec<_>>() })
+    };
+    let known = role.post_json("/invocations", &frame(&["Rawah"])).await;
+    assert!(!known.headers.contains_key("x-model-warnings"));
+    let unknown = role
+        .post_json("/invocations", &frame(&["Ñu", "Rawah", "Ñu"]))
+        .await;
+    assert_eq!(
+        unknown.json()["predictions"].as_array().unwrap().len(),
+        3,
+        "{}",
+        unknown.text
+    );
+    let told = unknown.headers["x-model-warnings"].to_str().unwrap();
+    assert_eq!(
+        serde_json::from_str::<Vec<String>>(told).unwrap(),
+        ["Area: training has not seen \"Ñu\", which counts as unknown (2 rows)"]
+    );
+    // As many rows as make a set worth its while.
+    let many = role
+        .post_json("/invocations", &frame(&["Rawah", "Mars"].repeat(10)))
+        .await;
+    let told = many.headers["x-model-warnings"].to_str().unwrap();
+    assert!(told.contains("(10 rows)") && !told.contains("Rawah"), "{told}");
+}
+
+#[tokio::test]
+async fn a_missing_column_is_told_with_those_that_are_not_taken() {
+    let role = Role::ready().await;
+    let misspelt = json!({ "Elevation": 1900, "slope": 3.5, "Area": "Rawah", "Id": 7 });
+    let expected = "the model takes columns that are missing: Slope; it does not take: Id, slope";
+    for body in [
+        json!({ "dataframe_records": [misspelt] }),
+        json!({ "inputs": { "Elevation": [1900], "slope": [3.5], "Area": ["Rawah"], "Id": [7] } }),
+        json!({ "dataframe_split": { "columns": ["Elevation", "slope", "Area", "Id"], "data": [[1900, 3.5, "Rawah", 7]] } }),
+    ] {
+        let refused = role.post_json("/invocations", &body).await;
+        assert_eq!(refused.json()["message"], expected, "{body}");
+    }
+    let refused = role
+        .post(
+            "/invocations",
+            "text/csv",
+            "Elevation,slope,Area,Id\n1900,3.5,Rawah,7\n",
+        )
+        .await;
+    assert_eq!(refused.json()["message"], expected);
+}
+
 const PARQUET: &str = "application/vnd.apache.parquet";
 
 fn parquet_of(table: &fragua_learn::Table) -> Vec<u8> {

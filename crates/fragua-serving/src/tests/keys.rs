@@ -201,6 +201,24 @@ async fn every_protocol_asks_for_a_key_of_its_model(database: Database) {
     assert_eq!(absent.status, StatusCode::FORBIDDEN);
 }
 
+async fn refusals_are_counted(database: Database) {
+    let guarded = Guarded::new(database).await;
+    for asked in [
+        post("/predict", &record()),
+        get("/models/forest"),
+        batch("/batch"),
+    ] {
+        guarded.ask(&asked, None).await;
+        guarded.ask(&asked, Some(&guarded.foreign)).await;
+        guarded.ask(&asked, Some(&guarded.own)).await;
+    }
+    let page = guarded.ask(&get("/metrics"), None).await.text;
+    for (status, refused) in [(401, 3), (403, 3), (503, 0)] {
+        let sample = format!("fragua_serving_key_refusals_total{{status=\"{status}\"}} {refused}\n");
+        assert!(page.contains(&sample), "{sample} is not in {page}");
+    }
+}
+
 async fn what_tells_of_all_models_tells_of_those_of_the_key(database: Database) {
     let guarded = Guarded::new(database).await;
     let log = guarded.role.serving.log().unwrap();
@@ -347,6 +365,7 @@ async fn the_document_tells_which_routes_need_a_key(database: Database) {
 
 fragua_database::each_engine!(
     keys: every_protocol_asks_for_a_key_of_its_model,
+    refusals_are_counted,
     what_tells_of_all_models_tells_of_those_of_the_key,
     a_key_that_was_revoked_opens_nothing_at_once,
     the_document_tells_which_routes_need_a_key,

@@ -151,6 +151,47 @@ async fn a_version_is_as_right_as_its_answers_were(database: Database) {
     assert_eq!((correct, accuracy), (3, 0.75));
 }
 
+async fn a_prediction_is_found_as_soon_as_it_is_answered(database: Database) {
+    let role = role(database).await;
+    let shutdown = CancellationToken::new();
+    let log = role.serving.log().unwrap().clone();
+    let writing = tokio::spawn({
+        let shutdown = shutdown.clone();
+        async move { log.run(shutdown).await }
+    });
+    for _ in 0..5 {
+        let request_id = ask(&role, &record()).await;
+        let lineage = role.get(&format!("/predictions/{request_id}/lineage")).await;
+        assert_eq!(lineage.status.as_u16(), 200, "{}", lineage.text);
+        let other = ask(&role, &record()).await;
+        let listed = role.get("/predictions?limit=1").await.json();
+        assert_eq!(listed["predictions"][0]["request_id"], other.as_str());
+    }
+    shutdown.cancel();
+    writing.await.unwrap();
+}
+
+async fn few_rows_are_too_few_to_tell_drift(database: Database) {
+    let role = role(database).await;
+    let log = role.serving.log().unwrap();
+    let model = role.serving.current().unwrap();
+    let odd = json!({ "Elevation": 9000, "Slope": 90.0, "Area": "Nowhere" });
+    for _ in 0..49 {
+        ask(&role, &odd).await;
+    }
+    log.flush().await;
+    let report = role.get("/models/forest/drift").await.json();
+    assert_eq!(
+        (&report["rows"], &report["minimum_rows"], &report["severity"]),
+        (&json!(49), &json!(50), &json!("too_few_rows"))
+    );
+    assert_eq!(report["features"][0]["severity"], "too_few_rows");
+    ask(&role, &odd).await;
+    log.flush().await;
+    let report = log.drift(&model).await.unwrap().unwrap();
+    assert_eq!(report.severity, Severity::Large);
+}
+
 async fn drift_is_seen_and_told_as_one_alarm(database: Database) {
     let role = role(database.clone()).await;
     let log = role.serving.log().unwrap();
@@ -345,6 +386,8 @@ fragua_database::each_engine!(
     a_request_of_many_rows_keeps_some_and_an_id_sent_twice_counts_once,
     pages_are_newest_first_and_whole,
     a_version_is_as_right_as_its_answers_were,
+    a_prediction_is_found_as_soon_as_it_is_answered,
+    few_rows_are_too_few_to_tell_drift,
     drift_is_seen_and_told_as_one_alarm,
     what_is_too_old_or_too_much_goes,
     the_log_is_read_and_feedback_given_over_http,

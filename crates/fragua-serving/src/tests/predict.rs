@@ -31,14 +31,36 @@ async fn a_record_is_answered_with_the_old_stacks_keys() {
 }
 
 #[tokio::test]
-async fn unknown_texts_are_predicted() {
+async fn unknown_texts_are_predicted_and_told() {
     let role = Role::ready().await;
-    for area in ["", "Nowhere"] {
+    for (area, expected) in [
+        ("", Value::Null),
+        (
+            "Nowhere",
+            json!(["Area: training has not seen \"Nowhere\", which counts as unknown"]),
+        ),
+    ] {
         let answered = role
             .post_json("/predict", &record_with("Area", json!(area)))
             .await;
         assert_eq!(answered.status, StatusCode::OK, "{}", answered.text);
+        assert_eq!(answered.json()["Warnings"], expected);
     }
+}
+
+#[tokio::test]
+async fn a_missing_field_is_told_with_those_that_are_not_taken() {
+    let role = Role::ready().await;
+    let mut misspelt = record_with("slope", json!(3.5));
+    misspelt.as_object_mut().unwrap().remove("Slope");
+    let refused = role.post_json("/predict", &misspelt).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let detail = &refused.json()["detail"][0];
+    assert_eq!(
+        (&detail["type"], &detail["loc"][1]),
+        (&json!("missing"), &json!("Slope"))
+    );
+    assert_eq!(detail["ctx"], json!({ "not_taken": ["slope"] }));
 }
 
 #[tokio::test]

@@ -193,7 +193,7 @@ async fn every_page_fits_both_widths_languages_and_themes() {
         ("wrong", "/?Elevation=high&Slope=1.5&Area=Mars"),
         ("table", "/table"),
         ("batch", "/batch"),
-        ("history", "/history?of=all"),
+        ("history", "/history"),
         ("prediction", &prediction),
         ("monitoring", "/monitoring"),
     ];

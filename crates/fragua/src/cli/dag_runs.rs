@@ -146,7 +146,13 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
 }
 
 async fn list(desk: &Desk, query: DagRunQuery, as_json: bool) -> anyhow::Result<()> {
+    let dag_id = query.dag_id.clone();
     let runs = desk.orchestrator.dag_runs(query).await?;
+    // A DAG whose file is gone may still have runs.
+    if let (Some(dag_id), true) = (dag_id, runs.is_empty()) {
+        let known = desk.orchestrator.dag(&dag_id).await;
+        known.map_err(|error| desk.explain(error))?;
+    }
     if as_json {
         return output::json(&runs.iter().map(run_json).collect::<Vec<_>>());
     }

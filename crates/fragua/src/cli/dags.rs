@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use fragua_base::Timestamp;
-use fragua_orchestrator::{DagSummary, ImportError, Task, TriggerRequest};
+use fragua_orchestrator::{DagSummary, Error, ImportError, Param, Task, TriggerRequest};
 use serde_json::{Map, Value, json};
 
 use super::desk::Desk;
@@ -366,6 +366,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
     let mut params = options.conf.unwrap_or_default();
     params.extend(options.params);
+    let given: Vec<String> = params.keys().cloned().collect();
     let request = TriggerRequest {
         params,
         logical_date: options.logical_date,
@@ -373,11 +374,33 @@ async fn trigger(desk: &Desk, options: Trigger) -> anyhow::Result<()> {
         note: options.note,
     };
     let run = desk.orchestrator.trigger(&options.dag, request).await;
-    let run = run.map_err(|error| desk.explain(error))?;
+    let run = match run {
+        Ok(run) => run,
+        Err(Error::InvalidParam { name, reason }) if !given.contains(&name) => {
+            let known = desk.orchestrator.dag(&options.dag).await?;
+            let flag = known.dag.params.get(&name).map(|param| flag(&name, param));
+            let reason = reason.trim_end_matches('.');
+            anyhow::bail!(
+                "parameter {name} {reason}; give it as {}",
+                flag.unwrap_or_default()
+            );
+        }
+        Err(error) => return Err(desk.explain(error)),
+    };
     desk.ring().await?;
     match options.json {
         true => output::json(&dag_runs::run_json(&run)),
         false => output::line(&format!("{} is {}: run {}", run.dag_id, run.state, run.run_id)),
+    }
+}
+
+/// Returns the option that gives a parameter, with the first value that it takes where those are listed.
+fn flag(name: &str, param: &Param) -> String {
+    match param.choices.as_ref().and_then(|choices| choices.first()) {
+        Some(Value::String(text)) if text.contains(' ') => format!("--param {name}={text:?}"),
+        Some(Value::String(text)) => format!("--param {name}={text}"),
+        Some(value) => format!("--param {name}='{value}'"),
+        None => format!("--param {name}=VALUE"),
     }
 }
 
@@ -512,6 +535,22 @@ mod tests {
         check("a=\"7\"", "a", json!("7"));
         assert!(parameter("a").is_err());
         assert!(parameter("=7").is_err());
+    }
+
+    #[test]
+    fn a_parameter_that_is_missing_is_told_with_the_option_that_gives_it() {
+        for (param, expected) in [
+            (
+                json!({ "enum": ["delete all rows"] }),
+                "--param confirm=\"delete all rows\"",
+            ),
+            (json!({ "enum": ["yes"] }), "--param confirm=yes"),
+            (json!({ "enum": [1, 2] }), "--param confirm='1'"),
+            (json!({ "type": "string" }), "--param confirm=VALUE"),
+        ] {
+            let param: Param = serde_json::from_value(param).unwrap();
+            assert_eq!(flag("confirm", &param), expected);
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::scaffold::{self, Example, Existing};
 pub(crate) struct Options {
     /// Folder to make [default: the folder you are in]
     dir: Option<PathBuf>,
-    /// Which example to start from
-    #[arg(long, value_enum, default_value = "covertype")]
+    /// What to start from
+    #[arg(long, value_enum, default_value = "none")]
     example: Example,
     /// Replaces files that exist
     #[arg(long)]

@@ -22,11 +22,12 @@ use fragua_learn::{
     Predictions, Progress, ReadOptions, Table, TrainConfig, TrainReport, compare, compare_from, judge,
     judge_pipeline, read_table, train, write_csv, write_parquet,
 };
+use fragua_orchestrator::ArgumentFile;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::output;
-use crate::operators::{query, train_config};
+use crate::operators::{Types, Wanted, features_told, learn_config, query};
 
 /// What `fragua learn` can do.
 #[derive(Debug, Subcommand)]
@@ -52,9 +53,10 @@ struct Data {
     /// The SQL that gives the rows
     #[arg(long, value_name = "SQL")]
     query: Option<String>,
-    /// What to do with a cell that cannot be read as what its column holds
-    #[arg(long, value_enum, default_value = "refuse")]
-    on_bad_cell: BadCells,
+    /// What to do with a cell that cannot be read as what its column holds; wins over the configuration, and without either
+    /// such cells are refused
+    #[arg(long, value_enum)]
+    on_bad_cell: Option<BadCells>,
 }
 
 /// What to do with bad cells.
@@ -70,11 +72,12 @@ enum BadCells {
 
 impl Data {
     /// Reads the rows, and tells on standard error what was not read as it stood.
-    async fn read(&self, kinds: Option<Vec<(String, ColumnKind)>>) -> anyhow::Result<Table> {
+    async fn read(&self, wanted: Wanted<'_>, configured: OnBadCell) -> anyhow::Result<Table> {
         let on_bad_cell = match self.on_bad_cell {
-            BadCells::Refuse => OnBadCell::Refuse,
-            BadCells::Null => OnBadCell::Null,
-            BadCells::Skip => OnBadCell::Skip,
+            None => configured,
+            Some(BadCells::Refuse) => OnBadCell::Refuse,
+            Some(BadCells::Null) => OnBadCell::Null,
+            Some(BadCells::Skip) => OnBadCell::Skip,
         };
         let is_database = ["sqlite:", "postgres:", "postgresql:", "mysql:", "mariadb:"]
             .iter()
@@ -83,15 +86,20 @@ impl Data {
             Some(sql) => {
                 ensure!(is_database, "--query is for a database, and --data is a file");
                 let database = Database::open(&self.data, "--data").await?;
-                query(&database, sql, kinds.as_deref(), on_bad_cell).await?
+                query(&database, sql, wanted, on_bad_cell).await?
             }
             None => {
                 ensure!(
                     !is_database,
                     "--data is a database: give the rows as --query \"SELECT …\""
                 );
+                let (kinds, types) = match wanted {
+                    Wanted::These(kinds) => (Some(kinds.to_vec()), Types::new()),
+                    Wanted::All(types) => (None, types.clone()),
+                };
                 let options = ReadOptions {
                     kinds,
+                    types,
                     on_bad_cell,
                     ..ReadOptions::default()
                 };
@@ -119,7 +127,8 @@ pub(crate) struct Learn {
     /// The column to predict; wins over the configuration
     #[arg(long, value_name = "COLUMN", required_unless_present = "config")]
     target: Option<String>,
-    /// YAML with the arguments of a `train` task; what says where a task's rows and models are is ignored
+    /// YAML with the arguments of a `train` task, see docs/train-yaml.md; what says where a task's rows and models are is
+    /// ignored
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Prints JSON
@@ -214,27 +223,30 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 impl Learn {
     async fn load(&self) -> anyhow::Result<(Table, TrainConfig)> {
-        let config = read_config(self.config.as_deref(), self.target.as_deref())?;
-        Ok((self.data.read(None).await?, config))
+        let (config, on_bad_cell) = read_config(self.config.as_deref(), self.target.as_deref())?;
+        let table = self.data.read(Wanted::All(&config.types), on_bad_cell).await?;
+        Ok((table, config))
     }
 }
 
-/// Reads what to learn; a target that is given wins over that of the file.
-fn read_config(path: Option<&Path>, target: Option<&str>) -> anyhow::Result<TrainConfig> {
-    let mut arguments = match path {
-        None => json!({}),
+/// Reads what to learn, and what to do with bad cells; a target that is given wins over that of the file.
+fn read_config(path: Option<&Path>, target: Option<&str>) -> anyhow::Result<(TrainConfig, OnBadCell)> {
+    let text = match path {
+        None => String::new(),
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?;
-            serde_saphyr::from_str::<Value>(&text)
-                .with_context(|| format!("{} is not YAML", path.display()))?
+            std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?
         }
     };
+    let named = path
+        .map(|path| format!("{}:", path.display()))
+        .unwrap_or_default();
+    let file = ArgumentFile::read(&text).map_err(|error| anyhow::anyhow!("{named} {error}"))?;
+    let mut arguments = file.arguments().clone();
     if let (Some(target), Some(arguments)) = (target, arguments.as_object_mut()) {
         arguments.insert("target".to_owned(), json!(target));
     }
-    train_config(&arguments).map_err(|error| match path {
-        Some(path) => anyhow::anyhow!("{}: {error}", path.display()),
+    learn_config(&arguments).map_err(|error| match path {
+        Some(_) => anyhow::anyhow!("{named}{}", file.tell(&error)),
         None => anyhow::anyhow!("{error}"),
     })
 }
@@ -264,7 +276,7 @@ async fn rows_for(pipeline: &Pipeline, data: &Data, with_target: bool) -> anyhow
         let is_text = matches!(pipeline.labels().first(), Some(Label::Text(_)));
         kinds.push((pipeline.target().to_owned(), kind(is_text)));
     }
-    data.read(Some(kinds)).await
+    data.read(Wanted::These(&kinds), OnBadCell::Refuse).await
 }
 
 async fn fit(options: &Fit) -> anyhow::Result<()> {
@@ -370,7 +382,7 @@ async fn evaluate(options: &Evaluate) -> anyhow::Result<()> {
         None => pipeline.evaluate(&table)?,
         Some(path) => {
             let mut config = match &options.config {
-                Some(file) => read_config(Some(file), Some(pipeline.target()))?,
+                Some(file) => read_config(Some(file), Some(pipeline.target()))?.0,
                 None => TrainConfig::new(pipeline.target()),
             };
             let evaluation = pipeline.evaluate_with_intervals(&table, &config.intervals, config.seed)?;
@@ -672,6 +684,7 @@ impl Progress for Teller {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::TaskSettled { task, reason } => eprintln!("{}: {reason}", task.name()),
+            Event::FeaturesSettled { features } => eprintln!("{}", features_told(features)),
             Event::SearchStarted { candidates, folds } => {
                 eprintln!("search: candidates {candidates}, folds {folds}");
             }

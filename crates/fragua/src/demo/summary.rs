@@ -72,7 +72,7 @@ impl Summary {
                 "console" => ("", "buckets and objects"),
                 "serving" => ("/docs", "inference API"),
                 "app" => ("", "a form that predicts"),
-                _ => ("/data?group_number=7", "the example's data API"),
+                _ => ("", "the example's data API"),
             };
             text.push_str(&format!(
                 "  {role:<15} {:<46} {what}\n",
@@ -115,6 +115,7 @@ mod tests {
             prediction: json!({ "Prediction": 4, "Model Version": 1 }),
             endpoints: Endpoints {
                 serving: Some("http://127.0.0.1:8085".to_owned()),
+                source: Some("http://127.0.0.1:8087".to_owned()),
                 ..Endpoints::default()
             },
             took: Duration::from_millis(31_416),
@@ -131,7 +132,7 @@ mod tests {
                 "f1_macro": 0.85,
                 "model": { "name": "cover_type_class", "version": 1, "alias": "champion" },
                 "prediction": { "Prediction": 4, "Model Version": 1 },
-                "endpoints": { "serving": "http://127.0.0.1:8085" },
+                "endpoints": { "serving": "http://127.0.0.1:8085", "source": "http://127.0.0.1:8087" },
                 "seconds": 31.4,
             })
         );
@@ -147,6 +148,7 @@ mod tests {
             "version 1, alias champion",
             "cover type 4",
             "8085/docs",
+            "8087 ",
             "31.4 s",
         ] {
             assert!(text.contains(part), "{part} in {text}");

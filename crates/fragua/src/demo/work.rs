@@ -313,6 +313,20 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_ask_for_the_example_row() {
+        for readme in [
+            include_str!("../../../../README.md"),
+            include_str!("../../../../README.es.md"),
+        ] {
+            let (_, asked) = readme
+                .split_once("/predict -H \"content-type: application/json\" -d '")
+                .unwrap();
+            let (row, _) = asked.split_once("'\n").unwrap();
+            assert_eq!(serde_json::from_str::<Value>(row).unwrap(), example_row());
+        }
+    }
+
+    #[test]
     fn a_long_message_is_cut_between_characters() {
         assert_eq!(shortened("short"), "short");
         let long = "ñ".repeat(200);

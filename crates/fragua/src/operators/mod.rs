@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use fragua_orchestrator::OperatorCatalog;
 
-pub(crate) use rows::query;
-pub(crate) use train::train_config;
+pub(crate) use rows::{Types, Wanted, query};
+pub(crate) use train::{features_told, learn_config};
 
 /// Returns every operator that a DAG file may name.
 pub(crate) fn catalog() -> OperatorCatalog {

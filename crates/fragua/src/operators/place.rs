@@ -169,9 +169,9 @@ impl Object<'_> {
     pub(super) fn read_options(&self, on_bad_cell: OnBadCell) -> ReadOptions {
         ReadOptions {
             format: Some(self.format()),
-            kinds: None,
             on_bad_cell,
             max_bytes: MAXIMUM_UNPACKED_BYTES,
+            ..ReadOptions::default()
         }
     }
 }

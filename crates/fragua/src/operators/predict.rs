@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::place::{Origin, Place, Source, Target};
-use super::rows;
+use super::rows::{self, Types, Wanted};
 use super::tracking::connect;
 
 /// The alias of a model that is named without one.
@@ -127,14 +127,20 @@ async fn read(
     let mut source = origin.source();
     let (table, report) = match origin {
         Origin::Place(Place::Table { connection, table }) => {
-            let rows = rows::read(&rows::open(context, connection).await?, table, on_bad_cell).await?;
+            let rows = rows::read(
+                &rows::open(context, connection).await?,
+                table,
+                &Types::new(),
+                on_bad_cell,
+            )
+            .await?;
             source.insert("digest".to_owned(), json!(rows.digest));
             source.insert("batches".to_owned(), json!(rows.batches));
             (rows.table, rows.report)
         }
         Origin::Query { connection, query } => {
             let database = rows::open(context, connection).await?;
-            rows::query(&database, query, None, on_bad_cell).await?
+            rows::query(&database, query, Wanted::All(&Types::new()), on_bad_cell).await?
         }
         Origin::Place(Place::Object(object)) => {
             let (bytes, etag) = object.read(context).await?;

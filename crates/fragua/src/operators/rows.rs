@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use fragua_database::{Database, Engine};
+use fragua_learn::config::ColumnType;
 use fragua_learn::files::Intake;
 use fragua_learn::{Cell, Column, ColumnKind, OnBadCell, ReadReport, Table, TableBuilder, write_csv};
 use fragua_orchestrator::TaskContext;
@@ -53,7 +54,12 @@ pub(super) async fn open(context: &TaskContext, connection: &str) -> anyhow::Res
 ///
 /// # Errors
 /// When the table is missing or empty, a column holds something that is neither a number nor a text, or a cell is refused.
-pub(super) async fn read(database: &Database, table: &str, on_bad_cell: OnBadCell) -> anyhow::Result<Rows> {
+pub(super) async fn read(
+    database: &Database,
+    table: &str,
+    types: &Types,
+    on_bad_cell: OnBadCell,
+) -> anyhow::Result<Rows> {
     let all_columns = columns(database, table).await?;
     let names: Vec<String> = all_columns
         .iter()
@@ -75,7 +81,8 @@ pub(super) async fn read(database: &Database, table: &str, on_bad_cell: OnBadCel
     };
     let sql = format!("SELECT {listed} FROM {} ORDER BY {order}", quote(database, table));
 
-    let mut intake = Intake::new(TableBuilder::new(names.iter().cloned()), on_bad_cell);
+    let builder = TableBuilder::new(names.iter().cloned()).declare(types);
+    let mut intake = Intake::new(builder, on_bad_cell);
     let mut hasher = Sha256::new();
     names
         .iter()
@@ -109,7 +116,19 @@ pub(super) async fn read(database: &Database, table: &str, on_bad_cell: OnBadCel
     })
 }
 
-/// Reads the rows of a query: the columns that `kinds` names, or all.
+/// What columns are said to hold.
+pub(crate) type Types = BTreeMap<String, ColumnType>;
+
+/// Which columns are read, and as what.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// These, with their kinds.
+    These(&'a [(String, ColumnKind)]),
+    /// All; kinds that are not said are found.
+    All(&'a Types),
+}
+
+/// Reads the rows of a query.
 ///
 /// # Errors
 /// When the query fails or gives no rows, a column is missing or holds something that is neither a number nor a text, or a
@@ -117,7 +136,7 @@ pub(super) async fn read(database: &Database, table: &str, on_bad_cell: OnBadCel
 pub(crate) async fn query(
     database: &Database,
     sql: &str,
-    kinds: Option<&[(String, ColumnKind)]>,
+    wanted: Wanted<'_>,
     on_bad_cell: OnBadCell,
 ) -> anyhow::Result<(Table, ReadReport)> {
     let mut stream = database
@@ -126,12 +145,12 @@ pub(crate) async fn query(
         .await?;
     let first = stream.try_next().await?.context("the query gives no rows")?;
     let present = first.column_names();
-    let (builder, places) = match kinds {
-        None => (
-            TableBuilder::new(present.iter().cloned()),
+    let (builder, places) = match wanted {
+        Wanted::All(types) => (
+            TableBuilder::new(present.iter().cloned()).declare(types),
             (0..present.len()).collect(),
         ),
-        Some(kinds) => {
+        Wanted::These(kinds) => {
             let place = |(name, _): &(String, ColumnKind)| {
                 let found = present.iter().position(|known| known == name);
                 found.with_context(|| {
@@ -167,9 +186,10 @@ pub(crate) async fn query(
 pub(super) async fn read_query(
     database: &Database,
     sql: &str,
+    types: &Types,
     on_bad_cell: OnBadCell,
 ) -> anyhow::Result<Rows> {
-    let (table, report) = query(database, sql, None, on_bad_cell).await?;
+    let (table, report) = query(database, sql, Wanted::All(types), on_bad_cell).await?;
     let batches = batches_of_query(database, &table).await?;
     let table = without_own_columns(&table)?;
     Ok(Rows {
@@ -446,7 +466,9 @@ mod tests {
 
     async fn rows_come_in_one_order_with_the_batches_they_came_in(database: Database) {
         load(&database, [SECOND, FIRST]).await;
-        let rows = read(&database, "trees", OnBadCell::Refuse).await.unwrap();
+        let rows = read(&database, "trees", &Types::new(), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert_eq!(rows.table.names(), ["height", "rings", "kind"]);
         assert_eq!(rows.table.row_count(), 3);
         assert_eq!(
@@ -468,21 +490,29 @@ mod tests {
     }
 
     async fn a_missing_and_an_empty_table_are_named(database: Database) {
-        let error = read(&database, "trees", OnBadCell::Refuse).await.err().unwrap();
+        let error = read(&database, "trees", &Types::new(), OnBadCell::Refuse)
+            .await
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("cannot read table trees"), "{error:#}");
         run(&database, &["CREATE TABLE trees (height BIGINT)"]).await;
-        let error = read(&database, "trees", OnBadCell::Refuse).await.err().unwrap();
+        let error = read(&database, "trees", &Types::new(), OnBadCell::Refuse)
+            .await
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("table trees has no rows"), "{error:#}");
     }
 
     async fn a_query_gives_the_columns_that_are_asked_for(database: Database) {
         load(&database, [FIRST, SECOND]).await;
         let sql = "SELECT kind, height, rings FROM trees ORDER BY rings";
-        let (table, report) = query(&database, sql, None, OnBadCell::Refuse).await.unwrap();
+        let (table, report) = query(&database, sql, Wanted::All(&Types::new()), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert_eq!(table.names(), ["kind", "height", "rings"]);
         assert_eq!((report.rows, table.cell(2, 0)), (3, Cell::Text("fir".into())));
         let kinds = ["rings", "kind"].map(|name| (name.to_owned(), ColumnKind::Numeric));
-        let refused = query(&database, sql, Some(&kinds), OnBadCell::Refuse)
+        let refused = query(&database, sql, Wanted::These(&kinds), OnBadCell::Refuse)
             .await
             .unwrap_err();
         assert!(
@@ -490,16 +520,18 @@ mod tests {
                 .to_string()
                 .contains("row 2, column `kind`: expected a number")
         );
-        let (table, report) = query(&database, sql, Some(&kinds), OnBadCell::Skip)
+        let (table, report) = query(&database, sql, Wanted::These(&kinds), OnBadCell::Skip)
             .await
             .unwrap();
         assert_eq!(table.names(), ["rings", "kind"]);
         assert_eq!((table.row_count(), report.skipped_rows), (1, 2));
         let none = "SELECT kind FROM trees WHERE rings > 99";
-        let none = query(&database, none, None, OnBadCell::Refuse).await.unwrap_err();
+        let none = query(&database, none, Wanted::All(&Types::new()), OnBadCell::Refuse)
+            .await
+            .unwrap_err();
         assert_eq!(none.to_string(), "the query gives no rows");
         let kinds = [("bark".to_owned(), ColumnKind::Numeric)];
-        let missing = query(&database, sql, Some(&kinds), OnBadCell::Refuse)
+        let missing = query(&database, sql, Wanted::These(&kinds), OnBadCell::Refuse)
             .await
             .unwrap_err();
         assert_eq!(
@@ -511,7 +543,9 @@ mod tests {
     async fn rows_of_a_query_tell_the_batches_they_came_in(database: Database) {
         load(&database, [FIRST, SECOND]).await;
         let sql = "SELECT * FROM trees WHERE rings < 8 ORDER BY rings";
-        let rows = read_query(&database, sql, OnBadCell::Refuse).await.unwrap();
+        let rows = read_query(&database, sql, &Types::new(), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert_eq!(rows.table.names(), ["height", "rings", "kind"]);
         // Two tables have loads of the first day: from which one a query took its rows nobody knows.
         let batch = |dag_id: &str, source: Value| Batch {
@@ -526,14 +560,18 @@ mod tests {
             &["DELETE FROM fragua_loads WHERE table_name = 'flowers'"],
         )
         .await;
-        let again = read_query(&database, sql, OnBadCell::Refuse).await.unwrap();
+        let again = read_query(&database, sql, &Types::new(), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert_eq!(
             again.batches,
             [batch("loading", serde_json::json!({ "batch_number": 1 }))]
         );
         assert_eq!(again.digest, rows.digest);
         let untagged = "SELECT rings FROM trees";
-        let rows = read_query(&database, untagged, OnBadCell::Refuse).await.unwrap();
+        let rows = read_query(&database, untagged, &Types::new(), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert!(rows.batches.is_empty());
     }
 
@@ -549,7 +587,9 @@ mod tests {
             ],
         )
         .await;
-        let rows = read(&database, table, OnBadCell::Refuse).await.unwrap();
+        let rows = read(&database, table, &Types::new(), OnBadCell::Refuse)
+            .await
+            .unwrap();
         assert_eq!(rows.table.names(), ["a \"b` c"]);
         assert!(rows.batches.is_empty());
     }
@@ -569,7 +609,7 @@ mod tests {
             let test = fragua_database::testing::TestDatabase::sqlite().await;
             load(&test.database, inserts).await;
             digests.push(
-                read(&test.database, "trees", OnBadCell::Refuse)
+                read(&test.database, "trees", &Types::new(), OnBadCell::Refuse)
                     .await
                     .unwrap()
                     .digest,

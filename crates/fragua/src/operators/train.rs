@@ -6,9 +6,10 @@ use anyhow::Context as _;
 use async_trait::async_trait;
 use fragua_base::{Clock as _, SystemClock, Timestamp};
 use fragua_learn::card::Fact;
+use fragua_learn::config::Candidate;
 use fragua_learn::{
-    CandidateResult, Event, Judgement, ModelCard, NoProgress, OnBadCell, Progress, Table, TrainConfig,
-    TrainReport, judge, mlflow_model, picture, read_bytes, train,
+    CandidateResult, Column, Event, Judgement, ModelCard, NoProgress, OnBadCell, Progress, ReadOptions,
+    Table, TrainConfig, TrainReport, judge, mlflow_model, picture, read_bytes, train,
 };
 use fragua_orchestrator::{ArgumentError, Operator, Outcome, TaskContext, TaskError, parse_arguments};
 use fragua_tracking::client::MlflowClient;
@@ -19,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::place::{Origin, Place, Source};
-use super::rows::{self, Rows};
+use super::rows::{self, Rows, Types};
 use super::tracking::{connect, describe, end_run, end_runs_of_lost_attempts, params};
 use super::{dataset, held_out};
 
@@ -95,14 +96,57 @@ fn parse(arguments: &Value) -> Result<(Destination, TrainConfig), ArgumentError>
     Ok((destination, config))
 }
 
-/// Reads what to learn out of the arguments of a `train` task, and checks it.
-pub(crate) fn train_config(arguments: &Value) -> Result<TrainConfig, ArgumentError> {
-    let (_, config) = split(arguments)?;
-    let config: TrainConfig = parse_arguments(&config)?;
-    config
-        .check()
-        .map_err(|error| ArgumentError::at("", error.to_string()))?;
+/// Reads what to learn out of the arguments of a `train` task, and what to do with bad cells; where the task's rows and
+/// models are is not looked at.
+pub(crate) fn learn_config(arguments: &Value) -> Result<(TrainConfig, OnBadCell), ArgumentError> {
+    let config = train_config(arguments)?;
+    let on_bad_cell = match arguments.get("on_bad_cell") {
+        None => OnBadCell::default(),
+        Some(written) => {
+            parse_arguments(written).map_err(|error| ArgumentError::at("/on_bad_cell", error.message))?
+        }
+    };
+    Ok((config, on_bad_cell))
+}
+
+/// Reads what to learn, and checks it.
+fn train_config(arguments: &Value) -> Result<TrainConfig, ArgumentError> {
+    let (_, arguments) = split(arguments)?;
+    let config: TrainConfig = parse_arguments(&arguments).map_err(|error| narrowed(error, &arguments))?;
+    config.check().map_err(|error| match &error {
+        fragua_learn::Error::Config { field, .. } => ArgumentError::at(pointer(field), error.to_string()),
+        _ => ArgumentError::at("", error.to_string()),
+    })?;
     Ok(config)
+}
+
+/// Returns the JSON pointer of a key such as `candidates[0].max_depth`.
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace(['[', '.'], "/").replace(']', ""))
+}
+
+/// Finds which key of a candidate cannot be read: serde tells of the candidate alone.
+fn narrowed(error: ArgumentError, arguments: &Value) -> ArgumentError {
+    let index = error.pointer.strip_prefix("/candidates/");
+    let candidate = index
+        .filter(|index| !index.contains('/'))
+        .and_then(|_| arguments.pointer(&error.pointer)?.as_object());
+    let Some((candidate, model)) = candidate.and_then(|candidate| Some((candidate, candidate.get("model")?)))
+    else {
+        return error;
+    };
+    let at = |name: &str, message: &str| {
+        ArgumentError::at(format!("{}/{name}", error.pointer), format!("{name}: {message}"))
+    };
+    if serde_json::from_value::<Candidate>(json!({ "model": model })).is_err() {
+        return at("model", &error.message);
+    }
+    let wrong = candidate.iter().find_map(|(name, value)| {
+        let alone = json!({ "model": model, name: value });
+        let message = serde_json::from_value::<Candidate>(alone).err()?.to_string();
+        Some(at(name, &message))
+    });
+    wrong.unwrap_or(error)
 }
 
 #[async_trait]
@@ -136,17 +180,25 @@ impl Operator for Train {
     }
 }
 
-async fn read(context: &TaskContext, origin: &Origin<'_>, on_bad_cell: OnBadCell) -> anyhow::Result<Rows> {
+async fn read(
+    context: &TaskContext,
+    origin: &Origin<'_>,
+    types: &Types,
+    on_bad_cell: OnBadCell,
+) -> anyhow::Result<Rows> {
     match origin {
         Origin::Place(Place::Table { connection, table }) => {
-            rows::read(&rows::open(context, connection).await?, table, on_bad_cell).await
+            rows::read(&rows::open(context, connection).await?, table, types, on_bad_cell).await
         }
         Origin::Query { connection, query } => {
-            rows::read_query(&rows::open(context, connection).await?, query, on_bad_cell).await
+            rows::read_query(&rows::open(context, connection).await?, query, types, on_bad_cell).await
         }
         Origin::Place(Place::Object(object)) => {
             let (bytes, _) = object.read(context).await?;
-            let options = object.read_options(on_bad_cell);
+            let options = ReadOptions {
+                types: types.clone(),
+                ..object.read_options(on_bad_cell)
+            };
             let reading = tokio::task::spawn_blocking(move || read_bytes(bytes, &options));
             let (table, report) = reading.await.context("the reading panicked")??;
             Ok(Rows {
@@ -165,7 +217,7 @@ async fn train_and_log(
     config: TrainConfig,
 ) -> anyhow::Result<Outcome> {
     let origin = destination.origin()?;
-    let rows = read(context, &origin, destination.on_bad_cell).await?;
+    let rows = read(context, &origin, &config.types, destination.on_bad_cell).await?;
     let (count, loads) = (rows.table.row_count(), rows.batches.len());
     println!(
         "read {count} rows of {origin} from {loads} loads, digest {}",
@@ -411,6 +463,34 @@ async fn log_candidate(
     Ok(())
 }
 
+/// Most columns of a type that the log names.
+const TOLD_COLUMNS: usize = 40;
+
+/// Tells which columns are numbers and which are texts, a line each.
+pub(crate) fn features_told(features: &Table) -> String {
+    let (mut numbers, mut texts) = (Vec::new(), Vec::new());
+    for (name, column) in features.names().iter().zip(features.columns()) {
+        match column {
+            Column::Numeric(_) => numbers.push(name.clone()),
+            Column::Categorical(values) => {
+                texts.push(format!("{name} ({} different)", values.dictionary().len()));
+            }
+        }
+    }
+    let line = |what: &str, names: Vec<String>| {
+        let told = names[..names.len().min(TOLD_COLUMNS)].join(", ");
+        let more = names.len().saturating_sub(TOLD_COLUMNS);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        (!names.is_empty()).then(|| format!("columns of {what}: {told}{more}"))
+    };
+    let lines = [line("numbers", numbers), line("texts", texts)];
+    lines.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
 /// Returns model and parameters in a line, for the log.
 fn shown(candidate: &CandidateResult) -> String {
     let params = candidate.params.to_map();
@@ -501,6 +581,7 @@ impl Progress for Watcher {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::TaskSettled { task, reason } => println!("{}: {reason}", task.name()),
+            Event::FeaturesSettled { features } => println!("{}", features_told(features)),
             Event::SearchStarted { candidates, folds } => {
                 println!("search: candidates {candidates}, folds {folds}")
             }

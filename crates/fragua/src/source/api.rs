@@ -13,13 +13,27 @@ use super::{Error, PARTS, Source};
 
 const MAXIMUM_KEY_BYTES: usize = 1_024;
 
-/// Returns the routes: `/data`, `/restart_data_generation` and `/health`.
+/// Returns the routes: `/`, which tells the others, `/data`, `/restart_data_generation` and `/health`.
 pub(crate) fn router(source: Source) -> Router {
     Router::new()
+        .route("/", get(told))
         .route("/data", get(data))
         .route("/restart_data_generation", get(restart))
         .route("/health", get(|| async { Json(json!({ "status": "ok" })) }))
         .with_state(source)
+}
+
+/// Tells what can be asked.
+async fn told() -> Response {
+    let told = json!({
+        "about": "the data API of the example: rows of the Covertype data set, batch by batch",
+        "routes": {
+            "GET /data?group_number=N": format!("the next batch of group N, 1 to {PARTS}; 400 after its {PARTS} batches"),
+            "GET /restart_data_generation?group_number=N": "puts group N back before its first batch",
+            "GET /health": "whether it answers",
+        },
+    });
+    Json(told).into_response()
 }
 
 #[derive(Deserialize)]

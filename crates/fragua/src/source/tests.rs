@@ -42,6 +42,13 @@ impl Harness {
     }
 }
 
+#[tokio::test]
+async fn the_root_tells_the_routes() {
+    let (status, body) = get(&Harness::new(0).open(), "/", None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body["routes"]["GET /data?group_number=N"].is_string(), "{body}");
+}
+
 async fn get(source: &Source, path: &str, key: Option<&str>) -> (StatusCode, Value) {
     let mut request = Request::get(path);
     if let Some(key) = key {

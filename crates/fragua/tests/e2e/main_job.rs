@@ -54,6 +54,11 @@ async fn predict_answers_as_the_old_stack_did() {
         answer, demo.summary["prediction"],
         "the same model answers after a restart"
     );
+    let readme = include_str!("../../../../README.md");
+    assert!(
+        readme.contains(&format!("\n{answer}\n")),
+        "README.md tells another answer than {answer}"
+    );
     let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, ["Prediction", "Model Version"]);
 

@@ -112,6 +112,13 @@ async fn init_makes_a_project_whose_dags_are_right_and_refuses_to_overwrite() {
     assert!(place.path("new/.fragua/schemas/dag.json").exists());
     let checked = run(&["dags", "check", "--project", folder]).await;
     assert!(checked.ok, "{}{}", checked.stdout, checked.stderr);
+    let empty = place.path("empty");
+    let made = run(&["init", empty.to_str().unwrap()]).await;
+    assert!(made.ok, "{}", made.stderr);
+    let dags: Vec<_> = std::fs::read_dir(empty.join("dags")).unwrap().collect();
+    assert_eq!(dags.len(), 1, "{dags:?}");
+    let checked = run(&["dags", "check", "--project", empty.to_str().unwrap()]).await;
+    assert!(checked.ok, "{}{}", checked.stdout, checked.stderr);
     let again = run(&["init", folder]).await;
     assert!(!again.ok);
     assert!(again.stderr.contains("--force"), "{}", again.stderr);

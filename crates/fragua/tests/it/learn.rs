@@ -240,8 +240,37 @@ async fn what_does_not_fit_is_named() {
         assert!(!ok && told.contains(expected), "{expected} is not in {told}");
     };
     let with_config = ["compare", "--data", "flats.csv", "--config", "train.yaml"];
-    check(&with_config, "train.yaml: ").await;
-    check(&with_config, "unknown field `candidats`").await;
+    check(
+        &with_config,
+        "train.yaml:2:1: unknown key `candidats`; did you mean candidates?",
+    )
+    .await;
+    for (written, expected) in [
+        (
+            "candidates:\n  - model: random_forrest\n",
+            "train.yaml:3:5: unknown variant `random_forrest`; did you mean random_forest?",
+        ),
+        (
+            "candidates:\n  - model: random_forest\n    n_estimators: {int: [5, many]}\n",
+            "train.yaml:4:5: n_estimators: int: expected [low, high], two numbers",
+        ),
+        (
+            "candidates:\n  - model: random_forest\n    n_estimators: 0\n",
+            "train.yaml:4:5: candidates[0].n_estimators: expected 1 to 5000, got 0",
+        ),
+        (
+            "search: { n_iter: some }\n",
+            "train.yaml:2:11: n_iter: expected a whole number, found string \"some\"",
+        ),
+        (
+            "on_bad_cell: ignore\n",
+            "train.yaml:2:1: unknown variant `ignore`, expected one of `refuse`, `null`, `skip`",
+        ),
+        ("candidates: [\n", "train.yaml: "),
+    ] {
+        project.write("train.yaml", &format!("target: price\n{written}"));
+        check(&with_config, expected).await;
+    }
     project.write(
         "judge.yaml",
         "target: price\njudge: { permutations: { repeats: 2 } }\n",
@@ -249,7 +278,7 @@ async fn what_does_not_fit_is_named() {
     let with_judge = ["compare", "--data", "flats.csv", "--config", "judge.yaml"];
     check(
         &with_judge,
-        "unknown field `permutations`, expected one of `language`, `permutation`",
+        "judge.yaml:2:10: unknown key `permutations`; did you mean permutation?",
     )
     .await;
     check(
@@ -265,6 +294,48 @@ async fn what_does_not_fit_is_named() {
     check(&["compare", "--data", "flats.csv"], "--target <COLUMN>").await;
     let no_model = ["evaluate", "--data", "flats.csv", "--model", "flats.csv"];
     check(&no_model, "this is not a pipeline file").await;
+}
+
+#[tokio::test]
+async fn fit_refuses_a_bad_cell_among_numbers_and_tells_the_types() {
+    let project = Project::without_file();
+    let rows = flats(300, true).replacen("\n30.5,", "\nabc,", 1);
+    project.write("flats.csv", &rows);
+    let config = "target: price\nsearch: { n_iter: 1, cv: 2 }\ncandidates: [{ model: linear_regression }]\n";
+    let fit = async |more: &str| {
+        project.write("train.yaml", &format!("{config}{more}"));
+        let arguments = [
+            "fit",
+            "--data",
+            "flats.csv",
+            "--config",
+            "train.yaml",
+            "--model",
+            "model",
+            "--no-card",
+        ];
+        learn(&project, &arguments).await
+    };
+    let (ok, _, told) = fit("").await;
+    let expected = "row 1, column `size`: expected a number, got the text \"abc\"; of the column's 300 cells 299 are \
+                    numbers. If they are texts, say so in the configuration: `types: {size: text}`";
+    assert!(!ok && told.contains(expected), "{told}");
+    let (ok, _, told) = fit("on_bad_cell: skip\n").await;
+    assert!(
+        ok && told.contains("1 cells or rows could not be read; rows left out: 1"),
+        "{told}"
+    );
+    assert!(
+        told.contains("columns of numbers: size\ncolumns of texts: town (3 different), dear (2 different)\n"),
+        "{told}"
+    );
+    let (ok, _, told) = fit("on_bad_cell: null\n").await;
+    assert!(ok && told.contains("rows left out: 0"), "{told}");
+    let (ok, _, told) = fit("types: { size: text }\n").await;
+    assert!(
+        ok && told.contains("columns of texts: size (102 different), town"),
+        "{told}"
+    );
 }
 
 /// JSON lines and a database give the same model, and predictions are written as Parquet, which is read back.

@@ -132,9 +132,7 @@ fn arguments_are_checked_at_their_line() {
     );
     check(
         "dag: a\ntasks:\n  - id: t\n    bash:\n      command: echo\n      envs: {}\n",
-        &[
-            "6:7: bash: unknown key `envs`, expected one of `command`, `env`, `skip_on_exit_code`, `fail_on_exit_code`",
-        ],
+        &["6:7: bash: unknown key `envs`; did you mean env?"],
     );
     check(
         "dag: a\ntasks:\n  - id: t\n    bash: echo {{ ds\n",

@@ -1,4 +1,4 @@
-//! What was predicted before: by this browser, or by everybody.
+//! What was predicted before: by everybody, who may have asked without these pages, or by this browser alone.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ struct HistoryRow {
 
 pub(super) async fn show(State(app): State<App>, page: Page, headers: HeaderMap) -> Result<Response, Error> {
     let chosen = Chosen::of(&app, &page).await?;
-    let is_mine = page.parameter("of") != Some("all");
+    let is_mine = page.parameter("of") == Some("mine");
     let has_feedback = match page.parameter("truth") {
         Some("known") => Some(true),
         Some("unknown") => Some(false),
@@ -90,8 +90,8 @@ pub(super) async fn show(State(app): State<App>, page: Page, headers: HeaderMap)
         has_log: app.serving.log().is_some(),
         is_mine,
         scopes: vec![
-            choice("of", "", "history-mine", is_mine),
-            choice("of", "all", "history-all", !is_mine),
+            choice("of", "", "history-all", !is_mine),
+            choice("of", "mine", "history-mine", is_mine),
         ],
         truths: vec![
             choice("truth", "", "truth-any", has_feedback.is_none()),
@@ -101,7 +101,7 @@ pub(super) async fn show(State(app): State<App>, page: Page, headers: HeaderMap)
         rows: rows(&found.items),
         first: page.has_chosen("page").then(|| page.with("page", "")),
         next: found.next.map(|token| page.with("page", &token)),
-        forget_address: chosen.address("/history", &[]),
+        forget_address: chosen.address("/history", &[("of", "mine")]),
     })
 }
 

@@ -67,6 +67,7 @@ struct SeverityView {
 impl SeverityView {
     fn of(severity: Severity) -> Self {
         let (state, icon, text) = match severity {
+            Severity::TooFewRows => ("state-none", "info", "drift-too-few"),
             Severity::None => ("state-success", "check", "drift-none"),
             Severity::Moderate => ("state-up_for_retry", "info", "drift-moderate"),
             Severity::Large => ("state-failed", "warning", "drift-large"),
