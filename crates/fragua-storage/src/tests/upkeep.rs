@@ -441,6 +441,12 @@ async fn what_a_check_found_was_told_to_who_asked_alone(database: Database) {
         (0, 0)
     );
     assert_eq!((noted.existing.objects, noted.unverified.objects), (1, 0));
+    // Changed bytes that a check had found were forgotten once somebody looked at sizes.
+    kit.spoil("whole", Some(b"12x")).await;
+    kit.storage.check(true).await.unwrap();
+    kit.storage.check(false).await.unwrap();
+    let check = kit.storage.upkeep().await.unwrap().check.unwrap();
+    assert_eq!((check.compares_bytes, check.verified.damaged_count), (true, 1));
 }
 
 async fn a_pass_that_is_broken_off_goes_on_where_it_was(database: Database) {

@@ -204,7 +204,7 @@ enum Command {
     /// The bytes of all objects: check, repair, rotate-key
     #[command(subcommand)]
     Storage(storage::Command),
-    /// Models from CSV files, without a project: fit, evaluate, predict, compare
+    /// Models from files, objects and queries, without a project: fit, evaluate, predict, compare
     #[command(subcommand)]
     Learn(learn::Command),
     /// JSON Schemas for editors

@@ -88,7 +88,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
             if options.form.json {
                 output::json(&report)?;
             } else {
-                tell(&report)?;
+                tell(&report, options.quick)?;
             }
             Ok(status(report.is_sound()))
         }
@@ -98,7 +98,7 @@ pub(crate) async fn run(common: &Common, command: Command) -> anyhow::Result<Exi
             if options.form.json {
                 output::json(&report)?;
             } else {
-                tell(&report.found)?;
+                tell(&report.found, options.quick)?;
                 output::line(&format!(
                     "removed {} without an object and {} without bytes",
                     counted(report.orphans_removed, "file"),
@@ -165,12 +165,16 @@ fn status(is_good: bool) -> ExitCode {
     }
 }
 
-fn tell(report: &CheckReport) -> anyhow::Result<()> {
+fn tell(report: &CheckReport, is_quick: bool) -> anyhow::Result<()> {
     let verified = &report.verified;
     output::line(&format!(
-        "{} ({}) as they were written, {} damaged, {} without an object",
+        "{} ({}) {}, {} damaged, {} without an object",
         counted(verified.objects, "version"),
         counted(verified.bytes, "byte"),
+        match is_quick {
+            false => "as they were written",
+            true => "of the size they were written with, none of them read",
+        },
         verified.damaged_count,
         counted(report.orphans.len() as u64, "file")
     ))?;
