@@ -48,8 +48,8 @@ impl Settings {
     /// What a row may hold on every engine, with room for encryption.
     pub const MAX_SMALL_OBJECT_BYTES: usize = 32 << 10;
 
-    /// Keeps objects below `root`, those of up to 16 KiB in the database, with S3's limit of 5 TiB an object and a week for uploads in parts;
-    /// rules are applied each hour, and all bytes are read once in a month.
+    /// Keeps objects below `root`, those of up to 16 KiB in the database, with S3's limit of 5 TiB an object and a week for
+    /// uploads in parts; rules are applied each hour, and all bytes are read once in a month.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fragua_base::Timestamp;
 
 use crate::object::ObjectKey;
-use crate::version::VersionId;
+use crate::version::{VersionId, Versioning};
 use crate::{BucketName, BucketSettings, NotificationTarget};
 
 pub(crate) use record::{message, object_of, record};
@@ -130,6 +130,11 @@ impl Telling {
             by_rule: true,
             ..self
         }
+    }
+
+    /// Tells whether the bucket made versions some seconds ago; who relies on it looks in the transaction.
+    pub(crate) fn makes_versions(&self) -> bool {
+        self.settings.versioning != Versioning::Never
     }
 
     /// Returns an event without a content.

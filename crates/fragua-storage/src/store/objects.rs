@@ -316,7 +316,7 @@ pub(crate) async fn put(
     telling: &Telling,
 ) -> Result<Put, Error> {
     retry_races(|| async {
-        if new.finished_upload.is_none() {
+        if new.finished_upload.is_none() && !telling.makes_versions() {
             let (bucket, key) = (place.bucket.clone(), place.key.clone());
             let (new, telling) = (new.clone(), telling.clone());
             let put = database.write_briefly(move |connection| {
@@ -480,7 +480,7 @@ pub(crate) async fn delete_many(
 ) -> Result<Deleted, Error> {
     let is_conditional = targets.iter().any(|target| target.if_match.is_some());
     retry_races(|| async {
-        if !is_conditional {
+        if !is_conditional && !telling.makes_versions() {
             let delete = unversioned_deletion(bucket.clone(), targets.to_vec(), telling.clone());
             let deleted = match targets {
                 [_] => database.write_briefly(delete).await?,
